@@ -1,0 +1,59 @@
+"""The error tree of twinlens.
+
+    TwinlensError                    1   the command failed
+    ├── UsageError                   2   the request itself is wrong
+    ├── LibraryMissing              10   no library where one was named
+    ├── LibraryDamaged              11   a file of the library is missing or broken
+    │   ├── ModelMismatch           11   the library was built with another model
+    │   └── LibraryTooNew           11   written by a newer twinlens
+    ├── LibraryLocked               12   another process is writing
+    ├── FileUnreadable               –   one photo or text; skipped, counted and listed
+    └── (retrieval.errors)               ModelUnavailable, PairsInvalid, TrainingFailed, …
+
+A message says what, which (path, value) and what next. Library code raises; only the
+command line prints or exits, with the `exit_code` of the class.
+"""
+
+from __future__ import annotations
+
+
+class TwinlensError(Exception):
+    """The root: anything twinlens raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(TwinlensError):
+    """The request itself is wrong: an empty query, a folder that does not exist."""
+
+    exit_code = 2
+
+
+class LibraryMissing(TwinlensError):
+    """There is no library at the named folder."""
+
+    exit_code = 10
+
+
+class LibraryDamaged(TwinlensError):
+    """A file of the library is missing, truncated or does not match the catalog."""
+
+    exit_code = 11
+
+
+class ModelMismatch(LibraryDamaged):
+    """The library was built with another model than the one asked for."""
+
+
+class LibraryTooNew(LibraryDamaged):
+    """The library was written by a newer format than this version reads."""
+
+
+class LibraryLocked(TwinlensError):
+    """Another process is writing to the library."""
+
+    exit_code = 12
+
+
+class FileUnreadable(TwinlensError):
+    """One file cannot be read as a photo or a text; `str(error)` is the reason."""

@@ -1,0 +1,25 @@
+"""Errors of models, training, search and evaluation; the tree is drawn in `indexer.errors`."""
+
+from __future__ import annotations
+
+from indexer.errors import TwinlensError, UsageError
+
+
+class ModelUnavailable(TwinlensError):
+    """A model cannot be loaded: unknown name, missing file, no way to the hub."""
+
+
+class PairsInvalid(UsageError):
+    """A file of image-text pairs cannot be used: missing, malformed, or without a usable pair."""
+
+
+class TrainingFailed(TwinlensError):
+    """Training cannot go on: a loss that is not finite, a checkpoint of another run."""
+
+
+class EvaluationInvalid(TwinlensError):
+    """A metric would be meaningless: NaN scores, an image without captions, too few items."""
+
+
+class QueryInvalid(UsageError):
+    """A query cannot be understood or read: empty words, a photo that does not decode."""
