@@ -1,0 +1,173 @@
+"""One folder, one model: how towers are written to disk and read back.
+
+```
+FOLDER/
+  config.json         format, architecture, image preprocessing, storage
+  model.safetensors   weights, float16 unless the storage says otherwise
+  tokenizer.json      for the built-in architecture
+  README.md           the model card, where there is one
+```
+
+Storage `int8` keeps each matrix as int8 with one float16 scale a row (name + `:scale`), half the
+size of float16. Matrices are turned back into float32 as they are read.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from retrieval.errors import ModelUnavailable
+from retrieval.models.images import ImageSpec, Resize
+from retrieval.models.model import Model, fingerprint
+from retrieval.models.tokenizer import WordPieceTokenizer
+from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+
+FORMAT = 1
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+_SCALE = ":scale"
+
+
+class Storage(StrEnum):
+    """How weights lie on disk."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:
+    """Write a model into a folder: weights first, the config that names them last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(pack(model.module.state_dict(), storage), folder / f"{WEIGHTS}.tmp")
+    (folder / f"{WEIGHTS}.tmp").replace(folder / WEIGHTS)
+    if model.tokenizer_file is not None and model.tokenizer_file != folder / TOKENIZER:
+        shutil.copyfile(model.tokenizer_file, folder / TOKENIZER)
+    config = {
+        "format": FORMAT,
+        "storage": storage,
+        "architecture": model.architecture,
+        "image": asdict(model.image),
+    }
+    (folder / f"{CONFIG}.tmp").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{CONFIG}.tmp").replace(folder / CONFIG)
+
+
+def load_checkpoint(folder: Path, name: str | None = None) -> Model:
+    """Read a model from a folder that `save_checkpoint` wrote.
+
+    Raises:
+        ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
+    """
+    config = _read_config(folder)
+    try:
+        image = ImageSpec(
+            **{**config["image"], "resize": Resize(config["image"]["resize"])},
+        )
+        architecture = dict(config["architecture"])
+        weights = unpack(load_file(folder / WEIGHTS))
+        module, tokenize, dim = _rebuild(architecture, folder)
+        module.load_state_dict(weights)
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"model '{folder}' lacks {Path(str(error.filename)).name}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelUnavailable(f"model '{folder}' is damaged or of another kind: {error}") from error
+    module.eval()
+    return Model(
+        name=name or str(folder),
+        module=module,
+        tokenize=tokenize,
+        preprocess=image,
+        image=image,
+        architecture=architecture,
+        dim=dim,
+        fingerprint=fingerprint(config, folder / WEIGHTS),
+        tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).exists() else None,
+    )
+
+
+def twin_config(architecture: dict[str, Any]) -> TwinConfig:
+    """Rebuild the configuration of the built-in architecture from its JSON form."""
+    return TwinConfig(
+        image=ImageTowerConfig(**architecture["image"]),
+        text=TextTowerConfig(**architecture["text"]),
+        dim=architecture["dim"],
+        hidden=architecture["hidden"],
+    )
+
+
+def pack(state: dict[str, Tensor], storage: Storage) -> dict[str, Tensor]:
+    """Return the tensors as they lie on disk."""
+    packed: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        whole = tensor.detach().cpu().contiguous()
+        if storage == Storage.INT8 and whole.ndim >= 2 and whole.numel() >= 1 << 14:
+            packed |= _quantize(name, whole)
+        elif storage == Storage.FLOAT32 or not whole.is_floating_point():
+            packed[name] = whole
+        else:
+            packed[name] = whole.half()
+    return packed
+
+
+def unpack(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return float32 weights from the tensors on disk; the inverse of `pack`."""
+    state: dict[str, Tensor] = {}
+    for name, tensor in packed.items():
+        if name.endswith(_SCALE):
+            continue
+        scale = packed.get(name + _SCALE)
+        if scale is not None:
+            rows = tensor.flatten(1).float() * scale.float()[:, None]
+            state[name] = rows.view(tensor.shape)
+        else:
+            state[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return state
+
+
+def _quantize(name: str, matrix: Tensor) -> dict[str, Tensor]:
+    """Store each row as int8 times a float16 scale."""
+    rows = matrix.flatten(1).float()
+    scale = (rows.abs().amax(dim=1) / 127.0).clamp(min=1e-7).half()
+    whole = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+    return {name: whole.view(matrix.shape), name + _SCALE: scale}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Read and check `config.json`."""
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelUnavailable(
+            f"no model at '{folder}': it has no {CONFIG}; a folder that `twinlens train` wrote has"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error
+    if not isinstance(config.get("format"), int) or "architecture" not in config:
+        raise ModelUnavailable(f"'{folder / CONFIG}' does not describe a twinlens model")
+    if config["format"] > FORMAT:
+        raise ModelUnavailable(
+            f"model '{folder}' has format {config['format']}, this twinlens reads up to {FORMAT}: "
+            "upgrade twinlens"
+        )
+    return config
+
+
+def _rebuild(architecture: dict[str, Any], folder: Path) -> tuple[nn.Module, Any, int]:
+    """Make the module, its tokenizer and its dimension, without weights."""
+    if architecture["family"] == "open_clip":
+        from retrieval.models.openclip import build_architecture
+
+        return build_architecture(architecture["name"])
+    config = twin_config(architecture)
+    tokenizer = WordPieceTokenizer(folder / TOKENIZER, config.text.context)
+    return TwinTowers(config), tokenizer, config.dim

@@ -1,0 +1,103 @@
+"""The one `Encoder`: a model's two towers behind the indexer's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from indexer.encoder import Vectors
+from retrieval.errors import ModelUnavailable
+from retrieval.models.model import Model
+
+BATCH = 64
+T = TypeVar("T")
+
+
+class TowerEncoder:
+    """Encodes photos and texts with a model, in batches, on one device.
+
+    Args:
+        model: the dual encoder; moved to `device`, set to evaluation.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the best there is.
+    """
+
+    def __init__(self, model: Model, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self._model = model
+        model.module.to(self.device).eval()
+
+    @property
+    def name(self) -> str:
+        """What a person calls the model."""
+        return self._model.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of architecture, weights and preprocessing."""
+        return self._model.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return self._model.dim
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side that the image tower sees."""
+        return self._model.image.size
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Embed RGB photos. Shape (photos, dim), unit norm."""
+        towers = self._model.towers
+        return self._join(
+            towers.encode_image(self._pixels(batch)) for batch in batches(images, BATCH)
+        )
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts. Shape (texts, dim), unit norm."""
+        towers = self._model.towers
+        return self._join(
+            towers.encode_text(self._model.tokenize(batch).to(self.device))
+            for batch in batches(texts, BATCH)
+        )
+
+    def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        """Preprocess one batch. Shape (b, 3, s, s)."""
+        return torch.stack([self._model.preprocess(image) for image in images]).to(self.device)
+
+    def _join(self, embedded: Iterator[Tensor]) -> Vectors:
+        """Normalise batches to unit length and bring them to numpy."""
+        parts = [F.normalize(part.float(), dim=-1).cpu().numpy() for part in embedded]
+        if not parts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        return np.concatenate(parts)
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Cut a sequence into runs of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn `auto` into the best device there is; check the others.
+
+    Raises:
+        ModelUnavailable: the device does not exist on this machine.
+    """
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
+    if device == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if here[name]))
+    kind = device.partition(":")[0]
+    if not here.get(kind, False):
+        usable = ", ".join(name for name, usable in here.items() if usable)
+        raise ModelUnavailable(f"no device '{device}' on this machine; there is: {usable}")
+    return torch.device(device)

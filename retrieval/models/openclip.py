@@ -1,0 +1,144 @@
+"""Models of open_clip: any architecture with a pretrained tag, a local file, or from the hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from retrieval.errors import ModelUnavailable
+from retrieval.models.images import ImageSpec, Resize
+from retrieval.models.model import Model, fingerprint
+
+_HUB = "hf-hub:"
+_NEXT = "or use the model that ships with twinlens: --model builtin"
+
+
+def load_open_clip(spec: str) -> Model:
+    """Load `ARCH/TAG`, `ARCH/FILE` or `hf-hub:ORG/NAME`.
+
+    Raises:
+        ModelUnavailable: unknown architecture or tag, or weights that are not here and cannot
+            be fetched; the message names the file, where to put it and the alternative.
+    """
+    if spec.startswith(_HUB):
+        architecture, pretrained = spec, None
+    else:
+        architecture, _, tag = spec.partition("/")
+        pretrained = _check_weights(architecture, tag)
+    try:
+        module, _, preprocess = open_clip.create_model_and_transforms(
+            architecture, pretrained=pretrained
+        )
+        tokenizer = open_clip.get_tokenizer(architecture)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
+    return _wrap(spec, architecture, module, preprocess, tokenizer)
+
+
+def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
+    """Make an open_clip model without weights, its tokenizer and its dimension.
+
+    Raises:
+        ModelUnavailable: open_clip does not know the architecture.
+    """
+    _check_architecture(name)
+    module = open_clip.create_model(name, pretrained=None)
+    return module, _Tokenizer(open_clip.get_tokenizer(name)), _dim(module)
+
+
+class _Tokenizer:
+    """open_clip's tokenizers, called with any sequence of texts."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        ids: Tensor = self._tokenizer(list(texts))
+        return ids
+
+
+def _wrap(spec: str, architecture: str, module: nn.Module, preprocess: Any, tokenizer: Any) -> Model:
+    """Bring an open_clip model into the form that training and encoding share."""
+    module.eval()
+    description = {"family": "open_clip", "name": architecture}
+    return Model(
+        name=spec,
+        module=module,
+        tokenize=_Tokenizer(tokenizer),
+        preprocess=preprocess,
+        image=_image_spec(module),
+        architecture=description,
+        dim=_dim(module),
+        fingerprint=fingerprint(description, module),
+    )
+
+
+def _image_spec(module: Any) -> ImageSpec:
+    """Read the preprocessing that the architecture was trained with."""
+    config = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
+    size = config.size if isinstance(config.size, int) else config.size[0]
+    return ImageSpec(
+        size=size,
+        resize=Resize(config.resize_mode),
+        interpolation=config.interpolation,
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+    )
+
+
+@torch.no_grad()
+def _dim(module: Any) -> int:
+    """Return the length of the joint vectors, by asking the text tower."""
+    context = module.context_length
+    return int(module.encode_text(torch.zeros(1, context, dtype=torch.int64)).shape[1])
+
+
+def _check_architecture(name: str) -> None:
+    """Refuse an architecture that open_clip lacks, naming near ones."""
+    known = open_clip.list_models()
+    if name not in known:
+        near = [model for model in known if model.lower().startswith(name.lower()[:6])][:6]
+        hint = f"; near ones: {', '.join(near)}" if near else ""
+        raise ModelUnavailable(f"open_clip has no architecture '{name}'{hint}; {_NEXT}")
+
+
+def _check_weights(architecture: str, tag: str) -> str:
+    """Return the pretrained tag or file, once it is known to exist."""
+    _check_architecture(architecture)
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag in tags:
+        return tag
+    path = Path(tag).expanduser()
+    if tag and path.is_file():
+        return str(path)
+    if os.sep in tag or path.suffix in {".pt", ".bin", ".safetensors"}:
+        raise ModelUnavailable(f"no weights at '{path}' for {architecture}; put them there, {_NEXT}")
+    listed = ", ".join(tags[:8]) or "none; give a file: " + architecture + "/weights.safetensors"
+    wanted = f"no weights '{tag}'" if tag else "named without weights"
+    raise ModelUnavailable(f"{architecture}: {wanted}; known tags: {listed}; {_NEXT}")
+
+
+def _missing(spec: str, architecture: str, pretrained: str | None, error: Exception) -> str:
+    """Say which file was wanted, where to put it, and what to use instead."""
+    if pretrained is not None and Path(pretrained).is_file():
+        return f"'{pretrained}' does not hold weights of {architecture}: {error}; {_NEXT}"
+    if pretrained is None:
+        repository = spec.removeprefix(_HUB)
+    else:
+        wanted = open_clip.get_pretrained_cfg(architecture, pretrained)
+        repository = wanted.get("hf_hub", "").rstrip("/") or wanted.get("url", "")
+    put = (
+        "put the repository's files into the Hugging Face cache (HF_HOME)"
+        if pretrained is None
+        else f"put the file anywhere and use --model {architecture}/PATH/open_clip_model.safetensors"
+    )
+    return (
+        f"cannot fetch '{spec}': open_clip_model.safetensors (or open_clip_pytorch_model.bin) of "
+        f"'{repository}' is not here and the hub cannot be reached; {put}, {_NEXT}"
+    )

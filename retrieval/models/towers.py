@@ -1,0 +1,244 @@
+"""The built-in dual encoder: an image tower and a text tower that meet in one space.
+
+Shapes: b batch, n tokens, w width, h heads, d joint dimension.
+
+Both towers are transformers with softmax attention. The image tower normalises before each
+sub-layer (ViT), the text tower after (BERT), so that published weights of either can start it.
+The two classes have the methods of open_clip's `CLIP`, so that training and encoding treat
+both alike: `encode_image`, `encode_text`, `logit_scale`, `logit_bias`.
+
+Source: Dosovitskiy et al. 2021 (ViT, arXiv 2010.11929); Devlin et al. 2019 (BERT, arXiv
+1810.04805); Radford et al. 2021 (CLIP, arXiv 2103.00020).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTowerConfig:
+    """Shape of the image tower; the defaults are ViT-Tiny/16."""
+
+    size: int = 224
+    patch: int = 16
+    width: int = 192
+    layers: int = 12
+    heads: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTowerConfig:
+    """Shape of the text tower; the defaults are those of MiniLM-L6."""
+
+    vocabulary: int = 30522
+    context: int = 64
+    width: int = 384
+    layers: int = 6
+    heads: int = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinConfig:
+    """Shape of the dual encoder. `hidden` is the width inside each projection head."""
+
+    image: ImageTowerConfig = field(default_factory=ImageTowerConfig)
+    text: TextTowerConfig = field(default_factory=TextTowerConfig)
+    dim: int = 256
+    hidden: int = 1024
+
+
+class Attention(nn.Module):
+    """Multi-head softmax attention: `softmax(QKᵀ/√(w/h)) V`, then a projection."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within each sequence; `mask` is True where a token may be looked at."""
+        b, n, w = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        seen = None if mask is None else mask[:, None, None, :]  # (b, 1, 1, n)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)  # (b, h, n, w/h)
+        attended: Tensor = self.proj(out.transpose(1, 2).reshape(b, n, w))
+        return attended  # (b, n, w)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, width: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (…, width) to (…, out)."""
+        y: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return y
+
+
+class DropPath(nn.Module):
+    """Skip a residual branch for a random share of the samples (stochastic depth).
+
+    The rate belongs to a training run, not to the model: `set_drop_path` sets it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale what is kept, so that the mean stays the same."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.rate
+        return x * keep.to(x.dtype) / (1.0 - self.rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockConfig:
+    """How one transformer block is built."""
+
+    width: int
+    heads: int
+    norm_first: bool
+    eps: float
+
+
+class Block(nn.Module):
+    """One transformer layer: attention and MLP, each with a residual and a LayerNorm."""
+
+    def __init__(self, config: BlockConfig) -> None:
+        super().__init__()
+        self.norm_first = config.norm_first
+        self.norm1 = nn.LayerNorm(config.width, eps=config.eps)
+        self.attn = Attention(config.width, config.heads)
+        self.norm2 = nn.LayerNorm(config.width, eps=config.eps)
+        self.mlp = Mlp(config.width, 4 * config.width, config.width)
+        self.drop = DropPath()
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (b, n, w) to (b, n, w)."""
+        if self.norm_first:
+            x = x + self.drop(self.attn(self.norm1(x), mask))
+            return x + self.drop(self.mlp(self.norm2(x)))
+        x = self.norm1(x + self.drop(self.attn(x, mask)))
+        normed: Tensor = self.norm2(x + self.drop(self.mlp(x)))
+        return normed
+
+
+class ProjectionHead(nn.Module):
+    """A linear map into the joint space plus an MLP correction that starts at zero."""
+
+    def __init__(self, width: int, hidden: int, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.linear = nn.Linear(width, dim, bias=False)
+        self.mlp = Mlp(width, hidden, dim)
+        nn.init.zeros_(self.mlp.fc2.weight)
+        nn.init.zeros_(self.mlp.fc2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, width) to (b, dim)."""
+        x = self.norm(x)
+        projected: Tensor = self.linear(x) + self.mlp(x)
+        return projected
+
+
+class ImageTower(nn.Module):
+    """A ViT whose class token, mean and maximum over the patches are read out together."""
+
+    def __init__(self, config: ImageTowerConfig, hidden: int, dim: int) -> None:
+        super().__init__()
+        patches = (config.size // config.patch) ** 2
+        self.patch_embed = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.pos_embed = nn.Parameter(torch.randn(1, patches + 1, config.width) * 0.02)
+        shape = BlockConfig(width=config.width, heads=config.heads, norm_first=True, eps=1e-6)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.head = ProjectionHead(3 * config.width, hidden, dim)
+
+    def tokens(self, pixels: Tensor) -> Tensor:
+        """Return the class token and the patch tokens. (b, 3, s, s) → (b, 1 + patches, w)."""
+        x = self.patch_embed(pixels).flatten(2).transpose(1, 2)  # (b, patches, w)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Embed normalised pixels. (b, 3, s, s) → (b, d), not yet of unit length."""
+        x = self.tokens(pixels)
+        patches = x[:, 1:]
+        read = torch.cat([x[:, 0], patches.mean(dim=1), patches.amax(dim=1)], dim=1)  # (b, 3w)
+        embedded: Tensor = self.head(read)
+        return embedded
+
+
+class TextTower(nn.Module):
+    """A BERT-like encoder, averaged over its tokens. Token 0 is padding."""
+
+    def __init__(self, config: TextTowerConfig, hidden: int, dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(config.vocabulary, config.width)
+        self.pos_embed = nn.Parameter(torch.randn(config.context, config.width) * 0.02)
+        self.norm = nn.LayerNorm(config.width, eps=1e-12)
+        shape = BlockConfig(width=config.width, heads=config.heads, norm_first=False, eps=1e-12)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
+        self.head = ProjectionHead(config.width, hidden, dim)
+
+    def tokens(self, tokens: Tensor) -> Tensor:
+        """Return one vector a token. (b, n) → (b, n, w)."""
+        seen = tokens != 0
+        x = self.norm(self.embed(tokens) + self.pos_embed[: tokens.shape[1]])
+        for block in self.blocks:
+            x = block(x, seen)
+        return x
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embed token ids. (b, n) → (b, d), not yet of unit length."""
+        x = self.tokens(tokens)
+        seen = (tokens != 0).unsqueeze(2).to(x.dtype)  # (b, n, 1)
+        mean = (x * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1.0)
+        embedded: Tensor = self.head(mean)
+        return embedded
+
+
+class TwinTowers(nn.Module):
+    """Image tower, text tower and the learned temperature `1 / exp(logit_scale)`."""
+
+    def __init__(self, config: TwinConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.visual = ImageTower(config.image, config.hidden, config.dim)
+        self.text = TextTower(config.text, config.hidden, config.dim)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_bias = nn.Parameter(torch.tensor(0.0))
+
+    def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:
+        """Embed normalised pixels. (b, 3, s, s) → (b, d)."""
+        x: Tensor = self.visual(image)
+        return F.normalize(x, dim=-1) if normalize else x
+
+    def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:
+        """Embed token ids. (b, n) → (b, d)."""
+        x: Tensor = self.text(text)
+        return F.normalize(x, dim=-1) if normalize else x
+
+
+def set_drop_path(tower: nn.Module, rate: float) -> None:
+    """Set stochastic depth, growing linearly from 0 at the first block to `rate` at the last."""
+    drops = [module for module in tower.modules() if isinstance(module, DropPath)]
+    for position, drop in enumerate(drops):
+        drop.rate = rate * position / max(1, len(drops) - 1)

@@ -1,0 +1,100 @@
+"""Everything that decides a training run, stored beside its checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import UsageError
+from retrieval.models.checkpoint import Storage
+from retrieval.training.augment import AugmentConfig
+from retrieval.training.losses import Loss
+
+
+class Precision(StrEnum):
+    """Arithmetic of the towers. Weights are kept in float32 either way."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        pairs: sources of image-text pairs (see `retrieval.pairs`); named twice counts twice.
+        val: pairs to evaluate on; the checkpoint that is best there is kept.
+        init: spec of the model to start from.
+        out: folder of the result.
+        epochs: passes over the photos; each pass uses `captions` captions a photo.
+        batch_size: photos in one contrastive batch, over all processes.
+        chunk_size: photos that go through the towers at once; 0 = the whole batch. Smaller
+            chunks cost a second forward pass and no accuracy (cached gradients).
+        accumulate: batches whose gradients are added before a step.
+        captions: captions of a photo that are positives in the same batch.
+        lr: peak learning rate of the last layer of a tower.
+        text_lr: the same for the text tower; None = `lr`.
+        head_lr: the same for projection heads of the built-in architecture; None = `lr`.
+        layer_decay: factor on the learning rate from each layer to the one below it.
+        weight_decay: of AdamW, on matrices alone.
+        warmup: share of the steps in which the rate rises.
+        clip: largest norm of the gradient.
+        ema: decay of the running average of the weights that is evaluated and kept; 0 = none.
+        drop_path: stochastic depth of the image tower (built-in architecture).
+        canvas: pixels a side of the decoded photo that crops are cut from; 0 = 8/7 of the input.
+        cache_gib: photos are decoded once and kept in memory up to this size, in GiB.
+        eval_every: epochs between evaluations.
+    """
+
+    pairs: tuple[Path, ...]
+    out: Path
+    val: Path | None = None
+    init: str = "builtin"
+    epochs: int = 10
+    batch_size: int = 256
+    chunk_size: int = 0
+    accumulate: int = 1
+    captions: int = 1
+    loss: Loss = Loss.INFONCE
+    lr: float = 1e-4
+    text_lr: float | None = None
+    head_lr: float | None = None
+    layer_decay: float = 0.75
+    weight_decay: float = 0.1
+    warmup: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.0
+    drop_path: float = 0.0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    canvas: int = 0
+    cache_gib: float = 4.0
+    precision: Precision = Precision.FP32
+    storage: Storage = Storage.FLOAT16
+    device: str = "auto"
+    seed: int = 0
+    workers: int = 2
+    eval_every: int = 1
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "captions", "workers", "eval_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.lr <= 0:
+            raise UsageError(f"lr must be positive, not {self.lr}")
+        if not self.pairs:
+            raise UsageError("no pairs to train on: name at least one --pairs")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the configuration as plain JSON values, without this machine's paths."""
+        plain = dataclasses.asdict(self)
+        for name in ("out", "device", "workers", "cache_gib"):
+            plain.pop(name)
+        plain["pairs"] = [path.name for path in self.pairs]
+        plain["val"] = self.val.name if self.val else None
+        plain["init"] = Path(self.init).name
+        return plain
