@@ -1,0 +1,7 @@
+"""How good a model is: metrics over ranks, and the evaluation of an encoder on pairs."""
+
+from __future__ import annotations
+
+from retrieval.evaluation.evaluate import Direction, Estimate, Evaluation, evaluate
+
+__all__ = ["Direction", "Estimate", "Evaluation", "evaluate"]
