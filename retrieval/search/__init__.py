@@ -1,0 +1,8 @@
+"""A question becomes the best photos or texts."""
+
+from __future__ import annotations
+
+from retrieval.search.query import Query, parse_query
+from retrieval.search.searcher import Hit, Searcher
+
+__all__ = ["Hit", "Query", "Searcher", "parse_query"]
