@@ -36,6 +36,9 @@ class TrainConfig:
             chunks cost a second forward pass and no accuracy (cached gradients).
         accumulate: batches whose gradients are added before a step.
         captions: captions of a photo that are positives in the same batch.
+        templates: put captions of up to three words into random sentences ("a photo of a …").
+        teachers: specs of models to agree with (distillation); of the same architecture.
+        teaching: weight of that agreement beside the contrastive loss.
         lr: peak learning rate of the last layer of a tower.
         text_lr: the same for the text tower; None = `lr`.
         head_lr: the same for projection heads of the built-in architecture; None = `lr`.
@@ -59,7 +62,10 @@ class TrainConfig:
     chunk_size: int = 0
     accumulate: int = 1
     captions: int = 1
+    templates: bool = False
     loss: Loss = Loss.INFONCE
+    teachers: tuple[str, ...] = ()
+    teaching: float = 1.0
     lr: float = 1e-4
     text_lr: float | None = None
     head_lr: float | None = None
@@ -97,4 +103,5 @@ class TrainConfig:
         plain["pairs"] = [path.name for path in self.pairs]
         plain["val"] = self.val.name if self.val else None
         plain["init"] = Path(self.init).name
+        plain["teachers"] = [Path(spec).name for spec in self.teachers]
         return plain

