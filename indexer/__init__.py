@@ -1,0 +1,1 @@
+"""Photos and texts on disk become a searchable library."""

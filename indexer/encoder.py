@@ -9,30 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer.errors import TwinlensError
+
 Vectors: TypeAlias = NDArray[np.float32]
 """Embeddings, one per row. Shape (n, dim), unit norm."""
+
+UNIT_TOLERANCE = 0.01
+"""How far a norm may be from 1: a tower that divides in bfloat16 is off by up to 0.004."""
 
 
 @runtime_checkable
 class Encoder(Protocol):
     """Turns photos and texts into unit vectors of one shared space.
 
-    Attributes:
-        name: what a person calls the model, e.g. "builtin" or "ViT-B-32/laion2b_s34b_b79k".
-        fingerprint: a hash of architecture, weights and preprocessing. Vectors of two
-            encoders may be compared if and only if their fingerprints are equal.
-        dim: length of every vector.
-        image_size: pixels a side that the image tower sees; a decoder may stop at twice that.
+    Vectors of two encoders may be compared if and only if their fingerprints are equal.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What a person calls the model: "builtin", "ViT-B-32/laion2b_s34b_b79k"."""
+        ...
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """A hash of architecture, weights and preprocessing."""
+        ...
+
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """Length of every vector."""
+        ...
+
     @property
-    def image_size(self) -> int: ...
+    def image_size(self) -> int:
+        """Pixels a side that the image tower sees; a decoder may stop at twice that."""
+        ...
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Embed RGB photos. Shape (photos, dim)."""
@@ -41,3 +52,23 @@ class Encoder(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim)."""
         ...
+
+
+def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:
+    """Return what an encoder gave for `rows` inputs, once it is sure to be unit vectors.
+
+    A NaN would rank at random and a long vector would win every search, unseen and for ever.
+
+    Raises:
+        TwinlensError: names the encoder and what is wrong with its vectors.
+    """
+    wanted = (rows, encoder.dim)
+    if vectors.shape != wanted:
+        fault = f"vectors of shape {vectors.shape}, not {wanted}"
+    elif not np.isfinite(vectors).all():
+        fault = "vectors with NaN or infinity in them"
+    elif rows and np.abs(np.linalg.norm(vectors, axis=1) - 1.0).max() > UNIT_TOLERANCE:
+        fault = "vectors that are not of unit length"
+    else:
+        return vectors
+    raise TwinlensError(f"the encoder {encoder.name!r} gave {fault}; nothing of them was stored")

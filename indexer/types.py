@@ -41,3 +41,12 @@ class Skip:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentRow:
+    """A segment that the catalog names: `rows` vectors of a kind in the file of that number."""
+
+    number: int
+    kind: Kind
+    rows: int

@@ -1,0 +1,465 @@
+"""The index line: folders become a searchable library."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from indexer.catalog import FileState, KnownFile, Move
+from indexer.encoder import Encoder, Vectors, checked
+from indexer.errors import FileUnreadable, UsageError
+from indexer.library import Batch, Entry, Library
+from indexer.photos import MAX_MEGAPIXELS, read_photo
+from indexer.texts import MAX_BYTES, read_passages
+from indexer.types import Kind, Skip
+from indexer.walk import Found, WalkOptions, kind_of, walk
+
+MAX_PHOTO_BYTES = 1_000_000_000
+"""A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
+
+READER_VERSION = 1
+"""Raise it when photos.py or texts.py reads what it refused before: broken files are retried."""
+
+LOOKUP_ROWS = 500
+"""Paths that are looked up in the catalog at once: one statement."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions:
+    """How an index run goes.
+
+    Attributes:
+        batch_size: photos or passages that the encoder sees at once.
+        commit_every: files a commit. A commit waits some 10 ms for the disk: under 1 % of the
+            time of 256 photos even at 250 photos/s, and a kill then loses a second of work.
+        decode_threads: photos decoded at once, one batch ahead of the encoder.
+        max_megapixels: larger photos are skipped.
+        wait_seconds: how long to wait for another process that writes to the library.
+        walk: what to pass over.
+    """
+
+    batch_size: int = 64
+    commit_every: int = 256
+    decode_threads: int = min(4, os.cpu_count() or 1)
+    max_megapixels: float = MAX_MEGAPIXELS
+    wait_seconds: float = 0.0
+    walk: WalkOptions = field(default_factory=WalkOptions)
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "commit_every", "decode_threads", "max_megapixels"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an index run is: files seen so far, and what became of them."""
+
+    files: int
+    unchanged: int
+    skipped: int
+    photos: int
+    texts: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexReport:
+    """What an index run did.
+
+    Attributes:
+        photos: photos that are new.
+        texts: passages that are new.
+        updated: files whose content had changed.
+        moved: files known from another path.
+        removed: files that had gone.
+        unchanged: files left as they were.
+        skipped: files and rows that could not be read, and folders that could not be entered.
+        seconds: the time it took.
+    """
+
+    photos: int
+    texts: int
+    updated: int
+    moved: int
+    removed: int
+    unchanged: int
+    skipped: tuple[Skip, ...]
+    seconds: float
+
+
+def index_folders(
+    library: Library,
+    encoder: Encoder,
+    folders: Sequence[Path],
+    *,
+    options: IndexOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> IndexReport:
+    """Make a library hold what the folders hold: new and changed files come, lost ones go.
+
+    A file that cannot be read is skipped and listed. Only files below `folders` change or go;
+    those below a folder that cannot be entered stay. Killed at any moment, the library is
+    whole as of the last commit, and the next run goes on from there.
+
+    Args:
+        library: where to.
+        encoder: the model that the library was made for.
+        folders: what to index; single files too.
+        options: the defaults suit most.
+        progress: called after each batch.
+
+    Raises:
+        UsageError: a folder does not exist, or is empty where the library knows of files.
+        ModelMismatch: the library was made for another encoder.
+        LibraryLocked: another process is writing.
+        TwinlensError: the encoder gave something else than unit vectors.
+    """
+    library.check_model(encoder)
+    roots = _reachable(library, folders)
+    run = _Run(library, encoder, options or IndexOptions(), progress)
+    with library.writing(wait_seconds=run.options.wait_seconds), _threads(run.options) as pool:
+        library.commit(run.begin(roots))
+        found = walk(roots, options=run.options.walk, apart=[library.folder])
+        changed = run.changed(found)
+        loaded = _ahead(pool, run.load, changed, depth=run.options.batch_size)
+        for batch in run.batches(run.embedded(loaded)):
+            library.commit(batch)
+        library.commit(run.lost())
+        library.refresh_index()
+    return run.report()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A file to read, and what the library knows of that path."""
+
+    found: Found
+    known: KnownFile | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """A file in memory. A photo has one text, ""; a broken file has none."""
+
+    state: FileState
+    known: KnownFile | None
+    photo: Image.Image | None = None
+    texts: tuple[str, ...] = ()
+
+
+class _Run:
+    """The stages of one index run, in the order of the line, and the tally they keep."""
+
+    def __init__(
+        self,
+        library: Library,
+        encoder: Encoder,
+        options: IndexOptions,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.options = options
+        self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
+        self._started = time.monotonic()
+        self._reader = f"{READER_VERSION}, Pillow {PIL.__version__}, {options.max_megapixels:g} MP"
+        self._unseen: set[int] = set()  # files of the catalog that the walk has not met
+        self._closed: list[Path] = []  # what the walk could not look at
+        self._skipped: list[Skip] = []
+        self._count: Counter[str] = Counter()
+
+    def begin(self, roots: Sequence[Path]) -> Batch:
+        """Note what the library knows below the roots; the first commit names them."""
+        self._unseen = self._catalog.files_below(roots)
+        return Batch(roots=roots)
+
+    def changed(self, found: Iterable[Found | Skip]) -> Iterator[_Job]:
+        """Pass on the files whose size or date is not that of the catalog."""
+        for chunk in _chunks(found, LOOKUP_ROWS):
+            files = [item for item in chunk if isinstance(item, Found)]
+            skips = [item for item in chunk if isinstance(item, Skip)]
+            self._skipped += skips
+            self._closed += [skip.path for skip in skips]
+            self._count["files"] += len(files)
+            known = self._catalog.known(file.path for file in files)
+            self._unseen -= {file.id for file in known.values()}
+            for file in files:
+                old = known.get(file.path)
+                if old and self._is_same(old, file):
+                    self._leave(old)
+                else:
+                    yield _Job(found=file, known=old)
+            self._tell()
+
+    def load(self, job: _Job) -> _Loaded | Skip:
+        """Read and decode one file, in a thread. One that was only touched is not decoded."""
+        found, known = job.found, job.known
+        try:
+            data = _content(found)
+        except FileUnreadable as error:  # not the content's fault, so not for the catalog
+            return Skip(path=found.path, reason=str(error))
+        state = FileState(
+            path=found.path,
+            kind=found.kind,
+            size=found.size,
+            mtime_ns=found.mtime_ns,
+            digest=blake2b(data, digest_size=16).digest(),
+            reader=self._reader,
+        )
+        if known and known.digest == state.digest and self._is_settled(known):
+            return _Loaded(state=state, known=known)
+        return self._decoded(state, known, data)
+
+    def _decoded(self, state: FileState, known: KnownFile | None, data: bytes) -> _Loaded:
+        """Turn bytes into a photo or passages; what is wrong with them goes into the state."""
+        try:
+            if state.kind == Kind.PHOTO:
+                size, cap = self._encoder.image_size, self.options.max_megapixels
+                photo = read_photo(data, size_hint=size, max_megapixels=cap)
+                return _Loaded(state=state, known=known, photo=photo, texts=("",))
+            read = read_passages(state.path, data)
+        except FileUnreadable as error:
+            return _Loaded(state=replace(state, reasons=(str(error),)), known=known)
+        state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
+        return _Loaded(state=state, known=known, texts=read.passages)
+
+    def embedded(self, loaded: Iterable[_Loaded | Skip]) -> Iterator[Entry | Move]:
+        """Embed a batch of files at a time; those that only moved keep their vectors."""
+        for chunk in _chunks(loaded, self.options.batch_size):
+            self._skipped += [item for item in chunk if isinstance(item, Skip)]
+            files = [item for item in chunk if isinstance(item, _Loaded)]
+            alike = self._catalog.with_content(file.state.digest for file in files)
+            fresh = []
+            for file in files:
+                origin = self._origin(file.state, alike)
+                if origin is None:
+                    fresh.append(file)
+                else:
+                    yield self._moved(origin, file.state)
+            yield from self._entries(fresh)
+            self._tell()
+
+    def _origin(self, state: FileState, alike: Iterable[KnownFile]) -> KnownFile | None:
+        """Find the known file that this one is: only touched, or moved here from a lost path."""
+        same = [
+            old
+            for old in alike
+            if (old.digest, old.kind) == (state.digest, state.kind) and self._is_settled(old)
+        ]
+        touched = (old for old in same if old.path == state.path)
+        lost = (old for old in same if old.id in self._unseen and _is_moved(old.path, state.path))
+        return next(touched, None) or next(lost, None)
+
+    def _moved(self, origin: KnownFile, state: FileState) -> Move:
+        """Keep a known file under its new path and date."""
+        if origin.path != state.path:
+            self._count["moved"] += 1
+            self._unseen.discard(origin.id)
+            self._list(state.path, origin.reasons)
+        else:
+            self._leave(origin)
+        return Move(file_id=origin.id, path=state.path, mtime_ns=state.mtime_ns)
+
+    def _entries(self, files: Sequence[_Loaded]) -> Iterator[Entry]:
+        """Embed the photos of a batch together, and its passages together."""
+        photos = [file.photo for file in files if file.photo is not None]
+        texts = [text for file in files if file.photo is None for text in file.texts]
+        rows = {
+            Kind.PHOTO: iter(self._encoded(self._encoder.encode_images, photos)),
+            Kind.TEXT: iter(self._encoded(self._encoder.encode_texts, texts)),
+        }
+        for file in files:
+            vectors = np.zeros((len(file.texts), self._encoder.dim), dtype=np.float32)
+            for row, vector in enumerate(islice(rows[file.state.kind], len(file.texts))):
+                vectors[row] = vector
+            self._add(file)
+            yield Entry(state=file.state, texts=file.texts, vectors=vectors)
+
+    def _encoded(self, encode: Callable[[Sequence[T]], Vectors], inputs: Sequence[T]) -> Vectors:
+        """Run a tower in batches. Shape (inputs, dim)."""
+        parts = [np.empty((0, self._encoder.dim), dtype=np.float32)]
+        for batch in _chunks(inputs, self.options.batch_size):
+            parts.append(checked(encode(batch), encoder=self._encoder, rows=len(batch)))
+        return np.concatenate(parts)
+
+    def batches(self, changes: Iterable[Entry | Move]) -> Iterator[Batch]:
+        """Gather changes into commits of `commit_every` items or a little more."""
+        entries: list[Entry] = []
+        moves: list[Move] = []
+        items = 0
+        for change in changes:
+            if isinstance(change, Move):
+                moves.append(change)
+                items += 1
+            else:
+                entries.append(change)
+                items += max(1, len(change.texts))
+            if items >= self.options.commit_every:
+                yield Batch(entries=entries, moves=moves)
+                entries, moves, items = [], [], 0
+        yield Batch(entries=entries, moves=moves)
+
+    def lost(self) -> Batch:
+        """Remove what the walk did not meet, but for what lies where it could not look."""
+        removed = [
+            file_id
+            for file_id, path in self._catalog.paths(self._unseen).items()
+            if not any(path.is_relative_to(closed) for closed in self._closed)
+        ]
+        self._count["removed"] += len(removed)
+        return Batch(removed=removed)
+
+    def report(self) -> IndexReport:
+        """Say what the run did."""
+        return IndexReport(
+            photos=self._count["photos"],
+            texts=self._count["texts"],
+            updated=self._count["updated"],
+            moved=self._count["moved"],
+            removed=self._count["removed"],
+            unchanged=self._count["unchanged"],
+            skipped=tuple(self._skipped),
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _is_same(self, old: KnownFile, file: Found) -> bool:
+        """Tell whether a file needs no second look."""
+        same = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
+        return same and self._is_settled(old)
+
+    def _is_settled(self, old: KnownFile) -> bool:
+        """Tell whether a file was read well, or would not be read any better today."""
+        return not old.reasons or old.reader == self._reader
+
+    def _leave(self, old: KnownFile) -> None:
+        """Count a file that stays as it is; a broken one is listed again."""
+        self._count["unchanged"] += not old.reasons
+        self._list(old.path, old.reasons)
+
+    def _add(self, file: _Loaded) -> None:
+        """Count a file that was read anew."""
+        self._list(file.state.path, file.state.reasons)
+        if file.known and file.texts:
+            self._count["updated"] += 1
+        elif file.photo:
+            self._count["photos"] += 1
+        else:
+            self._count["texts"] += len(file.texts)
+
+    def _list(self, path: Path, reasons: Iterable[str]) -> None:
+        """List a file as skipped, once for each reason."""
+        self._skipped += [Skip(path=path, reason=reason) for reason in reasons]
+
+    def _tell(self) -> None:
+        """Report how far the run is."""
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    files=self._count["files"],
+                    unchanged=self._count["unchanged"],
+                    skipped=len(self._skipped),
+                    photos=self._count["photos"],
+                    texts=self._count["texts"],
+                    seconds=time.monotonic() - self._started,
+                )
+            )
+
+
+def _reachable(library: Library, folders: Sequence[Path]) -> list[Path]:
+    """Resolve the folders, so that each file has one path whatever way leads to it."""
+    if not folders:
+        raise UsageError("no folder to index; name one, or several")
+    return [_root(library, folder) for folder in folders]
+
+
+def _root(library: Library, folder: Path) -> Path:
+    """Refuse a folder whose drive may be unplugged: its photos would all seem lost."""
+    try:
+        root = folder.resolve(strict=True)
+        empty = root.is_dir() and not any(root.iterdir())
+    except FileNotFoundError as error:
+        raise UsageError(f"no folder at '{folder}'; is its drive plugged in?") from error
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"cannot look into '{folder}': {error}") from error
+    if empty and library.catalog.files_below([root]):
+        raise UsageError(
+            f"'{folder}' is empty, but the library holds files of it; is its drive plugged in? "
+            "If they are gone for good, delete the folder and index the one above it"
+        )
+    if not root.is_dir() and kind_of(root) is None:
+        raise UsageError(f"'{folder}' is neither a folder, nor a photo or text of a known suffix")
+    return root
+
+
+@contextmanager
+def _threads(options: IndexOptions) -> Iterator[ThreadPoolExecutor]:
+    """Start the threads that decode; Pillow's remarks about odd metadata are not for the user."""
+    pool = ThreadPoolExecutor(options.decode_threads, thread_name_prefix="decode")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int
+) -> Iterator[R]:
+    """Call a function on each item, `depth` items ahead of the reader; the order is kept."""
+    pending: deque[Future[R]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > depth:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut a stream into lists of `size`; the last one may be shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _content(found: Found) -> bytes:
+    """Read a file that still is what the walk found."""
+    limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
+    if found.size > limit:
+        raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")
+    try:
+        with found.path.open("rb") as file:
+            data, status = file.read(limit), os.fstat(file.fileno())
+    except OSError as error:
+        raise FileUnreadable((error.strerror or str(error)).lower()) from error
+    if (len(data), status.st_mtime_ns) != (found.size, found.mtime_ns):
+        raise FileUnreadable("changed while it was read; index again")
+    return data
+
+
+def _is_moved(old: Path, new: Path) -> bool:
+    """Tell whether a file may have moved: the old path is free, and a text has its format still."""
+    try:
+        old.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return kind_of(new) == Kind.PHOTO or old.suffix.lower() == new.suffix.lower()
+    except OSError:
+        return False  # a closed folder may still hold it
+    return False

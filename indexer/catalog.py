@@ -1,0 +1,531 @@
+"""The catalog: a SQLite database that is the only truth about what a library holds.
+
+Every change is one transaction, so a process killed at any moment leaves the last commit whole.
+Readers see one commit at a time while the one writer adds the next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    JSON,
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    TypeDecorator,
+    create_engine,
+    event,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.engine import ExceptionContext
+
+from indexer.errors import LibraryDamaged, LibraryLocked, LibraryTooNew, TwinlensError
+from indexer.types import Kind, Record, SegmentRow
+
+FORMAT = 1
+"""The format written, and the newest that is read."""
+
+_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
+
+T = TypeVar("T")
+Ids: TypeAlias = NDArray[np.int64]
+
+
+class PathBytes(TypeDecorator[Path]):
+    """A path as the bytes the system knows it by: newlines and other encodings survive."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Path | bytes | None, dialect: Dialect) -> bytes | None:
+        """Turn a path into bytes."""
+        del dialect
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:
+        """Turn bytes into the same path again."""
+        del dialect
+        return None if value is None else Path(os.fsdecode(value))
+
+
+_schema = MetaData()
+_meta = Table(
+    "meta",
+    _schema,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+_roots = Table("roots", _schema, Column("path", PathBytes, primary_key=True))
+_files = Table(
+    "files",
+    _schema,
+    Column("id", Integer, primary_key=True),
+    Column("path", PathBytes, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False, index=True),
+    Column("reader", Text, nullable=False),
+    Column("reasons", JSON, nullable=False),
+)
+_items = Table(
+    "items",
+    _schema,
+    Column("id", Integer, primary_key=True),
+    Column("file_id", ForeignKey("files.id"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+)
+_segments = Table(
+    "segments",
+    _schema,
+    Column("number", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+)
+_deleted = Table(
+    "deleted",
+    _schema,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """What a file was when it was read.
+
+    Attributes:
+        path: where it lies, absolute.
+        kind: photo or text.
+        size: bytes.
+        mtime_ns: time of the last change, nanoseconds since 1970.
+        digest: a hash of the content.
+        reader: what read it (versions, limits); a broken file is tried again with another.
+        reasons: why it, or rows of it, could not be read.
+    """
+
+    path: Path
+    kind: Kind
+    size: int
+    mtime_ns: int
+    digest: bytes
+    reader: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownFile(FileState):
+    """A file that the catalog holds."""
+
+    id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewFile:
+    """A file to add, in place of any other at its path. One text an item; "" for a photo."""
+
+    state: FileState
+    ids: range
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A known file with the same content at another path, or of another date."""
+
+    file_id: int
+    path: Path
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """All that one transaction adds, moves and removes."""
+
+    files: Sequence[NewFile] = ()
+    moves: Sequence[Move] = ()
+    removed: Sequence[int] = ()
+    roots: Sequence[Path] = ()
+    segments: Sequence[SegmentRow] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    """Segments that take the place of others.
+
+    Attributes:
+        kind: of all these segments.
+        old: numbers of the segments that go.
+        new: the segments that come.
+        purged: deleted ids that no segment holds any longer. Shape (n,).
+        base: as in `Snapshot`, from now on.
+    """
+
+    kind: Kind
+    old: Sequence[int]
+    new: Sequence[SegmentRow]
+    purged: Ids
+    base: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What one commit says about the vectors of one kind.
+
+    Attributes:
+        generation: counts commits; equal generations are the same commit.
+        segments: by number.
+        base: the number up to which the saved FAISS index holds the segments; 0 for none.
+        deleted: ids that segments still hold and no item has. Shape (n,).
+    """
+
+    generation: int
+    segments: tuple[SegmentRow, ...]
+    base: int
+    deleted: Ids
+
+
+class Catalog:
+    """An open catalog. Close it, or use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = _engine(path)
+
+    @classmethod
+    def create(cls, path: Path, meta: dict[str, str]) -> None:
+        """Write a new, empty catalog with these facts about the model."""
+        start = {"format": str(FORMAT), "generation": "0", "next_id": "1", "next_segment": "1"}
+        engine = _engine(path, mode="rwc")
+        try:
+            with engine.begin() as connection:
+                _schema.create_all(connection)
+                _write_meta(connection, start | meta)
+        finally:
+            engine.dispose()
+
+    @classmethod
+    def open(cls, path: Path) -> Catalog:
+        """Open a catalog whose format this version reads.
+
+        Raises:
+            LibraryTooNew: a newer version wrote it.
+            LibraryDamaged: it is not a catalog, or facts are missing from it.
+        """
+        catalog = cls(path)
+        try:
+            _check_meta(path, catalog.meta())
+        except TwinlensError:
+            catalog.close()
+            raise
+        return catalog
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # What is there
+
+    def meta(self) -> dict[str, str]:
+        """Return the facts: format, model, fingerprint, dim and the counters."""
+        with self._engine.begin() as connection:
+            return _read_meta(connection)
+
+    def generation(self) -> int:
+        """Return the number of the last commit."""
+        with self._engine.begin() as connection:
+            return int(_read_meta(connection)["generation"])
+
+    def snapshot(self, kind: Kind) -> Snapshot:
+        """Return what the last commit says about the vectors of a kind."""
+        with self._engine.begin() as connection:
+            meta = _read_meta(connection)
+            named = select(_segments).where(_segments.c.kind == kind).order_by(_segments.c.number)
+            gone = select(_deleted.c.id).where(_deleted.c.kind == kind)
+            return Snapshot(
+                generation=int(meta["generation"]),
+                base=int(meta.get(_base_key(kind), 0)),
+                segments=tuple(
+                    SegmentRow(number=row.number, kind=kind, rows=row.rows)
+                    for row in connection.execute(named)
+                ),
+                deleted=np.array(connection.scalars(gone).all(), dtype=np.int64),
+            )
+
+    def segment_numbers(self) -> set[int]:
+        """Return the numbers of all segments that exist."""
+        with self._engine.begin() as connection:
+            return set(connection.scalars(select(_segments.c.number)))
+
+    def count(self, kind: Kind) -> int:
+        """Count the items of a kind."""
+        snapshot = self.snapshot(kind)
+        return sum(segment.rows for segment in snapshot.segments) - len(snapshot.deleted)
+
+    def count_skipped(self) -> int:
+        """Count the files that could not be read, whole or in part."""
+        with self._engine.begin() as connection:
+            broken = select(func.count()).select_from(_files).where(_files.c.reasons != [])
+            return connection.scalar(broken) or 0
+
+    def roots(self) -> list[Path]:
+        """Return the folders that were indexed."""
+        with self._engine.begin() as connection:
+            return list(connection.scalars(select(_roots.c.path).order_by(_roots.c.path)))
+
+    def records(self, ids: Sequence[int]) -> list[Record]:
+        """Return the items of these ids in their order; an id without an item gives none."""
+        wanted = select(_items.c.id, _items.c.text, _files.c.path, _files.c.kind).join(_files)
+        found = {row.id: _record(row) for row in self._rows_in(wanted, _items.c.id, ids)}
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
+        """Return what is known of the files at these paths."""
+        rows = self._rows_in(select(_files), _files.c.path, paths)
+        return {row.path: _known(row) for row in rows}
+
+    def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
+        """Return the known files whose content has one of these hashes."""
+        return [_known(row) for row in self._rows_in(select(_files), _files.c.digest, digests)]
+
+    def files_below(self, roots: Iterable[Path]) -> set[int]:
+        """Return the ids of the files below these folders; a root may be a file itself."""
+        below = or_(*(_is_below(root) for root in roots))
+        with self._engine.begin() as connection:
+            return set(connection.scalars(select(_files.c.id).where(below)))
+
+    def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
+        """Return where these files lie."""
+        columns = select(_files.c.id, _files.c.path)
+        return {row.id: row.path for row in self._rows_in(columns, _files.c.id, file_ids)}
+
+    def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
+        """Run a query for the rows whose column has one of the values."""
+        with self._engine.begin() as connection:
+            return [
+                row
+                for chunk in _chunks(list(values))
+                for row in connection.execute(query.where(column.in_(chunk)))
+            ]
+
+    # What changes
+
+    def apply(self, change: Change) -> None:
+        """Make one change, whole or not at all."""
+        with self._writing() as connection:
+            for move in change.moves:
+                _move(connection, move)
+            _forget(connection, change.removed)
+            _forget(connection, _ids_at(connection, [file.state.path for file in change.files]))
+            for file in change.files:
+                _add(connection, file)
+            _insert(connection, _segments, [_segment_values(row) for row in change.segments])
+            old = set(connection.scalars(select(_roots.c.path)))
+            new = [root for root in dict.fromkeys(change.roots) if root not in old]
+            _insert(connection, _roots, [{"path": root} for root in new])
+            added = sum(len(file.ids) for file in change.files)
+            _count_up(connection, "next_id", added)
+            _count_up(connection, "next_segment", len(change.segments))
+
+    def merge(self, merge: Merge) -> None:
+        """Put new segments in the place of old ones."""
+        with self._writing() as connection:
+            for chunk in _chunks(merge.old):
+                connection.execute(_segments.delete().where(_segments.c.number.in_(chunk)))
+            for chunk in _chunks(merge.purged.tolist()):
+                connection.execute(_deleted.delete().where(_deleted.c.id.in_(chunk)))
+            _insert(connection, _segments, [_segment_values(row) for row in merge.new])
+            _write_meta(connection, {_base_key(merge.kind): str(merge.base)})
+            _count_up(connection, "next_segment", len(merge.new))
+
+    def rebase(self, kind: Kind, number: int) -> None:
+        """Note that the saved FAISS index holds the segments up to this number."""
+        with self._writing() as connection:
+            _write_meta(connection, {_base_key(kind): str(number)})
+
+    def note(self, key: str, value: str) -> None:
+        """Write one fact."""
+        with self._engine.begin() as connection:
+            _write_meta(connection, {key: value})
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction that readers will notice by its generation."""
+        with self._engine.begin() as connection:
+            yield connection
+            _count_up(connection, "generation", 1)
+
+
+def _engine(path: Path, *, mode: str = "rw") -> Engine:
+    """Connect to SQLite. Mode "rw" never creates a file, "rwc" does."""
+    name = f"file:{quote(os.fsencode(path))}"
+    engine = create_engine(URL.create("sqlite", database=name, query={"mode": mode, "uri": "true"}))
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours, so that reads share one snapshot too
+        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute("PRAGMA journal_mode=WAL")
+        # A merge deletes old files once its commit is on the disk; NORMAL could lose that commit.
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        raise _error(path, context.original_exception) from context.original_exception
+
+    return engine
+
+
+def _error(path: Path, error: BaseException) -> TwinlensError:
+    """Say what a failure of SQLite means to a person."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LibraryLocked(f"{path} is busy; another process is writing. Try again")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return TwinlensError(f"cannot use {path}: {error}; see to the disk and its permissions")
+    return LibraryDamaged(f"{path} is broken ({error}); {_way_out(path)}")
+
+
+def _way_out(path: Path) -> str:
+    """Say what to do about a broken catalog."""
+    library = path.parent
+    return f"delete {library} and run: twinlens index FOLDER --library {library}"
+
+
+def _check_meta(path: Path, meta: dict[str, str]) -> None:
+    """Refuse a newer format and a catalog without its facts."""
+    needed = ("format", "model", "fingerprint", "dim", "generation", "next_id", "next_segment")
+    missing = [key for key in needed if key not in meta]
+    if "format" in meta and int(meta["format"]) > FORMAT:
+        raise LibraryTooNew(
+            f"{path} has format {meta['format']}, this twinlens reads up to {FORMAT}; "
+            "upgrade with: pip install --upgrade twinlens"
+        )
+    if missing:
+        raise LibraryDamaged(f"{path} lacks {', '.join(missing)}; {_way_out(path)}")
+
+
+def _read_meta(connection: Connection) -> dict[str, str]:
+    """Read all facts."""
+    return {row.key: row.value for row in connection.execute(select(_meta))}
+
+
+def _write_meta(connection: Connection, facts: dict[str, str]) -> None:
+    """Write facts over those of the same key."""
+    rows = [{"key": key, "value": value} for key, value in facts.items()]
+    connection.execute(_meta.insert().prefix_with("OR REPLACE"), rows)
+
+
+def _count_up(connection: Connection, key: str, by: int) -> None:
+    """Move a counter on."""
+    _write_meta(connection, {key: str(int(_read_meta(connection)[key]) + by)})
+
+
+def _base_key(kind: Kind) -> str:
+    """Name the fact that says how far the saved index of a kind goes."""
+    return f"base_{kind}"
+
+
+def _move(connection: Connection, move: Move) -> None:
+    """Give a known file its new path, in place of any other there."""
+    there = _ids_at(connection, [move.path])
+    _forget(connection, [id_ for id_ in there if id_ != move.file_id])
+    values = {"path": move.path, "mtime_ns": move.mtime_ns}
+    connection.execute(_files.update().where(_files.c.id == move.file_id).values(values))
+
+
+def _add(connection: Connection, file: NewFile) -> None:
+    """Insert a file and its items."""
+    state = file.state
+    values = {
+        "path": state.path,
+        "kind": state.kind.value,
+        "size": state.size,
+        "mtime_ns": state.mtime_ns,
+        "digest": state.digest,
+        "reader": state.reader,
+        "reasons": list(state.reasons),
+    }
+    file_id = connection.execute(_files.insert(), values).lastrowid
+    pairs = zip(file.ids, file.texts, strict=True)
+    items = [{"id": id_, "file_id": file_id, "text": text} for id_, text in pairs]
+    _insert(connection, _items, items)
+
+
+def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
+    """Delete files and their items, and note which vectors no longer count."""
+    for chunk in _chunks(file_ids):
+        theirs = _items.c.file_id.in_(chunk)
+        dead = select(_items.c.id, _files.c.kind).join(_files).where(theirs)
+        connection.execute(_deleted.insert().from_select(["id", "kind"], dead))
+        connection.execute(_items.delete().where(theirs))
+        connection.execute(_files.delete().where(_files.c.id.in_(chunk)))
+
+
+def _ids_at(connection: Connection, paths: Sequence[Path]) -> list[int]:
+    """Return the ids of the files at these paths."""
+    ids: list[int] = []
+    for chunk in _chunks(paths):
+        ids.extend(connection.scalars(select(_files.c.id).where(_files.c.path.in_(chunk))))
+    return ids
+
+
+def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, if there are any."""
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def _segment_values(row: SegmentRow) -> dict[str, Any]:
+    """Return a segment as a row of its table."""
+    return {"number": row.number, "kind": row.kind.value, "rows": row.rows}
+
+
+def _is_below(root: Path) -> ColumnElement[bool]:
+    """Match a path and all below it: the range of bytes that begin with it and a separator."""
+    name, separator = os.fsencode(root), os.fsencode(os.sep)
+    first = name if name.endswith(separator) else name + separator
+    last = first[:-1] + bytes([first[-1] + 1])
+    path = _files.c.path
+    return or_(path == name, (path >= first) & (path < last))
+
+
+def _known(row: Row[Any]) -> KnownFile:
+    """Turn a row into a file."""
+    values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
+    return KnownFile(**values)
+
+
+def _record(row: Row[Any]) -> Record:
+    """Turn a row into a record."""
+    return Record(id=row.id, kind=Kind(row.kind), path=row.path, text=row.text)
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut values into runs that fit one statement."""
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

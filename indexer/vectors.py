@@ -1,0 +1,133 @@
+"""FAISS: an index of vectors by id, searched by inner product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.encoder import Vectors
+from indexer.errors import LibraryDamaged, TwinlensError
+from indexer.types import Candidate
+
+Ids: TypeAlias = NDArray[np.int64]
+"""Ids that the catalog issued. Shape (n,)."""
+
+_ADD_ROWS = 65_536  # vectors widened to float32 at a time: 128 MB at 512 dimensions
+
+
+class VectorIndex:
+    """An exact index over half-precision vectors.
+
+    Segments hold float16, so float16 codes lose nothing more and halve the memory. FAISS calls
+    this a scalar quantizer; no approximation is in it. Scores are inner products: higher is
+    better, and for unit vectors they are cosines.
+    """
+
+    def __init__(self, dim: int) -> None:
+        quantizer = faiss.ScalarQuantizer.QT_fp16
+        flat = faiss.IndexScalarQuantizer(dim, quantizer, faiss.METRIC_INNER_PRODUCT)
+        self._index: Any = faiss.IndexIDMap2(flat)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return int(self._index.d)
+
+    def add(self, ids: Ids, vectors: NDArray[np.float16]) -> None:
+        """Add vectors under their ids. Shapes (n,) and (n, dim)."""
+        for start in range(0, len(ids), _ADD_ROWS):
+            rows = slice(start, start + _ADD_ROWS)
+            self._index.add_with_ids(vectors[rows].astype(np.float32), ids[rows])
+
+    def fetch(self, ids: Ids) -> Vectors:
+        """Return stored vectors. Shape (ids, dim).
+
+        Raises:
+            KeyError: an id is not in the index.
+        """
+        try:
+            vectors: Vectors = self._index.reconstruct_batch(np.ascontiguousarray(ids, np.int64))
+        except RuntimeError as error:
+            raise KeyError(f"an id of {ids.tolist()} is not in the index") from error
+        return vectors
+
+    def search(
+        self, queries: Vectors, k: int, *, excluded: Ids | None = None
+    ) -> list[list[Candidate]]:
+        """Return for each query its `k` best vectors, or all there are if fewer.
+
+        Best first; of equal scores, the lower id first.
+
+        Args:
+            queries: shape (queries, dim).
+            k: how many candidates a query gets.
+            excluded: ids that are never answered. Shape (n,).
+        """
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        params = _all_but(excluded) if excluded is not None and len(excluded) else None
+        fetch = min(k + 1, len(self))
+        if not len(queries) or k < 1 or not fetch:
+            return [[] for _ in queries]
+        scores, ids = self._index.search(queries, fetch, params=params)
+        while fetch < len(self) and _tie_at(scores, ids, k).any():
+            fetch = min(2 * fetch, len(self))  # FAISS keeps any of the tied ones; see them all
+            scores, ids = self._index.search(queries, fetch, params=params)
+        return [_ranked(*row)[:k] for row in zip(scores, ids, strict=True)]
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file.
+
+        Raises:
+            TwinlensError: the disk is full or closed to us.
+        """
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise TwinlensError(f"cannot write {path}: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path, *, dim: int, size: int) -> VectorIndex:
+        """Read an index that `save` wrote.
+
+        Raises:
+            LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
+        """
+        index = cls(dim)
+        try:
+            index._index = faiss.downcast_index(faiss.read_index(str(path)))
+        except (RuntimeError, MemoryError) as error:
+            raise LibraryDamaged(f"{path} is not a FAISS index") from error
+        if not isinstance(index._index, faiss.IndexIDMap2):
+            raise LibraryDamaged(f"{path} is not a FAISS index with ids")
+        if (index.dim, len(index)) != (dim, size):
+            raise LibraryDamaged(f"{path} does not hold {size} vectors of {dim}")
+        return index
+
+
+def _all_but(ids: Ids) -> Any:
+    """Make FAISS pass over some ids."""
+    batch = faiss.IDSelectorBatch(np.ascontiguousarray(ids, dtype=np.int64))
+    params: Any = faiss.SearchParameters
+    return params(sel=faiss.IDSelectorNot(batch))
+
+
+def _tie_at(scores: Vectors, ids: Ids, k: int) -> NDArray[np.bool_]:
+    """Tell which queries tie from rank `k` to the last row fetched. Shape (queries,)."""
+    tied: NDArray[np.bool_] = (scores[:, k - 1] == scores[:, -1]) & (ids[:, -1] >= 0)
+    return tied
+
+
+def _ranked(scores: NDArray[np.float32], ids: Ids) -> list[Candidate]:
+    """Drop FAISS's padding (id -1) and order by score, then by id."""
+    found = ids >= 0
+    scores, ids = scores[found], ids[found]
+    return [
+        Candidate(id=int(ids[at]), score=float(scores[at])) for at in np.lexsort((ids, -scores))
+    ]

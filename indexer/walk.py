@@ -1,0 +1,152 @@
+"""Folders become files to index, in a fixed order.
+
+The order is sorted, so two runs over one tree see it alike. Real folders come before linked ones,
+so a photo is known by its real path when both lead to it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from indexer.types import Kind, Skip
+
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
+)
+"""HEIC is here to be listed with a reason where Pillow cannot read it, rather than passed over."""
+
+TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
+
+Identity: TypeAlias = tuple[int, int | str]
+
+EXCLUDED_DIRS = ("@eaDir", "node_modules", ".git", "System Volume Information")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkOptions:
+    """What a walk passes over.
+
+    Attributes:
+        exclude_dirs: names of folders never entered, at any depth. A root is always entered.
+        include_hidden: whether names that begin with a dot are seen.
+    """
+
+    exclude_dirs: tuple[str, ...] = EXCLUDED_DIRS
+    include_hidden: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970."""
+
+    path: Path
+    kind: Kind
+    size: int
+    mtime_ns: int
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Tell a photo from a text by its suffix; None for anything else."""
+    suffix = path.suffix.lower()
+    if suffix in PHOTO_SUFFIXES:
+        return Kind.PHOTO
+    return Kind.TEXT if suffix in TEXT_SUFFIXES else None
+
+
+def walk(
+    roots: Sequence[Path], *, options: WalkOptions, apart: Sequence[Path] = ()
+) -> Iterator[Found | Skip]:
+    """Yield every photo and text below `roots` once, however the roots overlap or link.
+
+    Args:
+        roots: folders or single files. Give resolved paths: a file is known by its path.
+        options: what to pass over.
+        apart: folders never entered, such as the library itself.
+
+    Yields:
+        A `Found` for each regular file of a known suffix, a `Skip` for each folder or file
+        that the system will not let us look at and each link that leads nowhere.
+    """
+    entered = {_identity(folder) for folder in apart if folder.is_dir()}
+    named = dict.fromkeys(root for root in roots if not root.is_dir())
+    for path in named:
+        yield from _look(path)
+    folders = deque(root for root in roots if root.is_dir())
+    links: deque[Path] = deque()
+    while folders or links:
+        try:
+            below = _enter((folders or links).popleft(), entered, options)
+        except OSError as error:
+            yield Skip(path=Path(error.filename), reason=_reason(error))
+            continue
+        yield from (Skip(path=path, reason="a link that leads nowhere") for path in below.broken)
+        links.extend(below.links)
+        folders.extendleft(reversed(below.folders))
+        for path in below.files:
+            if path not in named:
+                yield from _look(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Below:
+    """What one folder holds, each list sorted by name."""
+
+    folders: list[Path]
+    links: list[Path]
+    files: list[Path]
+    broken: list[Path]
+
+
+def _enter(folder: Path, entered: set[Identity], options: WalkOptions) -> _Below:
+    """List a folder the first time it is met; a second time, by a link or a loop, nothing."""
+    below = _Below(folders=[], links=[], files=[], broken=[])
+    identity = _identity(folder)
+    if identity in entered:
+        return below
+    entered.add(identity)
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(".") and not options.include_hidden:
+                continue
+            path = Path(entry.path)
+            if entry.is_symlink() and not os.path.exists(path):  # noqa: PTH110 -- never raises
+                below.broken.append(path)
+            elif not entry.is_dir():
+                below.files.append(path)
+            elif entry.name not in options.exclude_dirs:
+                (below.links if entry.is_symlink() else below.folders).append(path)
+    return below
+
+
+def _look(path: Path) -> Iterator[Found | Skip]:
+    """Yield a path if it is a photo or text; pipes and devices are neither."""
+    kind = kind_of(path)
+    if kind is None:
+        return
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Skip(path=path, reason=_reason(error))
+        return
+    if stat.S_ISREG(status.st_mode):
+        yield Found(path=path, kind=kind, size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _identity(folder: Path) -> Identity:
+    """Name a folder by device and inode, or by path on file systems that number nothing."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino or str(folder)
+
+
+def _reason(error: OSError) -> str:
+    """Say why the system refused, in its own words: "permission denied"."""
+    return (error.strerror or str(error)).lower()

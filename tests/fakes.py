@@ -1,0 +1,73 @@
+"""Fakes with meaning: an encoder for drawn colours and colour words, and photos to go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from indexer.encoder import Vectors
+
+COLOURS = {
+    "red": (220, 20, 20),
+    "green": (20, 160, 40),
+    "blue": (20, 40, 220),
+    "yellow": (240, 220, 20),
+    "purple": (130, 20, 150),
+    "orange": (250, 130, 10),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+}
+
+
+class ColourEncoder:
+    """Embeds a photo as the shares of its colours, a text as the counts of its colour words.
+
+    Satisfies `indexer.encoder.Encoder` without a model. Each vector depends on its own input
+    alone, so batches change nothing. One more dimension stands for "no colour at all".
+    """
+
+    def __init__(self, *, name: str = "colours", fingerprint: str = "c0105") -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.dim = len(COLOURS) + 1
+        self.image_size = 8
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Embed photos. Shape (photos, dim)."""
+        return _stack([self._shares(image) for image in images], self.dim)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts. Shape (texts, dim)."""
+        return _stack([self._counts(text) for text in texts], self.dim)
+
+    def _shares(self, image: Image.Image) -> np.ndarray:
+        assert image.mode == "RGB", image.mode
+        small = image.resize((self.image_size, self.image_size), Image.Resampling.BOX)
+        pixels = np.asarray(small, dtype=np.float32).reshape(-1, 3)
+        anchors = np.array(list(COLOURS.values()), dtype=np.float32)
+        nearest = ((pixels[:, None] - anchors) ** 2).sum(axis=2).argmin(axis=1)
+        return np.bincount(nearest, minlength=self.dim).astype(np.float32)
+
+    def _counts(self, text: str) -> np.ndarray:
+        words = text.lower().replace(",", " ").replace(".", " ").split()
+        counts = [words.count(colour) for colour in COLOURS]
+        return np.array([*counts, 0 if any(counts) else 1], dtype=np.float32)
+
+
+def _stack(rows: list[np.ndarray], dim: int) -> Vectors:
+    vectors = np.array(rows, dtype=np.float32).reshape(-1, dim)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def draw(path: Path, *colours: str, size: tuple[int, int] = (64, 64)) -> Path:
+    """Draw a photo of upright stripes, one a colour, and save it in the format of its suffix."""
+    image = Image.new("RGB", size)
+    edges = [size[0] * number // len(colours) for number in range(len(colours) + 1)]
+    for colour, left, right in zip(colours, edges, edges[1:], strict=False):
+        image.paste(COLOURS[colour], (left, 0, right, size[1]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, quality=95) if path.suffix == ".jpg" else image.save(path)
+    return path
