@@ -1,0 +1,70 @@
+"""twinlens: find photos by words, and words by photo.
+
+The public names. Each is loaded when it is first used, so `import retrieval` takes in no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.build import IndexOptions, IndexReport, index_folders
+    from indexer.encoder import Encoder
+    from indexer.errors import TwinlensError
+    from indexer.library import Library
+    from indexer.types import Kind
+    from retrieval.evaluation import Evaluation, evaluate
+    from retrieval.models import load_encoder
+    from retrieval.pairs import PairSet, read_pairs
+    from retrieval.report import Row, contact_sheet
+    from retrieval.search import Hit, Query, Searcher, parse_query
+
+__all__ = [
+    "Encoder",
+    "Evaluation",
+    "Hit",
+    "IndexOptions",
+    "IndexReport",
+    "Kind",
+    "Library",
+    "PairSet",
+    "Query",
+    "Row",
+    "Searcher",
+    "TwinlensError",
+    "contact_sheet",
+    "evaluate",
+    "index_folders",
+    "load_encoder",
+    "parse_query",
+    "read_pairs",
+]
+
+_HOMES = {
+    "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
+    "indexer.encoder": ("Encoder",),
+    "indexer.errors": ("TwinlensError",),
+    "indexer.library": ("Library",),
+    "indexer.types": ("Kind",),
+    "retrieval.evaluation": ("Evaluation", "evaluate"),
+    "retrieval.models": ("load_encoder",),
+    "retrieval.pairs": ("PairSet", "read_pairs"),
+    "retrieval.report": ("Row", "contact_sheet"),
+    "retrieval.search": ("Hit", "Query", "Searcher", "parse_query"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'retrieval' has no attribute '{name}'")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

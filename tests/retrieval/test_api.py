@@ -1,0 +1,47 @@
+"""The public names are true, lazy, and few lines are enough."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import retrieval
+
+HEAVY = {"torch", "faiss", "sqlalchemy", "open_clip", "transformers"}
+
+
+def imported_by(code: str) -> set[str]:
+    """The heavy packages that a fresh Python has taken in after running `code`."""
+    show = "import sys; print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
+    )
+    return HEAVY & set(done.stderr.split())
+
+
+def test_every_public_name_is_there() -> None:
+    assert list(retrieval.__all__) == sorted(retrieval.__all__)
+    for name in retrieval.__all__:
+        assert getattr(retrieval, name).__name__ == name
+    assert dir(retrieval) == sorted(retrieval.__all__)
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = retrieval.nonsense
+
+
+def test_import_takes_in_nothing_heavy() -> None:
+    assert imported_by("import retrieval") == set()
+
+
+@pytest.mark.parametrize("command", ["", "index", "search", "info", "evaluate", "demo"])
+def test_help_takes_in_nothing_heavy(command: str) -> None:
+    run = (
+        "from retrieval.cli import main\n"
+        f"try: main([*{command!r}.split(), '--help'])\n"
+        "except SystemExit as end: assert end.code == 0, end.code"
+    )
+    assert imported_by(run) == set()
