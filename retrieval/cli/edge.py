@@ -1,0 +1,109 @@
+"""The edge: commands by name, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from indexer.errors import TwinlensError
+from retrieval.cli.codes import ExitCode
+
+COMMANDS = ("index", "search", "info", "evaluate", "demo")
+
+_DEBUG = "TWINLENS_DEBUG"
+
+
+class CommandLine(click.Group):
+    """A group whose commands are modules, imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order in which a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"retrieval.cli.{cmd_name}").command
+        return command
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run one command and exit with its code."""
+        settings = {"prog_name": "twinlens", **extra, "standalone_mode": False}
+        sys.exit(_exit_code(partial(super().main, *args, **settings)))
+
+
+@click.group(
+    cls=CommandLine,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog='\b\nExample:\n  twinlens index ~/Pictures\n  twinlens search "a cat on a sofa"',
+)
+@click.version_option(package_name="twinlens", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Find photos by words, and words by photo."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _exit_code(command: Callable[[], object]) -> int:
+    """Run a command; turn what it raises into one line on stderr and a code."""
+    _keep_bytes_of_names()
+    try:
+        code = command()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `twinlens search ... | head -1`
+        _drop_stdout()
+        return ExitCode.DONE
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        return _fail(_usage(error), error.exit_code)
+    except TwinlensError as error:
+        return _fail(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the edge
+        return _fail(_unexpected(error), ExitCode.FAILED)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _fail(message: str, code: int) -> int:
+    """Print the one line of an error."""
+    click.echo(f"twinlens: {' '.join(message.split())}", err=True)
+    return int(code)
+
+
+def _usage(error: click.ClickException) -> str:
+    """Add where to look to a complaint about options and arguments."""
+    message = error.format_message().rstrip(".")
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message}; see '{ctx.command_path} --help'" if ctx else message
+
+
+def _unexpected(error: Exception) -> str:
+    """Describe what no one raised on purpose; with TWINLENS_DEBUG set, show where."""
+    if os.environ.get(_DEBUG):
+        raise error
+    if isinstance(error, OSError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"
+
+
+def _keep_bytes_of_names() -> None:
+    """Print file names that are not UTF-8 as the bytes they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def _drop_stdout() -> None:
+    """Send what is left in the buffer nowhere, so that Python's exit does not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

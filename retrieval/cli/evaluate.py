@@ -1,0 +1,93 @@
+"""`twinlens evaluate`: how well a model matches your own photos and captions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import retrieval
+from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import list_skipped, note, progress
+from retrieval.cli.options import ModelChoice, example, with_json, with_model
+
+if TYPE_CHECKING:
+    from retrieval import Evaluation
+    from retrieval.evaluation import Direction, Estimate
+
+
+@click.command(epilog=example("twinlens evaluate --data pairs.jsonl --model runs/mine"))
+@click.option(
+    "--data",
+    required=True,
+    metavar="PAIRS",
+    type=click.Path(path_type=Path),
+    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder.",
+)
+@with_model("builtin")
+@with_json
+def command(data: Path, model: ModelChoice, as_json: bool) -> int:
+    """Measure a model on photos with captions.
+
+    Each caption looks for its photo among all photos, each photo for its captions among all
+    captions. R@k is the share of queries with a right answer in the top k; recall@k the share
+    of right answers there. Intervals are 95 % bootstrap intervals over the queries.
+    """
+    pairs = retrieval.read_pairs(data)
+    encoder = model.load()
+    with progress("embedding photos") as report:
+        done = retrieval.evaluate(encoder, pairs, report)
+    list_skipped(done.skipped)
+    _note_duplicates(done)
+    if as_json:
+        click.echo(json.dumps(done.as_json()))
+    else:
+        Console().print(_table(done))
+    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+def _note_duplicates(done: Evaluation) -> None:
+    """Say that photos which occur twice cost a part of the figures."""
+    if done.duplicates:
+        note(
+            f"{len(done.duplicates):,} photos repeat another one pixel for pixel and tie with it, "
+            f"which counts against the model; the first: {done.duplicates[0]}"
+        )
+
+
+def _table(done: Evaluation) -> Table:
+    """Lay out both directions for a person."""
+    table = Table(
+        title=f"{done.model}: {done.images:,} photos, {done.captions:,} captions",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+        header_style="dim",
+    )
+    table.add_column("")
+    table.add_column("text → photo")
+    table.add_column("photo → text")
+    columns = [_cells(done.text_to_image), _cells(done.image_to_text)]
+    for name, there, back in zip(columns[0], *(column.values() for column in columns), strict=True):
+        table.add_row(name, there, back)
+    return table
+
+
+def _cells(direction: Direction) -> dict[str, str]:
+    """Name and print the figures of one direction."""
+    return {
+        **{f"R@{k}": _percent(estimate) for k, estimate in direction.hit_rate.items()},
+        **{f"recall@{k}": _percent(estimate) for k, estimate in direction.recall.items()},
+        "median rank": f"{direction.median_rank:5g}",
+    }
+
+
+def _percent(estimate: Estimate) -> str:
+    """Print a figure with its interval."""
+    return f"{estimate.value:5.1f} %  [dim]{estimate.low:.1f} to {estimate.high:.1f}[/dim]"

@@ -1,0 +1,132 @@
+"""Hits on stdout: a table for people, lines for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from indexer.types import Kind
+from retrieval.cli.console import printable, shorten_left
+
+if TYPE_CHECKING:
+    from retrieval import Hit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FIXED = 16  # cells of rank, score, and the space between columns
+PATH_SHARE = 0.34  # of the rest that a path may have beside a text
+
+
+class Layout(StrEnum):
+    """How hits are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    PATHS = "paths"
+    NUL = "nul"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where hits go: to stdout in a layout, and to a contact sheet if `html` names one."""
+
+    layout: Layout
+    html: Path | None
+
+
+def with_output(function: F) -> Callable[..., Any]:
+    """Add `--json`, `-f`, `-0` and `--html`; the command takes `output: Output`."""
+
+    @click.option("--json", "layout", flag_value="json", help="Print one JSON object a line.")
+    @click.option(
+        "-f", "--filepath-only", "layout", flag_value="paths", help="Print bare paths, one a line."
+    )
+    @click.option(
+        "-0", "--null", "layout", flag_value="nul", help="Print bare paths, each ended by NUL."
+    )
+    @click.option(
+        "--html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write a contact sheet, too.",
+    )
+    @wraps(function)
+    def wrapped(*, layout: str | None, html: Path | None, **others: Any) -> Any:
+        output = Output(layout=Layout(layout or "table"), html=html)
+        return function(output=output, **others)
+
+    return wrapped
+
+
+def write_hits(hits: Sequence[Hit], layout: Layout) -> None:
+    """Print hits to stdout. A table becomes tab-separated lines where no one watches."""
+    if layout == Layout.TABLE:
+        console = Console()
+        return write_table(hits, console) if console.is_terminal else _write(_plain, hits)
+    lines = {Layout.JSON: _json, Layout.PATHS: _path, Layout.NUL: _path}
+    return _write(lines[layout], hits, end="\0" if layout == Layout.NUL else "\n")
+
+
+def write_table(hits: Sequence[Hit], console: Console) -> None:
+    """Print hits as a table that fits the console."""
+    texts = any(hit.kind == Kind.TEXT for hit in hits)
+    room = max(10, console.width - FIXED)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("", justify="right", style="dim", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    if texts:
+        table.add_column("text", ratio=1)
+    table.add_column("file", no_wrap=True)
+    width = int(room * PATH_SHARE) if texts else room
+    for hit in hits:
+        words = [Text(printable(hit.text))] if texts else []
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", *words, _link(hit, width, dim=texts))
+    console.print(table)
+
+
+def _link(hit: Hit, width: int, *, dim: bool) -> Text:
+    """Show the end of a path, linked to the file where the terminal can."""
+    style = Style(dim=dim, link=hit.path.absolute().as_uri() if hit.path.is_absolute() else None)
+    return Text(shorten_left(printable(str(hit.path)), width), style=style)
+
+
+def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
+    """Print one line a hit."""
+    for hit in hits:
+        click.echo(line(hit) + end, nl=False)
+
+
+def _plain(hit: Hit) -> str:
+    """Score, path and text, parted by tabs."""
+    parts = [f"{hit.score:.4f}", str(hit.path), *([hit.text] if hit.text else [])]
+    return "\t".join(printable(part) for part in parts)
+
+
+def _path(hit: Hit) -> str:
+    """The path as it is."""
+    return str(hit.path)
+
+
+def _json(hit: Hit) -> str:
+    """One JSON object."""
+    return json.dumps(
+        {
+            "rank": hit.rank,
+            "score": round(hit.score, 6),
+            "kind": hit.kind,
+            "path": str(hit.path),
+            "text": hit.text,
+            "id": hit.id,
+        }
+    )

@@ -1,0 +1,146 @@
+"""`twinlens index`: folders become a library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import retrieval
+from indexer.errors import LibraryMissing
+from indexer.photos import MAX_MEGAPIXELS
+from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
+from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import list_skipped, progress
+from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
+
+if TYPE_CHECKING:
+    from retrieval import IndexOptions, IndexReport
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_index_options(function: F) -> Callable[..., Any]:
+    """Add what to pass over and how many at once; the command takes `options`."""
+
+    @click.option(
+        "-b",
+        "--batch-size",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        help="Photos that the model sees at once.",
+    )
+    @click.option(
+        "--exclude-dir",
+        multiple=True,
+        metavar="NAME",
+        help=f"Name of folders to pass over, beside {', '.join(EXCLUDED_DIRS)}. Repeatable.",
+    )
+    @click.option("--include-hidden", is_flag=True, help="Index what begins with a dot, too.")
+    @click.option(
+        "--max-image-megapixels",
+        metavar="N",
+        type=click.FloatRange(min=0, min_open=True),
+        default=MAX_MEGAPIXELS,
+        show_default=True,
+        help="Skip larger photos.",
+    )
+    @wraps(function)
+    def wrapped(
+        *,
+        batch_size: int,
+        exclude_dir: tuple[str, ...],
+        include_hidden: bool,
+        max_image_megapixels: float,
+        **others: Any,
+    ) -> Any:
+        options = retrieval.IndexOptions(
+            batch_size=batch_size,
+            max_megapixels=max_image_megapixels,
+            walk=WalkOptions(
+                exclude_dirs=(*EXCLUDED_DIRS, *exclude_dir), include_hidden=include_hidden
+            ),
+        )
+        return function(options=options, **others)
+
+    return wrapped
+
+
+@click.command(epilog=example("twinlens index ~/Pictures ~/notes --exclude-dir thumbnails"))
+@click.argument(
+    "folders",
+    nargs=-1,
+    required=True,
+    metavar="FOLDER...",
+    type=click.Path(exists=True, resolve_path=True, path_type=Path),
+)
+@with_library
+@with_model("the library's own, else builtin")
+@with_index_options
+@with_json
+def command(
+    folders: tuple[Path, ...],
+    library: Path,
+    model: ModelChoice,
+    options: IndexOptions,
+    as_json: bool,
+) -> int:
+    """Index photos and texts.
+
+    What is new or changed below FOLDER is added, what is gone is forgotten. Files that cannot
+    be read are skipped and listed. Run it again whenever files have changed; only those are
+    read.
+    """
+    total = sum(isinstance(file, Found) for file in walk(folders, options=options.walk))
+    encoder = model.load(_model_of(library))
+    with (
+        retrieval.Library.open_or_create(library, encoder) as opened,
+        progress("indexing", "files") as report,
+    ):
+        done = retrieval.index_folders(
+            opened,
+            encoder,
+            folders,
+            options=options,
+            progress=lambda step: report(step.files, total),
+        )
+    list_skipped(done.skipped)
+    click.echo(json.dumps(_as_json(done)) if as_json else _sentence(done))
+    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+def _model_of(folder: Path) -> str:
+    """Name the model of a library, or the built-in one where there is none yet."""
+    try:
+        with retrieval.Library.open(folder) as library:
+            return library.model
+    except LibraryMissing:
+        return "builtin"
+
+
+def _as_json(done: IndexReport) -> dict[str, object]:
+    """Return what was done as plain values."""
+    skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in done.skipped]
+    return {**asdict(done), "skipped": skipped, "seconds": round(done.seconds, 2)}
+
+
+def _sentence(done: IndexReport) -> str:
+    """Say in one line what was done."""
+    changes = (
+        (done.photos, "photos added"),
+        (done.texts, "texts added"),
+        (done.updated, "files updated"),
+        (done.moved, "moved"),
+        (done.removed, "removed"),
+        (done.unchanged, "unchanged"),
+        (len(done.skipped), "skipped"),
+    )
+    parts = [f"{count:,} {what}" for count, what in changes if count]
+    return f"{', '.join(parts) or 'nothing to index'} in {done.seconds:.1f} s"

@@ -1,0 +1,87 @@
+"""Options that several commands share. Each decorator hands its command one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from platformdirs import user_data_path
+
+import retrieval
+
+if TYPE_CHECKING:
+    from retrieval import Encoder
+
+LIBRARY_VARIABLE = "TWINLENS_LIBRARY"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def default_library() -> Path:
+    """Return where the library is if no one says so: the user's data folder."""
+    return user_data_path("twinlens") / "library"
+
+
+def with_library(function: F) -> F:
+    """Add `--library`; the command takes `library: Path`."""
+    return click.option(
+        "--library",
+        metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar=LIBRARY_VARIABLE,
+        default=default_library,
+        callback=lambda _ctx, _param, value: value.expanduser(),
+        help=f"Folder of the library [default: ${LIBRARY_VARIABLE}, else your data folder].",
+    )(function)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """Which model was asked for, if any, and where it runs."""
+
+    spec: str | None
+    device: str
+
+    def load(self, default: str = "builtin") -> Encoder:
+        """Load the model that was asked for, else `default`."""
+        return retrieval.load_encoder(self.spec or default, self.device)
+
+
+def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
+    """Add `--model` and `--device`; the command takes `model: ModelChoice`."""
+
+    def decorate(function: F) -> Callable[..., Any]:
+        @click.option(
+            "--model",
+            metavar="SPEC",
+            help="builtin, a folder from `twinlens train`, ARCH/TAG of open_clip, or "
+            f"hf-hub:ORG/NAME [default: {default}].",
+        )
+        @click.option(
+            "--device",
+            metavar="NAME",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda or mps.",
+        )
+        @wraps(function)
+        def wrapped(*, model: str | None, device: str, **others: Any) -> Any:
+            return function(model=ModelChoice(spec=model, device=device), **others)
+
+        return wrapped
+
+    return decorate
+
+
+def with_json(function: F) -> F:
+    """Add `--json`; the command takes `as_json: bool`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def example(*lines: str) -> str:
+    """Lay out the example that ends each `--help`."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

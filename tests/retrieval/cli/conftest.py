@@ -1,0 +1,58 @@
+"""The command line in this process, with an encoder for colours in place of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from click.testing import CliRunner, Result
+
+import retrieval
+from retrieval.cli import main
+from tests.fakes import ColourEncoder, draw
+
+Run: TypeAlias = Callable[..., Result]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The specs of the models that were loaded; each is a `ColourEncoder` of that name."""
+    specs: list[str] = []
+
+    def load(spec: str = "builtin", device: str = "auto") -> ColourEncoder:
+        specs.append(spec)
+        return ColourEncoder(name=spec, fingerprint=f"fingerprint of {spec}")
+
+    monkeypatch.setattr(retrieval, "load_encoder", load, raising=False)
+    return specs
+
+
+@pytest.fixture
+def run(tmp_path: Path, loaded: list[str]) -> Run:
+    """Run a command over a library in `tmp_path`."""
+    environment = {"TWINLENS_LIBRARY": str(tmp_path / "library"), "COLUMNS": "80"}
+
+    def invoke(*args: object) -> Result:
+        return CliRunner(env=environment).invoke(main, [str(arg) for arg in args])
+
+    return invoke
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three drawn photos and a list of two captions."""
+    folder = tmp_path / "photos"
+    draw(folder / "red.png", "red")
+    draw(folder / "half.png", "red", "blue")
+    draw(folder / "blue.png", "blue")
+    (folder / "list.txt").write_text("a red door\na blue door\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def indexed(run: Run, photos: Path) -> Path:
+    """The photos, once they are in the library."""
+    assert run("index", photos).exit_code == 0
+    return photos

@@ -1,0 +1,252 @@
+"""What each command prints, and the code it ends with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import retrieval
+from indexer.library import Library
+from retrieval.cli import edge
+from tests.fakes import ColourEncoder, draw
+
+if TYPE_CHECKING:
+    from tests.retrieval.cli.conftest import Run
+
+
+def test_index_says_what_it_did(run: Run, photos: Path) -> None:
+    first, second = run("index", photos), run("index", photos)
+    assert first.stdout.startswith("3 photos added, 2 texts added in ")
+    assert second.stdout.startswith("4 unchanged in ")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+
+
+def test_index_as_json(run: Run, photos: Path) -> None:
+    done = json.loads(run("index", photos, "--json").stdout)
+    done.pop("seconds")
+    assert done == {
+        "photos": 3,
+        "texts": 2,
+        "updated": 0,
+        "moved": 0,
+        "removed": 0,
+        "unchanged": 0,
+        "skipped": [],
+    }
+
+
+def test_a_broken_file_is_listed_and_gives_3(run: Run, photos: Path) -> None:
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    result = run("index", photos)
+    assert result.exit_code == 3
+    assert f"skipping {photos / 'broken.jpg'}: not an image" in result.stderr
+    assert "3 photos added, 2 texts added, 1 skipped" in result.stdout
+
+
+def test_index_passes_over_what_it_is_told_to(run: Run, photos: Path) -> None:
+    draw(photos / "thumbs" / "small.png", "green")
+    draw(photos / ".trash" / "old.png", "green")
+    assert "3 photos added" in run("index", photos, "--exclude-dir", "thumbs").stdout
+    assert "2 photos added" in run("index", photos, "--include-hidden").stdout
+
+
+def test_index_keeps_to_the_model_of_the_library(run: Run, photos: Path, loaded: list[str]) -> None:
+    run("index", photos, "--model", "mine")
+    run("index", photos)
+    assert loaded == ["mine", "mine"]
+    other = run("index", photos, "--model", "other")
+    assert (other.exit_code, other.stdout) == (11, "")
+
+
+def test_index_of_a_missing_folder_makes_no_library(run: Run, tmp_path: Path) -> None:
+    result = run("index", tmp_path / "nowhere")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert not (tmp_path / "library").exists()
+
+
+def test_search_prints_score_and_path(run: Run, indexed: Path) -> None:
+    result = run("search", "red")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"1.0000\t{indexed / 'red.png'}\n"
+        f"0.7070\t{indexed / 'half.png'}\n"  # sqrt(1/2) = 0.7071, stored as float16
+        f"0.0000\t{indexed / 'blue.png'}\n"
+    )
+
+
+def test_search_for_texts_adds_the_text(run: Run, indexed: Path) -> None:
+    result = run("search", indexed / "blue.png", "--for", "texts", "-t", 1)
+    assert result.stdout == f"1.0000\t{indexed / 'list.txt'}\ta blue door\n"
+
+
+def test_search_as_json(run: Run, indexed: Path) -> None:
+    lines = run("search", "red", "--json").stdout.splitlines()
+    first = json.loads(lines[0])
+    assert isinstance(first.pop("id"), int)
+    assert first == {
+        "rank": 1,
+        "score": 1.0,
+        "kind": "photo",
+        "path": str(indexed / "red.png"),
+        "text": "",
+    }
+    assert len(lines) == 3
+
+
+def test_bare_paths(run: Run, indexed: Path) -> None:
+    paths = [str(indexed / name) for name in ("red.png", "half.png")]
+    assert run("search", "red", "-f", "-t", 2).stdout == "".join(f"{path}\n" for path in paths)
+    assert run("search", "red", "-0", "-t", 2).stdout == "".join(f"{path}\0" for path in paths)
+
+
+def test_names_with_newlines_and_other_bytes(run: Run, photos: Path) -> None:
+    odd = draw(photos / "a\nb\udcff.png", "green")
+    run("index", photos)
+    assert run("search", "green", "-t", 1).stdout_bytes.startswith(b"1.0000\t")
+    assert rb"a\nb" + b"\xff.png\n" in run("search", "green", "-t", 1).stdout_bytes
+    exact = run("search", "green", "-t", 1, "-0").stdout_bytes
+    assert exact == str(odd).encode(errors="surrogateescape") + b"\0"
+    (line,) = run("search", "green", "-t", 1, "--json").stdout.splitlines()
+    assert json.loads(line)["path"] == str(odd)
+
+
+def test_search_takes_the_model_of_the_library(run: Run, photos: Path, loaded: list[str]) -> None:
+    run("index", photos, "--model", "mine")
+    run("search", "red")
+    assert loaded == ["mine", "mine"]
+    other = run("search", "red", "--model", "other")
+    assert (other.exit_code, other.stdout) == (11, "")
+    assert other.stderr.count("\n") == 1
+
+
+def test_search_in_an_empty_library_loads_no_model(
+    run: Run, tmp_path: Path, loaded: list[str]
+) -> None:
+    Library.create(tmp_path / "library", ColourEncoder()).close()
+    result = run("search", "red")
+    assert (result.exit_code, result.stdout, loaded) == (4, "", [])
+    assert result.stderr == "the library has no photos; add some with: twinlens index FOLDER\n"
+
+
+def test_search_writes_a_contact_sheet(run: Run, indexed: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "found.html"
+    result = run("search", "red", "--html", sheet)
+    assert result.stderr == f"contact sheet: {sheet}\n"
+    assert sheet.read_text(encoding="utf-8").count("<img") == 3
+
+
+def test_search_hints_at_a_file_of_that_name(
+    run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(indexed)
+    result = run("search", "red.png")
+    assert result.stderr == "searching for the words; 'red.png' is also a file here: ./red.png\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["search", ""], 2, "the query is empty"),
+        (["search", "./gone.jpg"], 2, "no file at 'gone.jpg'"),
+        (["search"], 2, "Missing argument 'QUERY'"),
+        (["search", "x", "--top", "0"], 2, "--top"),
+        (["search", "x", "--nonsense"], 2, "No such option"),
+        (["nonsense"], 2, "No such command 'nonsense'"),
+        (["search", "x"], 10, "no library at"),
+        (["info"], 10, "no library at"),
+        (["evaluate", "--data", "gone.jsonl"], 2, "gone.jsonl"),
+    ],
+)
+def test_an_error_is_one_line_on_stderr(run: Run, args: list[str], code: int, message: str) -> None:
+    result = run(*args)
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("twinlens: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_locked_library_gives_12(run: Run, indexed: Path, tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library, library.writing():
+        result = run("index", indexed)
+    assert (result.exit_code, result.stdout) == (12, "")
+
+
+def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> None:
+    (tmp_path / "library" / "catalog.sqlite").write_bytes(b"no database" * 100)
+    result = run("search", "red")
+    assert (result.exit_code, result.stdout) == (11, "")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "twinlens: interrupted\n"),
+        (BrokenPipeError(), 0, ""),
+        (PermissionError(13, "Permission denied", "x"), 1, "Permission denied: 'x'\n"),
+        (ZeroDivisionError("oh"), 1, "unexpected ZeroDivisionError: oh; TWINLENS_DEBUG=1 shows"),
+    ],
+)
+def test_what_nobody_planned_has_a_code_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, line: str
+) -> None:
+    def fail(_query: str) -> None:
+        raise raised
+
+    monkeypatch.setattr(retrieval, "parse_query", fail, raising=False)
+    monkeypatch.setattr(edge, "_drop_stdout", lambda: None)  # the test runner's has no number
+    result = run("search", "x")
+    assert result.exit_code == code
+    assert line in result.stderr
+
+
+def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -> None:
+    shown = [line.rstrip().split(maxsplit=1) for line in run("info").stdout.splitlines()]
+    assert ["photos", "3"] in shown
+    assert ["model", "builtin (fingerprint ), 9 dimensions"] in shown
+    info = json.loads(run("info", "--json").stdout)
+    assert info.pop("bytes") > 0
+    assert info == {
+        "library": str(tmp_path / "library"),
+        "photos": 3,
+        "texts": 2,
+        "skipped": 0,
+        "folders": [str(indexed)],
+        "model": "builtin",
+        "fingerprint": "fingerprint of builtin",
+        "dim": 9,
+        "format": 1,
+    }
+
+
+def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
+    rows = [{"image": f"{name}.png", "captions": [name]} for name in ("red", "blue")]
+    data = photos / "pairs.jsonl"
+    data.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    plain = json.loads(run("evaluate", "--data", data, "--json").stdout)
+    assert (plain["images"], plain["text_to_image"]["R@1"]) == (2, 100.0)
+    shown = run("evaluate", "--data", data)
+    assert shown.exit_code == 0
+    assert "builtin: 2 photos, 2 captions" in shown.stdout
+    assert "100.0 %  100.0 to 100.0" in shown.stdout
+
+
+def test_evaluate_lists_what_it_left_out(run: Run, photos: Path) -> None:
+    rows = [{"image": f"{name}.png", "captions": [name]} for name in ("red", "gone")]
+    data = photos / "pairs.jsonl"
+    data.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    result = run("evaluate", "--data", data)
+    assert result.exit_code == 3
+    assert "skipping" in result.stderr
+    assert "gone.png" in result.stderr
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    assert run().stdout == run("--help").stdout
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout.startswith("twinlens ")
