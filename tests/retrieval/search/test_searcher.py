@@ -1,0 +1,92 @@
+"""The search line over drawn colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.build import index_folders
+from indexer.errors import ModelMismatch
+from indexer.library import Library
+from indexer.types import Kind
+from retrieval.errors import QueryInvalid
+from retrieval.search import Hit, Searcher
+from tests.fakes import ColourEncoder, draw
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three photos and a list of two captions."""
+    folder = tmp_path / "photos"
+    draw(folder / "red.png", "red")
+    draw(folder / "half.png", "red", "blue")
+    draw(folder / "blue.png", "blue")
+    (folder / "list.txt").write_text("a red door\na blue door\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def library(photos: Path, tmp_path: Path) -> Iterator[Library]:
+    """A library of them."""
+    with Library.create(tmp_path / "library", ColourEncoder()) as opened:
+        index_folders(opened, ColourEncoder(), [photos])
+        yield opened
+
+
+def names(hits: list[Hit]) -> list[str]:
+    """File names in the order of rank."""
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    return [hit.path.name for hit in hits]
+
+
+def test_words_find_photos(library: Library, photos: Path) -> None:
+    first, second, third = Searcher(library, ColourEncoder()).search("red")
+    assert (first.rank, first.path, first.kind, first.text) == (
+        1, photos / "red.png", Kind.PHOTO, "",
+    )  # fmt: skip
+    assert [first.score, second.score, third.score] == pytest.approx([1, 0.5**0.5, 0], abs=1e-3)
+
+
+def test_a_photo_finds_photos_and_texts(library: Library, photos: Path) -> None:
+    searcher = Searcher(library, ColourEncoder())
+    query = draw(photos.parent / "query.jpg", "blue")
+    assert names(searcher.search(query)) == ["blue.png", "half.png", "red.png"]
+    (text,) = searcher.search(str(query), kind=Kind.TEXT, top=1)
+    assert (text.text, text.path.name, text.kind) == ("a blue door", "list.txt", Kind.TEXT)
+
+
+def test_words_find_texts(library: Library) -> None:
+    hits = Searcher(library, ColourEncoder()).search("something red", kind=Kind.TEXT)
+    assert [hit.text for hit in hits] == ["a red door", "a blue door"]
+
+
+def test_top_cuts(library: Library) -> None:
+    assert len(Searcher(library, ColourEncoder()).search("red", top=2)) == 2
+
+
+def test_another_model_is_refused(library: Library) -> None:
+    with pytest.raises(ModelMismatch, match="colours"):
+        Searcher(library, ColourEncoder(fingerprint="another"))
+
+
+def test_a_broken_photo_as_query_is_named(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    with pytest.raises(QueryInvalid, match=r"broken\.jpg'.*not an image"):
+        Searcher(library, ColourEncoder()).search(tmp_path / "broken.jpg")
+
+
+def test_an_item_that_left_meanwhile_is_left_out(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = library.records
+    monkeypatch.setattr(library, "records", lambda ids: records(ids)[1:])
+    hits = Searcher(library, ColourEncoder()).search("red")
+    assert names(hits) == ["half.png", "blue.png"]
+    assert hits[0].score == pytest.approx(0.5**0.5, abs=1e-3)
+
+
+def test_an_empty_library_finds_nothing(tmp_path: Path) -> None:
+    with Library.create(tmp_path / "empty", ColourEncoder()) as empty:
+        assert Searcher(empty, ColourEncoder()).search("red") == []
