@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models.images import ImageSpec, Resize
 from retrieval.models.model import Model, fingerprint
@@ -35,14 +35,6 @@ from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfi
 FORMAT = 1
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 _SCALE = ":scale"
-
-
-class Storage(StrEnum):
-    """How weights lie on disk."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    INT8 = "int8"
 
 
 def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:

@@ -13,24 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """How strongly photos are varied; all zero (and `crop` 1) means not at all.
-
-    Attributes:
-        crop: smallest share of the area that a random crop keeps.
-        ratio: largest stretch of the crop's sides, a factor.
-        flip: chance of a mirror image. Captions that say "left" or "right" are few.
-        colour: strength of random brightness, contrast and saturation.
-        grey: chance of a grey photo.
-    """
-
-    crop: float = 0.6
-    ratio: float = 1.25
-    flip: float = 0.5
-    colour: float = 0.2
-    grey: float = 0.02
+from retrieval.training.config import AugmentConfig
 
 
 @dataclass(frozen=True)

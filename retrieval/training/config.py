@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import UsageError
-from retrieval.models.checkpoint import Storage
-from retrieval.training.augment import AugmentConfig
-from retrieval.training.losses import Loss
+from retrieval.choices import Loss, Precision, Storage
 
 
-class Precision(StrEnum):
-    """Arithmetic of the towers. Weights are kept in float32 either way."""
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How strongly photos are varied; all zero (and `crop` 1) means not at all.
 
-    FP32 = "fp32"
-    BF16 = "bf16"
+    Attributes:
+        crop: smallest share of the area that a random crop keeps.
+        ratio: largest stretch of the crop's sides, a factor.
+        flip: chance of a mirror image. Captions that say "left" or "right" are few.
+        colour: strength of random brightness, contrast and saturation.
+        grey: chance of a grey photo.
+    """
+
+    crop: float = 0.6
+    ratio: float = 1.25
+    flip: float = 0.5
+    colour: float = 0.2
+    grey: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +57,17 @@ class TrainConfig:
         clip: largest norm of the gradient.
         ema: decay of the running average of the weights that is evaluated and kept; 0 = none.
         drop_path: stochastic depth of the image tower (built-in architecture).
+        patch_drop: share of the image patches left out at random (built-in architecture).
         canvas: pixels a side of the decoded photo that crops are cut from; 0 = 8/7 of the input.
         cache_gib: photos are decoded once and kept in memory up to this size, in GiB.
+        loss: infonce, or sigmoid (every pair a yes or no of its own).
+        precision: arithmetic of the towers; weights are kept in float32 either way.
+        storage: how the weights of the result lie on disk.
+        device: auto, cpu, cuda or mps.
+        seed: decides every random choice; the same seed repeats the run.
+        workers: threads that decode photos.
         eval_every: epochs between evaluations.
+        checkpoint_every: steps between states that a killed run resumes from.
     """
 
     pairs: tuple[Path, ...]
@@ -75,6 +92,7 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.0
     drop_path: float = 0.0
+    patch_drop: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     canvas: int = 0
     cache_gib: float = 4.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint
 from retrieval.models.encoder import choose_device
 from retrieval.models.model import Model
-from retrieval.models.towers import set_drop_path
+from retrieval.models.towers import regularise
 from retrieval.training.augment import Draw, augment
 from retrieval.training.config import TrainConfig
 from retrieval.training.curves import draw_curves
@@ -44,13 +43,13 @@ LOG, CURVES, RECORD = "log.jsonl", "curves.png", "train.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run is, for whoever shows it. Rates are in photos a second, times in seconds."""
+    """Where a run is, for whoever shows it: optimizer steps, and photos learned from."""
 
     step: int
     steps: int
     loss: float
-    rate: float
-    left: float
+    photos: int
+    total: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +108,7 @@ class _Run:
         self.model = load_model(config.init)
         self.snapshot = Snapshot(self.model)
         self.snapshot.model.module.to(device)
-        set_drop_path(self.model.module, config.drop_path)
+        regularise(self.model.module, config.drop_path, config.patch_drop)
         self.model.module.to(device).train()
         self.trainer = Trainer(self.model.module, config)
         self.objective = self._objective()
@@ -122,7 +121,6 @@ class _Run:
         self.log = list(self.place.log)
         self.micro = self.place.step * config.accumulate
         self.best = (self.place.best, self.place.best_step)
-        self.started, self.seen = time.monotonic(), 0
         if self.place.step:
             watch.note(f"resuming at step {self.place.step} of {self.steps}")
 
@@ -241,13 +239,16 @@ class _Run:
 
     def record(self, loss: float, photos: int) -> None:
         """Log the loss and report the rate."""
-        self.seen += photos
-        elapsed = time.monotonic() - self.started
-        rate = self.seen / elapsed
-        left = (self.steps * self.config.accumulate - self.micro) * photos / rate
         self.log.append({"step": self.step, "loss": round(loss, 5)})
+        total = self.steps * self.config.accumulate * photos
         self.watch.progress(
-            Progress(step=self.step, steps=self.steps, loss=loss, rate=rate, left=left)
+            Progress(
+                step=self.step,
+                steps=self.steps,
+                loss=loss,
+                photos=self.micro * photos,
+                total=total,
+            )
         )
 
     def at_evaluation(self) -> bool:

@@ -11,20 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 _OUT = -1e4  # a logit that softmax turns to zero, also in bfloat16
-
-
-class Loss(StrEnum):
-    """Which contrastive loss."""
-
-    INFONCE = "infonce"
-    SIGMOID = "sigmoid"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from retrieval.training.config import Precision, TrainConfig
+from retrieval.choices import Precision
+from retrieval.training.config import TrainConfig
 
 _BLOCK = re.compile(r"^(.*?)(?:resblocks|blocks|layers?|stages)\.(\d+)\.")
 _BELOW = re.compile(r"embed|cls_token|conv1|ln_pre|stem")

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from retrieval.choices import Loss
 from retrieval.models.model import Towers
 from retrieval.training.distributed import World
 from retrieval.training.losses import (
-    Loss,
     Targets,
     distillation_loss,
     info_nce,

@@ -1,0 +1,27 @@
+"""Choices that configurations are made of. Free of heavy imports, so that `--help` can list them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Loss(StrEnum):
+    """Which contrastive loss."""
+
+    INFONCE = "infonce"
+    SIGMOID = "sigmoid"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the towers in training. Weights are kept in float32 either way."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Storage(StrEnum):
+    """How weights lie on disk."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"

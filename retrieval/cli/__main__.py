@@ -1,0 +1,5 @@
+"""`python -m retrieval.cli`, for `torchrun`."""
+
+from retrieval.cli import main
+
+main()

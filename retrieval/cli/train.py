@@ -1,0 +1,145 @@
+"""`twinlens train`: teach a dual encoder from photos with captions.
+
+The options are the fields of `TrainConfig` and `AugmentConfig`; their help is the docstrings of
+these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import tomllib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import click
+
+from indexer.errors import UsageError
+from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import Report, note, progress
+from retrieval.cli.options import example
+from retrieval.training.config import AugmentConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from retrieval.training.loop import Progress
+
+_FILES = ("pairs", "val", "out")
+_PATH = click.Path(path_type=Path)
+
+
+def _documented(config: type[Any]) -> dict[str, str]:
+    """Read the help of each field from the docstring of its class."""
+    found = re.findall(
+        r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(config) or "", flags=re.MULTILINE
+    )
+    return {name: " ".join(text.split()).rstrip(".") + "." for name, text in found}
+
+
+def _option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[Any], Any]:
+    """Make the option of one field. Its default is None: what is not given is not overridden."""
+    name = "--" + field.name.replace("_", "-")
+    default = field.default
+    shown = f" [default: {default}]" if isinstance(default, int | float | str) else ""
+    if hint is bool:
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
+    if str(hint).startswith("tuple"):
+        return click.option(name, multiple=True, metavar="SPEC", help=text)
+    kind: Any = next((arg for arg in get_args(hint) if arg is not type(None)), hint)
+    if isinstance(kind, type) and kind not in (int, float, str):
+        kind = click.Choice([str(choice) for choice in kind])
+    return click.option(name, type=kind, default=None, help=text + shown)
+
+
+def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every field of the two configurations."""
+    for config in (AugmentConfig, TrainConfig):
+        hints, texts = get_type_hints(config), _documented(config)
+        for field in reversed(dataclasses.fields(config)):
+            if field.name not in (*_FILES, "augment"):
+                function = _option(field, hints[field.name], texts[field.name])(function)
+    return function
+
+
+@click.command(
+    epilog=example(
+        "twinlens train --pairs train.jsonl --val dev.jsonl --out runs/mine",
+        "twinlens index ~/Pictures --model runs/mine --library mine",
+    )
+)
+@click.option(
+    "--pairs", type=_PATH, multiple=True, metavar="PAIRS",
+    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
+)
+@click.option("--val", type=_PATH, metavar="PAIRS", help="Pairs to choose the best weights on.")
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
+@click.option("--config", type=_PATH, metavar="TOML", help="File with any of these settings.")
+@_with_fields
+def command(config: Path | None, **given: Any) -> int:
+    """Teach a dual encoder from photos with captions.
+
+    DIR receives the model (for --model), its log, and curves of loss and recall. A run that was
+    stopped goes on where it was when the same command is given again. With several GPUs:
+    torchrun --nproc-per-node N -m retrieval.cli train ...
+    """
+    settings = _read(config) if config else {}
+    settings |= {name: value for name, value in given.items() if value not in (None, ())}
+    chosen = _build(settings)
+    from retrieval.training.loop import Watch, train
+
+    with ExitStack() as stack:
+        bars = _Bars(stack)
+        done = train(chosen, Watch(note=note, decoded=bars.decoded, progress=bars.trained))
+    note(f"wrote {done.out} after {done.steps} steps")
+    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+class _Bars:
+    """A bar while photos are decoded, then one while the model learns."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._decoding = stack.enter_context(progress("decoding"))
+        self._training: Report | None = None
+
+    def decoded(self, done: int, total: int) -> None:
+        """Report photos decoded."""
+        self._decoding(done, total)
+
+    def trained(self, now: Progress) -> None:
+        """Report photos learned from."""
+        if self._training is None:
+            self._stack.close()
+            self._training = self._stack.enter_context(progress("training"))
+        self._training(now.photos, now.total)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read settings from a TOML file; its paths are relative to it."""
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the settings in '{path}': {error}") from error
+    return settings
+
+
+def _build(settings: dict[str, Any]) -> TrainConfig:
+    """Turn plain settings into the configuration of a run."""
+    hints = {**get_type_hints(TrainConfig), **get_type_hints(AugmentConfig)}
+    unknown = sorted(set(settings) - set(hints))
+    if unknown:
+        raise UsageError(f"no setting is called {', '.join(unknown)}; see 'twinlens train --help'")
+    typed = {name: _typed(value, hints[name]) for name, value in settings.items()}
+    varied = {field.name for field in dataclasses.fields(AugmentConfig)}
+    augment = AugmentConfig(**{name: typed.pop(name) for name in varied & set(typed)})
+    return TrainConfig(**{"pairs": (), **typed}, augment=augment)
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """Bring a plain value to the type of its field."""
+    if isinstance(value, list | tuple):
+        return tuple(get_args(hint)[0](item) for item in value)
+    kind = next((arg for arg in get_args(hint) if arg is not type(None)), hint)
+    return kind(value)
