@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -161,12 +161,22 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """All that one transaction adds, moves and removes."""
+    """All that one transaction adds, moves and removes.
+
+    Attributes:
+        files: to add.
+        moves: of known files.
+        removed: ids of files to remove.
+        roots: folders that are indexed from now on.
+        forgotten: folders that no longer are.
+        segments: that hold the vectors of `files`.
+    """
 
     files: Sequence[NewFile] = ()
     moves: Sequence[Move] = ()
     removed: Sequence[int] = ()
     roots: Sequence[Path] = ()
+    forgotten: Sequence[Path] = ()
     segments: Sequence[SegmentRow] = ()
 
 
@@ -337,13 +347,9 @@ class Catalog:
             for move in change.moves:
                 _move(connection, move)
             _forget(connection, change.removed)
-            _forget(connection, _ids_at(connection, [file.state.path for file in change.files]))
-            for file in change.files:
-                _add(connection, file)
+            _add(connection, change.files)
             _insert(connection, _segments, [_segment_values(row) for row in change.segments])
-            old = set(connection.scalars(select(_roots.c.path)))
-            new = [root for root in dict.fromkeys(change.roots) if root not in old]
-            _insert(connection, _roots, [{"path": root} for root in new])
+            _set_roots(connection, change.roots, change.forgotten)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
             _count_up(connection, "next_segment", len(change.segments))
@@ -453,27 +459,23 @@ def _base_key(kind: Kind) -> str:
 
 def _move(connection: Connection, move: Move) -> None:
     """Give a known file its new path, in place of any other there."""
-    there = _ids_at(connection, [move.path])
+    there = _ids_at(connection, [move.path]).values()
     _forget(connection, [id_ for id_ in there if id_ != move.file_id])
     values = {"path": move.path, "mtime_ns": move.mtime_ns}
     connection.execute(_files.update().where(_files.c.id == move.file_id).values(values))
 
 
-def _add(connection: Connection, file: NewFile) -> None:
-    """Insert a file and its items."""
-    state = file.state
-    values = {
-        "path": state.path,
-        "kind": state.kind.value,
-        "size": state.size,
-        "mtime_ns": state.mtime_ns,
-        "digest": state.digest,
-        "reader": state.reader,
-        "reasons": list(state.reasons),
-    }
-    file_id = connection.execute(_files.insert(), values).lastrowid
-    pairs = zip(file.ids, file.texts, strict=True)
-    items = [{"id": id_, "file_id": file_id, "text": text} for id_, text in pairs]
+def _add(connection: Connection, files: Sequence[NewFile]) -> None:
+    """Insert files and their items, in place of any other at their paths."""
+    paths = [file.state.path for file in files]
+    _forget(connection, list(_ids_at(connection, paths).values()))
+    _insert(connection, _files, [_file_values(file.state) for file in files])
+    ids = _ids_at(connection, paths)
+    items = [
+        {"id": id_, "file_id": ids[file.state.path], "text": text}
+        for file in files
+        for id_, text in zip(file.ids, file.texts, strict=True)
+    ]
     _insert(connection, _items, items)
 
 
@@ -487,12 +489,27 @@ def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
         connection.execute(_files.delete().where(_files.c.id.in_(chunk)))
 
 
-def _ids_at(connection: Connection, paths: Sequence[Path]) -> list[int]:
+def _ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
     """Return the ids of the files at these paths."""
-    ids: list[int] = []
-    for chunk in _chunks(paths):
-        ids.extend(connection.scalars(select(_files.c.id).where(_files.c.path.in_(chunk))))
-    return ids
+    columns = select(_files.c.path, _files.c.id)
+    return {
+        row.path: row.id
+        for chunk in _chunks(paths)
+        for row in connection.execute(columns.where(_files.c.path.in_(chunk)))
+    }
+
+
+def _file_values(state: FileState) -> dict[str, Any]:
+    """Return a file as a row of its table."""
+    return asdict(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
+
+
+def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
+    """Add roots that are not there yet, and drop others."""
+    old = set(connection.scalars(select(_roots.c.path)))
+    _insert(connection, _roots, [{"path": root} for root in set(new) - old])
+    for chunk in _chunks(forgotten):
+        connection.execute(_roots.delete().where(_roots.c.path.in_(chunk)))
 
 
 def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

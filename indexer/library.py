@@ -288,6 +288,13 @@ class Library:
             )
             self.catalog.apply(change)
 
+    def forget(self, folder: Path) -> int:
+        """Remove all that lies below a folder, which need not exist any more; count the files."""
+        with self.writing():
+            known = self.catalog.files_below([folder])
+            self.catalog.apply(Change(removed=list(known), forgotten=[folder]))
+            return len(known)
+
     def refresh_index(self) -> None:
         """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
 

@@ -165,7 +165,7 @@ def _fields(row: dict[str, object], line: int) -> Iterator[str | _BadRow]:
 
 def _windows(text: str) -> Iterator[str]:
     """Cut a text into the fewest even runs of at most `PASSAGE_WORDS` words."""
-    words = text.split()
+    words = text.encode(errors="replace").decode().split()  # JSON can name half a surrogate pair
     count = math.ceil(len(words) / PASSAGE_WORDS)
     edges = [len(words) * number // count for number in range(count + 1)] if count else []
     for start, stop in pairwise(edges):

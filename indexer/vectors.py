@@ -101,7 +101,7 @@ class VectorIndex:
         """
         index = cls(dim)
         try:
-            index._index = faiss.downcast_index(faiss.read_index(str(path)))
+            index._index = faiss.read_index(str(path))
         except (RuntimeError, MemoryError) as error:
             raise LibraryDamaged(f"{path} is not a FAISS index") from error
         if not isinstance(index._index, faiss.IndexIDMap2):

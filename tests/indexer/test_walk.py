@@ -1,0 +1,132 @@
+"""Folders become files: in order, once each, whatever lies in the way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from indexer.types import Kind, Skip
+from indexer.walk import Found, WalkOptions, walk
+
+
+def _touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def _paths(*roots: Path, options: WalkOptions | None = None) -> list[Path]:
+    found = walk(roots, options=options or WalkOptions())
+    return [item.path for item in found if isinstance(item, Found)]
+
+
+def test_order_is_sorted_files_before_folders(tmp_path: Path) -> None:
+    b, a, deep = tmp_path / "b.jpg", tmp_path / "a.PNG", tmp_path / "0" / "c.txt"
+    _touch(b, a, deep)
+    assert _paths(tmp_path) == [a, b, deep]
+
+
+def test_found_tells_kind_size_and_date(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes(b"12345")
+    os.utime(path, ns=(7, 1_234_567_890))
+    wanted = Found(path=path, kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
+    assert list(walk([tmp_path], options=WalkOptions())) == [wanted]
+
+
+def test_unknown_suffixes_are_passed_over(tmp_path: Path) -> None:
+    _touch(tmp_path / "a.mp4", tmp_path / "b", tmp_path / "c.jpg.part")
+    assert _paths(tmp_path) == []
+
+
+def test_hidden_and_excluded_folders_are_passed_over(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jpg"
+    hidden = tmp_path / ".hidden.jpg"
+    excluded = [tmp_path / name / "a.jpg" for name in ("@eaDir", "node_modules", ".git")]
+    _touch(kept, hidden, *excluded)
+    assert _paths(tmp_path) == [kept]
+    every = WalkOptions(exclude_dirs=(), include_hidden=True)
+    assert sorted(_paths(tmp_path, options=every)) == sorted([kept, hidden, *excluded])
+
+
+def test_a_root_is_walked_whatever_its_name(tmp_path: Path) -> None:
+    photo = tmp_path / ".git" / "a.jpg"
+    _touch(photo)
+    assert _paths(tmp_path / ".git") == [photo]
+
+
+def test_a_root_may_be_a_file(tmp_path: Path) -> None:
+    photo, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    _touch(photo, other)
+    assert _paths(photo) == [photo]
+    assert _paths(photo, tmp_path) == [photo, other]
+
+
+def test_overlapping_roots_yield_a_file_once(tmp_path: Path) -> None:
+    photo = tmp_path / "sub" / "a.jpg"
+    _touch(photo)
+    assert _paths(tmp_path, tmp_path / "sub", tmp_path) == [photo]
+    assert _paths(tmp_path / "sub", tmp_path) == [photo]
+
+
+def test_the_library_is_not_walked(tmp_path: Path) -> None:
+    photo, inside = tmp_path / "a.jpg", tmp_path / "library" / "b.jpg"
+    _touch(photo, inside)
+    found = walk([tmp_path], options=WalkOptions(), apart=[tmp_path / "library"])
+    assert [item.path for item in found] == [photo]
+
+
+def test_a_symlink_loop_ends(tmp_path: Path) -> None:
+    photo = tmp_path / "sub" / "a.jpg"
+    _touch(photo)
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    assert _paths(tmp_path) == [photo]
+
+
+def test_a_linked_folder_comes_after_the_real_ones(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "root" / "real" / "a.jpg", tmp_path / "elsewhere" / "b.jpg"
+    _touch(inside, outside)
+    root = tmp_path / "root"
+    (root / "album").symlink_to(root / "real")
+    (root / "drive").symlink_to(tmp_path / "elsewhere")
+    assert _paths(root) == [inside, root / "drive" / "b.jpg"]
+
+
+def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "drive").symlink_to(tmp_path / "unplugged")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    reason = "a link that leads nowhere"
+    assert list(walk([tmp_path], options=WalkOptions())) == [
+        Skip(path=tmp_path / "drive", reason=reason),
+        Skip(path=tmp_path / "self", reason=reason),
+    ]
+
+
+def test_a_pipe_is_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    assert _paths(tmp_path) == []
+
+
+def test_newlines_and_foreign_bytes_in_names(tmp_path: Path) -> None:
+    names = [b"a\nb.jpg", b"caf\xe9.jpg"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"x")
+    assert [os.fsencode(path.name) for path in _paths(tmp_path)] == names
+
+
+def test_a_closed_folder_is_listed(as_a_user: Path) -> None:
+    closed, photo = as_a_user / "closed", as_a_user / "z" / "b.jpg"
+    _touch(closed / "a.jpg", photo)
+    closed.chmod(0)
+    skip, found = walk([as_a_user], options=WalkOptions())
+    assert skip == Skip(path=closed, reason="permission denied")
+    assert found.path == photo
+
+
+def test_a_folder_that_goes_while_it_is_walked_is_listed(tmp_path: Path) -> None:
+    _touch(tmp_path / "a.jpg", tmp_path / "sub" / "b.jpg")
+    found = walk([tmp_path], options=WalkOptions())
+    assert next(found).path == tmp_path / "a.jpg"
+    (tmp_path / "sub" / "b.jpg").unlink()
+    (tmp_path / "sub").rmdir()
+    assert list(found) == [Skip(path=tmp_path / "sub", reason="no such file or directory")]
