@@ -15,7 +15,7 @@ import click
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 
-COMMANDS = ("index", "search", "info", "evaluate", "demo")
+COMMANDS = ("index", "search", "info", "evaluate", "train", "demo")
 
 _DEBUG = "TWINLENS_DEBUG"
 
@@ -38,7 +38,7 @@ class CommandLine(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run one command and exit with its code."""
-        settings = {"prog_name": "twinlens", **extra, "standalone_mode": False}
+        settings = {**extra, "prog_name": "twinlens", "standalone_mode": False}
         sys.exit(_exit_code(partial(super().main, *args, **settings)))
 
 

@@ -37,7 +37,7 @@ def test_import_takes_in_nothing_heavy() -> None:
     assert imported_by("import retrieval") == set()
 
 
-@pytest.mark.parametrize("command", ["", "index", "search", "info", "evaluate", "demo"])
+@pytest.mark.parametrize("command", ["", "index", "search", "info", "evaluate", "train", "demo"])
 def test_help_takes_in_nothing_heavy(command: str) -> None:
     run = (
         "from retrieval.cli import main\n"

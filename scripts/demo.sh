@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Show what twinlens does: makes .venv if there is none, installs, runs `twinlens demo`.
+# Usage: bash scripts/demo.sh [options of `twinlens demo`, such as --out DIR]
+set -euo pipefail
+from=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+. scripts/venv.sh
+
+make_venv
+install demo
+say "twinlens demo"
+cd "$from"
+exec "$root/.venv/bin/twinlens" demo "$@"

@@ -1,0 +1,44 @@
+"""The help of every command at 80 columns, word for word.
+
+After a change that is meant, write the snapshot anew, e.g.
+`COLUMNS=80 twinlens search --help > tests/golden/help/search.txt`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from retrieval.cli import main
+from retrieval.cli.edge import COMMANDS
+
+SNAPSHOTS = Path(__file__).parent / "help"
+
+
+def help_of(command: str) -> str:
+    """What `twinlens COMMAND --help` prints."""
+    # click leaves two columns free; its test runner would use them.
+    result = CliRunner().invoke(main, [*command.split(), "--help"], terminal_width=80 - 2)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_as_it_was(command: str) -> None:
+    snapshot = SNAPSHOTS / f"{command or 'twinlens'}.txt"
+    assert snapshot.is_file(), f"no snapshot {snapshot.name}; see the top of this file"
+    assert help_of(command) == snapshot.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_ends_with_an_example_and_fits(command: str) -> None:
+    lines = help_of(command).splitlines()
+    example = lines.index("  Example:")
+    assert all(line.startswith("    twinlens") for line in lines[example + 1 :])
+    assert max(map(len, lines)) <= 80
+
+
+def test_no_snapshot_is_left_over() -> None:
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == {"twinlens", *COMMANDS}
