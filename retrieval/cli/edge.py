@@ -36,6 +36,16 @@ class CommandLine(click.Group):
         command: click.Command = import_module(f"retrieval.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A reader that has seen enough, as `head` has, is no failure."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_stdout()
+            return ExitCode.DONE
+        return code
+
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run one command and exit with its code."""
         settings = {**extra, "prog_name": "twinlens", "standalone_mode": False}
@@ -61,10 +71,6 @@ def _exit_code(command: Callable[[], object]) -> int:
     _keep_bytes_of_names()
     try:
         code = command()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `twinlens search ... | head -1`
-        _drop_stdout()
-        return ExitCode.DONE
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", ExitCode.INTERRUPTED)
     except click.ClickException as error:

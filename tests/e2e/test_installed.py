@@ -84,8 +84,8 @@ def test_killed_half_way_then_run_again(
 ) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(600):
-        Image.new("RGB", (320, 240), (number % 256, number // 3, 90)).save(folder / f"{number}.png")
+    for number in range(300):  # the first commit comes after 256
+        Image.new("RGB", (64, 48), (number % 256, number // 2, 90)).save(folder / f"{number}.png")
     running = subprocess.Popen(
         [command(), "index", folder], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -1,0 +1,103 @@
+"""The README is true: it names every command and exit code, and its marked blocks run.
+
+A block runs if the line above it is `<!-- run -->`. It runs in a folder that holds `photos/`
+(real photos, `photos/cat.png` among them) and `pairs.jsonl`. In a console block the lines that
+begin with `$ ` are run, each must end with code 0, and what it prints is not compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import skimage
+
+from indexer import errors as indexer_errors
+from indexer.errors import TwinlensError
+from retrieval import errors as retrieval_errors
+from retrieval.cli.codes import ExitCode
+from retrieval.cli.edge import COMMANDS
+from retrieval.shipped import shipped
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+MARKED = re.compile(r"<!-- run -->\n```(python|console)\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A code block of the README that says it runs."""
+
+    language: str
+    code: str
+
+
+def marked_blocks() -> list[Block]:
+    """The blocks that run, in their order."""
+    found = MARKED.findall(README.read_text(encoding="utf-8"))
+    return [Block(language=language, code=code) for language, code in found]
+
+
+def all_codes() -> set[int]:
+    """Every exit code: of the command line, and of each class in the error tree."""
+    classes = [*vars(indexer_errors).values(), *vars(retrieval_errors).values()]
+    raised = {
+        each.exit_code
+        for each in classes
+        if isinstance(each, type) and issubclass(each, TwinlensError)
+    }
+    return raised | {int(code) for code in ExitCode}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_shown(command: str) -> None:
+    assert f"twinlens {command}" in README.read_text(encoding="utf-8")
+
+
+def test_every_exit_code_is_listed_and_no_other() -> None:
+    rows = re.findall(r"^\| `?(\d+)`? +\|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(map(int, rows)) == sorted(all_codes())
+
+
+def test_some_blocks_are_marked() -> None:
+    assert {block.language for block in marked_blocks()} == {"python", "console"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder as the README has it."""
+    if not (shipped("demo").parent / "model").exists():
+        pytest.skip("the built-in model, data/model, is not here")
+    data = Path(skimage.__file__).parent / "data"
+    (tmp_path / "photos").mkdir()
+    for name, source in (("cat.png", "chelsea.png"), ("coffee.png", "coffee.png")):
+        shutil.copy(data / source, tmp_path / "photos" / name)
+    (tmp_path / "photos" / "captions.txt").write_text("A tabby cat.\nA cup.\n", encoding="utf-8")
+    rows = [
+        {"image": f"photos/{name}.png", "captions": [f"a {name}"]} for name in ("cat", "coffee")
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return tmp_path
+
+
+def test_the_marked_blocks_run(folder: Path) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "TWINLENS_LIBRARY": str(folder / "library"),
+    }
+    for block in marked_blocks():
+        if block.language == "python":
+            runs = [[sys.executable, "-c", block.code]]
+        else:
+            lines = [line[2:] for line in block.code.splitlines() if line.startswith("$ ")]
+            runs = [["bash", "-c", line] for line in lines]
+        for run in runs:
+            done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{run[-1]}\n{done.stderr}"
