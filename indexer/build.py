@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import PIL
-from PIL import Image
 
 from indexer.catalog import FileState, KnownFile, Move
 from indexer.encoder import Encoder, Vectors, checked
-from indexer.errors import FileUnreadable, UsageError
+from indexer.errors import UsageError
 from indexer.library import Batch, Entry, Library
-from indexer.photos import MAX_MEGAPIXELS, read_photo
-from indexer.texts import MAX_BYTES, read_passages
+from indexer.photos import MAX_MEGAPIXELS
+from indexer.reading import Job, Loaded, Reader, reading_threads
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, kind_of, walk
-
-MAX_PHOTO_BYTES = 1_000_000_000
-"""A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
-
-READER_VERSION = 1
-"""Raise it when photos.py or texts.py reads what it refused before: broken files are retried."""
 
 LOOKUP_ROWS = 500
 """Paths that are looked up in the catalog at once: one statement."""
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +36,7 @@ class IndexOptions:
         batch_size: photos or passages that the encoder sees at once.
         commit_every: files a commit. A commit waits some 10 ms for the disk: under 1 % of the
             time of 256 photos even at 250 photos/s, and a kill then loses a second of work.
-        decode_threads: photos decoded at once, one batch ahead of the encoder.
+        threads: files read and decoded at once, one batch ahead of the encoder.
         max_megapixels: larger photos are skipped.
         wait_seconds: how long to wait for another process that writes to the library.
         walk: what to pass over.
@@ -57,13 +44,13 @@ class IndexOptions:
 
     batch_size: int = 64
     commit_every: int = 256
-    decode_threads: int = min(4, os.cpu_count() or 1)
+    threads: int = min(4, os.cpu_count() or 1)
     max_megapixels: float = MAX_MEGAPIXELS
     wait_seconds: float = 0.0
     walk: WalkOptions = field(default_factory=WalkOptions)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "commit_every", "decode_threads", "max_megapixels"):
+        for name in ("batch_size", "commit_every", "threads", "max_megapixels"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
 
@@ -132,37 +119,23 @@ def index_folders(
         LibraryLocked: another process is writing.
         TwinlensError: the encoder gave something else than unit vectors.
     """
+    options = options or IndexOptions()
     library.check_model(encoder)
     roots = _reachable(library, folders)
-    run = _Run(library, encoder, options or IndexOptions(), progress)
-    with library.writing(wait_seconds=run.options.wait_seconds), _threads(run.options) as pool:
+    run = _Run(library, encoder, options, progress)
+    with (
+        library.writing(wait_seconds=options.wait_seconds),
+        reading_threads(options.threads) as pool,
+    ):
         library.commit(run.begin(roots))
-        found = walk(roots, options=run.options.walk, apart=[library.folder])
+        found = walk(roots, options=options.walk, apart=[library.folder])
         changed = run.changed(found)
-        loaded = _ahead(pool, run.load, changed, depth=run.options.batch_size)
+        loaded = run.reader.read_all(changed, pool)
         for batch in run.batches(run.embedded(loaded)):
             library.commit(batch)
         library.commit(run.lost())
         library.refresh_index()
     return run.report()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """A file to read, and what the library knows of that path."""
-
-    found: Found
-    known: KnownFile | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Loaded:
-    """A file in memory. A photo has one text, ""; a broken file has none."""
-
-    state: FileState
-    known: KnownFile | None
-    photo: Image.Image | None = None
-    texts: tuple[str, ...] = ()
 
 
 class _Run:
@@ -175,21 +148,26 @@ class _Run:
         options: IndexOptions,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.options = options
+        self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
         self._started = time.monotonic()
-        self._reader = f"{READER_VERSION}, Pillow {PIL.__version__}, {options.max_megapixels:g} MP"
+        self.reader = Reader(
+            size_hint=encoder.image_size,
+            max_megapixels=options.max_megapixels,
+            ahead=options.batch_size,
+        )
         self._unseen: set[int] = set()  # files of the catalog that the walk has not met
         self._closed: list[Path] = []  # what the walk could not look at
         self._skipped: list[Skip] = []
         self._count: Counter[str] = Counter()
 
     def begin(self, roots: Sequence[Path]) -> Batch:
-        """Note what the library knows below the roots; the first commit names them."""
+        """Note what the library knows below the roots; the first commit names new ones."""
         self._unseen = self._catalog.files_below(roots)
-        return Batch(roots=roots)
+        known = self._catalog.roots()
+        return Batch(roots=[root for root in roots if root not in known])
 
-    def changed(self, found: Iterable[Found | Skip]) -> Iterator[_Job]:
+    def changed(self, found: Iterable[Found | Skip]) -> Iterator[Job]:
         """Pass on the files whose size or date is not that of the catalog."""
         for chunk in _chunks(found, LOOKUP_ROWS):
             files = [item for item in chunk if isinstance(item, Found)]
@@ -204,46 +182,14 @@ class _Run:
                 if old and self._is_same(old, file):
                     self._leave(old)
                 else:
-                    yield _Job(found=file, known=old)
+                    yield Job(found=file, known=old)
             self._tell()
 
-    def load(self, job: _Job) -> _Loaded | Skip:
-        """Read and decode one file, in a thread. One that was only touched is not decoded."""
-        found, known = job.found, job.known
-        try:
-            data = _content(found)
-        except FileUnreadable as error:  # not the content's fault, so not for the catalog
-            return Skip(path=found.path, reason=str(error))
-        state = FileState(
-            path=found.path,
-            kind=found.kind,
-            size=found.size,
-            mtime_ns=found.mtime_ns,
-            digest=blake2b(data, digest_size=16).digest(),
-            reader=self._reader,
-        )
-        if known and known.digest == state.digest and self._is_settled(known):
-            return _Loaded(state=state, known=known)
-        return self._decoded(state, known, data)
-
-    def _decoded(self, state: FileState, known: KnownFile | None, data: bytes) -> _Loaded:
-        """Turn bytes into a photo or passages; what is wrong with them goes into the state."""
-        try:
-            if state.kind == Kind.PHOTO:
-                size, cap = self._encoder.image_size, self.options.max_megapixels
-                photo = read_photo(data, size_hint=size, max_megapixels=cap)
-                return _Loaded(state=state, known=known, photo=photo, texts=("",))
-            read = read_passages(state.path, data)
-        except FileUnreadable as error:
-            return _Loaded(state=replace(state, reasons=(str(error),)), known=known)
-        state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
-        return _Loaded(state=state, known=known, texts=read.passages)
-
-    def embedded(self, loaded: Iterable[_Loaded | Skip]) -> Iterator[Entry | Move]:
+    def embedded(self, loaded: Iterable[Loaded | Skip]) -> Iterator[Entry | Move]:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
-        for chunk in _chunks(loaded, self.options.batch_size):
+        for chunk in _chunks(loaded, self._options.batch_size):
             self._skipped += [item for item in chunk if isinstance(item, Skip)]
-            files = [item for item in chunk if isinstance(item, _Loaded)]
+            files = [item for item in chunk if isinstance(item, Loaded)]
             alike = self._catalog.with_content(file.state.digest for file in files)
             fresh = []
             for file in files:
@@ -260,7 +206,7 @@ class _Run:
         same = [
             old
             for old in alike
-            if (old.digest, old.kind) == (state.digest, state.kind) and self._is_settled(old)
+            if (old.digest, old.kind) == (state.digest, state.kind) and self.reader.is_settled(old)
         ]
         touched = (old for old in same if old.path == state.path)
         lost = (old for old in same if old.id in self._unseen and _is_moved(old.path, state.path))
@@ -276,7 +222,7 @@ class _Run:
             self._leave(origin)
         return Move(file_id=origin.id, path=state.path, mtime_ns=state.mtime_ns)
 
-    def _entries(self, files: Sequence[_Loaded]) -> Iterator[Entry]:
+    def _entries(self, files: Sequence[Loaded]) -> Iterator[Entry]:
         """Embed the photos of a batch together, and its passages together."""
         photos = [file.photo for file in files if file.photo is not None]
         texts = [text for file in files if file.photo is None for text in file.texts]
@@ -294,7 +240,7 @@ class _Run:
     def _encoded(self, encode: Callable[[Sequence[T]], Vectors], inputs: Sequence[T]) -> Vectors:
         """Run a tower in batches. Shape (inputs, dim)."""
         parts = [np.empty((0, self._encoder.dim), dtype=np.float32)]
-        for batch in _chunks(inputs, self.options.batch_size):
+        for batch in _chunks(inputs, self._options.batch_size):
             parts.append(checked(encode(batch), encoder=self._encoder, rows=len(batch)))
         return np.concatenate(parts)
 
@@ -310,7 +256,7 @@ class _Run:
             else:
                 entries.append(change)
                 items += max(1, len(change.texts))
-            if items >= self.options.commit_every:
+            if items >= self._options.commit_every:
                 yield Batch(entries=entries, moves=moves)
                 entries, moves, items = [], [], 0
         yield Batch(entries=entries, moves=moves)
@@ -341,18 +287,14 @@ class _Run:
     def _is_same(self, old: KnownFile, file: Found) -> bool:
         """Tell whether a file needs no second look."""
         same = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
-        return same and self._is_settled(old)
-
-    def _is_settled(self, old: KnownFile) -> bool:
-        """Tell whether a file was read well, or would not be read any better today."""
-        return not old.reasons or old.reader == self._reader
+        return same and self.reader.is_settled(old)
 
     def _leave(self, old: KnownFile) -> None:
         """Count a file that stays as it is; a broken one is listed again."""
         self._count["unchanged"] += not old.reasons
         self._list(old.path, old.reasons)
 
-    def _add(self, file: _Loaded) -> None:
+    def _add(self, file: Loaded) -> None:
         """Count a file that was read anew."""
         self._list(file.state.path, file.state.reasons)
         if file.known and file.texts:
@@ -407,51 +349,11 @@ def _root(library: Library, folder: Path) -> Path:
     return root
 
 
-@contextmanager
-def _threads(options: IndexOptions) -> Iterator[ThreadPoolExecutor]:
-    """Start the threads that decode; Pillow's remarks about odd metadata are not for the user."""
-    pool = ThreadPoolExecutor(options.decode_threads, thread_name_prefix="decode")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int
-) -> Iterator[R]:
-    """Call a function on each item, `depth` items ahead of the reader; the order is kept."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > depth:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut a stream into lists of `size`; the last one may be shorter."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
-
-
-def _content(found: Found) -> bytes:
-    """Read a file that still is what the walk found."""
-    limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
-    if found.size > limit:
-        raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")
-    try:
-        with found.path.open("rb") as file:
-            data, status = file.read(limit), os.fstat(file.fileno())
-    except OSError as error:
-        raise FileUnreadable((error.strerror or str(error)).lower()) from error
-    if (len(data), status.st_mtime_ns) != (found.size, found.mtime_ns):
-        raise FileUnreadable("changed while it was read; index again")
-    return data
 
 
 def _is_moved(old: Path, new: Path) -> bool:

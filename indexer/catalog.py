@@ -12,35 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import (
-    JSON,
-    URL,
-    Column,
-    ColumnElement,
-    Connection,
-    Dialect,
-    Engine,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Row,
-    Table,
-    Text,
-    TypeDecorator,
-    create_engine,
-    event,
-    func,
-    or_,
-    select,
-)
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, func, or_, select
 
-from indexer.errors import LibraryDamaged, LibraryLocked, LibraryTooNew, TwinlensError
+from indexer import tables
+from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, way_out
+from indexer.tables import connect
 from indexer.types import Kind, Record, SegmentRow
 
 FORMAT = 1
@@ -52,63 +31,29 @@ T = TypeVar("T")
 Ids: TypeAlias = NDArray[np.int64]
 
 
-class PathBytes(TypeDecorator[Path]):
-    """A path as the bytes the system knows it by: newlines and other encodings survive."""
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a library was made for, and how far its counters are.
 
-    impl = LargeBinary
-    cache_ok = True
+    Attributes:
+        format: of the files on disk.
+        model: the name of the encoder.
+        fingerprint: of the encoder.
+        dim: length of every vector.
+        generation: counts commits; equal generations are the same commit.
+        next_id: the id that the next item gets.
+        next_segment: the number that the next segment gets.
+        writer: who writes or wrote last: "PID SECONDS", seconds since 1970.
+    """
 
-    def process_bind_param(self, value: Path | bytes | None, dialect: Dialect) -> bytes | None:
-        """Turn a path into bytes."""
-        del dialect
-        return None if value is None else os.fsencode(value)
-
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:
-        """Turn bytes into the same path again."""
-        del dialect
-        return None if value is None else Path(os.fsdecode(value))
-
-
-_schema = MetaData()
-_meta = Table(
-    "meta",
-    _schema,
-    Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-)
-_roots = Table("roots", _schema, Column("path", PathBytes, primary_key=True))
-_files = Table(
-    "files",
-    _schema,
-    Column("id", Integer, primary_key=True),
-    Column("path", PathBytes, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("mtime_ns", Integer, nullable=False),
-    Column("digest", LargeBinary, nullable=False, index=True),
-    Column("reader", Text, nullable=False),
-    Column("reasons", JSON, nullable=False),
-)
-_items = Table(
-    "items",
-    _schema,
-    Column("id", Integer, primary_key=True),
-    Column("file_id", ForeignKey("files.id"), nullable=False, index=True),
-    Column("text", Text, nullable=False),
-)
-_segments = Table(
-    "segments",
-    _schema,
-    Column("number", Integer, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("rows", Integer, nullable=False),
-)
-_deleted = Table(
-    "deleted",
-    _schema,
-    Column("id", Integer, primary_key=True),
-    Column("kind", Text, nullable=False),
-)
+    format: int = FORMAT
+    model: str
+    fingerprint: str
+    dim: int
+    generation: int = 0
+    next_id: int = 1
+    next_segment: int = 1
+    writer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,17 +166,16 @@ class Catalog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine = _engine(path)
+        self._engine = connect(path)
 
     @classmethod
-    def create(cls, path: Path, meta: dict[str, str]) -> None:
-        """Write a new, empty catalog with these facts about the model."""
-        start = {"format": str(FORMAT), "generation": "0", "next_id": "1", "next_segment": "1"}
-        engine = _engine(path, mode="rwc")
+    def create(cls, path: Path, facts: Facts) -> None:
+        """Write a new, empty catalog with these facts."""
+        engine = connect(path, mode="rwc")
         try:
             with engine.begin() as connection:
-                _schema.create_all(connection)
-                _write_meta(connection, start | meta)
+                tables.schema.create_all(connection)
+                _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
         finally:
             engine.dispose()
 
@@ -245,7 +189,7 @@ class Catalog:
         """
         catalog = cls(path)
         try:
-            _check_meta(path, catalog.meta())
+            catalog.facts()
         except TwinlensError:
             catalog.close()
             raise
@@ -257,22 +201,26 @@ class Catalog:
 
     # What is there
 
-    def meta(self) -> dict[str, str]:
-        """Return the facts: format, model, fingerprint, dim and the counters."""
-        with self._engine.begin() as connection:
-            return _read_meta(connection)
+    def facts(self) -> Facts:
+        """Return the facts as of the last commit.
 
-    def generation(self) -> int:
-        """Return the number of the last commit."""
+        Raises:
+            LibraryTooNew: a newer version wrote them.
+            LibraryDamaged: some are missing, or no numbers.
+        """
         with self._engine.begin() as connection:
-            return int(_read_meta(connection)["generation"])
+            return _facts(self._path, _read_meta(connection))
 
     def snapshot(self, kind: Kind) -> Snapshot:
         """Return what the last commit says about the vectors of a kind."""
         with self._engine.begin() as connection:
             meta = _read_meta(connection)
-            named = select(_segments).where(_segments.c.kind == kind).order_by(_segments.c.number)
-            gone = select(_deleted.c.id).where(_deleted.c.kind == kind)
+            named = (
+                select(tables.segments)
+                .where(tables.segments.c.kind == kind)
+                .order_by(tables.segments.c.number)
+            )
+            gone = select(tables.deleted.c.id).where(tables.deleted.c.kind == kind)
             return Snapshot(
                 generation=int(meta["generation"]),
                 base=int(meta.get(_base_key(kind), 0)),
@@ -286,7 +234,7 @@ class Catalog:
     def segment_numbers(self) -> set[int]:
         """Return the numbers of all segments that exist."""
         with self._engine.begin() as connection:
-            return set(connection.scalars(select(_segments.c.number)))
+            return set(connection.scalars(select(tables.segments.c.number)))
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind."""
@@ -296,39 +244,48 @@ class Catalog:
     def count_skipped(self) -> int:
         """Count the files that could not be read, whole or in part."""
         with self._engine.begin() as connection:
-            broken = select(func.count()).select_from(_files).where(_files.c.reasons != [])
+            broken = (
+                select(func.count()).select_from(tables.files).where(tables.files.c.reasons != [])
+            )
             return connection.scalar(broken) or 0
 
     def roots(self) -> list[Path]:
         """Return the folders that were indexed."""
         with self._engine.begin() as connection:
-            return list(connection.scalars(select(_roots.c.path).order_by(_roots.c.path)))
+            return list(
+                connection.scalars(select(tables.roots.c.path).order_by(tables.roots.c.path))
+            )
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
-        wanted = select(_items.c.id, _items.c.text, _files.c.path, _files.c.kind).join(_files)
-        found = {row.id: _record(row) for row in self._rows_in(wanted, _items.c.id, ids)}
+        wanted = select(
+            tables.items.c.id, tables.items.c.text, tables.files.c.path, tables.files.c.kind
+        ).join(tables.files)
+        found = {row.id: _record(row) for row in self._rows_in(wanted, tables.items.c.id, ids)}
         return [found[id_] for id_ in ids if id_ in found]
 
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
-        rows = self._rows_in(select(_files), _files.c.path, paths)
+        rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
         return {row.path: _known(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
         """Return the known files whose content has one of these hashes."""
-        return [_known(row) for row in self._rows_in(select(_files), _files.c.digest, digests)]
+        return [
+            _known(row)
+            for row in self._rows_in(select(tables.files), tables.files.c.digest, digests)
+        ]
 
     def files_below(self, roots: Iterable[Path]) -> set[int]:
         """Return the ids of the files below these folders; a root may be a file itself."""
         below = or_(*(_is_below(root) for root in roots))
         with self._engine.begin() as connection:
-            return set(connection.scalars(select(_files.c.id).where(below)))
+            return set(connection.scalars(select(tables.files.c.id).where(below)))
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return where these files lie."""
-        columns = select(_files.c.id, _files.c.path)
-        return {row.id: row.path for row in self._rows_in(columns, _files.c.id, file_ids)}
+        columns = select(tables.files.c.id, tables.files.c.path)
+        return {row.id: row.path for row in self._rows_in(columns, tables.files.c.id, file_ids)}
 
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""
@@ -348,7 +305,7 @@ class Catalog:
                 _move(connection, move)
             _forget(connection, change.removed)
             _add(connection, change.files)
-            _insert(connection, _segments, [_segment_values(row) for row in change.segments])
+            _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
             _set_roots(connection, change.roots, change.forgotten)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
@@ -358,10 +315,12 @@ class Catalog:
         """Put new segments in the place of old ones."""
         with self._writing() as connection:
             for chunk in _chunks(merge.old):
-                connection.execute(_segments.delete().where(_segments.c.number.in_(chunk)))
+                connection.execute(
+                    tables.segments.delete().where(tables.segments.c.number.in_(chunk))
+                )
             for chunk in _chunks(merge.purged.tolist()):
-                connection.execute(_deleted.delete().where(_deleted.c.id.in_(chunk)))
-            _insert(connection, _segments, [_segment_values(row) for row in merge.new])
+                connection.execute(tables.deleted.delete().where(tables.deleted.c.id.in_(chunk)))
+            _insert(connection, tables.segments, [_segment_values(row) for row in merge.new])
             _write_meta(connection, {_base_key(merge.kind): str(merge.base)})
             _count_up(connection, "next_segment", len(merge.new))
 
@@ -383,68 +342,35 @@ class Catalog:
             _count_up(connection, "generation", 1)
 
 
-def _engine(path: Path, *, mode: str = "rw") -> Engine:
-    """Connect to SQLite. Mode "rw" never creates a file, "rwc" does."""
-    name = f"file:{quote(os.fsencode(path))}"
-    engine = create_engine(URL.create("sqlite", database=name, query={"mode": mode, "uri": "true"}))
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours, so that reads share one snapshot too
-        connection.execute("PRAGMA busy_timeout=30000")
-        connection.execute("PRAGMA journal_mode=WAL")
-        # A merge deletes old files once its commit is on the disk; NORMAL could lose that commit.
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    @event.listens_for(engine, "handle_error")
-    def _failed(context: ExceptionContext) -> None:
-        raise _error(path, context.original_exception) from context.original_exception
-
-    return engine
-
-
-def _error(path: Path, error: BaseException) -> TwinlensError:
-    """Say what a failure of SQLite means to a person."""
-    name = str(getattr(error, "sqlite_errorname", ""))
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LibraryLocked(f"{path} is busy; another process is writing. Try again")
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return TwinlensError(f"cannot use {path}: {error}; see to the disk and its permissions")
-    return LibraryDamaged(f"{path} is broken ({error}); {_way_out(path)}")
-
-
-def _way_out(path: Path) -> str:
-    """Say what to do about a broken catalog."""
-    library = path.parent
-    return f"delete {library} and run: twinlens index FOLDER --library {library}"
-
-
-def _check_meta(path: Path, meta: dict[str, str]) -> None:
-    """Refuse a newer format and a catalog without its facts."""
-    needed = ("format", "model", "fingerprint", "dim", "generation", "next_id", "next_segment")
-    missing = [key for key in needed if key not in meta]
-    if "format" in meta and int(meta["format"]) > FORMAT:
+def _facts(path: Path, meta: dict[str, str]) -> Facts:
+    """Turn the rows of the table into facts, and refuse a newer format first of all."""
+    numbers = ("format", "dim", "generation", "next_id", "next_segment")
+    wrong = [key for key in numbers if not meta.get(key, "").isdecimal()]
+    wrong += [key for key in ("model", "fingerprint") if key not in meta]
+    if "format" not in wrong and int(meta["format"]) > FORMAT:
         raise LibraryTooNew(
             f"{path} has format {meta['format']}, this twinlens reads up to {FORMAT}; "
             "upgrade with: pip install --upgrade twinlens"
         )
-    if missing:
-        raise LibraryDamaged(f"{path} lacks {', '.join(missing)}; {_way_out(path)}")
+    if wrong:
+        raise LibraryDamaged(f"{path} lacks {', '.join(wrong)}; {way_out(path.parent)}")
+    return Facts(
+        **{key: int(meta[key]) for key in numbers},
+        model=meta["model"],
+        fingerprint=meta["fingerprint"],
+        writer=meta.get("writer", ""),
+    )
 
 
 def _read_meta(connection: Connection) -> dict[str, str]:
     """Read all facts."""
-    return {row.key: row.value for row in connection.execute(select(_meta))}
+    return {row.key: row.value for row in connection.execute(select(tables.meta))}
 
 
 def _write_meta(connection: Connection, facts: dict[str, str]) -> None:
     """Write facts over those of the same key."""
     rows = [{"key": key, "value": value} for key, value in facts.items()]
-    connection.execute(_meta.insert().prefix_with("OR REPLACE"), rows)
+    connection.execute(tables.meta.insert().prefix_with("OR REPLACE"), rows)
 
 
 def _count_up(connection: Connection, key: str, by: int) -> None:
@@ -462,40 +388,42 @@ def _move(connection: Connection, move: Move) -> None:
     there = _ids_at(connection, [move.path]).values()
     _forget(connection, [id_ for id_ in there if id_ != move.file_id])
     values = {"path": move.path, "mtime_ns": move.mtime_ns}
-    connection.execute(_files.update().where(_files.c.id == move.file_id).values(values))
+    connection.execute(
+        tables.files.update().where(tables.files.c.id == move.file_id).values(values)
+    )
 
 
 def _add(connection: Connection, files: Sequence[NewFile]) -> None:
     """Insert files and their items, in place of any other at their paths."""
     paths = [file.state.path for file in files]
     _forget(connection, list(_ids_at(connection, paths).values()))
-    _insert(connection, _files, [_file_values(file.state) for file in files])
+    _insert(connection, tables.files, [_file_values(file.state) for file in files])
     ids = _ids_at(connection, paths)
     items = [
         {"id": id_, "file_id": ids[file.state.path], "text": text}
         for file in files
         for id_, text in zip(file.ids, file.texts, strict=True)
     ]
-    _insert(connection, _items, items)
+    _insert(connection, tables.items, items)
 
 
 def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
     """Delete files and their items, and note which vectors no longer count."""
     for chunk in _chunks(file_ids):
-        theirs = _items.c.file_id.in_(chunk)
-        dead = select(_items.c.id, _files.c.kind).join(_files).where(theirs)
-        connection.execute(_deleted.insert().from_select(["id", "kind"], dead))
-        connection.execute(_items.delete().where(theirs))
-        connection.execute(_files.delete().where(_files.c.id.in_(chunk)))
+        theirs = tables.items.c.file_id.in_(chunk)
+        dead = select(tables.items.c.id, tables.files.c.kind).join(tables.files).where(theirs)
+        connection.execute(tables.deleted.insert().from_select(["id", "kind"], dead))
+        connection.execute(tables.items.delete().where(theirs))
+        connection.execute(tables.files.delete().where(tables.files.c.id.in_(chunk)))
 
 
 def _ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
     """Return the ids of the files at these paths."""
-    columns = select(_files.c.path, _files.c.id)
+    columns = select(tables.files.c.path, tables.files.c.id)
     return {
         row.path: row.id
         for chunk in _chunks(paths)
-        for row in connection.execute(columns.where(_files.c.path.in_(chunk)))
+        for row in connection.execute(columns.where(tables.files.c.path.in_(chunk)))
     }
 
 
@@ -506,10 +434,10 @@ def _file_values(state: FileState) -> dict[str, Any]:
 
 def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
     """Add roots that are not there yet, and drop others."""
-    old = set(connection.scalars(select(_roots.c.path)))
-    _insert(connection, _roots, [{"path": root} for root in set(new) - old])
+    old = set(connection.scalars(select(tables.roots.c.path)))
+    _insert(connection, tables.roots, [{"path": root} for root in set(new) - old])
     for chunk in _chunks(forgotten):
-        connection.execute(_roots.delete().where(_roots.c.path.in_(chunk)))
+        connection.execute(tables.roots.delete().where(tables.roots.c.path.in_(chunk)))
 
 
 def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -528,7 +456,7 @@ def _is_below(root: Path) -> ColumnElement[bool]:
     name, separator = os.fsencode(root), os.fsencode(os.sep)
     first = name if name.endswith(separator) else name + separator
     last = first[:-1] + bytes([first[-1] + 1])
-    path = _files.c.path
+    path = tables.files.c.path
     return or_(path == name, (path >= first) & (path < last))
 
 

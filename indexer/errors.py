@@ -18,6 +18,8 @@ command line prints or exits, with the `exit_code` of the class.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class TwinlensError(Exception):
     """The root: anything twinlens raises on purpose."""
@@ -59,3 +61,8 @@ class LibraryLocked(TwinlensError):
 
 class FileUnreadable(TwinlensError):
     """One file cannot be read as a photo or a text; `str(error)` is the reason."""
+
+
+def way_out(library: Path) -> str:
+    """Say what to do about a library that is damaged beyond mending; its photos are not."""
+    return f"delete {library} and run: twinlens index FOLDER --library {library}"

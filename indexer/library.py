@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 from filelock import FileLock, Timeout
 
-from indexer.catalog import Catalog, Change, FileState, Merge, Move, NewFile, Snapshot
+from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import (
     LibraryDamaged,
@@ -24,19 +24,13 @@ from indexer.errors import (
     ModelMismatch,
     TwinlensError,
     UsageError,
+    way_out,
 )
-from indexer.segments import MERGED_ROWS, Segment, SegmentStore, replacing
-from indexer.types import Candidate, Kind, Record, SegmentRow
-from indexer.vectors import Ids, VectorIndex
+from indexer.segments import Segment, replacing
+from indexer.shelf import Shelf
+from indexer.types import Candidate, Kind, Record
+from indexer.vectors import Ids
 
-STALE_SHARE = 0.1
-"""The saved index is written anew once it lacks this share; deleted vectors go at this share."""
-
-MAX_TAIL = 8
-"""So many segments may be newer than the saved index: each costs the first search a file."""
-
-
-_NONE: Ids = np.empty(0, dtype=np.int64)
 _UNFINISHED = ("lock", "catalog.sqlite.part", "catalog.sqlite.part-wal", "catalog.sqlite.part-shm")
 
 
@@ -92,16 +86,6 @@ class LibraryInfo:
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Loaded:
-    """The vectors of one kind in memory, as of one commit."""
-
-    generation: int
-    numbers: frozenset[int]
-    index: VectorIndex
-    deleted: Ids
-
-
 class Library:
     """An open library. Any number may read one folder; one at a time writes.
 
@@ -112,14 +96,10 @@ class Library:
     def __init__(self, folder: Path, catalog: Catalog) -> None:
         self.folder = folder
         self.catalog = catalog
-        meta = catalog.meta()
-        self.model, self.fingerprint = meta["model"], meta["fingerprint"]
-        self.dim = int(meta["dim"])
-        self._format = int(meta["format"])
-        self._segments = SegmentStore(folder / "vectors", self.dim)
-        self._ann = folder / "ann"
+        facts = catalog.facts()
+        self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
+        self._shelf = Shelf(folder, catalog)
         self._writer = _lock(folder)
-        self._loaded: dict[Kind, _Loaded] = {}
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
@@ -134,8 +114,10 @@ class Library:
         if path.is_file():
             return cls(folder, Catalog.open(path))
         if (folder / "vectors").is_dir():
-            raise LibraryDamaged(f"{path} is missing; delete '{folder}' and run: {_build(folder)}")
-        raise LibraryMissing(f"no library at '{folder}'; build one with: {_build(folder)}")
+            raise LibraryDamaged(f"{path} is missing; {way_out(folder)}")
+        raise LibraryMissing(
+            f"no library at '{folder}'; build one with: twinlens index FOLDER --library {folder}"
+        )
 
     @classmethod
     def create(cls, folder: Path, encoder: Encoder) -> Library:
@@ -151,7 +133,7 @@ class Library:
             _check_free(folder)
             with replacing(_catalog_path(folder)) as part:
                 part.unlink(missing_ok=True)
-                Catalog.create(part, _model_facts(encoder))
+                Catalog.create(part, _facts(encoder))
         return cls.open(folder)
 
     @classmethod
@@ -174,7 +156,6 @@ class Library:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._loaded.clear()
         self.catalog.close()
 
     def __enter__(self) -> Library:
@@ -220,7 +201,7 @@ class Library:
             LibraryDamaged: a segment is missing or broken.
         """
         with self._searching:
-            loaded = self._load(kind)
+            loaded = self._shelf.load(kind)
             gone = loaded.deleted if excluded is None else np.union1d(loaded.deleted, excluded)
             return loaded.index.search(queries, k, excluded=gone)
 
@@ -231,7 +212,7 @@ class Library:
             KeyError: the library has no such item of that kind.
         """
         with self._searching:
-            return self._load(kind).index.fetch(np.array(ids, dtype=np.int64))
+            return self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
@@ -252,7 +233,7 @@ class Library:
             model=self.model,
             fingerprint=self.fingerprint,
             dim=self.dim,
-            format=self._format,
+            format=self.catalog.facts().format,
             bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
         )
 
@@ -268,17 +249,16 @@ class Library:
         with _held(self._writer, self.folder, wait_seconds=wait_seconds, catalog=self.catalog):
             if self._writer.lock_counter == 1:
                 self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
-                self._sweep()
+                self._shelf.sweep()
             yield
 
     def commit(self, batch: Batch) -> None:
         """Store a batch: its vectors first, then one transaction that names them."""
+        if not any((batch.entries, batch.moves, batch.removed, batch.roots)):
+            return
         with self.writing():
-            meta = self.catalog.meta()
-            files = _numbered(batch.entries, int(meta["next_id"]))
-            segments = self._segments.write(
-                _embedded(files, batch.entries), int(meta["next_segment"])
-            )
+            files = _numbered(batch.entries, self.catalog.facts().next_id)
+            segments = self._shelf.write(_embedded(files, batch.entries))
             change = Change(
                 files=files,
                 moves=batch.moves,
@@ -296,119 +276,9 @@ class Library:
             return len(known)
 
     def refresh_index(self) -> None:
-        """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
-
-        The cost of an index run so grows with what changed, not with the library.
-        """
+        """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
-            for kind in Kind:
-                snapshot = self.catalog.snapshot(kind)
-                tail = [row for row in snapshot.segments if row.number > snapshot.base]
-                total, newer = _count(snapshot.segments), _count(tail)
-                if len(snapshot.deleted) > STALE_SHARE * total:
-                    self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
-                    self._rebase(kind)
-                elif newer > STALE_SHARE * (total - newer):
-                    small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
-                    self._merge(kind, small, base=0)
-                    self._rebase(kind)
-                elif len(tail) > MAX_TAIL:
-                    self._merge(kind, tail, base=snapshot.base)
-            self._sweep()
-
-    def _merge(
-        self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
-    ) -> None:
-        """Write segments anew as fewer ones, without the vectors of the purged ids."""
-        if len(rows) < 2 and not len(purged):
-            return
-        first = int(self.catalog.meta()["next_segment"])
-        new = self._segments.write(self._segments.joined(rows, without=purged), first)
-        old = [row.number for row in rows]
-        self.catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
-
-    def _rebase(self, kind: Kind) -> None:
-        """Save an index over all segments of a kind."""
-        snapshot = self.catalog.snapshot(kind)
-        index = VectorIndex(self.dim)
-        for row in snapshot.segments:
-            segment = self._segments.read(row)
-            index.add(segment.ids, segment.vectors)
-        number = max((row.number for row in snapshot.segments), default=0)
-        self._ann.mkdir(exist_ok=True)
-        with replacing(self._base_path(kind, number)) as part:
-            index.save(part)
-        self.catalog.rebase(kind, number)
-
-    def _sweep(self) -> None:
-        """Delete the files that no commit names: a killed writer's, and those merged away."""
-        self._segments.sweep(self.catalog.segment_numbers())
-        named = {self._base_path(kind, self.catalog.snapshot(kind).base) for kind in Kind}
-        for path in self._ann.glob("*"):
-            if path not in named:
-                path.unlink(missing_ok=True)
-
-    def _base_path(self, kind: Kind, number: int) -> Path:
-        """Return where the saved index over the segments up to a number lies."""
-        return self._ann / f"{kind}-{number:06d}.faiss"
-
-    # What is in memory
-
-    def _load(self, kind: Kind) -> _Loaded:
-        """Return the vectors of a kind as of the last commit."""
-        loaded = self._loaded.get(kind)
-        if loaded is None or loaded.generation != self.catalog.generation():
-            self._loaded.pop(kind, None)  # a failed load must not leave a half-grown index
-            loaded = self._loaded[kind] = self._reload(kind, loaded)
-        return loaded
-
-    def _reload(self, kind: Kind, loaded: _Loaded | None) -> _Loaded:
-        """Read the last commit; once more if a writer merged segments away meanwhile."""
-        while True:
-            snapshot = self.catalog.snapshot(kind)
-            try:
-                return self._read(kind, snapshot, loaded)
-            except LibraryDamaged:
-                if snapshot.generation == self.catalog.generation():
-                    raise
-                loaded = None
-
-    def _read(self, kind: Kind, snapshot: Snapshot, loaded: _Loaded | None) -> _Loaded:
-        """Add to the vectors in memory those of the segments that are newer."""
-        numbers = frozenset(row.number for row in snapshot.segments)
-        if loaded is not None and loaded.numbers <= numbers:
-            index, held = loaded.index, loaded.numbers
-        else:
-            index, held = self._read_base(kind, snapshot)
-        for row in snapshot.segments:
-            if row.number not in held:
-                segment = self._segments.read(row)
-                index.add(segment.ids, segment.vectors)
-        return _Loaded(
-            generation=snapshot.generation,
-            numbers=numbers,
-            index=index,
-            deleted=snapshot.deleted,
-        )
-
-    def _read_base(self, kind: Kind, snapshot: Snapshot) -> tuple[VectorIndex, frozenset[int]]:
-        """Read the saved index and say which segments it holds.
-
-        It is derived: where it is missing or broken, an empty one takes its place, to be
-        filled from the segments.
-        """
-        held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        path = self._base_path(kind, snapshot.base)
-        try:
-            index = VectorIndex.load(path, dim=self.dim, size=_count(held))
-        except LibraryDamaged:
-            return VectorIndex(self.dim), frozenset()
-        return index, frozenset(row.number for row in held)
-
-
-def _count(rows: Iterable[SegmentRow]) -> int:
-    """Count the vectors in segments."""
-    return sum(row.rows for row in rows)
+            self._shelf.refresh()
 
 
 def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
@@ -438,9 +308,9 @@ def _catalog_path(folder: Path) -> Path:
     return folder / "catalog.sqlite"
 
 
-def _model_facts(encoder: Encoder) -> dict[str, str]:
-    """Return what a library remembers of its encoder."""
-    return {"model": encoder.name, "fingerprint": encoder.fingerprint, "dim": str(encoder.dim)}
+def _facts(encoder: Encoder) -> Facts:
+    """Return what a new library remembers of its encoder."""
+    return Facts(model=encoder.name, fingerprint=encoder.fingerprint, dim=encoder.dim)
 
 
 def _check_free(folder: Path) -> None:
@@ -465,7 +335,7 @@ def _held(
     try:
         lock.acquire(timeout=wait_seconds)
     except Timeout as error:
-        owner = _owner(catalog.meta().get("writer", "") if catalog else "")
+        owner = _owner(catalog.facts().writer if catalog else "")
         raise LibraryLocked(
             f"the library '{folder}' is being written by {owner}; try again when that is done"
         ) from error
@@ -485,8 +355,3 @@ def _owner(note: str) -> str:
     minutes, seconds = divmod(max(0, round(time.time() - float(since))), 60)
     age = f"{minutes} min" if minutes else f"{seconds} s"
     return f"process {pid} since {age} ago"
-
-
-def _build(folder: Path) -> str:
-    """Say how to build a library."""
-    return f"twinlens index FOLDER --library {folder}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from indexer.errors import LibraryDamaged, TwinlensError
+from indexer.errors import LibraryDamaged, TwinlensError, way_out
 from indexer.types import Kind, SegmentRow
 
 SEGMENT_FORMAT = "1"
@@ -160,8 +160,7 @@ def _concatenated(segments: Sequence[Segment]) -> Segment:
 
 def _damage(path: Path, what: str) -> str:
     """Name the file and the way out."""
-    library = path.parent.parent
-    return f"{path} {what}; delete {library} and run: twinlens index FOLDER --library {library}"
+    return f"{path} {what}; {way_out(path.parent.parent)}"
 
 
 def _sync(path: Path) -> None:

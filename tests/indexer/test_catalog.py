@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.catalog import Catalog, Change, FileState, KnownFile, Merge, Move, NewFile
+from indexer.catalog import Catalog, Change, Facts, FileState, KnownFile, Merge, Move, NewFile
 from indexer.types import Kind, Record, SegmentRow
 
-META = {"model": "m", "fingerprint": "f", "dim": "2"}
+FACTS = Facts(model="m", fingerprint="f", dim=2)
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    Catalog.create(tmp_path / "catalog.sqlite", META)
+    Catalog.create(tmp_path / "catalog.sqlite", FACTS)
     with_ = Catalog.open(tmp_path / "catalog.sqlite")
     yield with_
     with_.close()
@@ -37,8 +37,8 @@ def _segment(number: int, rows: int, kind: Kind = Kind.PHOTO) -> SegmentRow:
 
 
 def test_a_new_catalog_has_its_facts(catalog: Catalog) -> None:
-    counters = {"format": "1", "generation": "0", "next_id": "1", "next_segment": "1"}
-    assert catalog.meta() == META | counters
+    assert catalog.facts() == FACTS
+    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (1, 0, 1, 1)
 
 
 def test_files_and_items_come_back(catalog: Catalog) -> None:
@@ -60,8 +60,8 @@ def test_files_and_items_come_back(catalog: Catalog) -> None:
     assert (catalog.count(Kind.PHOTO), catalog.count(Kind.TEXT)) == (1, 2)
     assert catalog.count_skipped() == 1
     assert catalog.roots() == [Path("/y"), Path("/z")]
-    meta = catalog.meta()
-    assert (meta["next_id"], meta["next_segment"], meta["generation"]) == ("4", "3", "1")
+    facts = catalog.facts()
+    assert (facts.next_id, facts.next_segment, facts.generation) == (4, 3, 1)
 
 
 def test_any_file_name_comes_back(catalog: Catalog) -> None:
@@ -121,4 +121,4 @@ def test_a_change_that_fails_changes_nothing(catalog: Catalog) -> None:
     with pytest.raises(Exception, match="UNIQUE"):
         catalog.apply(Change(files=[_photo("/b", 1)], segments=[_segment(2, 1)]))
     assert catalog.known([Path("/b")]) == {}
-    assert catalog.generation() == 1
+    assert catalog.facts().generation == 1

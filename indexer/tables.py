@@ -1,0 +1,122 @@
+"""The tables of the catalog, and the connection to SQLite that holds them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import (
+    JSON,
+    URL,
+    Column,
+    Connection,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    create_engine,
+    event,
+)
+from sqlalchemy.engine import ExceptionContext
+
+from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, way_out
+
+
+class PathBytes(TypeDecorator[Path]):
+    """A path as the bytes the system knows it by: newlines and other encodings survive."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Path | bytes | None, dialect: Dialect) -> bytes | None:
+        """Turn a path into bytes."""
+        del dialect
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:
+        """Turn bytes into the same path again."""
+        del dialect
+        return None if value is None else Path(os.fsdecode(value))
+
+
+schema = MetaData()
+meta = Table(
+    "meta",
+    schema,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+roots = Table("roots", schema, Column("path", PathBytes, primary_key=True))
+files = Table(
+    "files",
+    schema,
+    Column("id", Integer, primary_key=True),
+    Column("path", PathBytes, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False, index=True),
+    Column("reader", Text, nullable=False),
+    Column("reasons", JSON, nullable=False),
+)
+items = Table(
+    "items",
+    schema,
+    Column("id", Integer, primary_key=True),
+    Column("file_id", ForeignKey("files.id"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+)
+segments = Table(
+    "segments",
+    schema,
+    Column("number", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+)
+deleted = Table(
+    "deleted",
+    schema,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+)
+
+
+def connect(path: Path, *, mode: str = "rw") -> Engine:
+    """Connect to SQLite. Mode "rw" never creates a file, "rwc" does."""
+    name = f"file:{quote(os.fsencode(path))}"
+    engine = create_engine(URL.create("sqlite", database=name, query={"mode": mode, "uri": "true"}))
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours, so that reads share one snapshot too
+        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute("PRAGMA journal_mode=WAL")
+        # A merge deletes old files once its commit is on the disk; NORMAL could lose that commit.
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        raise _error(path, context.original_exception) from context.original_exception
+
+    return engine
+
+
+def _error(path: Path, error: BaseException) -> TwinlensError:
+    """Say what a failure of SQLite means to a person."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LibraryLocked(f"{path} is busy; another process is writing. Try again")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return TwinlensError(f"cannot use {path}: {error}; see to the disk and its permissions")
+    return LibraryDamaged(f"{path} is broken ({error}); {way_out(path.parent)}")
