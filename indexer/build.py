@@ -34,8 +34,8 @@ class IndexOptions:
 
     Attributes:
         batch_size: photos or passages that the encoder sees at once.
-        commit_every: files a commit. A commit waits some 10 ms for the disk: under 1 % of the
-            time of 256 photos even at 250 photos/s, and a kill then loses a second of work.
+        commit_every: photos and passages a commit. A commit waits some 10 ms for the disk: under
+            1 % of the time of 256 photos even at 250 photos/s. A kill then loses a second of work.
         threads: files read and decoded at once, one batch ahead of the encoder.
         max_megapixels: larger photos are skipped.
         wait_seconds: how long to wait for another process that writes to the library.
@@ -198,8 +198,9 @@ class _Run:
                     fresh.append(file)
                 else:
                     yield self._moved(origin, file.state)
-            yield from self._entries(fresh)
-            self._tell()
+            for portion in _chunks(fresh, self._options.commit_every, size=_items):
+                yield from self._entries(portion)
+                self._tell()
 
     def _origin(self, state: FileState, alike: Iterable[KnownFile]) -> KnownFile | None:
         """Find the known file that this one is: only touched, or moved here from a lost path."""
@@ -246,20 +247,11 @@ class _Run:
 
     def batches(self, changes: Iterable[Entry | Move]) -> Iterator[Batch]:
         """Gather changes into commits of `commit_every` items or a little more."""
-        entries: list[Entry] = []
-        moves: list[Move] = []
-        items = 0
-        for change in changes:
-            if isinstance(change, Move):
-                moves.append(change)
-                items += 1
-            else:
-                entries.append(change)
-                items += max(1, len(change.texts))
-            if items >= self._options.commit_every:
-                yield Batch(entries=entries, moves=moves)
-                entries, moves, items = [], [], 0
-        yield Batch(entries=entries, moves=moves)
+        for chunk in _chunks(changes, self._options.commit_every, size=_items):
+            yield Batch(
+                entries=[change for change in chunk if isinstance(change, Entry)],
+                moves=[change for change in chunk if isinstance(change, Move)],
+            )
 
     def lost(self) -> Batch:
         """Remove what the walk did not meet, but for what lies where it could not look."""
@@ -349,10 +341,29 @@ def _root(library: Library, folder: Path) -> Path:
     return root
 
 
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Cut a stream into lists of `size`; the last one may be shorter."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+def _items(change: Entry | Move | Loaded) -> int:
+    """Count what a change weighs: its photos or passages, and 1 for none."""
+    return 1 if isinstance(change, Move) else max(1, len(change.texts))
+
+
+def _one(_: object) -> int:
+    """Count anything as one."""
+    return 1
+
+
+def _chunks(
+    items: Iterable[T], limit: int, *, size: Callable[[T], int] = _one
+) -> Iterator[list[T]]:
+    """Cut a stream into lists whose sizes add up to `limit` or just above; the last may be less."""
+    chunk: list[T] = []
+    total = 0
+    for item in items:
+        chunk.append(item)
+        total += size(item)
+        if total >= limit:
+            yield chunk
+            chunk, total = [], 0
+    if chunk:
         yield chunk
 
 

@@ -90,8 +90,11 @@ deleted = Table(
 
 def connect(path: Path, *, mode: str = "rw") -> Engine:
     """Connect to SQLite. Mode "rw" never creates a file, "rwc" does."""
+    query = {"mode": mode, "uri": "true"}
+    if _is_fixed(path):
+        query["immutable"] = "1"
     name = f"file:{quote(os.fsencode(path))}"
-    engine = create_engine(URL.create("sqlite", database=name, query={"mode": mode, "uri": "true"}))
+    engine = create_engine(URL.create("sqlite", database=name, query=query))
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:
@@ -110,6 +113,13 @@ def connect(path: Path, *, mode: str = "rw") -> Engine:
         raise _error(path, context.original_exception) from context.original_exception
 
     return engine
+
+
+def _is_fixed(path: Path) -> bool:
+    """Tell whether a catalog lies where nobody writes: SQLite must not make its own files there."""
+    effective = os.access in os.supports_effective_ids
+    writable = os.access(path.parent, os.W_OK, effective_ids=effective)
+    return not writable and not path.with_name(path.name + "-wal").exists()
 
 
 def _error(path: Path, error: BaseException) -> TwinlensError:

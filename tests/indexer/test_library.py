@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.catalog import FileState, Move
-from indexer.errors import LibraryLocked, LibraryMissing, ModelMismatch, UsageError
+from indexer.errors import LibraryLocked, LibraryMissing, ModelMismatch, TwinlensError, UsageError
 from indexer.library import Batch, Entry, Library
 from indexer.types import Kind
 from tests.fakes import ColourEncoder
@@ -232,3 +233,23 @@ def test_one_writer_at_a_time(library: Library) -> None:
         other.kill()
     library.commit(Batch(entries=[_entry("a", "red")]))
     assert library.counts()[Kind.TEXT] == 1
+
+
+def test_a_library_in_a_read_only_place_answers(as_a_user: Path) -> None:
+    with Library.create(as_a_user / "library", ENCODER) as library:
+        library.commit(Batch(entries=[_entry("a", "red")]))
+        library.refresh_index()
+    places = [library.folder, *library.folder.rglob("*")]
+    for path in places:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    with Library.open(library.folder) as reader:
+        assert _found(reader, "red") == ["red"]
+        with pytest.raises(TwinlensError, match=r"cannot write to .*: Permission denied"):
+            reader.commit(Batch(removed=[1]))
+
+
+def test_searches_in_threads(library: Library) -> None:
+    library.commit(Batch(entries=[_entry("a", "red", "blue")]))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: _found(library, "red"), range(40)))
+    assert answers == [["red"]] * 40

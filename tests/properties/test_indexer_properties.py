@@ -19,7 +19,7 @@ from indexer.vectors import VectorIndex
 from tests.fakes import COLOURS, ColourEncoder, draw
 
 few = settings(max_examples=30, deadline=None)
-fewer = settings(max_examples=20, deadline=None)
+fewer = settings(max_examples=8, deadline=None)
 ENCODER = ColourEncoder()
 
 
