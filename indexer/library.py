@@ -31,7 +31,7 @@ from indexer.shelf import Shelf
 from indexer.types import Candidate, Kind, Record
 from indexer.vectors import Ids
 
-_UNFINISHED = ("lock", "catalog.sqlite.part", "catalog.sqlite.part-wal", "catalog.sqlite.part-shm")
+_UNFINISHED = ("catalog.sqlite.part", "catalog.sqlite.part-wal", "catalog.sqlite.part-shm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +131,9 @@ class Library:
         folder.mkdir(parents=True, exist_ok=True)
         with _held(_lock(folder), folder):
             _check_free(folder)
+            for name in _UNFINISHED:
+                (folder / name).unlink(missing_ok=True)
             with replacing(_catalog_path(folder)) as part:
-                part.unlink(missing_ok=True)
                 Catalog.create(part, _facts(encoder))
         return cls.open(folder)
 
@@ -270,9 +271,10 @@ class Library:
 
     def forget(self, folder: Path) -> int:
         """Remove all that lies below a folder, which need not exist any more; count the files."""
+        root = folder.resolve()
         with self.writing():
-            known = self.catalog.files_below([folder])
-            self.catalog.apply(Change(removed=list(known), forgotten=[folder]))
+            known = self.catalog.files_below([root])
+            self.catalog.apply(Change(removed=list(known), forgotten=[root]))
             return len(known)
 
     def refresh_index(self) -> None:
@@ -317,8 +319,7 @@ def _check_free(folder: Path) -> None:
     """Refuse to make a library where something else lies, a photo folder named by mistake."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"'{folder}' is a file; a library is a folder")
-    others = [path.name for path in folder.glob("*") if path.name not in _UNFINISHED]
-    if others:
+    if any(path.name not in ("lock", *_UNFINISHED) for path in folder.glob("*")):
         raise UsageError(f"'{folder}' is not empty; name a new or an empty folder with --library")
 
 

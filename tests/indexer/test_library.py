@@ -198,6 +198,7 @@ def test_create_refuses_a_folder_with_other_files(tmp_path: Path, library: Libra
 def test_create_goes_on_where_a_killed_one_stopped(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
     (tmp_path / "catalog.sqlite.part").write_bytes(b"half")
+    (tmp_path / "catalog.sqlite.part-wal").write_bytes(b"half")
     with Library.open_or_create(tmp_path, ENCODER) as library:
         assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 0}
 
