@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from retrieval import Evaluation
     from retrieval.evaluation import Direction, Estimate
 
+TOO_FEW = 10  # photos among which the top ten holds every one
+
 
 @click.command(epilog=example("twinlens evaluate --data pairs.jsonl --model runs/mine"))
 @click.option(
@@ -42,7 +44,7 @@ def command(data: Path, model: ModelChoice, as_json: bool) -> int:
     with progress("embedding photos") as report:
         done = retrieval.evaluate(encoder, pairs, report)
     list_skipped(done.skipped)
-    _note_duplicates(done)
+    _note_limits(done)
     if as_json:
         click.echo(json.dumps(done.as_json()))
     else:
@@ -50,13 +52,15 @@ def command(data: Path, model: ModelChoice, as_json: bool) -> int:
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 
-def _note_duplicates(done: Evaluation) -> None:
-    """Say that photos which occur twice cost a part of the figures."""
+def _note_limits(done: Evaluation) -> None:
+    """Say what makes the figures worse or better than the model is."""
     if done.duplicates:
         note(
             f"{len(done.duplicates):,} photos repeat another one pixel for pixel and tie with it, "
             f"which counts against the model; the first: {done.duplicates[0]}"
         )
+    if done.images <= TOO_FEW:
+        note(f"the top 10 of {done.images} photos holds them all: R@10 says nothing here")
 
 
 def _table(done: Evaluation) -> Table:

@@ -66,8 +66,8 @@ def _ranks_of_row(row: NDArray[np.floating], columns: NDArray[np.int64]) -> NDAr
     if len(columns) == 0:
         raise EvaluationInvalid("a query has no relevant item: its recall is undefined")
     own = np.sort(row[columns])[::-1]  # (r,), best first
-    others = np.sort(np.delete(row, columns))  # (n - r,), worst first
-    ahead = len(others) - np.searchsorted(others, own, side="left")  # irrelevant, scoring >= own
+    others = np.delete(row, columns)  # (n - r,)
+    ahead = (others >= own[:, None]).sum(axis=1)  # (r,)
     ranked: NDArray[np.int64] = np.arange(1, len(own) + 1) + ahead
     return ranked
 

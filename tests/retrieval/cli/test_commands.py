@@ -230,6 +230,7 @@ def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
     assert (plain["images"], plain["text_to_image"]["R@1"]) == (2, 100.0)
     shown = run("evaluate", "--data", data)
     assert shown.exit_code == 0
+    assert "the top 10 of 2 photos" in shown.stderr
     assert "builtin: 2 photos, 2 captions" in shown.stdout
     assert "100.0 %  100.0 to 100.0" in shown.stdout
 
