@@ -5,7 +5,7 @@
 | `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` a line |
 | `x.csv`, `x.tsv` | a header with an image column and a caption column, one caption a row |
 | a folder | photos, each with a same-named `.txt`, one caption a line |
-| `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset shards: `key.jpg` + `key.txt` or `key.json` |
+| `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
 Nothing is decoded here; a photo is opened when it is asked for. A row that cannot be used is
 kept in `PairSet.skipped` with its reason.
@@ -184,7 +184,9 @@ def _first(row: dict[str, object], columns: Iterable[str]) -> object:
 def _from_table(source: Path) -> Iterator[Pair | Skip]:
     """One caption a row, under a header."""
     with source.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, delimiter="\t" if source.suffix == ".tsv" else _delimiter(file))
+        table = csv.DictReader(
+            file, delimiter="\t" if source.suffix == ".tsv" else _delimiter(file)
+        )
         header = table.fieldnames or []
         for columns, what in ((IMAGE_COLUMNS, "image"), (CAPTION_COLUMNS, "caption")):
             if not set(columns) & set(header):
@@ -260,9 +262,7 @@ def _from_shard(shard: Path, tar: tarfile.TarFile) -> Iterator[Pair | Skip]:
         yield Pair(name=f"{shard.name}/{photo.name}", photo=source, captions=captions)
 
 
-def _shard_captions(
-    tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]
-) -> tuple[str, ...]:
+def _shard_captions(tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> tuple[str, ...]:
     """Read `key.txt`, else the caption of `key.json`."""
     for suffix in (".txt", ".json"):
         file = tar.extractfile(members[suffix]) if suffix in members else None

@@ -49,7 +49,7 @@ def _option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[An
         return click.option(name, multiple=True, metavar="SPEC", help=text)
     kind: Any = next((arg for arg in get_args(hint) if arg is not type(None)), hint)
     if isinstance(kind, type) and kind not in (int, float, str):
-        kind = click.Choice([str(choice) for choice in kind])
+        kind = click.Choice([str(choice) for choice in kind.__members__.values()])
     return click.option(name, type=kind, default=None, help=text + shown)
 
 
@@ -70,7 +70,10 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 )
 @click.option(
-    "--pairs", type=_PATH, multiple=True, metavar="PAIRS",
+    "--pairs",
+    type=_PATH,
+    multiple=True,
+    metavar="PAIRS",
     help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
 )
 @click.option("--val", type=_PATH, metavar="PAIRS", help="Pairs to choose the best weights on.")

@@ -29,7 +29,7 @@ def load_model(spec: str = BUILTIN) -> Model:
         return load_checkpoint(shipped("model"), name=BUILTIN)
     folder = Path(spec).expanduser()
     if (folder / CONFIG).is_file():
-        return load_checkpoint(folder, name=str(folder))
+        return load_checkpoint(folder, name=str(folder.resolve()))
     if folder.is_dir() or spec.startswith((".", "~", "/")) or "/" not in spec.strip("/"):
         raise ModelUnavailable(
             f"no model '{spec}': use 'builtin', a folder written by `twinlens train`, "

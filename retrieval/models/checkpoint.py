@@ -61,18 +61,18 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
         ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
     """
     config = _read_config(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise ModelUnavailable(f"model '{folder}' lacks {WEIGHTS}")
     try:
-        image = ImageSpec(
-            **{**config["image"], "resize": Resize(config["image"]["resize"])},
-        )
+        image = _image_spec(config["image"])
         architecture = dict(config["architecture"])
         weights = unpack(load_file(folder / WEIGHTS))
         module, tokenize, dim = _rebuild(architecture, folder)
         module.load_state_dict(weights)
-    except FileNotFoundError as error:
-        raise ModelUnavailable(f"model '{folder}' lacks {Path(str(error.filename)).name}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelUnavailable(f"model '{folder}' is damaged or of another kind: {error}") from error
+        raise ModelUnavailable(
+            f"model '{folder}' is damaged or of another kind: {error}"
+        ) from error
     module.eval()
     return Model(
         name=name or str(folder),
@@ -102,7 +102,7 @@ def pack(state: dict[str, Tensor], storage: Storage) -> dict[str, Tensor]:
     packed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         whole = tensor.detach().cpu().contiguous()
-        if storage == Storage.INT8 and whole.ndim >= 2 and whole.numel() >= 1 << 14:
+        if storage == Storage.INT8 and whole.ndim >= 2 and len(whole) >= 16:
             packed |= _quantize(name, whole)
         elif storage == Storage.FLOAT32 or not whole.is_floating_point():
             packed[name] = whole
@@ -132,6 +132,12 @@ def _quantize(name: str, matrix: Tensor) -> dict[str, Tensor]:
     scale = (rows.abs().amax(dim=1) / 127.0).clamp(min=1e-7).half()
     whole = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
     return {name: whole.view(matrix.shape), name + _SCALE: scale}
+
+
+def _image_spec(plain: dict[str, Any]) -> ImageSpec:
+    """Rebuild the preprocessing from its JSON form."""
+    resize, mean, std = Resize(plain["resize"]), tuple(plain["mean"]), tuple(plain["std"])
+    return ImageSpec(**{**plain, "resize": resize, "mean": mean, "std": std})
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

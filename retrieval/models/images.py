@@ -36,10 +36,10 @@ class ImageSpec:
         if self.resize == Resize.SQUASH:
             square = image.resize((size, size), resample)
         else:
-            scale = max if self.resize == Resize.SHORTEST else min
-            ratio = scale(size / image.width, size / image.height)
-            sides = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-            square = _center(image.resize(sides, resample), size)
+            cut = self.resize == Resize.SHORTEST
+            base, whole = (min, int) if cut else (max, round)  # rounded as in open_clip
+            sides = [max(1, whole(size * side / base(image.size))) for side in image.size]
+            square = _center(image.resize((sides[0], sides[1]), resample), size)
         return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
     def normalize(self, pixels: Tensor) -> Tensor:
@@ -55,5 +55,5 @@ class ImageSpec:
 
 def _center(image: Image.Image, size: int) -> Image.Image:
     """Cut out (or pad to) the middle square."""
-    left, top = (image.width - size) // 2, (image.height - size) // 2
+    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     return image.crop((left, top, left + size, top + size))

@@ -63,7 +63,9 @@ class _Tokenizer:
         return ids
 
 
-def _wrap(spec: str, architecture: str, module: nn.Module, preprocess: Any, tokenizer: Any) -> Model:
+def _wrap(
+    spec: str, architecture: str, module: nn.Module, preprocess: Any, tokenizer: Any
+) -> Model:
     """Bring an open_clip model into the form that training and encoding share."""
     module.eval()
     description = {"family": "open_clip", "name": architecture}
@@ -118,7 +120,9 @@ def _check_weights(architecture: str, tag: str) -> str:
     if tag and path.is_file():
         return str(path)
     if os.sep in tag or path.suffix in {".pt", ".bin", ".safetensors"}:
-        raise ModelUnavailable(f"no weights at '{path}' for {architecture}; put them there, {_NEXT}")
+        raise ModelUnavailable(
+            f"no weights at '{path}' for {architecture}; put them there, {_NEXT}"
+        )
     listed = ", ".join(tags[:8]) or "none; give a file: " + architecture + "/weights.safetensors"
     wanted = f"no weights '{tag}'" if tag else "named without weights"
     raise ModelUnavailable(f"{architecture}: {wanted}; known tags: {listed}; {_NEXT}")
@@ -136,7 +140,7 @@ def _missing(spec: str, architecture: str, pretrained: str | None, error: Except
     put = (
         "put the repository's files into the Hugging Face cache (HF_HOME)"
         if pretrained is None
-        else f"put the file anywhere and use --model {architecture}/PATH/open_clip_model.safetensors"
+        else f"put it anywhere and use --model {architecture}/PATH/open_clip_model.safetensors"
     )
     return (
         f"cannot fetch '{spec}': open_clip_model.safetensors (or open_clip_pytorch_model.bin) of "

@@ -83,7 +83,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (b, h, n, n)
     if seen is not None:
         scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
-    return scores.softmax(-1) @ v  # (b, h, n, w/h)
+    return torch.matmul(scores.softmax(-1), v)  # (b, h, n, w/h)
 
 
 class Mlp(nn.Module):
@@ -144,7 +144,7 @@ class Block(nn.Module):
         """Map (b, n, w) to (b, n, w)."""
         if self.norm_first:
             x = x + self.drop(self.attn(self.norm1(x), mask))
-            return x + self.drop(self.mlp(self.norm2(x)))
+            return torch.add(x, self.drop(self.mlp(self.norm2(x))))
         x = self.norm1(x + self.drop(self.attn(x, mask)))
         normed: Tensor = self.norm2(x + self.drop(self.mlp(x)))
         return normed
@@ -230,7 +230,7 @@ class TextTower(nn.Module):
     def tokens(self, tokens: Tensor) -> Tensor:
         """Return one vector a token. (b, n) → (b, n, w)."""
         seen = tokens != 0
-        x = self.norm(self.embed(tokens) + self.pos_embed[: tokens.shape[1]])
+        x: Tensor = self.norm(self.embed(tokens) + self.pos_embed[: tokens.shape[1]])
         for block in self.blocks:
             x = block(x, seen)
         return x

@@ -1,0 +1,1 @@
+"""Training of dual encoders; the line itself is in `loop`."""

@@ -1,4 +1,4 @@
-"""Pairs to batches: which photos and captions meet at which step, decided by (seed, epoch) alone."""
+"""Pairs to batches: which photos and captions meet is decided by (seed, epoch) alone."""
 
 from __future__ import annotations
 
@@ -143,17 +143,17 @@ class Canvases:
         self._fits = len(pairs) * 3 * size * size <= cache_bytes
         self._kept: Tensor | None = None
 
-    def keep(self, device: torch.device, progress: Callable[[int], None]) -> list[Skip]:
+    def keep(self, device: torch.device, progress: Callable[[int, int], None]) -> list[Skip]:
         """Decode every photo once, into memory if they fit; return those that do not decode.
 
         Args:
             device: kept there when its memory has room, else in main memory.
-            progress: called with the number of photos done.
+            progress: called with the number of photos done and of all.
         """
         skips: list[Skip] = []
         kept: list[Tensor] = []
         for done, result in enumerate(self._pool.map(self._try, range(len(self._pairs))), start=1):
-            progress(done)
+            progress(done, len(self._pairs))
             if isinstance(result, Skip):
                 skips.append(result)
             elif self._fits:
@@ -226,11 +226,15 @@ def gather_pairs(sources: Sequence[Path]) -> Gathered:
     return Gathered(
         pairs=tuple(pair for source in sources for pair in sets[source].pairs),
         source=tuple(numbers[source] for source in sources for _ in sets[source].pairs),
-        skipped=tuple(skip for each in sets.values() for skip in (*each.skipped, *each.uncaptioned)),
+        skipped=tuple(
+            skip for each in sets.values() for skip in (*each.skipped, *each.uncaptioned)
+        ),
     )
 
 
-def prefetched(batches: Iterator[Batch], load: Callable[[Batch], Tensor]) -> Iterator[tuple[Batch, Tensor]]:
+def prefetched(
+    batches: Iterator[Batch], load: Callable[[Batch], Tensor]
+) -> Iterator[tuple[Batch, Tensor]]:
     """Load the next batch's photos while the present one is trained on."""
     with ThreadPoolExecutor(1) as pool:
         waiting = [(batch, pool.submit(load, batch)) for batch in islice(batches, 2)]

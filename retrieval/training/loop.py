@@ -19,6 +19,7 @@ from retrieval.models.checkpoint import save_checkpoint
 from retrieval.models.encoder import choose_device
 from retrieval.models.model import Model
 from retrieval.models.towers import regularise
+from retrieval.shipped import shipped
 from retrieval.training.augment import Draw, augment
 from retrieval.training.config import TrainConfig
 from retrieval.training.curves import draw_curves
@@ -32,10 +33,10 @@ from retrieval.training.data import (
     prefetched,
 )
 from retrieval.training.distributed import World, world
+from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
 from retrieval.training.state import Place, clear_state, load_state, save_state
 from retrieval.training.step import Chunk, Objective, backward
-from retrieval.shipped import shipped
 from retrieval.training.validation import Snapshot, Validation
 
 LOG, CURVES, RECORD = "log.jsonl", "curves.png", "train.json"
@@ -83,6 +84,8 @@ def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
         TrainingFailed: the loss is not finite, or `out` holds another run.
     """
     device = choose_device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     with world(device) as here:
         run = _Run(config, watch or Watch(), device, here)
         try:
@@ -146,15 +149,14 @@ class _Run:
         """Decode every photo once, leaving out those that do not decode."""
         size = self.config.canvas or self.model.image.size * 8 // 7
         cache = self.config.cache_gib * GIB
-        while True:
-            pairs = gathered.pairs
-            canvases = Canvases(pairs, self.model.image, size, cache, self.config.workers)
-            broken = canvases.keep(self.device, lambda done: self.watch.decoded(done, len(pairs)))
-            if not broken:
-                break
-            canvases.close()
-            gathered = gathered.without(broken)
-        self.skipped = gathered.skipped
+        broken = True
+        while broken:
+            canvases = Canvases(gathered.pairs, self.model.image, size, cache, self.config.workers)
+            skips = canvases.keep(self.device, self.watch.decoded)
+            if broken := bool(skips):
+                canvases.close()
+                gathered = gathered.without(skips)
+        self.skipped, pairs = gathered.skipped, gathered.pairs
         for skip in self.skipped:
             self.watch.note(f"skipping {skip.path}: {skip.reason}")
         captions = sum(len(pair.captions) for pair in pairs)
@@ -233,7 +235,9 @@ class _Run:
         words = batch.captions[rows.start * batch.per_photo : rows.stop * batch.per_photo]
         tokens = self.model.tokenize(words).to(self.device)
         size = self.config.chunk_size or len(pixels)
-        pieces = zip(pixels.split(size), tokens.split(size * batch.per_photo), strict=True)
+        pieces = zip(
+            torch.split(pixels, size), torch.split(tokens, size * batch.per_photo), strict=True
+        )
         base = (seed * self.here.size + self.here.rank) * 4096
         return [Chunk(*piece, seed=base + number) for number, piece in enumerate(pieces)]
 
@@ -336,5 +340,3 @@ def _dev_line(step: int, dev: dict[str, Any]) -> str:
         for direction in ("text_to_image", "image_to_text")
     ]
     return f"step {step}: dev R@1/5/10 text→image {parts[0]}, image→text {parts[1]}"
-
-

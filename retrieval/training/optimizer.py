@@ -124,11 +124,10 @@ class Trainer:
 
     def _follow(self) -> None:
         """Bring the computing module and the average after the masters."""
-        masters = list(self.masters.values())
+        masters: list[Tensor] = list(self.masters.values())
         if self._low:
-            torch._foreach_copy_(list(self.working.values()), masters)
-        average = list(self.average.values())
-        torch._foreach_lerp_(average, masters, 1.0 - self._config.ema)
+            torch._foreach_copy_(list[Tensor](self.working.values()), masters)
+        torch._foreach_lerp_(list(self.average.values()), masters, 1.0 - self._config.ema)
 
     def load_masters(self, weights: Mapping[str, Tensor]) -> None:
         """Set the masters, and the computing module after them."""

@@ -49,9 +49,7 @@ class Objective:
     teachers: Sequence[Towers] = ()
     teaching: float = 1.0
 
-    def __call__(
-        self, logits: Tensor, targets: Targets, taught: Sequence[Tensor]
-    ) -> Tensor:
+    def __call__(self, logits: Tensor, targets: Targets, taught: Sequence[Tensor]) -> Tensor:
         """Return the loss of one global batch from its logits (b, c) and the teachers'."""
         if self.loss == Loss.SIGMOID:
             value = sigmoid_loss(logits + self.bias.float(), targets)
@@ -118,6 +116,4 @@ def _split(leaf: Tensor, sizes: list[int], world: World) -> list[Tensor]:
     """Cut this process's share of a leaf's gradient into its chunks."""
     assert leaf.grad is not None
     local = leaf.grad[world.share(len(leaf))]
-    return list(local.split(sizes))
-
-
+    return list(torch.split(local, sizes))

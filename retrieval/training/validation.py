@@ -22,7 +22,7 @@ _BATCH = 250
 
 
 class Snapshot:
-    """A float32 twin of the model in training, that borrows its weights to be measured and saved."""
+    """A float32 twin of the model in training; takes its weights to be measured and saved."""
 
     def __init__(self, model: Model) -> None:
         self.model = replace(model, module=copy.deepcopy(model.module))
@@ -60,7 +60,7 @@ class Validation:
         towers = model.towers
         photos = [
             towers.encode_image(model.image.normalize(canvas.to(device)))
-            for canvas in self._canvases.split(_BATCH)
+            for canvas in torch.split(self._canvases, _BATCH)
         ]
         captions = [
             towers.encode_text(model.tokenize(batch).to(device))

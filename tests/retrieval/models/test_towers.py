@@ -1,0 +1,105 @@
+"""The towers against other implementations: numpy, torch's own layers, timm's ViT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from retrieval.models.towers import (
+    Attention,
+    Block,
+    BlockConfig,
+    ImageTower,
+    ImageTowerConfig,
+    TextTower,
+    TextTowerConfig,
+    TwinConfig,
+    TwinTowers,
+    regularise,
+)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    raised = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_attention_is_softmax_of_scaled_products_times_values(training: bool) -> None:
+    torch.manual_seed(0)
+    attention = Attention(12, heads=3).train(training)
+    x = torch.randn(2, 5, 12)
+    seen = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    got = attention(x, seen).detach().numpy()
+
+    qkv = x.numpy() @ attention.qkv.weight.detach().numpy().T + attention.qkv.bias.detach().numpy()
+    q, k, v = np.split(qkv, 3, axis=-1)
+    heads = []
+    for h in range(3):
+        part = slice(4 * h, 4 * h + 4)
+        scores = q[..., part] @ k[..., part].swapaxes(1, 2) / np.sqrt(4)
+        scores = np.where(seen.numpy()[:, None, :], scores, -np.inf)
+        heads.append(softmax(scores) @ v[..., part])
+    joined = np.concatenate(heads, axis=-1)
+    want = joined @ attention.proj.weight.detach().numpy().T + attention.proj.bias.detach().numpy()
+    np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_block_equals_torchs_encoder_layer(norm_first: bool) -> None:
+    torch.manual_seed(0)
+    shape = BlockConfig(width=12, heads=3, norm_first=norm_first, eps=1e-6)
+    block = Block(shape).eval()
+    layer = nn.TransformerEncoderLayer(
+        12, 3, 48, 0.0, "gelu", 1e-6, batch_first=True, norm_first=norm_first
+    ).eval()
+    layer.self_attn.in_proj_weight.data = block.attn.qkv.weight.data
+    layer.self_attn.in_proj_bias.data = block.attn.qkv.bias.data
+    layer.self_attn.out_proj = block.attn.proj
+    layer.linear1, layer.linear2 = block.mlp.fc1, block.mlp.fc2
+    layer.norm1, layer.norm2 = block.norm1, block.norm2
+    x = torch.randn(2, 5, 12)
+    torch.testing.assert_close(block(x), layer(x))
+
+
+def test_the_image_tower_equals_timms_vit() -> None:
+    torch.manual_seed(0)
+    theirs = VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=0
+    ).eval()
+    config = ImageTowerConfig(size=32, patch=8, width=24, layers=2, heads=3)
+    ours = ImageTower(config, hidden=8, dim=4).eval()
+    renamed = {
+        n.replace("patch_embed.proj", "patch_embed"): w for n, w in theirs.state_dict().items()
+    }
+    missing, unexpected = ours.load_state_dict(renamed, strict=False)
+    assert not unexpected
+    assert all(name.startswith("head.") for name in missing)
+    pixels = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(ours.tokens(pixels), theirs.forward_features(pixels))
+
+
+def test_padding_changes_no_text() -> None:
+    torch.manual_seed(0)
+    config = TextTowerConfig(vocabulary=20, context=8, width=12, layers=2, heads=3)
+    tower = TextTower(config, hidden=8, dim=4).eval()
+    bare = tower(torch.tensor([[5, 6, 7]]))
+    padded = tower(torch.tensor([[5, 6, 7, 0, 0]]))
+    torch.testing.assert_close(bare, padded)
+
+
+def test_what_is_left_out_at_random_is_left_out_in_training_alone() -> None:
+    torch.manual_seed(0)
+    towers = TwinTowers(TwinConfig(dim=8, hidden=8))
+    pixels = torch.randn(2, 3, 224, 224)
+    regularise(towers, drop_path=0.5, patch_drop=0.75)
+    drops = [block.drop.rate for block in towers.visual.blocks]
+    assert drops[0] == 0.0
+    assert drops[-1] == 0.5
+    assert towers.visual.tokens(pixels).shape == (2, 1 + 49, 192)
+    towers.eval()
+    assert towers.visual.tokens(pixels).shape == (2, 1 + 196, 192)
+    torch.testing.assert_close(towers.encode_image(pixels), towers.encode_image(pixels))

@@ -1,0 +1,137 @@
+"""Pairs from every form that people have them in, and what is wrong with the rest."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.errors import FileUnreadable
+from retrieval.errors import PairsInvalid
+from retrieval.pairs import PairSet, read_pairs
+from tests.fakes import COLOURS, draw
+
+
+def captions(pairs: PairSet) -> dict[str, tuple[str, ...]]:
+    return {pair.name: pair.captions for pair in pairs.pairs}
+
+
+def colour(pairs: PairSet, name: str) -> tuple[int, ...]:
+    pair = next(pair for pair in pairs.pairs if pair.name == name)
+    return tuple(int(value) for value in np.asarray(pair.open())[0, 0])
+
+
+def test_jsonl_is_relative_to_its_file(tmp_path: Path) -> None:
+    draw(tmp_path / "p" / "red.png", "red")
+    draw(tmp_path / "p" / "blue.png", "blue")
+    rows = [
+        {"image": "p/red.png", "captions": ["red", " a red thing "]},
+        {"image": "p/blue.png", "caption": "blue"},
+    ]
+    source = tmp_path / "pairs.jsonl"
+    source.write_text("\n\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    pairs = read_pairs(source)
+    assert captions(pairs) == {"p/red.png": ("red", "a red thing"), "p/blue.png": ("blue",)}
+    assert colour(pairs, "p/blue.png") == COLOURS["blue"]
+    assert pairs.skipped == ()
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("x.csv", ","), ("x.tsv", "\t"), ("y.csv", "\t")])
+def test_tables_have_one_caption_a_row(tmp_path: Path, name: str, delimiter: str) -> None:
+    draw(tmp_path / "red.png", "red")
+    draw(tmp_path / "blue.png", "blue")
+    rows = [("filepath", "title"), ("red.png", "red"), ("blue.png", "blue"), ("red.png", "scarlet")]
+    (tmp_path / name).write_text("\n".join(delimiter.join(row) for row in rows), encoding="utf-8")
+    pairs = read_pairs(tmp_path / name)
+    assert captions(pairs) == {"red.png": ("red", "scarlet"), "blue.png": ("blue",)}
+
+
+def test_a_folder_has_a_text_beside_each_photo(tmp_path: Path) -> None:
+    draw(tmp_path / "a" / "red.jpg", "red")
+    (tmp_path / "a" / "red.txt").write_text("red\n\nscarlet\n", encoding="utf-8")
+    draw(tmp_path / "lonely.png", "blue")
+    pairs = read_pairs(tmp_path)
+    assert captions(pairs) == {"a/red.jpg": ("red", "scarlet")}
+    assert [skip.reason for skip in pairs.skipped] == ["no lonely.txt beside it"]
+
+
+def shard(path: Path, samples: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, content in samples.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("source", ["s-{00..01}.tar", "."])
+def test_webdataset_shards(tmp_path: Path, source: str) -> None:
+    red, blue = (draw(tmp_path / "p" / f"{n}.png", n).read_bytes() for n in ("red", "blue"))
+    shard(tmp_path / "s-00.tar", {"1.png": red, "1.txt": b"red thing", "2.txt": b"nothing"})
+    shard(tmp_path / "s-01.tar", {"x/1.png": blue, "x/1.json": b'{"caption": "blue thing"}'})
+    pairs = read_pairs(tmp_path / source)
+    assert captions(pairs) == {
+        "s-00.tar/1.png": ("red thing",),
+        "s-01.tar/x/1.png": ("blue thing",),
+    }
+    assert colour(pairs, "s-01.tar/x/1.png") == COLOURS["blue"]
+    assert [skip.reason for skip in pairs.skipped] == ["no photo in this sample"]
+
+
+def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    draw(tmp_path / "red.png", "red")
+    draw(tmp_path / "bare.png", "blue")
+    rows = [
+        '{"image": "red.png", "captions": ["red"]}',
+        "{broken",
+        '{"captions": ["no image"]}',
+        '{"image": "gone.png", "captions": ["gone"]}',
+        '{"image": "red.png", "captions": [1]}',
+        '["not", "an", "object"]',
+        '{"image": "bare.png", "captions": ["  "]}',
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    pairs = read_pairs(tmp_path / "x.jsonl")
+    assert captions(pairs) == {"red.png": ("red",)}
+    skipped = [(skip.path.name, skip.reason) for skip in pairs.skipped]
+    assert skipped[0][0] == "x.jsonl:2"
+    assert skipped[1:] == [
+        ("x.jsonl:3", "no image named"),
+        ("gone.png", "missing (named by x.jsonl:4)"),
+        ("x.jsonl:5", "captions must be a text or a list of texts"),
+        ("x.jsonl:6", "no image named"),
+    ]
+    assert [skip.reason for skip in pairs.uncaptioned] == ["'bare.png' has no caption"]
+
+
+def test_a_broken_photo_is_found_when_it_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "red.png").write_bytes(b"no picture")
+    (tmp_path / "x.jsonl").write_text('{"image": "red.png", "caption": "red"}', encoding="utf-8")
+    with pytest.raises(FileUnreadable):
+        read_pairs(tmp_path / "x.jsonl").pairs[0].open()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.jsonl", '{"image": "gone.png", "captions": ["a"]}', r"no usable .*gone\.png: missing"),
+        ("x.csv", "a,b\n1,2\n", "has no image column: it has a, b; name one of them image"),
+        ("x.csv", "image,b\n1,2\n", "has no caption column"),
+        ("x.xlsx", "", "no form of pairs that is known"),
+        ("x.tar", "no tar", "cannot be read as a tar shard"),
+    ],
+)
+def test_a_source_without_pairs_says_why(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(PairsInvalid, match=message):
+        read_pairs(tmp_path / name)
+
+
+def test_a_source_that_is_not_there() -> None:
+    with pytest.raises(PairsInvalid, match="does not exist"):
+        read_pairs(Path("nowhere.jsonl"))

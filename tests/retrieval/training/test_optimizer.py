@@ -1,0 +1,82 @@
+"""Learning rates by layer, the schedule, and weights that follow their masters."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+
+from retrieval.choices import Precision
+from retrieval.models.towers import TwinConfig, TwinTowers
+from retrieval.training.config import TrainConfig
+from retrieval.training.optimizer import Trainer, layer_depths, learning_rates, schedule
+from tests.tiny import CONFIG
+
+
+def config(**changes: object) -> TrainConfig:
+    return TrainConfig(**{"pairs": (Path("p"),), "out": Path("o"), **changes})
+
+
+def test_layers_are_counted_from_the_top_in_our_towers() -> None:
+    names = [name for name, _ in TwinTowers(TwinConfig(dim=8, hidden=8)).named_parameters()]
+    depths = layer_depths(names)
+    assert depths["visual.head.linear.weight"] == 0
+    assert depths["visual.blocks.11.attn.qkv.weight"] == 0
+    assert depths["visual.blocks.0.attn.qkv.weight"] == 11
+    assert depths["visual.patch_embed.weight"] == 12
+    assert depths["text.blocks.0.norm1.bias"] == 5
+    assert depths["text.embed.weight"] == 6
+    assert depths["logit_scale"] == 0
+
+
+def test_layers_are_counted_from_the_top_in_open_clips_towers() -> None:
+    with torch.device("meta"):
+        model = open_clip.create_model("ViT-S-32-alt", pretrained=None, load_weights=False)
+    depths = layer_depths([name for name, _ in model.named_parameters()])
+    assert depths["visual.transformer.resblocks.11.attn.in_proj_weight"] == 0
+    assert depths["visual.transformer.resblocks.0.attn.in_proj_weight"] == 11
+    assert depths["visual.conv1.weight"] == 12
+    assert depths["visual.proj"] == 0
+    assert depths["transformer.resblocks.9.ln_1.weight"] == 0
+    assert depths["token_embedding.weight"] == 10
+    assert depths["text_projection"] == 0
+
+
+def test_towers_and_heads_have_rates_of_their_own() -> None:
+    names = [
+        "visual.blocks.1.x",
+        "visual.blocks.0.x",
+        "text.blocks.0.x",
+        "text.head.x",
+        "logit_scale",
+    ]
+    rates = learning_rates(names, config(lr=1.0, text_lr=2.0, head_lr=8.0, layer_decay=0.5))
+    assert rates["visual.blocks.1.x"] == 1.0
+    assert rates["visual.blocks.0.x"] == 0.5
+    assert rates["text.blocks.0.x"] == 2.0
+    assert rates["text.head.x"] == 8.0
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
+    factors = [schedule(step, steps=10, warmup=0.2) for step in range(10)]
+    assert factors[:3] == [0.5, 1.0, 1.0]
+    assert factors[6] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
+    assert factors[9] == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)))
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_the_working_weights_are_the_masters_rounded(precision: Precision) -> None:
+    torch.manual_seed(0)
+    trainer = Trainer(TwinTowers(CONFIG), config(precision=precision, ema=0.5))
+    before = {name: weight.detach().clone() for name, weight in trainer.masters.items()}
+    for parameter in trainer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    trainer.step(1.0)
+    for name, master in trainer.masters.items():
+        assert master.dtype == torch.float32
+        assert not torch.equal(master, before[name])
+        assert torch.equal(trainer.working[name], master.to(trainer.working[name].dtype))
+        torch.testing.assert_close(trainer.average[name], (before[name] + master.detach()) / 2)

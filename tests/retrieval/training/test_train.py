@@ -1,0 +1,185 @@
+"""Whole runs of a tiny model on drawn colours: it learns, repeats, resumes and splits."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from retrieval.choices import Loss, Precision
+from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
+from retrieval.models import load_encoder
+from retrieval.training.config import AugmentConfig, TrainConfig
+from retrieval.training.loop import Watch, train
+from tests.tiny import colour_pairs, tiny_model
+
+STILL = AugmentConfig(crop=0.9, flip=0.0, colour=0.0, grey=0.0)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    tiny_model(tmp_path / "start")
+    return tmp_path / "start"
+
+
+def config(start: Path, out: str = "out", **changes: object) -> TrainConfig:
+    pairs = start.parent / "photos" / "pairs.jsonl"
+    source = pairs if pairs.exists() else colour_pairs(pairs.parent)
+    plain = {
+        "pairs": (source,),
+        "init": str(start),
+        "out": start.parent / out,
+        "epochs": 2,
+        "batch_size": 14,
+        "captions": 2,
+        "lr": 3e-3,
+        "device": "cpu",
+        "augment": STILL,
+        **changes,
+    }
+    return TrainConfig(**plain)
+
+
+def losses(out: Path) -> list[float]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_it_learns_which_colours_stand_where(start: Path) -> None:
+    pairs = start.parent / "photos" / "pairs.jsonl"
+    run = config(start, epochs=60, batch_size=28, val=pairs, ema=0.9, eval_every=30)
+    done = train(run)
+    assert done.dev is not None
+    assert done.dev["image_to_text"]["R@5"] >= 95.0
+    assert done.dev["text_to_image"]["R@5"] >= 95.0
+    record = json.loads((run.out / "train.json").read_text())
+    assert record["dev"] == done.dev
+    assert record["config"]["pairs"] == ["pairs.jsonl"]
+    assert (run.out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(run.out.glob("resume*"))
+    assert load_encoder(str(run.out), "cpu").dim == 16
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_the_same_seed_repeats_bit_for_bit(start: Path, precision: Precision) -> None:
+    runs = [config(start, out, precision=precision, seed=3) for out in ("a", "b")]
+    for run in runs:
+        train(run)
+    assert losses(runs[0].out) == losses(runs[1].out)
+    first, second = (load_file(run.out / "model.safetensors") for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    train(config(start, "c", precision=precision, seed=4))
+    assert losses(start.parent / "c") != losses(runs[0].out)
+
+
+def test_chunks_and_both_losses_run(start: Path) -> None:
+    for loss in Loss:
+        train(config(start, f"{loss}", loss=loss))
+        train(config(start, f"{loss}-chunks", loss=loss, chunk_size=5))
+        whole, chunked = losses(start.parent / f"{loss}"), losses(start.parent / f"{loss}-chunks")
+        assert whole == pytest.approx(chunked, rel=1e-3)
+
+
+def test_accumulated_batches_are_one_step(start: Path) -> None:
+    done = train(config(start, batch_size=7, accumulate=2))
+    assert done.steps == 8
+    assert len(losses(done.out)) == 16
+
+
+COMMAND = (sys.executable, "-m", "retrieval.cli", "train")
+
+
+def options(run: TrainConfig) -> list[str]:
+    settings = {
+        "pairs": run.pairs[0], "init": run.init, "out": run.out, "epochs": run.epochs,
+        "batch-size": run.batch_size, "captions": run.captions, "lr": run.lr, "device": "cpu",
+        "checkpoint-every": run.checkpoint_every, "ema": run.ema,
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in settings.items()]
+
+
+def test_a_killed_run_resumes_to_the_same_result(start: Path) -> None:
+    whole, killed = (config(start, o, epochs=40, checkpoint_every=3, ema=0.9) for o in ("w", "k"))
+    subprocess.run([*COMMAND, *options(whole)], check=True, capture_output=True)
+
+    process = subprocess.Popen([*COMMAND, *options(killed)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed.out / "resume.json").exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed.out / "model.safetensors").exists()
+
+    again = subprocess.run([*COMMAND, *options(killed)], check=True, capture_output=True, text=True)
+    assert "resuming at step" in again.stderr
+    assert losses(killed.out) == losses(whole.out)
+    want, got = (load_file(run.out / "model.safetensors") for run in (whole, killed))
+    assert all(torch.equal(got[name], want[name]) for name in want)
+
+
+def test_two_processes_have_the_loss_of_one(start: Path) -> None:
+    one, two = (config(start, out, epochs=3) for out in ("one", "two"))
+    subprocess.run([*COMMAND, *options(one)], check=True, capture_output=True)
+    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    subprocess.run(
+        [*launch, "-m", "retrieval.cli", "train", *options(two)],
+        check=True,
+        capture_output=True,
+    )
+    assert losses(two.out) == pytest.approx(losses(one.out), rel=1e-4)
+    assert len(losses(two.out)) == 12
+
+
+def test_a_teacher_is_followed(start: Path) -> None:
+    teacher = train(config(start, "teacher", epochs=20))
+    taught = train(config(start, "taught", epochs=20, teachers=(str(teacher.out),), seed=1))
+    assert taught.steps == 80
+    tiny_model(start.parent / "other")
+    changed = json.loads((start.parent / "other" / "config.json").read_text())
+    changed["image"]["mean"] = [0.1, 0.1, 0.1]
+    (start.parent / "other" / "config.json").write_text(json.dumps(changed))
+    with pytest.raises(ModelUnavailable, match="teacher .* reads other input"):
+        train(config(start, "x", teachers=(str(start.parent / "other"),)))
+
+
+def test_broken_photos_are_left_out_counted_and_named(start: Path) -> None:
+    run = config(start)
+    folder = run.pairs[0].parent
+    (folder / "red-green.png").write_bytes(b"no picture")
+    (folder / "red-blue.png").unlink()
+    notes: list[str] = []
+    done = train(run, Watch(note=notes.append))
+    assert {skip.path.name for skip in done.skipped} == {"red-green.png", "red-blue.png"}
+    assert any(note.startswith("54 photos") and "2 left out" in note for note in notes)
+
+
+def test_no_photo_left_is_an_error(start: Path) -> None:
+    run = config(start)
+    for photo in run.pairs[0].parent.glob("*.png"):
+        photo.write_bytes(b"no picture")
+    with pytest.raises(PairsInvalid, match="none of the 56 photos could be decoded"):
+        train(run)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(start: Path) -> None:
+    run = config(start, epochs=8, lr=1e30, clip=1e30, checkpoint_every=1, warmup=0.0)
+    with pytest.raises(TrainingFailed, match=r"loss is nan at step \d+.*lower --lr"):
+        train(run)
+    assert (run.out / "resume.json").exists()
+
+
+def test_a_folder_of_another_run_is_refused(start: Path) -> None:
+    run = config(start, epochs=8, lr=1e30, clip=1e30, checkpoint_every=1, warmup=0.0)
+    with pytest.raises(TrainingFailed):
+        train(run)
+    with pytest.raises(TrainingFailed, match=r"other settings \(lr\)"):
+        train(config(start, epochs=8, clip=1e30, checkpoint_every=1, warmup=0.0))

@@ -1,0 +1,64 @@
+"""A tiny dual encoder with the built-in architecture, and drawn photos with colour captions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from retrieval.choices import Storage
+from retrieval.models.checkpoint import save_checkpoint
+from retrieval.models.images import ImageSpec
+from retrieval.models.model import Model
+from retrieval.models.tokenizer import WordPieceTokenizer
+from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+from tests.fakes import COLOURS, draw
+
+WORDS = ["[PAD]", "[UNK]", *COLOURS, "a", "photo", "of", "and", "beside", "stripe", "the", "."]
+
+CONFIG = TwinConfig(
+    image=ImageTowerConfig(size=32, patch=8, width=48, layers=2, heads=3),
+    text=TextTowerConfig(vocabulary=len(WORDS), context=12, width=32, layers=2, heads=4),
+    dim=16,
+    hidden=32,
+)
+
+
+def tiny_model(folder: Path, seed: int = 0) -> Model:
+    """Make a tiny model with random weights and save it in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = Tokenizer(models.WordLevel(dict(zip(WORDS, range(99), strict=False)), "[UNK]"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(folder / "words.json"))
+    torch.manual_seed(seed)
+    image = ImageSpec(size=CONFIG.image.size)
+    model = Model(
+        name="tiny",
+        module=TwinTowers(CONFIG).eval(),
+        tokenize=WordPieceTokenizer(folder / "words.json", CONFIG.text.context),
+        preprocess=image,
+        image=image,
+        architecture={"family": "twin", **asdict(CONFIG)},
+        dim=CONFIG.dim,
+        tokenizer_file=folder / "words.json",
+    )
+    save_checkpoint(model, folder, Storage.FLOAT32)
+    return model
+
+
+def colour_pairs(folder: Path) -> Path:
+    """Draw a photo for each ordered pair of colours, with two captions; return the JSONL."""
+    rows = []
+    for first in COLOURS:
+        for second in COLOURS:
+            if first != second:
+                draw(folder / f"{first}-{second}.png", first, second, size=(32, 32))
+                captions = [f"{first} beside {second}", f"a photo of {first} and {second} ."]
+                rows.append({"image": f"{first}-{second}.png", "captions": captions})
+    source = folder / "pairs.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return source
