@@ -29,6 +29,7 @@ from retrieval.errors import PairsInvalid
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IMAGE_COLUMNS = ("image", "filepath", "path", "file", "filename", "image_path")
+WHOLE = 1 << 15  # pixels a side that no photo exceeds: decode all there is
 CAPTION_COLUMNS = ("captions", "caption", "title", "text", "description")
 
 
@@ -57,7 +58,7 @@ class Pair:
     photo: PhotoFile
     captions: tuple[str, ...]
 
-    def open(self, *, size_hint: int = 0) -> Image.Image:
+    def open(self, *, size_hint: int = WHOLE) -> Image.Image:
         """Decode the photo, upright and RGB; the decoder may stop at twice `size_hint` pixels.
 
         Raises:

@@ -31,7 +31,7 @@ from retrieval.models.images import ImageSpec
 BATCH = 100
 TOO_GENERAL = 6  # kinds with fewer steps to the root name nothing that a person would type
 COMMON = 3  # a name seen less often in tagged text is one that few people use
-PLAIN = frozenset("person animal food plant vehicle building furniture clothing fruit bird".split())
+PLAIN = frozenset({"person", "animal", "food", "plant", "vehicle", "building", "furniture", "bird"})
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ def main() -> None:
 
     photos = [json.loads(line) for line in chosen.photos.read_text().splitlines()]
     folder = chosen.photos.parent
-    found = probabilities([folder / photo["image"] for photo in photos], chosen.classifier) @ belongs
+    found = (
+        probabilities([folder / photo["image"] for photo in photos], chosen.classifier) @ belongs
+    )
     with chosen.out.open("w", encoding="utf-8") as out:
         for photo, row in zip(photos, found, strict=True):
             captions = [photo["label"]] if photo.get("label") else []

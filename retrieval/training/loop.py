@@ -44,13 +44,17 @@ LOG, CURVES, RECORD = "log.jsonl", "curves.png", "train.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run is, for whoever shows it: optimizer steps, and photos learned from."""
+    """Where a run is, for whoever shows it: optimizer steps, and photos learned from.
+
+    `batch` is the photos of the last batch alone.
+    """
 
     step: int
     steps: int
     loss: float
     photos: int
     total: int
+    batch: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +256,7 @@ class _Run:
                 loss=loss,
                 photos=self.micro * photos,
                 total=total,
+                batch=photos,
             )
         )
 

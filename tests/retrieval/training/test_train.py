@@ -106,7 +106,7 @@ def options(run: TrainConfig) -> list[str]:
 
 
 def test_a_killed_run_resumes_to_the_same_result(start: Path) -> None:
-    whole, killed = (config(start, o, epochs=40, checkpoint_every=3, ema=0.9) for o in ("w", "k"))
+    whole, killed = (config(start, o, epochs=20, checkpoint_every=3, ema=0.9) for o in ("w", "k"))
     subprocess.run([*COMMAND, *options(whole)], check=True, capture_output=True)
 
     process = subprocess.Popen([*COMMAND, *options(killed)], stderr=subprocess.DEVNULL)
