@@ -1,4 +1,4 @@
-"""Choices that configurations are made of. Free of heavy imports, so that `--help` can list them."""
+"""Choices that configurations are made of; no heavy imports, so that `--help` lists them."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -48,8 +49,8 @@ def _option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[An
     if str(hint).startswith("tuple"):
         return click.option(name, multiple=True, metavar="SPEC", help=text)
     kind: Any = next((arg for arg in get_args(hint) if arg is not type(None)), hint)
-    if isinstance(kind, type) and kind not in (int, float, str):
-        kind = click.Choice([str(choice) for choice in kind.__members__.values()])
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        kind = click.Choice([choice.value for choice in kind])
     return click.option(name, type=kind, default=None, help=text + shown)
 
 

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 GROUP = 128  # texts of like length that go through the text tower together
 
 

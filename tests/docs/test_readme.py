@@ -24,7 +24,6 @@ from indexer.errors import TwinlensError
 from retrieval import errors as retrieval_errors
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.edge import COMMANDS
-from retrieval.shipped import shipped
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 MARKED = re.compile(r"<!-- run -->\n```(python|console)\n(.*?)```", re.DOTALL)
@@ -72,8 +71,6 @@ def test_some_blocks_are_marked() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder as the README has it."""
-    if not (shipped("demo").parent / "model").exists():
-        pytest.skip("the built-in model, data/model, is not here")
     data = Path(skimage.__file__).parent / "data"
     (tmp_path / "photos").mkdir()
     for name, source in (("cat.png", "chelsea.png"), ("coffee.png", "coffee.png")):

@@ -13,29 +13,10 @@ from typing import TypeAlias
 import pytest
 import skimage
 
-from retrieval.shipped import shipped
-
 Twinlens: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs the built-in model where it has not been put."""
-    if model_is_here():
-        return
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="the built-in model, data/model, is not here"))
-
-
-def model_is_here() -> bool:
-    """Tell whether this installation carries the built-in model."""
-    try:
-        return (shipped("model") / "config.json").is_file()
-    except FileNotFoundError:
-        return False
 
 
 def command() -> str:

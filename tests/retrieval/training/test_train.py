@@ -147,7 +147,7 @@ def test_a_teacher_is_followed(start: Path) -> None:
     changed = json.loads((start.parent / "other" / "config.json").read_text())
     changed["image"]["mean"] = [0.1, 0.1, 0.1]
     (start.parent / "other" / "config.json").write_text(json.dumps(changed))
-    with pytest.raises(ModelUnavailable, match="teacher .* reads other input"):
+    with pytest.raises(ModelUnavailable, match=r"teacher .* reads other input"):
         train(config(start, "x", teachers=(str(start.parent / "other"),)))
 
 
