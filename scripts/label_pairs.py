@@ -31,7 +31,8 @@ from retrieval.models.images import ImageSpec
 BATCH = 100
 TOO_GENERAL = 6  # kinds with fewer steps to the root name nothing that a person would type
 COMMON = 3  # a name seen less often in tagged text is one that few people use
-PLAIN = frozenset({"person", "animal", "food", "plant", "vehicle", "building", "furniture", "bird"})
+PLAIN = frozenset({"person", "animal", "food", "plant", "vehicle", "building"})
+PLAIN |= {"furniture", "clothing", "fruit", "bird"}
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def main() -> None:
         first = [label[kind]] if kind in label else []
         if depth(kind, nouns) < TOO_GENERAL and not first:
             return [name for name in nouns[kind].names if name in PLAIN]
-        common = [name for name in nouns[kind].names if counts.get(name, 0) >= COMMON]
-        return list(dict.fromkeys(first + common[:2]))
+        usual = [n for n in nouns[kind].names[:2] if n in PLAIN or counts.get(n, 0) >= COMMON]
+        return list(dict.fromkeys(first + usual))
 
     photos = [json.loads(line) for line in chosen.photos.read_text().splitlines()]
     folder = chosen.photos.parent

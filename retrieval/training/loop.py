@@ -15,7 +15,7 @@ from torch import Tensor
 from indexer.types import Skip
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import load_model
-from retrieval.models.checkpoint import save_checkpoint
+from retrieval.models.checkpoint import CONFIG, save_checkpoint
 from retrieval.models.encoder import choose_device
 from retrieval.models.model import Model
 from retrieval.models.towers import regularise
@@ -35,7 +35,7 @@ from retrieval.training.data import (
 from retrieval.training.distributed import World, world
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
-from retrieval.training.state import Place, clear_state, load_state, save_state
+from retrieval.training.state import POINTER, Place, clear_state, load_state, save_state
 from retrieval.training.step import Chunk, Objective, backward
 from retrieval.training.validation import Snapshot, Validation
 
@@ -88,6 +88,7 @@ def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
         TrainingFailed: the loss is not finite, or `out` holds another run.
     """
     device = choose_device(config.device)
+    _claim(config.out)
     if device.type == "cpu":
         keep_freed_memory()
     with world(device) as here:
@@ -103,6 +104,17 @@ def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
             return run.finish()
         finally:
             run.canvases.close()
+
+
+def _claim(out: Path) -> None:
+    """Make the folder of the result, unless it holds a finished model.
+
+    Raises:
+        TrainingFailed: it does.
+    """
+    if (out / CONFIG).exists() and not (out / POINTER).exists():
+        raise TrainingFailed(f"'{out}' holds a finished model; choose another --out or remove it")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 class _Run:
@@ -123,13 +135,14 @@ class _Run:
         self.validation = self._validation()
         self.per_epoch = max(1, len(self.data) // config.batch_size)
         self.steps = max(1, self.per_epoch * config.epochs // config.accumulate)
-        config.out.mkdir(parents=True, exist_ok=True)
         self.place = load_state(config.out, self.trainer, config.as_json())
         self.log = list(self.place.log)
         self.micro = self.place.step * config.accumulate
         self.best = (self.place.best, self.place.best_step)
         if self.place.step:
             watch.note(f"resuming at step {self.place.step} of {self.steps}")
+        else:
+            self.checkpoint()  # from here on the folder is this run's
 
     def _objective(self) -> Objective:
         """Load the teachers, frozen, beside the model that learns."""

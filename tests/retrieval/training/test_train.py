@@ -111,13 +111,13 @@ def test_a_killed_run_resumes_to_the_same_result(start: Path) -> None:
 
     process = subprocess.Popen([*COMMAND, *options(killed)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (killed.out / "resume.json").exists():
+    while not list(killed.out.glob("resume-0000[0-9][1-9]?.safetensors")):
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not (killed.out / "model.safetensors").exists()
+    assert (killed.out / "resume.json").exists()
 
     again = subprocess.run([*COMMAND, *options(killed)], check=True, capture_output=True, text=True)
     assert "resuming at step" in again.stderr
@@ -175,6 +175,15 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(start: Pa
     with pytest.raises(TrainingFailed, match=r"loss is nan at step \d+.*lower --lr"):
         train(run)
     assert (run.out / "resume.json").exists()
+
+
+def test_a_finished_model_is_not_overwritten(start: Path) -> None:
+    run = config(start)
+    train(run)
+    before = (run.out / "model.safetensors").read_bytes()
+    with pytest.raises(TrainingFailed, match="holds a finished model"):
+        train(config(start, seed=9))
+    assert (run.out / "model.safetensors").read_bytes() == before
 
 
 def test_a_folder_of_another_run_is_refused(start: Path) -> None:

