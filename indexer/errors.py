@@ -14,7 +14,6 @@ A message says what, which (path, value) and what next. Library code raises; onl
 command line prints or exits, with the `exit_code` of the class.
 """
 
-
 from __future__ import annotations
 
 from pathlib import Path

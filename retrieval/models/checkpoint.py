@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from retrieval.choices import Storage
@@ -40,7 +40,8 @@ _SCALE = ":scale"
 def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:
     """Write a model into a folder: weights first, the config that names them last."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(pack(model.module.state_dict(), storage), folder / f"{WEIGHTS}.tmp")
+    weights = save(pack(model.module.state_dict(), storage))
+    (folder / f"{WEIGHTS}.tmp").write_bytes(weights)  # save_file's would be for its owner alone
     (folder / f"{WEIGHTS}.tmp").replace(folder / WEIGHTS)
     if model.tokenizer_file is not None and model.tokenizer_file != folder / TOKENIZER:
         shutil.copyfile(model.tokenizer_file, folder / TOKENIZER)
