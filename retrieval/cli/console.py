@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Protocol
 
 import click
 from rich.cells import cell_len
@@ -23,8 +23,12 @@ from rich.text import Text
 
 from indexer.types import Skip
 
-Report: TypeAlias = Callable[[int, int], None]
-"""Called with the items done and the items in all."""
+
+class Report(Protocol):
+    """Called with the items done and in all, and what the speed counts if not these items."""
+
+    def __call__(self, done: int, total: int, counted: int | None = None) -> None: ...
+
 
 PLAIN_SECONDS = 5.0  # between two lines of progress in a log
 
@@ -73,8 +77,14 @@ def progress(label: str, unit: str = "photos") -> Iterator[Report]:
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(label, total=None, counted=0)
+
+        def report(done: int, total: int, counted: int | None = None) -> None:
+            bar.update(
+                task, completed=done, total=total, counted=done if counted is None else counted
+            )
+
+        yield report
 
 
 class _Speed(ProgressColumn):
@@ -85,22 +95,23 @@ class _Speed(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """Show the speed once there is one."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} {self._unit}/s" if speed else f"– {self._unit}/s", style="dim")
+        """Show the mean speed since the start."""
+        speed = task.fields["counted"] / task.elapsed if task.elapsed else 0.0
+        return Text(f"{speed:,.0f} {self._unit}/s", style="dim")
 
 
 def _lines(label: str, unit: str) -> Report:
     """Print a line when `PLAIN_SECONDS` have passed since the last one."""
     start = last = time.monotonic()
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, counted: int | None = None) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < PLAIN_SECONDS or not done:
             return
-        last, speed = now, done / (now - start)
-        left = (total - done) / speed
-        note(f"{label}: {done:,} of {total:,} {unit}, {speed:,.0f}/s, {left:,.0f} s left")
+        last, elapsed = now, now - start
+        speed = (done if counted is None else counted) / elapsed
+        left = (total - done) * elapsed / done
+        note(f"{label}: {done:,} of {total:,}, {speed:,.0f} {unit}/s, {left:,.0f} s left")
 
     return report

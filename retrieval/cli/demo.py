@@ -105,9 +105,12 @@ def _index(library: Library, encoder: Encoder, photos: Mapping[str, Path]) -> In
     """Index the photos, all but the one to be asked with, and our texts."""
     files = [path.resolve() for name, path in photos.items() if name != LIKE_THIS]
     files.append(shipped("demo") / "texts.txt")
-    with progress("indexing", "files") as report:
+    with progress("indexing") as report:
         done = retrieval.index_folders(
-            library, encoder, files, progress=lambda step: report(step.files, len(files))
+            library,
+            encoder,
+            files,
+            progress=lambda step: report(step.files, len(files), step.photos),
         )
     list_skipped(done.skipped)
     return done

@@ -102,14 +102,14 @@ def command(
     encoder = model.load(_model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
-        progress("indexing", "files") as report,
+        progress("indexing") as report,
     ):
         done = retrieval.index_folders(
             opened,
             encoder,
             folders,
             options=options,
-            progress=lambda step: report(step.files, total),
+            progress=lambda step: report(step.files, total, step.photos),
         )
     list_skipped(done.skipped)
     click.echo(json.dumps(_as_json(done)) if as_json else _sentence(done))

@@ -74,4 +74,4 @@ def test_progress_in_a_log(
             report(done, 1500)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "indexing: 500 of 1,500 photos, 50/s, 20 s left\n"
+    assert captured.err == "indexing: 500 of 1,500, 50 photos/s, 20 s left\n"
