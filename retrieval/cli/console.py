@@ -27,7 +27,8 @@ from indexer.types import Skip
 class Report(Protocol):
     """Called with the items done and in all, and what the speed counts if not these items."""
 
-    def __call__(self, done: int, total: int, counted: int | None = None) -> None: ...
+    def __call__(self, done: int, total: int, counted: int | None = None) -> None:
+        """Report."""
 
 
 PLAIN_SECONDS = 5.0  # between two lines of progress in a log

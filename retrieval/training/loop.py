@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from indexer.types import Skip
+from retrieval.choices import Loss
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import load_model
 from retrieval.models.checkpoint import CONFIG, save_checkpoint
@@ -39,6 +40,7 @@ from retrieval.training.state import POINTER, Place, clear_state, load_state, sa
 from retrieval.training.step import Chunk, Objective, backward
 from retrieval.training.validation import Snapshot, Validation
 
+SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
 LOG, CURVES, RECORD = "log.jsonl", "curves.png", "train.json"
 
 
@@ -154,13 +156,21 @@ class _Run:
                     "a teacher must share its architecture"
                 )
             teacher.module.to(self.device, self.trainer.dtype).requires_grad_(False)
-        bias = getattr(self.model.module, "logit_bias", None)
         return Objective(
             loss=self.config.loss,
-            bias=torch.zeros((), device=self.device) if bias is None else bias,
+            bias=self._bias(),
             teachers=[teacher.towers for teacher in teachers],
             teaching=self.config.teaching,
         )
+
+    def _bias(self) -> Tensor:
+        """Return the learned bias of the sigmoid loss; an architecture may lack it."""
+        bias: Tensor | None = getattr(self.model.module, "logit_bias", None)
+        if bias is None:
+            return torch.full((), SIGMOID_BIAS, device=self.device)
+        if self.config.loss == Loss.SIGMOID and not bias.any():  # never trained
+            self.trainer.fill("logit_bias", SIGMOID_BIAS)
+        return bias
 
     def _prepare(self, gathered: Gathered) -> tuple[Canvases, TrainingSet]:
         """Decode every photo once, leaving out those that do not decode."""

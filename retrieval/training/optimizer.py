@@ -129,6 +129,12 @@ class Trainer:
             torch._foreach_copy_(list[Tensor](self.working.values()), masters)
         torch._foreach_lerp_(list(self.average.values()), masters, 1.0 - self._config.ema)
 
+    @torch.no_grad()
+    def fill(self, name: str, value: float) -> None:
+        """Set a parameter, its master and its average to one value."""
+        for copy in (self.working, self.masters, self.average):
+            copy[name].fill_(value)
+
     def load_masters(self, weights: Mapping[str, Tensor]) -> None:
         """Set the masters, and the computing module after them."""
         with torch.no_grad():

@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from retrieval.choices import Loss, Precision
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
@@ -137,6 +138,21 @@ def test_two_processes_have_the_loss_of_one(start: Path) -> None:
     )
     assert losses(two.out) == pytest.approx(losses(one.out), rel=1e-4)
     assert len(losses(two.out)) == 12
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_model_of_open_clip_is_fine_tuned(start: Path, precision: Precision) -> None:
+    torch.manual_seed(0)
+    weights = start.parent / "weights.safetensors"
+    save_file(open_clip.create_model("ViT-S-32-alt").state_dict(), weights)
+    spec = f"ViT-S-32-alt/{weights}"
+    run = config(start, init=spec, precision=precision, epochs=2, batch_size=28, lr=1e-5)
+    train(run)
+    before, after = load_encoder(spec, "cpu"), load_encoder(str(run.out), "cpu")
+    likeness = (before.encode_texts(["red"]) * after.encode_texts(["red"])).sum()
+    assert 0.5 < likeness < 0.99999
+    assert after.dim == 256
+    assert losses(run.out)[-1] < losses(run.out)[0]
 
 
 def test_a_teacher_is_followed(start: Path) -> None:
