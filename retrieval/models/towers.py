@@ -78,9 +78,9 @@ class Attention(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
-    """Spell attention out: on a CPU its backward pass is 1.4 (197 tokens) to 3 times (14) faster.
+    """Spell attention out: on a CPU its backward pass is 1.4 times as fast as the fused kernel's.
 
-    The fused kernel's backward does not use the matrix units.
+    That one does not use the matrix units.
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (b, h, n, n)
     if seen is not None:
