@@ -17,7 +17,7 @@ import csv
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,9 +92,7 @@ def read_pairs(source: Path) -> PairSet:
     merged = tuple(_merge(pairs))
     captioned = tuple(pair for pair in merged if pair.captions)
     if not captioned:
-        skips = [row for row in rows if isinstance(row, Skip)]
-        first = f"; the first: {skips[0].path}: {skips[0].reason}" if skips else ""
-        raise PairsInvalid(f"no usable image-text pair in '{source}'{first}")
+        raise PairsInvalid(f"no usable image-text pair in '{source}'{_why(rows, merged)}")
     return PairSet(
         pairs=captioned,
         skipped=tuple(row for row in rows if isinstance(row, Skip)),
@@ -104,6 +102,13 @@ def read_pairs(source: Path) -> PairSet:
             if not pair.captions
         ),
     )
+
+
+def _why(rows: Iterable[Pair | Skip], bare: Sequence[Pair]) -> str:
+    """Say what was there instead of a usable pair."""
+    skips = [row for row in rows if isinstance(row, Skip)]
+    first = f"; the first: {skips[0].path}: {skips[0].reason}" if skips else ""
+    return f"; photos without a caption: {len(bare)}{first}" if bare else first
 
 
 def _rows(source: Path) -> Iterator[Pair | Skip]:

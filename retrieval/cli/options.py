@@ -12,6 +12,7 @@ import click
 from platformdirs import user_data_path
 
 import retrieval
+from retrieval.cli.console import note
 
 if TYPE_CHECKING:
     from retrieval import Encoder
@@ -47,8 +48,11 @@ class ModelChoice:
     device: str
 
     def load(self, default: str = "builtin") -> Encoder:
-        """Load the model that was asked for, else `default`."""
-        return retrieval.load_encoder(self.spec or default, self.device)
+        """Load the model that was asked for, else `default`; say so where it may take a while."""
+        spec = self.spec or default
+        if "/" in spec and not Path(spec).expanduser().exists():
+            note(f"loading {spec}")
+        return retrieval.load_encoder(spec, self.device)
 
 
 def with_model(default: str) -> Callable[[F], Callable[..., Any]]:

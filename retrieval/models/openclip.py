@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,11 @@ def load_open_clip(spec: str) -> Model:
         architecture, _, tag = spec.partition("/")
         pretrained = _check_weights(architecture, tag)
     try:
-        module, _, preprocess = open_clip.create_model_and_transforms(
-            architecture, pretrained=pretrained
-        )
-        tokenizer = open_clip.get_tokenizer(architecture)
+        with _unlogged():
+            module, _, preprocess = open_clip.create_model_and_transforms(
+                architecture, pretrained=pretrained
+            )
+            tokenizer = open_clip.get_tokenizer(architecture)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
     return _wrap(spec, architecture, module, preprocess, tokenizer)
@@ -48,8 +51,20 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
         ModelUnavailable: open_clip does not know the architecture.
     """
     _check_architecture(name)
-    module = open_clip.create_model(name, pretrained=None)
+    with _unlogged():
+        module = open_clip.create_model(name, pretrained=None)
     return module, _Tokenizer(open_clip.get_tokenizer(name)), _dim(module)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep open_clip's log lines off the terminal: what matters is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Tokenizer:

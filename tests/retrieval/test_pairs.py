@@ -118,6 +118,7 @@ def test_a_broken_photo_is_found_when_it_is_opened(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("x.jsonl", '{"image": "gone.png", "captions": ["a"]}', r"no usable .*gone\.png: missing"),
+        ("x.jsonl", "", "no usable image-text pair in '.*x.jsonl'$"),
         ("x.csv", "a,b\n1,2\n", "has no image column: it has a, b; name one of them image"),
         ("x.csv", "image,b\n1,2\n", "has no caption column"),
         ("x.xlsx", "", "no form of pairs that is known"),
@@ -130,6 +131,13 @@ def test_a_source_without_pairs_says_why(
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(PairsInvalid, match=message):
         read_pairs(tmp_path / name)
+
+
+def test_photos_without_any_caption_are_counted(tmp_path: Path) -> None:
+    draw(tmp_path / "red.png", "red")
+    (tmp_path / "x.jsonl").write_text('{"image": "red.png", "label": "red"}', encoding="utf-8")
+    with pytest.raises(PairsInvalid, match=r"no usable .*; photos without a caption: 1$"):
+        read_pairs(tmp_path / "x.jsonl")
 
 
 def test_a_source_that_is_not_there() -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import retrieval
 from retrieval.cli import main
-from tests.fakes import ColourEncoder, draw
+from tests.fakes import ColourEncoder
 
 Run: TypeAlias = Callable[..., Result]
 
@@ -38,17 +38,6 @@ def run(tmp_path: Path, loaded: list[str]) -> Run:
         return CliRunner(env=environment).invoke(main, [str(arg) for arg in args])
 
     return invoke
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Three drawn photos and a list of two captions."""
-    folder = tmp_path / "photos"
-    draw(folder / "red.png", "red")
-    draw(folder / "half.png", "red", "blue")
-    draw(folder / "blue.png", "blue")
-    (folder / "list.txt").write_text("a red door\na blue door\n", encoding="utf-8")
-    return folder
 
 
 @pytest.fixture

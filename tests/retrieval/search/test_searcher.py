@@ -17,17 +17,6 @@ from tests.fakes import ColourEncoder, draw
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Three photos and a list of two captions."""
-    folder = tmp_path / "photos"
-    draw(folder / "red.png", "red")
-    draw(folder / "half.png", "red", "blue")
-    draw(folder / "blue.png", "blue")
-    (folder / "list.txt").write_text("a red door\na blue door\n", encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
 def library(photos: Path, tmp_path: Path) -> Iterator[Library]:
     """A library of them."""
     with Library.create(tmp_path / "library", ColourEncoder()) as opened:
