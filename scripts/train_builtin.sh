@@ -31,9 +31,10 @@ train() {
 }
 train 1 runs/start
 train 2 runs/stage1
+train 3 runs/stage2
 
 say "measuring on dev"
-cp runs/stage2/{config.json,model.safetensors,tokenizer.json} data/model/
+cp runs/stage3/{config.json,model.safetensors,tokenizer.json} data/model/
 $bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --model data/model
 $bin/python benchmarks/objects.py --model data/model --k 5 --labels $pairs/caltech_dev.jsonl
 $bin/python benchmarks/objects.py --model data/model --k 1 --labels $pairs/imagenet_dev.jsonl

@@ -209,12 +209,12 @@ class _Run:
 
     def batches(self) -> Iterator[tuple[Batch, Tensor]]:
         """Yield the batches still to come, each with this process's photos."""
-        total = self.steps * self.config.accumulate
+        first, total = self.micro, self.steps * self.config.accumulate
 
         def indices() -> Iterator[Batch]:
-            for micro in range(self.micro, total):
+            for micro in range(first, total):
                 epoch, position = divmod(micro, self.per_epoch)
-                if position == 0 or micro == self.micro:
+                if position == 0 or micro == first:
                     coming = self.data.epoch(
                         epoch,
                         size=self.config.batch_size,
