@@ -117,15 +117,17 @@ def main() -> None:
     for number, offset in enumerate(classes):
         belongs[number, [column[kind] for kind in ancestors(offset, nouns)]] = 1.0
 
+    photos = [json.loads(line) for line in chosen.photos.read_text().splitlines()]
+    taught = PLAIN | {*label.values(), *(photo.get("label") for photo in photos)}
+
     def names(kind: str) -> list[str]:
         """Return what people call a kind, the label first."""
         first = [label[kind]] if kind in label else []
         if depth(kind, nouns) < TOO_GENERAL and not first:
             return [name for name in nouns[kind].names if name in PLAIN]
-        usual = [n for n in nouns[kind].names[:2] if n in PLAIN or counts.get(n, 0) >= COMMON]
+        usual = [n for n in nouns[kind].names[:2] if n in taught or counts.get(n, 0) >= COMMON]
         return list(dict.fromkeys(first + usual))
 
-    photos = [json.loads(line) for line in chosen.photos.read_text().splitlines()]
     folder = chosen.photos.parent
     found = (
         probabilities([folder / photo["image"] for photo in photos], chosen.classifier) @ belongs
