@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from indexer.segments import replacing
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models.images import ImageSpec, Resize
@@ -41,8 +42,8 @@ def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT
     """Write a model into a folder: weights first, the config that names them last."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = save(pack(model.module.state_dict(), storage))
-    (folder / f"{WEIGHTS}.tmp").write_bytes(weights)  # save_file's would be for its owner alone
-    (folder / f"{WEIGHTS}.tmp").replace(folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as part:
+        part.write_bytes(weights)  # a file of save_file's would be for its owner alone
     if model.tokenizer_file is not None and model.tokenizer_file != folder / TOKENIZER:
         shutil.copyfile(model.tokenizer_file, folder / TOKENIZER)
     config = {
@@ -51,8 +52,8 @@ def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT
         "architecture": model.architecture,
         "image": asdict(model.image),
     }
-    (folder / f"{CONFIG}.tmp").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (folder / f"{CONFIG}.tmp").replace(folder / CONFIG)
+    with replacing(folder / CONFIG) as part:
+        part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_checkpoint(folder: Path, name: str | None = None) -> Model:

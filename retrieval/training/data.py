@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -143,26 +143,29 @@ class Canvases:
         self._fits = len(pairs) * 3 * size * size <= cache_bytes
         self._kept: Tensor | None = None
 
-    def keep(self, device: torch.device, progress: Callable[[int, int], None]) -> list[Skip]:
-        """Decode every photo once, into memory if they fit; return those that do not decode.
+    def keep(self, device: torch.device, progress: Callable[[int, int], None]) -> dict[int, Skip]:
+        """Decode every photo once, into memory if they fit; leave out what does not decode.
+
+        Returns the rows left out, with the reason of each. Later rows move up.
 
         Args:
             device: kept there when its memory has room, else in main memory.
             progress: called with the number of photos done and of all.
         """
-        skips: list[Skip] = []
+        broken: dict[int, Skip] = {}
         kept: list[Tensor] = []
-        for done, result in enumerate(self._pool.map(self._try, range(len(self._pairs))), start=1):
-            progress(done, len(self._pairs))
+        for row, result in enumerate(self._pool.map(self._try, range(len(self._pairs)))):
+            progress(row + 1, len(self._pairs))
             if isinstance(result, Skip):
-                skips.append(result)
+                broken[row] = result
             elif self._fits:
                 kept.append(result)
-        if self._fits and not skips:
+        self._pairs = [pair for row, pair in enumerate(self._pairs) if row not in broken]
+        if kept:
             self._kept = torch.stack(kept)
             if device.type == "cuda" and self._kept.nbytes < torch.cuda.mem_get_info()[0] / 4:
                 self._kept = self._kept.to(device)
-        return skips
+        return broken
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
         """Return some photos. uint8, shape (rows, 3, size, size)."""
@@ -195,14 +198,13 @@ class Gathered:
     source: tuple[int, ...]
     skipped: tuple[Skip, ...]
 
-    def without(self, broken: Sequence[Skip]) -> Gathered:
-        """Leave out the pairs whose photo did not decode.
+    def without(self, broken: Mapping[int, Skip]) -> Gathered:
+        """Leave out the rows whose photo did not decode.
 
         Raises:
             PairsInvalid: none is left.
         """
-        paths = {skip.path for skip in broken}
-        left = [n for n, pair in enumerate(self.pairs) if pair.photo.path not in paths]
+        left = [row for row in range(len(self.pairs)) if row not in broken]
         if not left:
             raise PairsInvalid(
                 f"none of the {len(self.pairs)} photos could be decoded; the first: "
@@ -211,7 +213,7 @@ class Gathered:
         return Gathered(
             pairs=tuple(self.pairs[n] for n in left),
             source=tuple(self.source[n] for n in left),
-            skipped=(*self.skipped, *broken),
+            skipped=(*self.skipped, *broken.values()),
         )
 
 

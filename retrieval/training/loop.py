@@ -176,13 +176,8 @@ class _Run:
         """Decode every photo once, leaving out those that do not decode."""
         size = self.config.canvas or self.model.image.size * 8 // 7
         cache = self.config.cache_gib * GIB
-        broken = True
-        while broken:
-            canvases = Canvases(gathered.pairs, self.model.image, size, cache, self.config.workers)
-            skips = canvases.keep(self.device, self.watch.decoded)
-            if broken := bool(skips):
-                canvases.close()
-                gathered = gathered.without(skips)
+        canvases = Canvases(gathered.pairs, self.model.image, size, cache, self.config.workers)
+        gathered = gathered.without(canvases.keep(self.device, self.watch.decoded))
         self.skipped, pairs = gathered.skipped, gathered.pairs
         for skip in self.skipped:
             self.watch.note(f"skipping {skip.path}: {skip.reason}")

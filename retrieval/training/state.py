@@ -12,7 +12,6 @@ one before whole. All randomness is drawn from (seed, epoch, step): none needs t
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from indexer.segments import replacing
 from retrieval.errors import TrainingFailed
 from retrieval.training.optimizer import Trainer
 
@@ -41,13 +41,11 @@ class Place:
 def save_state(out: Path, trainer: Trainer, place: Place, config: dict[str, Any]) -> None:
     """Write the state of a run; the one before is removed last."""
     name = f"resume-{place.step:07d}.safetensors"
-    save_file(_tensors(trainer), out / f"{name}.tmp")
-    _sync(out / f"{name}.tmp")
-    (out / f"{name}.tmp").replace(out / name)
+    with replacing(out / name) as part:
+        save_file(_tensors(trainer), part)
     pointer = {"state": name, "config": config, "place": asdict(place)}
-    (out / f"{POINTER}.tmp").write_text(json.dumps(pointer), encoding="utf-8")
-    _sync(out / f"{POINTER}.tmp")
-    (out / f"{POINTER}.tmp").replace(out / POINTER)
+    with replacing(out / POINTER) as part:
+        part.write_text(json.dumps(pointer), encoding="utf-8")
     for old in out.glob("resume-*.safetensors*"):
         if old.name != name:
             old.unlink()
@@ -106,9 +104,3 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
             if saved is not None:
                 place = saved if key == "step" else saved.to(weight.device)
                 trainer.optimizer.state[weight][key] = place
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

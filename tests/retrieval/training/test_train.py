@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -176,6 +178,25 @@ def test_broken_photos_are_left_out_counted_and_named(start: Path) -> None:
     done = train(run, Watch(note=notes.append))
     assert {skip.path.name for skip in done.skipped} == {"red-green.png", "red-blue.png"}
     assert any(note.startswith("54 photos") and "2 left out" in note for note in notes)
+
+
+def test_a_broken_photo_costs_its_shard_no_other(start: Path) -> None:
+    run = config(start)
+    with tarfile.open(start.parent / "shard.tar", "w") as tar:
+        for name in ("red-green", "red-blue", "blue-red", "black-white"):
+            for file, content in (
+                (f"{name}.png", (run.pairs[0].parent / f"{name}.png").read_bytes()),
+                (f"{name}.txt", name.encode()),
+            ):
+                broken = file == "red-blue.png"
+                member = tarfile.TarInfo(file)
+                member.size = 10 if broken else len(content)
+                tar.addfile(member, io.BytesIO(b"no picture" if broken else content))
+    notes: list[str] = []
+    shard = config(start, "from-shard", pairs=(start.parent / "shard.tar",), batch_size=3)
+    done = train(shard, Watch(note=notes.append))
+    assert len(done.skipped) == 1
+    assert any(note.startswith("3 photos, 3 captions, 1 left out") for note in notes)
 
 
 def test_no_photo_left_is_an_error(start: Path) -> None:
