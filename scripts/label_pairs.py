@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,17 +88,48 @@ def depth(offset: str, nouns: dict[str, Synset]) -> int:
 
 @torch.inference_mode()
 def probabilities(photos: list[Path], weights: Path) -> torch.Tensor:
-    """Classify photos, each whole and mirrored. Shape (photos, 1000)."""
+    """Classify photos, each whole. Shape (photos, 1000)."""
     classifier = timm.create_model("vit_tiny_patch16_224")
     classifier.load_state_dict({n: w.float() for n, w in load_file(weights).items()})
-    classifier.eval()
+    classifier.eval().bfloat16()
     spec, parts = ImageSpec(), []
     for start in range(0, len(photos), BATCH):
         batch = [spec(read_photo(path, size_hint=224)) for path in photos[start : start + BATCH]]
-        pixels = torch.stack(batch)
-        both = classifier(pixels).softmax(1) + classifier(pixels.flip(3)).softmax(1)
-        parts.append(both / 2)
+        parts.append(classifier(torch.stack(batch).bfloat16()).float().softmax(1))
     return torch.cat(parts)
+
+
+class Taxonomy:
+    """The classifier's classes, the kinds that they belong to, and what people call these.
+
+    Args:
+        wordnet: folder of WordNet 3.0.
+        classes: JSONL of `{"wnid", "label"}`, one a class; a `wnid` is an offset in WordNet.
+        labels: names that count as usual, whatever WordNet says.
+    """
+
+    def __init__(self, wordnet: Path, classes: Path, labels: Iterable[str] = ()) -> None:
+        self.nouns, self._counts = read_nouns(wordnet), read_counts(wordnet)
+        rows = [json.loads(line) for line in classes.read_text().splitlines()]
+        self.classes = sorted({row["wnid"][1:] for row in rows})
+        self._label = {row["wnid"][1:]: row["label"] for row in rows}
+        self._taught = PLAIN | {*self._label.values(), *labels}
+        self.kinds = sorted({kind for one in self.classes for kind in ancestors(one, self.nouns)})
+        column = {kind: number for number, kind in enumerate(self.kinds)}
+        self.belongs = torch.zeros(len(self.classes), len(self.kinds))
+        for number, one in enumerate(self.classes):
+            self.belongs[number, [column[kind] for kind in ancestors(one, self.nouns)]] = 1.0
+
+    def names(self, kind: str) -> list[str]:
+        """Return what people call a kind, the label first."""
+        first = [self._label[kind]] if kind in self._label else []
+        if depth(kind, self.nouns) < TOO_GENERAL and not first:
+            return [name for name in self.nouns[kind].names if name in PLAIN]
+        usual = [n for n in self.nouns[kind].names[:2] if self._is_usual(n)]
+        return list(dict.fromkeys(first + usual))
+
+    def _is_usual(self, name: str) -> bool:
+        return name in self._taught or self._counts.get(name, 0) >= COMMON
 
 
 def main() -> None:
@@ -107,40 +139,21 @@ def main() -> None:
     parser.add_argument("--above", type=float, default=0.5)
     chosen = parser.parse_args()
 
-    nouns, counts = read_nouns(chosen.wordnet), read_counts(chosen.wordnet)
-    rows = [json.loads(line) for line in chosen.classes.read_text().splitlines()]
-    classes = sorted({row["wnid"][1:] for row in rows})
-    label = {row["wnid"][1:]: row["label"] for row in rows}
-    kinds = sorted({kind for offset in classes for kind in ancestors(offset, nouns)})
-    column = {kind: number for number, kind in enumerate(kinds)}
-    belongs = torch.zeros(len(classes), len(kinds))
-    for number, offset in enumerate(classes):
-        belongs[number, [column[kind] for kind in ancestors(offset, nouns)]] = 1.0
-
     photos = [json.loads(line) for line in chosen.photos.read_text().splitlines()]
-    taught = PLAIN | {*label.values(), *(photo.get("label") for photo in photos)}
-
-    def names(kind: str) -> list[str]:
-        """Return what people call a kind, the label first."""
-        first = [label[kind]] if kind in label else []
-        if depth(kind, nouns) < TOO_GENERAL and not first:
-            return [name for name in nouns[kind].names if name in PLAIN]
-        usual = [n for n in nouns[kind].names[:2] if n in taught or counts.get(n, 0) >= COMMON]
-        return list(dict.fromkeys(first + usual))
-
+    labels = {photo["label"] for photo in photos if photo.get("label")}
+    taxonomy = Taxonomy(chosen.wordnet, chosen.classes, labels)
+    nouns, kinds = taxonomy.nouns, taxonomy.kinds
     folder = chosen.photos.parent
-    found = (
-        probabilities([folder / photo["image"] for photo in photos], chosen.classifier) @ belongs
-    )
+    found = probabilities([folder / photo["image"] for photo in photos], chosen.classifier)
     with chosen.out.open("w", encoding="utf-8") as out:
-        for photo, row in zip(photos, found, strict=True):
+        for photo, row in zip(photos, found @ taxonomy.belongs, strict=True):
             captions = [photo["label"]] if photo.get("label") else []
             if photo.get("wnid"):
                 seen = ancestors(photo["wnid"][1:], nouns)
             else:
                 seen = {kinds[n] for n in (row > chosen.above).nonzero().flatten().tolist()}
             for kind in sorted(seen, key=lambda kind: -depth(kind, nouns)):
-                captions += names(kind)
+                captions += taxonomy.names(kind)
             if captions:
                 unique = list(dict.fromkeys(captions))
                 out.write(json.dumps({"image": photo["image"], "captions": unique}) + "\n")

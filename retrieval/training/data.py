@@ -85,7 +85,7 @@ class TrainingSet:
             rows = order[start : start + size]
             chosen = [self._choose(int(row), captions, rng) for row in rows]
             texts = [
-                self._phrase(self.pairs[row].captions[number], rng)
+                self.phrase(self.pairs[row].captions[number], rng)
                 for row, numbers in zip(rows, chosen, strict=True)
                 for number in numbers
             ]
@@ -96,7 +96,7 @@ class TrainingSet:
         have = len(self.pairs[row].captions)
         return [int(number) for number in np.resize(rng.permutation(have), captions)]
 
-    def _phrase(self, caption: str, rng: np.random.Generator) -> str:
+    def phrase(self, caption: str, rng: np.random.Generator) -> str:
         """Put a bare name into a random sentence; leave a sentence as it is."""
         if not self._templates or len(caption.split()) > NAME_WORDS:
             return caption

@@ -34,10 +34,11 @@ from retrieval.training.data import (
     prefetched,
 )
 from retrieval.training.distributed import World, world
+from retrieval.training.lessons import Kinds, Lesson, Lessons, Vocabulary
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
 from retrieval.training.state import POINTER, Place, clear_state, load_state, save_state
-from retrieval.training.step import Chunk, Objective, backward
+from retrieval.training.step import Chunk, Objective, Reading, backward
 from retrieval.training.validation import Snapshot, Validation
 
 SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
@@ -134,6 +135,7 @@ class _Run:
         self.trainer = Trainer(self.model.module, config)
         self.objective = self._objective()
         self.canvases, self.data = self._prepare(gather_pairs(config.pairs))
+        self.lessons = self._lessons()
         self.validation = self._validation()
         self.per_epoch = max(1, len(self.data) // config.batch_size)
         self.steps = max(1, self.per_epoch * config.epochs // config.accumulate)
@@ -191,6 +193,16 @@ class _Run:
             return []
         return shipped("templates.txt").read_text(encoding="utf-8").splitlines()
 
+    def _lessons(self) -> Lessons:
+        """Open what is taught beside the captions."""
+        photos = [pair.photo.path for pair in self.data.pairs]
+        kinds, vocabulary = self.config.kinds, self.config.vocabulary
+        return Lessons(
+            Kinds(kinds, photos) if kinds else None,
+            Vocabulary(vocabulary) if vocabulary else None,
+            self.data.phrase,
+        )
+
     def _validation(self) -> Validation | None:
         """Prepare the dev set, in the process that leads."""
         if self.config.val is None or not self.here.leads:
@@ -233,6 +245,7 @@ class _Run:
             self._chunks(batch, canvas),
             batch.targets.to(self.device),
             self.here,
+            self._reading(batch),
         )
         if not math.isfinite(loss):
             raise TrainingFailed(
@@ -246,10 +259,24 @@ class _Run:
             self.trainer.step(schedule(self.step - 1, self.steps, self.config.warmup))
         return loss
 
+    @property
+    def _seed(self) -> int:
+        """What decides all that is random in the present batch."""
+        return self.config.seed * 1_000_003 + self.micro
+
+    def _reading(self, batch: Batch) -> Reading | None:
+        """Tokenize this process's share of what is taught beside the captions."""
+        lesson = self.lessons.draw(batch.photos, self._seed)
+        if lesson is None:
+            return None
+        here = Lesson(lesson.texts, lesson.likely.to(self.device), lesson.related.to(self.device))
+        texts = lesson.texts[self.here.share(len(lesson.texts))]
+        return Reading(here, self.model.tokenize(texts).to(self.device), self.config.lesson)
+
     def _chunks(self, batch: Batch, canvas: Tensor) -> list[Chunk]:
         """Augment, tokenize and cut this process's share of a batch."""
         rows = self.here.share(len(batch.photos))
-        seed = self.config.seed * 1_000_003 + self.micro
+        seed = self._seed
         draw = Draw.of(len(batch.photos), seed)[rows]
         pixels = self.model.image.normalize(
             augment(canvas.to(self.device), draw, self.model.image.size, self.config.augment)
