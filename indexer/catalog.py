@@ -22,9 +22,11 @@ from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, way_out
 from indexer.tables import connect
 from indexer.types import Kind, Record, SegmentRow
 
-FORMAT = 1
-"""The format written, and the newest that is read."""
+FORMAT = 2
+"""The format written, and the newest that is read. In format 1 no vector carries a hubness."""
 
+_NUMBERS = ("format", "dim", "generation", "next_id", "next_segment")
+_HUBNESS_NUMBERS = ("hubness_k", "photo_bank", "text_bank")
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 
 T = TypeVar("T")
@@ -40,6 +42,9 @@ class Facts:
         model: the name of the encoder.
         fingerprint: of the encoder.
         dim: length of every vector.
+        hubness_k: neighbours in the bank that an item's hubness is the mean of; 0 in format 1.
+        photo_bank: vectors of generic photos in the banks; 0 in format 1.
+        text_bank: vectors of generic texts in the banks; 0 in format 1.
         generation: counts commits; equal generations are the same commit.
         next_id: the id that the next item gets.
         next_segment: the number that the next segment gets.
@@ -50,10 +55,18 @@ class Facts:
     model: str
     fingerprint: str
     dim: int
+    hubness_k: int = 0
+    photo_bank: int = 0
+    text_bank: int = 0
     generation: int = 0
     next_id: int = 1
     next_segment: int = 1
     writer: str = ""
+
+    @property
+    def width(self) -> int:
+        """Length of a stored row: the vector and, from format 2 on, its hubness."""
+        return self.dim + (self.format >= 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +357,7 @@ class Catalog:
 
 def _facts(path: Path, meta: dict[str, str]) -> Facts:
     """Turn the rows of the table into facts, and refuse a newer format first of all."""
-    numbers = ("format", "dim", "generation", "next_id", "next_segment")
+    numbers = [*_NUMBERS, *(_HUBNESS_NUMBERS if meta.get("format") != "1" else ())]
     wrong = [key for key in numbers if not meta.get(key, "").isdecimal()]
     wrong += [key for key in ("model", "fingerprint") if key not in meta]
     if "format" not in wrong and int(meta["format"]) > FORMAT:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.errors import TwinlensError
+from indexer.types import Hubness, Kind
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Embeddings, one per row. Shape (n, dim), unit norm."""
@@ -43,6 +44,15 @@ class Encoder(Protocol):
     @property
     def image_size(self) -> int:
         """Pixels a side that the image tower sees; a decoder may stop at twice that."""
+        ...
+
+    @property
+    def hubness(self) -> Hubness:
+        """How the hubness of items is measured and corrected with this model."""
+        ...
+
+    def bank(self, kind: Kind) -> Vectors:
+        """Return vectors of generic photos or texts. Shape (bank, dim); empty for no correction."""
         ...
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from types import TracebackType
 import numpy as np
 from filelock import FileLock, Timeout
 
+from indexer.banks import BANKS, Banks, banks_of, read_banks, write_banks
 from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import (
@@ -26,12 +28,19 @@ from indexer.errors import (
     UsageError,
     way_out,
 )
+from indexer.hubness import with_alpha, with_hubness
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.types import Candidate, Kind, Record
 from indexer.vectors import Ids
 
-_UNFINISHED = ("catalog.sqlite.part", "catalog.sqlite.part-wal", "catalog.sqlite.part-shm")
+_UNFINISHED = (
+    BANKS,
+    BANKS + ".part",
+    "catalog.sqlite.part",
+    "catalog.sqlite.part-wal",
+    "catalog.sqlite.part-shm",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +80,7 @@ class LibraryInfo:
         model: the name of the encoder.
         fingerprint: of the encoder.
         dim: length of every vector.
+        hubness: the kinds whose items are corrected for hubness; none in format 1.
         format: of the files on disk.
         bytes: that they take.
     """
@@ -82,6 +92,7 @@ class LibraryInfo:
     model: str
     fingerprint: str
     dim: int
+    hubness: tuple[Kind, ...]
     format: int
     bytes: int
 
@@ -98,6 +109,7 @@ class Library:
         self.catalog = catalog
         facts = catalog.facts()
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
+        self._corrects = facts.width > facts.dim
         self._shelf = Shelf(folder, catalog)
         self._writer = _lock(folder)
         self._searching = threading.RLock()  # an index must not grow under a search
@@ -121,20 +133,22 @@ class Library:
 
     @classmethod
     def create(cls, folder: Path, encoder: Encoder) -> Library:
-        """Make an empty library for the vectors of one encoder.
+        """Make an empty library for the vectors of one encoder: banks first, the catalog last.
 
         Raises:
             UsageError: the folder holds a library, or other files.
             LibraryLocked: another process is making it.
         """
         _check_free(folder)
+        banks = banks_of(encoder)
         folder.mkdir(parents=True, exist_ok=True)
         with _held(_lock(folder), folder):
             _check_free(folder)
             for name in _UNFINISHED:
                 (folder / name).unlink(missing_ok=True)
+            write_banks(folder, banks)
             with replacing(_catalog_path(folder)) as part:
-                Catalog.create(part, _facts(encoder))
+                Catalog.create(part, _facts(encoder, banks))
         return cls.open(folder)
 
     @classmethod
@@ -186,17 +200,25 @@ class Library:
     # Search
 
     def search(
-        self, queries: Vectors, kind: Kind, k: int, *, excluded: Ids | None = None
+        self,
+        queries: Vectors,
+        kind: Kind,
+        k: int,
+        *,
+        excluded: Ids | None = None,
+        alpha: float = 0.0,
     ) -> list[list[Candidate]]:
         """Return for each query its `k` best items of a kind, or all there are if fewer.
 
-        Best first; of equal scores, the lower id first.
+        Best first; of equal scores, the lower id first. A score is the cosine, less `alpha`
+        times the hubness of the item. A library of format 1 knows no hubness: cosines alone.
 
         Args:
             queries: unit vectors of the library's model. Shape (queries, dim).
             kind: what to find.
             k: how many candidates a query gets.
             excluded: ids that are never answered. Shape (n,).
+            alpha: share of an item's hubness that leaves its score; 0 for the plain cosine.
 
         Raises:
             LibraryDamaged: a segment is missing or broken.
@@ -204,7 +226,8 @@ class Library:
         with self._searching:
             loaded = self._shelf.load(kind)
             gone = loaded.deleted if excluded is None else np.union1d(loaded.deleted, excluded)
-            return loaded.index.search(queries, k, excluded=gone)
+            asked = with_alpha(queries, alpha) if self._corrects else queries
+            return loaded.index.search(asked, k, excluded=gone)
 
     def fetch(self, ids: Sequence[int], kind: Kind) -> Vectors:
         """Return the vectors of items, as they were stored. Shape (ids, dim).
@@ -213,7 +236,8 @@ class Library:
             KeyError: the library has no such item of that kind.
         """
         with self._searching:
-            return self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
+            rows = self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
+            return rows[:, : self.dim]
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
@@ -225,7 +249,8 @@ class Library:
 
     def info(self) -> LibraryInfo:
         """Say what the library holds."""
-        counts = self.counts()
+        counts, facts = self.counts(), self.catalog.facts()
+        banks = {Kind.PHOTO: facts.text_bank, Kind.TEXT: facts.photo_bank}
         return LibraryInfo(
             photos=counts[Kind.PHOTO],
             texts=counts[Kind.TEXT],
@@ -234,7 +259,8 @@ class Library:
             model=self.model,
             fingerprint=self.fingerprint,
             dim=self.dim,
-            format=self.catalog.facts().format,
+            hubness=tuple(kind for kind, bank in banks.items() if bank),
+            format=facts.format,
             bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
         )
 
@@ -259,7 +285,7 @@ class Library:
             return
         with self.writing():
             files = _numbered(batch.entries, self.catalog.facts().next_id)
-            segments = self._shelf.write(_embedded(files, batch.entries))
+            segments = self._shelf.write(self._embedded(files, batch.entries))
             change = Change(
                 files=files,
                 moves=batch.moves,
@@ -282,6 +308,32 @@ class Library:
         with self.writing():
             self._shelf.refresh()
 
+    def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
+        """Yield one segment for each kind that has vectors."""
+        for kind in Kind:
+            ids = [file.ids for file in files if file.state.kind == kind]
+            vectors = [entry.vectors for entry in entries if entry.state.kind == kind]
+            if any(ids):
+                yield Segment(
+                    kind=kind,
+                    ids=np.concatenate([np.array(run, dtype=np.int64) for run in ids]),
+                    vectors=self._rows(np.concatenate(vectors), kind).astype(np.float16),
+                )
+
+    def _rows(self, vectors: Vectors, kind: Kind) -> Vectors:
+        """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
+        if not self._corrects:
+            return vectors
+        return with_hubness(vectors, self._banks.facing(kind), self.catalog.facts().hubness_k)
+
+    @cached_property
+    def _banks(self) -> Banks:
+        """The banks, read when something is added for the first time."""
+        facts = self.catalog.facts()
+        return read_banks(
+            self.folder, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim
+        )
+
 
 def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     """Issue ids from `first` on, one a text."""
@@ -292,27 +344,21 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     ]
 
 
-def _embedded(files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
-    """Yield one segment for each kind that has vectors."""
-    for kind in Kind:
-        ids = [file.ids for file in files if file.state.kind == kind]
-        vectors = [entry.vectors for entry in entries if entry.state.kind == kind]
-        if any(ids):
-            yield Segment(
-                kind=kind,
-                ids=np.concatenate([np.array(run, dtype=np.int64) for run in ids]),
-                vectors=np.concatenate(vectors).astype(np.float16),
-            )
-
-
 def _catalog_path(folder: Path) -> Path:
     """Return where the catalog lies."""
     return folder / "catalog.sqlite"
 
 
-def _facts(encoder: Encoder) -> Facts:
+def _facts(encoder: Encoder, banks: Banks) -> Facts:
     """Return what a new library remembers of its encoder."""
-    return Facts(model=encoder.name, fingerprint=encoder.fingerprint, dim=encoder.dim)
+    return Facts(
+        model=encoder.name,
+        fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        hubness_k=encoder.hubness.k,
+        photo_bank=len(banks.photos),
+        text_bank=len(banks.texts),
+    )
 
 
 def _check_free(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Immutable files of vectors: the source of truth for what was embedded.
 
-A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, dim), and the
+A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
 metadata `format` and `kind`. It is written once, whole, and never changed.
 """
 
@@ -34,7 +34,8 @@ class Segment:
     Attributes:
         kind: what the items are.
         ids: ascending. Shape (n,).
-        vectors: unit norm. Shape (n, dim).
+        vectors: of unit norm; in a library of format 2 followed by the item's hubness. Shape
+            (n, width).
     """
 
     kind: Kind
@@ -67,12 +68,12 @@ class SegmentStore:
 
     Args:
         folder: where they lie.
-        dim: length of every vector.
+        width: length of every row.
     """
 
-    def __init__(self, folder: Path, dim: int) -> None:
+    def __init__(self, folder: Path, width: int) -> None:
         self._folder = folder
-        self._dim = dim
+        self._width = width
 
     def path(self, number: int) -> Path:
         """Return where a segment lies."""
@@ -104,9 +105,9 @@ class SegmentStore:
         except (SafetensorError, OSError, TypeError, ValueError) as error:
             raise LibraryDamaged(_damage(path, f"is broken ({error})")) from error
         found = (metadata.get("kind"), ids.dtype, ids.shape, vectors.dtype, vectors.shape)
-        wanted = (row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._dim))
+        wanted = (row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._width))
         if found != wanted:
-            what = f"does not hold {row.rows} {row.kind} vectors of length {self._dim}"
+            what = f"does not hold {row.rows} {row.kind} vectors of length {self._width}"
             raise LibraryDamaged(_damage(path, what))
         return Segment(kind=row.kind, ids=ids, vectors=vectors)
 

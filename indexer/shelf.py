@@ -46,8 +46,8 @@ class Shelf:
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._dim = catalog.facts().dim
-        self._segments = SegmentStore(folder / "vectors", self._dim)
+        self._width = catalog.facts().width
+        self._segments = SegmentStore(folder / "vectors", self._width)
         self._ann = folder / "ann"
         self._loaded: dict[Kind, Loaded] = {}
 
@@ -104,7 +104,7 @@ class Shelf:
     def _rebase(self, kind: Kind) -> None:
         """Save an index over all segments of a kind."""
         snapshot = self._catalog.snapshot(kind)
-        index = VectorIndex(self._dim)
+        index = VectorIndex(self._width)
         for row in snapshot.segments:
             segment = self._segments.read(row)
             index.add(segment.ids, segment.vectors)
@@ -156,9 +156,9 @@ class Shelf:
         held = [row for row in snapshot.segments if row.number <= snapshot.base]
         path = self._base_path(kind, snapshot.base)
         try:
-            index = VectorIndex.load(path, dim=self._dim, size=_count(held))
+            index = VectorIndex.load(path, dim=self._width, size=_count(held))
         except LibraryDamaged:
-            return VectorIndex(self._dim), frozenset()
+            return VectorIndex(self._width), frozenset()
         return index, frozenset(row.number for row in held)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from retrieval.models import load_encoder
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
-    from retrieval.search import Hit, Query, Searcher, parse_query
+    from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
 
 __all__ = [
     "Encoder",
@@ -34,6 +34,7 @@ __all__ = [
     "Searcher",
     "TwinlensError",
     "contact_sheet",
+    "ensemble",
     "evaluate",
     "index_folders",
     "load_encoder",
@@ -51,7 +52,7 @@ _HOMES = {
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.search": ("Hit", "Query", "Searcher", "parse_query"),
+    "retrieval.search": ("Hit", "Query", "Searcher", "ensemble", "parse_query"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

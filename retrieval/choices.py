@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+ENSEMBLE = True
+"""Whether a search asks for a bare name by several sentences, unless told otherwise."""
+
 
 class Loss(StrEnum):
     """Which contrastive loss."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from indexer.encoder import Vectors
+from indexer.types import Hubness, Kind
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -27,13 +28,28 @@ class ColourEncoder:
 
     Satisfies `indexer.encoder.Encoder` without a model. Each vector depends on its own input
     alone, so batches change nothing. One more dimension stands for "no colour at all".
+    `generic` are the colour words of its banks: a photo and a text of the same colours are the
+    same vector. Without them nothing is corrected for hubness.
     """
 
-    def __init__(self, *, name: str = "colours", fingerprint: str = "c0105") -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "colours",
+        fingerprint: str = "c0105",
+        generic: Mapping[Kind, Sequence[str]] | None = None,
+        hubness: Hubness | None = None,
+    ) -> None:
         self.name = name
         self.fingerprint = fingerprint
         self.dim = len(COLOURS) + 1
         self.image_size = 8
+        self.hubness = hubness or Hubness()
+        self._generic = dict(generic or {})
+
+    def bank(self, kind: Kind) -> Vectors:
+        """Embed the generic colour words of a kind. Shape (bank, dim)."""
+        return self.encode_texts(self._generic.get(kind, ()))
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Embed photos. Shape (photos, dim)."""

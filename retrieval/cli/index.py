@@ -16,7 +16,7 @@ from indexer.errors import LibraryMissing
 from indexer.photos import MAX_MEGAPIXELS
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, progress
+from retrieval.cli.console import list_skipped, note, progress
 from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _model_of(folder: Path) -> str:
         with retrieval.Library.open(folder) as library:
             return library.model
     except LibraryMissing:
+        note(f"making a library at {folder}; generic captions are embedded first, once")
         return "builtin"
 
 

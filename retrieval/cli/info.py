@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import retrieval
+from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import printable
 from retrieval.cli.options import example, with_json, with_library
@@ -36,6 +37,13 @@ def command(library: Path, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+def _corrected(info: LibraryInfo) -> str:
+    """Say which searches are corrected for hubness."""
+    searches = {Kind.PHOTO: "photos found by words", Kind.TEXT: "texts found by photo"}
+    named = ", ".join(searches[kind] for kind in info.hubness)
+    return f"for hubness: {named}" if named else "nothing for hubness"
+
+
 def _table(info: LibraryInfo, library: Path) -> Table:
     """Lay out the facts for a person."""
     facts = {
@@ -45,6 +53,7 @@ def _table(info: LibraryInfo, library: Path) -> Table:
         "texts": f"{info.texts:,}",
         "skipped": f"{info.skipped:,} files could not be read" if info.skipped else "",
         "model": f"{info.model} ({info.fingerprint[:12]}), {info.dim} dimensions",
+        "corrected": _corrected(info),
         "on disk": f"{info.bytes / 1e6:,.1f} MB, format {info.format}",
     }
     table = Table.grid(padding=(0, 2))

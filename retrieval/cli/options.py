@@ -81,6 +81,16 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
     return decorate
 
 
+def with_hubness(function: F) -> F:
+    """Add `--hubness/--no-hubness`; the command takes `hubness: bool`."""
+    return click.option(
+        "--hubness/--no-hubness",
+        default=True,
+        show_default=True,
+        help="Hold back what is near to every query, from words to photos and back.",
+    )(function)
+
+
 def with_json(function: F) -> F:
     """Add `--json`; the command takes `as_json: bool`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

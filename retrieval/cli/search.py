@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 import retrieval
 from indexer.types import Kind
+from retrieval.choices import ENSEMBLE
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
 from retrieval.cli.hits import Output, with_output, write_hits
-from retrieval.cli.options import ModelChoice, example, with_library, with_model
+from retrieval.cli.options import ModelChoice, example, with_hubness, with_library, with_model
 
 if TYPE_CHECKING:
     from retrieval import Hit, Query
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How answers are scored: with the correction for hubs, names asked for by sentences."""
+
+    hubness: bool
+    ensemble: bool
+
+
+def with_scoring(function: F) -> Callable[..., Any]:
+    """Add `--hubness` and `--ensemble`; the command takes `scoring: Scoring`."""
+
+    @with_hubness
+    @click.option(
+        "--ensemble/--no-ensemble",
+        default=ENSEMBLE,
+        show_default=True,
+        help="Ask for photos of a bare name by several sentences about it.",
+    )
+    @wraps(function)
+    def wrapped(*, hubness: bool, ensemble: bool, **others: Any) -> Any:
+        return function(scoring=Scoring(hubness=hubness, ensemble=ensemble), **others)
+
+    return wrapped
 
 
 @click.command(
@@ -46,10 +77,17 @@ KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
     callback=lambda _ctx, _param, value: KINDS[value],
     help="What to find.",
 )
+@with_scoring
 @with_output
 @with_model("the library's own")
-def command(
-    query: str, library: Path, top: int, kind: Kind, output: Output, model: ModelChoice
+def command(  # noqa: PLR0913 - one a group of options
+    query: str,
+    library: Path,
+    top: int,
+    kind: Kind,
+    scoring: Scoring,
+    output: Output,
+    model: ModelChoice,
 ) -> int:
     """Find photos or texts by words or photo.
 
@@ -62,7 +100,9 @@ def command(
             note(f"the library has no {kind}s; add some with: twinlens index FOLDER")
             return ExitCode.NOTHING
         searcher = retrieval.Searcher(opened, model.load(opened.model))
-        hits = searcher.search(asked, kind=kind, top=top)
+        hits = searcher.search(
+            asked, kind=kind, top=top, hubness=scoring.hubness, ensemble=scoring.ensemble
+        )
     if output.html is not None:
         _write_sheet(asked, hits, output.html)
     write_hits(hits, output.layout)

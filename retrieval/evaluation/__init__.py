@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from retrieval.evaluation.evaluate import Direction, Estimate, Evaluation, evaluate
+from retrieval.evaluation.evaluate import Direction, Directions, Estimate, Evaluation, evaluate
 
-__all__ = ["Direction", "Estimate", "Evaluation", "evaluate"]
+__all__ = ["Direction", "Directions", "Estimate", "Evaluation", "evaluate"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,10 +13,12 @@ from PIL import Image
 
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable
-from indexer.types import Skip
+from indexer.hubness import with_alpha, with_hubness
+from indexer.types import Hubness, Kind, Skip
 from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation.metrics import (
     Ranks,
+    Relevant,
     bootstrap_interval,
     hit_rate_at_k,
     median_rank,
@@ -64,8 +66,26 @@ class Direction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What an encoder reached on a set of pairs.
+class Directions:
+    """Quality of both directions under one way of scoring."""
+
+    text_to_image: Direction
+    image_to_text: Direction
+
+    def as_json(self) -> dict[str, object]:
+        """Return both as plain values."""
+        return {
+            "text_to_image": self.text_to_image.as_json(),
+            "image_to_text": self.image_to_text.as_json(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Directions):
+    """What an encoder reached on a set of pairs, scored as search scores.
+
+    `hubness` is the correction that took part, None where none did; `without_hubness` is what
+    the plain cosines reach.
 
     `skipped` are photos that could not be read; they and their captions took no part.
     `duplicates` repeat an earlier photo pixel for pixel: each ties with its twin, and a tie
@@ -75,8 +95,8 @@ class Evaluation:
     model: str
     images: int
     captions: int
-    text_to_image: Direction
-    image_to_text: Direction
+    hubness: Hubness | None
+    without_hubness: Directions
     skipped: tuple[Skip, ...] = ()
     duplicates: tuple[str, ...] = ()
 
@@ -86,17 +106,27 @@ class Evaluation:
             "model": self.model,
             "images": self.images,
             "captions": self.captions,
-            "text_to_image": self.text_to_image.as_json(),
-            "image_to_text": self.image_to_text.as_json(),
+            **super().as_json(),
+            "hubness": asdict(self.hubness) if self.hubness else None,
+            "without_hubness": self.without_hubness.as_json(),
             "skipped": [{"path": str(skip.path), "reason": skip.reason} for skip in self.skipped],
             "duplicates": list(self.duplicates),
         }
 
 
-def evaluate(encoder: Encoder, pairs: PairSet, progress: Progress | None = None) -> Evaluation:
+def evaluate(
+    encoder: Encoder, pairs: PairSet, progress: Progress | None = None, *, hubness: bool = True
+) -> Evaluation:
     """Measure how well words find their photo, and a photo its words.
 
-    Every caption is a query over all photos, every photo a query over all captions.
+    Every caption is a query over all photos, every photo a query over all captions. Scores are
+    corrected for hubness as in a library, by the encoder's own banks: never by these pairs.
+
+    Args:
+        encoder: the model.
+        pairs: photos with captions.
+        progress: called after each batch of photos.
+        hubness: False for plain cosines alone.
 
     Raises:
         EvaluationInvalid: a photo has no caption, no photo can be read, or a score is NaN.
@@ -107,12 +137,18 @@ def evaluate(encoder: Encoder, pairs: PairSet, progress: Progress | None = None)
     texts = encoder.encode_texts(captions)  # (captions, dim)
     of_caption = [np.array([photo]) for photo in owner]
     of_photo = [np.flatnonzero(owner == photo) for photo in range(len(photos.pairs))]
+    there = _Task(queries=texts, items=photos.vectors, relevant=of_caption)
+    back = _Task(queries=photos.vectors, items=texts, relevant=of_photo)
+    plain = Directions(text_to_image=there.plain(), image_to_text=back.plain())
+    used, scored = _corrected(encoder, plain, there, back) if hubness else (None, plain)
     return Evaluation(
         model=encoder.name,
         images=len(photos.pairs),
         captions=len(captions),
-        text_to_image=_summary(ranks_of_vectors(texts, photos.vectors, of_caption)),
-        image_to_text=_summary(ranks_of_vectors(photos.vectors, texts, of_photo)),
+        text_to_image=scored.text_to_image,
+        image_to_text=scored.image_to_text,
+        hubness=used,
+        without_hubness=plain,
         skipped=(*pairs.skipped, *photos.skipped),
         duplicates=photos.duplicates,
     )
@@ -126,6 +162,44 @@ class _Photos:
     vectors: Vectors
     skipped: tuple[Skip, ...]
     duplicates: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """One direction: queries (q, dim), items (n, dim), and what is right for each query."""
+
+    queries: Vectors
+    items: Vectors
+    relevant: Relevant
+
+    def plain(self) -> Direction:
+        """Rank by cosine."""
+        return _summary(ranks_of_vectors(self.queries, self.items, self.relevant))
+
+    def corrected(self, bank: Vectors, k: int, alpha: float) -> Direction:
+        """Rank by cosine, less `alpha` times the hubness of the item."""
+        queries, items = with_alpha(self.queries, alpha), with_hubness(self.items, bank, k)
+        return _summary(ranks_of_vectors(queries, items, self.relevant))
+
+
+def _corrected(
+    encoder: Encoder, plain: Directions, there: _Task, back: _Task
+) -> tuple[Hubness | None, Directions]:
+    """Rank both directions as search does; return the settings that took part, if any did."""
+    captions, photos, wanted = encoder.bank(Kind.TEXT), encoder.bank(Kind.PHOTO), encoder.hubness
+    used = replace(
+        wanted,
+        text_to_image=wanted.text_to_image if len(captions) else 0.0,
+        image_to_text=wanted.image_to_text if len(photos) else 0.0,
+    )
+    text_to_image, image_to_text = plain.text_to_image, plain.image_to_text
+    if used.text_to_image:
+        text_to_image = there.corrected(captions, used.k, used.text_to_image)
+    if used.image_to_text:
+        image_to_text = back.corrected(photos, used.k, used.image_to_text)
+    took_part = used.text_to_image or used.image_to_text
+    scored = Directions(text_to_image=text_to_image, image_to_text=image_to_text)
+    return used if took_part else None, scored
 
 
 def _require_captions(pairs: PairSet) -> None:

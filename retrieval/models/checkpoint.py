@@ -2,11 +2,14 @@
 
 ```
 FOLDER/
-  config.json         format, architecture, image preprocessing, storage
+  config.json         format, architecture, image preprocessing, storage; optional: hubness
   model.safetensors   weights, float16 unless the storage says otherwise
   tokenizer.json      for the built-in architecture
   README.md           the model card, where there is one
+  *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.banks`
 ```
+
+The setting `hubness` is read by search alone: changing it makes no other model.
 
 Storage `int8` keeps each matrix as int8 with one float16 scale a row (name + `:scale`), half the
 size of float16. Matrices are turned back into float32 as they are read.
@@ -25,7 +28,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from indexer.errors import UsageError
 from indexer.segments import replacing
+from indexer.types import Hubness
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models.images import ImageSpec, Resize
@@ -35,7 +40,7 @@ from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfi
 
 FORMAT = 1
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-_SCALE = ":scale"
+_SCALE, _HUBNESS = ":scale", "hubness"
 
 
 def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:
@@ -52,6 +57,8 @@ def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT
         "architecture": model.architecture,
         "image": asdict(model.image),
     }
+    if model.hubness != Hubness():
+        config[_HUBNESS] = asdict(model.hubness)
     with replacing(folder / CONFIG) as part:
         part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -65,6 +72,7 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
     config = _read_config(folder)
     if not (folder / WEIGHTS).is_file():
         raise ModelUnavailable(f"model '{folder}' lacks {WEIGHTS}")
+    hubness = _hubness(folder, config.pop(_HUBNESS, {}))
     try:
         image = _image_spec(config["image"])
         architecture = dict(config["architecture"])
@@ -86,6 +94,8 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
         dim=dim,
         fingerprint=fingerprint(config, folder / WEIGHTS),
         tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).exists() else None,
+        hubness=hubness,
+        folder=folder,
     )
 
 
@@ -140,6 +150,14 @@ def _image_spec(plain: dict[str, Any]) -> ImageSpec:
     """Rebuild the preprocessing from its JSON form."""
     resize, mean, std = Resize(plain["resize"]), tuple(plain["mean"]), tuple(plain["std"])
     return ImageSpec(**{**plain, "resize": resize, "mean": mean, "std": std})
+
+
+def _hubness(folder: Path, plain: dict[str, Any]) -> Hubness:
+    """Read how search corrects for hubs; the defaults where nothing is said."""
+    try:
+        return Hubness(**plain)
+    except (TypeError, UsageError) as error:
+        raise ModelUnavailable(f"'{folder / CONFIG}' has a wrong '{_HUBNESS}': {error}") from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from indexer.encoder import Vectors
+from indexer.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
+from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.model import Model
 
 BATCH = 64
@@ -51,6 +53,24 @@ class TowerEncoder:
     def image_size(self) -> int:
         """Pixels a side that the image tower sees."""
         return self._model.image.size
+
+    @property
+    def hubness(self) -> Hubness:
+        """How the hubness of items is measured and corrected with this model."""
+        return self._model.hubness
+
+    def bank(self, kind: Kind) -> Vectors:
+        """Return vectors of generic photos or texts: the model's own, else of our captions.
+
+        Shape (bank, dim); empty for photos where the model's folder has none.
+
+        Raises:
+            ModelUnavailable: the file in the model's folder is broken or of other weights.
+        """
+        file = bank_file(self._model.folder, kind) if self._model.folder else None
+        if file is not None and file.exists():
+            return load_bank(file, fingerprint=self.fingerprint, dim=self.dim)
+        return self.encode_texts(generic_captions() if kind == Kind.TEXT else [])
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:

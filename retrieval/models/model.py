@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from indexer.types import Hubness
 from retrieval.models.images import ImageSpec
 
 
@@ -44,6 +45,8 @@ class Model:
         dim: length of the joint vectors.
         fingerprint: hash of architecture, preprocessing and weights.
         tokenizer_file: to be copied beside a checkpoint, if the tokenizer is a file.
+        hubness: how search corrects for hubs; no part of the fingerprint.
+        folder: that it was read from; its banks lie there, if it has any.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Model:
     dim: int
     fingerprint: str = ""
     tokenizer_file: Path | None = None
+    hubness: Hubness = field(default_factory=Hubness)
+    folder: Path | None = None
 
     @property
     def towers(self) -> Towers:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from retrieval.search.prompts import ensemble
 from retrieval.search.query import Query, parse_query
 from retrieval.search.searcher import Hit, Searcher
 
-__all__ = ["Hit", "Query", "Searcher", "parse_query"]
+__all__ = ["Hit", "Query", "Searcher", "ensemble", "parse_query"]

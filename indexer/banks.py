@@ -1,0 +1,91 @@
+"""The banks of a library: generic vectors by which the hubness of its items is measured.
+
+They are written once, before the catalog, and never change: all items of a library, whenever
+they come, are corrected by the same banks. Only a writer reads them; searches do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from indexer.encoder import Encoder, Vectors, checked
+from indexer.errors import LibraryDamaged, way_out
+from indexer.segments import replacing
+from indexer.types import Kind
+
+BANKS = "banks.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Banks:
+    """Unit vectors of generic photos (p, dim) and generic texts (t, dim); either may be empty."""
+
+    photos: NDArray[np.float16]
+    texts: NDArray[np.float16]
+
+    def facing(self, kind: Kind) -> Vectors:
+        """Return the bank that corrects items of a kind: it is of the other kind."""
+        return (self.texts if kind == Kind.PHOTO else self.photos).astype(np.float32)
+
+
+def banks_of(encoder: Encoder) -> Banks:
+    """Ask an encoder for its banks.
+
+    Raises:
+        TwinlensError: it gave something else than unit vectors.
+    """
+    photos, texts = (_half(encoder, kind) for kind in (Kind.PHOTO, Kind.TEXT))
+    return Banks(photos=photos, texts=texts)
+
+
+def write_banks(folder: Path, banks: Banks) -> None:
+    """Write the banks of a library; return once they are on the disk."""
+    with replacing(folder / BANKS) as part:
+        part.write_bytes(save({"photos": banks.photos, "texts": banks.texts}))
+
+
+def read_banks(folder: Path, *, photos: int, texts: int, dim: int) -> Banks:
+    """Read the banks of a library.
+
+    Args:
+        folder: the library.
+        photos: vectors of photos that the catalog says are there.
+        texts: vectors of texts likewise.
+        dim: length of every vector.
+
+    Raises:
+        LibraryDamaged: the file is missing, truncated, or not what the catalog says.
+    """
+    path = folder / BANKS
+    try:
+        tensors = load_file(path)
+        banks = Banks(photos=tensors["photos"], texts=tensors["texts"])
+    except FileNotFoundError as error:
+        raise LibraryDamaged(_damage(path, "is missing")) from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise LibraryDamaged(_damage(path, f"is broken ({error})")) from error
+    for bank, rows, kind in ((banks.photos, photos, Kind.PHOTO), (banks.texts, texts, Kind.TEXT)):
+        if bank.dtype != np.float16 or bank.shape != (rows, dim):
+            what = f"does not hold {rows} {kind} vectors of length {dim}"
+            raise LibraryDamaged(_damage(path, what))
+    return banks
+
+
+def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
+    """Return one bank of an encoder in the precision of the library. Shape (bank, dim)."""
+    bank = encoder.bank(kind)
+    return checked(bank, encoder=encoder, rows=len(bank)).astype(np.float16)
+
+
+def _damage(path: Path, what: str) -> str:
+    """Name the file, what still works, and the way out."""
+    return (
+        f"{path} {what}: what is indexed can be searched, but nothing can be added; to add, "
+        f"{way_out(path.parent)}"
+    )
