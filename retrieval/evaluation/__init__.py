@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from retrieval.evaluation.compare import Comparison, Difference, compare
 from retrieval.evaluation.evaluate import Direction, Estimate, Evaluation, evaluate
 
-__all__ = ["Direction", "Estimate", "Evaluation", "evaluate"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Direction",
+    "Estimate",
+    "Evaluation",
+    "compare",
+    "evaluate",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -64,6 +64,19 @@ class Direction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryRanks:
+    """The ranks behind the figures, for comparing two models query by query.
+
+    `photos` are the names of the photos; `owner` is each caption's photo, shape (captions,).
+    """
+
+    photos: tuple[str, ...]
+    owner: NDArray[np.int64]
+    text_to_image: Ranks
+    image_to_text: Ranks
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What an encoder reached on a set of pairs.
 
@@ -77,6 +90,7 @@ class Evaluation:
     captions: int
     text_to_image: Direction
     image_to_text: Direction
+    ranks: QueryRanks = field(repr=False, compare=False)
     skipped: tuple[Skip, ...] = ()
     duplicates: tuple[str, ...] = ()
 
@@ -107,12 +121,19 @@ def evaluate(encoder: Encoder, pairs: PairSet, progress: Progress | None = None)
     texts = encoder.encode_texts(captions)  # (captions, dim)
     of_caption = [np.array([photo]) for photo in owner]
     of_photo = [np.flatnonzero(owner == photo) for photo in range(len(photos.pairs))]
+    ranks = QueryRanks(
+        photos=tuple(pair.name for pair in photos.pairs),
+        owner=owner,
+        text_to_image=ranks_of_vectors(texts, photos.vectors, of_caption),
+        image_to_text=ranks_of_vectors(photos.vectors, texts, of_photo),
+    )
     return Evaluation(
         model=encoder.name,
         images=len(photos.pairs),
         captions=len(captions),
-        text_to_image=_summary(ranks_of_vectors(texts, photos.vectors, of_caption)),
-        image_to_text=_summary(ranks_of_vectors(photos.vectors, texts, of_photo)),
+        text_to_image=_summary(ranks.text_to_image),
+        image_to_text=_summary(ranks.image_to_text),
+        ranks=ranks,
         skipped=(*pairs.skipped, *photos.skipped),
         duplicates=photos.duplicates,
     )

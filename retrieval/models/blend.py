@@ -11,15 +11,20 @@ Source: Wortsman et al. 2022 (WiSE-FT, arXiv 2109.01903); Wortsman et al. 2022 (
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from indexer.errors import UsageError
+from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
+from retrieval.models import load_model
+from retrieval.models.checkpoint import CONFIG, RECORD, save_checkpoint
 from retrieval.models.model import Model, fingerprint
 
 
@@ -95,3 +100,22 @@ def _check_alike(first: Model, other: Model) -> None:
 def _shape(state: dict[str, Tensor], name: str) -> str:
     """Write a tensor's shape for a person."""
     return " x ".join(map(str, state[name].shape)) or "a number" if name in state else "missing"
+
+
+def write_blend(specs: Sequence[str], shares: Sequence[float], out: Path, storage: Storage) -> None:
+    """Blend models by their specs into a folder, with a `train.json` that says of what.
+
+    Raises:
+        UsageError: the shares are no weighted mean, or `out` holds a model already.
+        ModelUnavailable: a model cannot be loaded, or they do not fit each other.
+    """
+    if (out / CONFIG).exists():
+        raise UsageError(f"'{out}' holds a model already; choose another --out or remove it")
+    models = [load_model(spec) for spec in specs]
+    save_checkpoint(blend(models, shares), out, storage)
+    parts = [
+        {"model": Path(spec).name, "fingerprint": model.fingerprint, "share": share}
+        for spec, model, share in zip(specs, models, shares, strict=True)
+    ]
+    record = {"blend": parts, "storage": storage}
+    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from indexer.types import Skip
 from retrieval.choices import Loss, Storage
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import load_model
-from retrieval.models.checkpoint import CONFIG, load_checkpoint, save_checkpoint
+from retrieval.models.checkpoint import CONFIG, RECORD, load_checkpoint, save_checkpoint
 from retrieval.models.encoder import choose_device
 from retrieval.models.model import Model
 from retrieval.models.towers import regularise
@@ -46,7 +46,7 @@ from retrieval.training.validation import Snapshot, Validation, sum_of_recalls
 from retrieval.training.wise import TUNED, choose_share, share_line
 
 SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
-LOG, CURVES, RECORD = "log.jsonl", "curves.png", "train.json"
+LOG, CURVES = "log.jsonl", "curves.png"
 
 
 @dataclass(frozen=True, kw_only=True)
