@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from indexer.errors import TwinlensError
     from indexer.library import Library
     from indexer.types import Kind
-    from retrieval.evaluation import Evaluation, evaluate
+    from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
     from retrieval.models import load_encoder
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
     from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
 
 __all__ = [
+    "Comparison",
     "Encoder",
     "Evaluation",
     "Hit",
@@ -33,6 +34,7 @@ __all__ = [
     "Row",
     "Searcher",
     "TwinlensError",
+    "compare",
     "contact_sheet",
     "ensemble",
     "evaluate",
@@ -48,7 +50,7 @@ _HOMES = {
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library",),
     "indexer.types": ("Kind",),
-    "retrieval.evaluation": ("Evaluation", "evaluate"),
+    "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.report": ("Row", "contact_sheet"),

@@ -8,13 +8,15 @@
 | `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
 Nothing is decoded here; a photo is opened when it is asked for. A row that cannot be used is
-kept in `PairSet.skipped` with its reason.
+kept in `PairSet.skipped` with its reason. Blank captions are passed over; a photo without any
+other is kept in `PairSet.uncaptioned`.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from indexer.errors import FileUnreadable
 from indexer.photos import read_photo
 from indexer.types import Skip
 from retrieval.errors import PairsInvalid
@@ -30,6 +33,8 @@ from retrieval.errors import PairsInvalid
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IMAGE_COLUMNS = ("image", "filepath", "path", "file", "filename", "image_path")
 WHOLE = 1 << 15  # pixels a side that no photo exceeds: decode all there is
+_NO_TEXT = "captions must be a text or a list of texts, in UTF-8"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 CAPTION_COLUMNS = ("captions", "caption", "title", "text", "description")
 
 
@@ -49,6 +54,15 @@ class PhotoFile:
             shard.seek(self.offset)
             return shard.read(self.size)
 
+    def ends(self, count: int) -> tuple[bytes, bytes]:
+        """Return the first and the last `count` bytes, fewer of a smaller file."""
+        with self.path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size if self.size is None else self.size
+            file.seek(self.offset)
+            first = file.read(min(count, size))
+            file.seek(self.offset + max(0, size - count))
+            return first, file.read(min(count, size))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
@@ -64,8 +78,13 @@ class Pair:
         Raises:
             FileUnreadable: the photo is missing or broken.
         """
-        source = self.photo.path if self.photo.size is None else self.photo.read()
-        return read_photo(source, size_hint=size_hint)
+        if self.photo.size is None:
+            return read_photo(self.photo.path, size_hint=size_hint)
+        try:
+            data = self.photo.read()
+        except OSError as error:
+            raise FileUnreadable((error.strerror or str(error)).lower()) from error
+        return read_photo(data, size_hint=size_hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +162,21 @@ def _merge(pairs: Iterable[Pair]) -> Iterator[Pair]:
 
 
 def _clean(captions: object) -> tuple[str, ...] | None:
-    """Return the captions that hold a word, or None if the value is no text at all."""
+    """Return the captions that hold a word, or None if the value is no text at all.
+
+    A lone surrogate is no text: it stands for a byte that is not UTF-8, or for half a character.
+    """
     if captions is None:
         return ()
     values = [captions] if isinstance(captions, str) else captions
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+    if not isinstance(values, list) or not all(map(_is_text, values)):
         return None
     return tuple(text for text in (value.strip() for value in values) if text)
+
+
+def _is_text(value: object) -> bool:
+    """True for a string that can be written as UTF-8."""
+    return isinstance(value, str) and not _SURROGATE.search(value)
 
 
 def _photo_row(source: Path, line: int, image: object, captions: object) -> Pair | Skip:
@@ -159,7 +186,7 @@ def _photo_row(source: Path, line: int, image: object, captions: object) -> Pair
     if not isinstance(image, str) or not image:
         return Skip(path=where, reason="no image named")
     if texts is None:
-        return Skip(path=where, reason="captions must be a text or a list of texts")
+        return Skip(path=where, reason=_NO_TEXT)
     path = source.parent / image
     if not path.is_file():
         return Skip(path=path, reason=f"missing (named by {where.name})")
@@ -168,18 +195,24 @@ def _photo_row(source: Path, line: int, image: object, captions: object) -> Pair
 
 def _from_jsonl(source: Path) -> Iterator[Pair | Skip]:
     """One object a line."""
-    with source.open(encoding="utf-8-sig") as file:
+    with source.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         for line, text in enumerate(file, start=1):
             if not text.strip():
                 continue
-            try:
-                row = json.loads(text)
-            except ValueError as error:
-                yield Skip(path=source.with_name(f"{source.name}:{line}"), reason=f"{error}")
+            row = _object(text)
+            if isinstance(row, str):
+                yield Skip(path=source.with_name(f"{source.name}:{line}"), reason=row)
                 continue
-            if not isinstance(row, dict):
-                row = {}
             yield _photo_row(source, line, _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS))
+
+
+def _object(text: str) -> dict[str, object] | str:
+    """Parse a JSON object, or say why not. Other JSON values are objects that name nothing."""
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})"
+    return row if isinstance(row, dict) else {}
 
 
 def _first(row: dict[str, object], columns: Iterable[str]) -> object:
@@ -189,7 +222,7 @@ def _first(row: dict[str, object], columns: Iterable[str]) -> object:
 
 def _from_table(source: Path) -> Iterator[Pair | Skip]:
     """One caption a row, under a header."""
-    with source.open(encoding="utf-8-sig", newline="") as file:
+    with source.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         table = csv.DictReader(
             file, delimiter="\t" if source.suffix == ".tsv" else _delimiter(file)
         )
@@ -200,9 +233,22 @@ def _from_table(source: Path) -> Iterator[Pair | Skip]:
                     f"'{source}' has no {what} column: it has {', '.join(header) or 'no header'}; "
                     f"name one of them {' or '.join(columns[:2])}"
                 )
-        for row in table:
-            image, caption = _first(dict(row), IMAGE_COLUMNS), _first(dict(row), CAPTION_COLUMNS)
+        while (row := _next_row(table)) is not None:
+            if isinstance(row, str):
+                where = source.with_name(f"{source.name}:{table.line_num}")
+                yield Skip(path=where, reason=row)
+                continue
+            image, caption = _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS)
             yield _photo_row(source, table.line_num, image, caption)
+
+
+def _next_row(table: csv.DictReader[str]) -> dict[str, object] | str | None:
+    """Read one row, or say why not; None at the end."""
+    try:
+        row = next(table, None)
+    except csv.Error as error:
+        return f"not a row ({error})"
+    return None if row is None else dict(row)
 
 
 def _delimiter(file: Iterable[str]) -> str:
@@ -219,11 +265,22 @@ def _from_folder(folder: Path) -> Iterator[Pair | Skip]:
             continue
         beside = path.with_suffix(".txt")
         if not beside.is_file():
-            yield Skip(path=path, reason=f"no {beside.name} beside it")
+            yield Skip(path=path, reason=f"no text beside it ({beside.name})")
             continue
         name = path.relative_to(folder).as_posix()
-        captions = _clean(beside.read_text(encoding="utf-8-sig").splitlines()) or ()
+        captions = _lines(beside)
+        if captions is None:
+            yield Skip(path=beside, reason="not a UTF-8 text that can be read")
+            continue
         yield Pair(name=name, photo=PhotoFile(path=path), captions=captions)
+
+
+def _lines(file: Path) -> tuple[str, ...] | None:
+    """Read one caption a line, or None if the file is no text."""
+    try:
+        return _clean(file.read_text(encoding="utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _expand_braces(source: Path) -> Iterator[Path]:
@@ -244,39 +301,75 @@ def _from_shards(shards: list[Path]) -> Iterator[Pair | Skip]:
         if not shard.is_file():
             raise PairsInvalid(f"no shard at '{shard}'")
         try:
-            with tarfile.open(shard) as tar:
+            with tarfile.open(shard, "r:") as tar:
                 yield from _from_shard(shard, tar)
-        except tarfile.TarError as error:
-            raise PairsInvalid(f"'{shard}' cannot be read as a tar shard: {error}") from error
+        except (tarfile.TarError, OSError) as error:
+            yield Skip(path=shard, reason=f"cannot be read as a tar shard: {error}")
 
 
 def _from_shard(shard: Path, tar: tarfile.TarFile) -> Iterator[Pair | Skip]:
-    """Pair the photos of one shard with their texts."""
+    """Pair the photos of one shard with their texts; a sample that is cut off is none."""
     samples: dict[str, dict[str, tarfile.TarInfo]] = {}
-    for member in tar:
+    size = shard.stat().st_size
+    for member in _members(tar):
         folder, _, base = member.name.rpartition("/")
         key, _, suffix = base.partition(".")
         if member.isfile() and key:
             samples.setdefault(f"{folder}/{key}", {})["." + suffix.lower()] = member
     for key, members in samples.items():
-        photo = next((m for suffix, m in members.items() if suffix in PHOTO_SUFFIXES), None)
-        if photo is None:
-            yield Skip(path=shard / key, reason="no photo in this sample")
-            continue
-        source = PhotoFile(path=shard, offset=photo.offset_data, size=photo.size)
-        captions = _shard_captions(tar, members)
-        yield Pair(name=f"{shard.name}/{photo.name}", photo=source, captions=captions)
+        if any(member.offset_data + member.size > size for member in members.values()):
+            yield Skip(path=shard / key.lstrip("/"), reason="truncated: the shard ends within it")
+        else:
+            yield _sample(shard, tar, key, members)
+    if _breaks_off(tar, size):
+        where = f"after {len(samples):,} samples, at byte {tar.offset:,} of {size:,}"
+        yield Skip(path=shard, reason=f"the shard breaks off ({where})")
 
 
-def _shard_captions(tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> tuple[str, ...]:
-    """Read `key.txt`, else the caption of `key.json`."""
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members up to where the shard ends or is damaged."""
+    try:
+        yield from tar
+    except tarfile.TarError:
+        return
+
+
+def _breaks_off(tar: tarfile.TarFile, size: int) -> bool:
+    """True unless a shard ends as tar does: with a block of zeros, or between two members."""
+    if tar.offset >= size:
+        return tar.offset > size
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    return any(tar.fileobj.read(tarfile.BLOCKSIZE))
+
+
+def _sample(
+    shard: Path, tar: tarfile.TarFile, key: str, members: dict[str, tarfile.TarInfo]
+) -> Pair | Skip:
+    """Pair the photo of one sample with its captions, or say why not."""
+    where = shard / key.lstrip("/")
+    photo = next((m for suffix, m in members.items() if suffix in PHOTO_SUFFIXES), None)
+    if photo is None:
+        return Skip(path=where, reason="no photo in this sample")
+    captions = _shard_captions(tar, members)
+    if isinstance(captions, str):
+        return Skip(path=where, reason=captions)
+    source = PhotoFile(path=shard, offset=photo.offset_data, size=photo.size)
+    return Pair(name=f"{shard.name}/{photo.name}", photo=source, captions=captions)
+
+
+def _shard_captions(
+    tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]
+) -> tuple[str, ...] | str:
+    """Read `key.txt`, else the caption of `key.json`, or say why not."""
     for suffix in (".txt", ".json"):
         file = tar.extractfile(members[suffix]) if suffix in members else None
         if file is None:
             continue
-        text = file.read().decode("utf-8-sig", errors="replace")
-        if suffix == ".txt":
-            return _clean(text) or ()
-        row = json.loads(text)
-        return _clean(_first(row, CAPTION_COLUMNS)) or ()
+        text = file.read().decode("utf-8-sig", errors="surrogateescape")
+        row = _object(text) if suffix == ".json" else dict[str, object](captions=text)
+        if isinstance(row, str):
+            return row
+        captions = _clean(_first(row, CAPTION_COLUMNS))
+        return _NO_TEXT if captions is None else captions
     return ()

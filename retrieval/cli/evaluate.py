@@ -12,6 +12,7 @@ from rich.table import Table
 
 import retrieval
 from retrieval.cli.codes import ExitCode
+from retrieval.cli.comparison import show_comparison
 from retrieval.cli.console import list_skipped, note, progress
 from retrieval.cli.options import ModelChoice, example, with_hubness, with_json, with_model
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 TOO_FEW = 10  # photos among which the top ten holds every one
 
 
-@click.command(epilog=example("twinlens evaluate --data pairs.jsonl --model runs/mine"))
+@click.command(
+    epilog=example(
+        "twinlens evaluate --data pairs.jsonl --model runs/mine",
+        "twinlens evaluate --data pairs.jsonl --compare builtin runs/mine",
+    )
+)
 @click.option(
     "--data",
     required=True,
@@ -30,18 +36,35 @@ TOO_FEW = 10  # photos among which the top ten holds every one
     type=click.Path(path_type=Path),
     help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder.",
 )
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="A B",
+    help="Measure two models instead, and what B has more than A.",
+)
 @with_hubness
 @with_model("builtin")
 @with_json
-def command(data: Path, hubness: bool, model: ModelChoice, as_json: bool) -> int:
+def command(
+    data: Path,
+    compare: tuple[str, str] | None,
+    hubness: bool,
+    model: ModelChoice,
+    as_json: bool,
+) -> int:
     """Measure a model on photos with captions.
 
     Each caption looks for its photo among all photos, each photo for its captions among all
     captions. R@k is the share of queries with a right answer in the top k; recall@k the share
     of right answers there. Intervals are 95 % bootstrap intervals over the queries. Scores are
     corrected for hubness as in search; what cosines alone reach stands beside.
+
+    With --compare, intervals and p are of the difference, drawn by photo with all its captions:
+    p is how often chance alone would give so large a difference in either direction.
     """
     pairs = retrieval.read_pairs(data)
+    if compare is not None:
+        return show_comparison(pairs, compare, model, hubness, as_json)
     encoder = model.load()
     with progress("embedding photos") as report:
         done = retrieval.evaluate(encoder, pairs, report, hubness=hubness)

@@ -27,7 +27,7 @@ from retrieval.training.config import AugmentConfig, TrainConfig
 if TYPE_CHECKING:
     from retrieval.training.loop import Progress
 
-_FILES = ("pairs", "val", "out")
+_FILES = ("pairs", "val", "keep", "out")
 _PATH = click.Path(path_type=Path)
 
 
@@ -67,6 +67,7 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(
     epilog=example(
         "twinlens train --pairs train.jsonl --val dev.jsonl --out runs/mine",
+        "twinlens train --pairs few.jsonl --out runs/few --lora 8 --lr 1e-3 --wise 0.5",
         "twinlens index ~/Pictures --model runs/mine --library mine",
     )
 )
@@ -78,6 +79,12 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
 )
 @click.option("--val", type=_PATH, metavar="PAIRS", help="Pairs to choose the best weights on.")
+@click.option(
+    "--keep",
+    type=_PATH,
+    metavar="PAIRS",
+    help="Pairs of what must not be forgotten; with --wise they count as much as --val.",
+)
 @click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
 @click.option("--config", type=_PATH, metavar="TOML", help="File with any of these settings.")
 @_with_fields
@@ -85,7 +92,8 @@ def command(config: Path | None, **given: Any) -> int:
     """Teach a dual encoder from photos with captions.
 
     DIR receives the model (for --model), its log, and curves of loss and recall. A run that was
-    stopped goes on where it was when the same command is given again. With several GPUs:
+    stopped goes on where it was when the same command is given again. What cannot be used is
+    left out and counted; DIR/skipped.jsonl names it. With several GPUs:
     torchrun --nproc-per-node N -m retrieval.cli train ...
     """
     settings = _read(config) if config else {}

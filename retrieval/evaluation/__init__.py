@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from retrieval.evaluation.compare import Comparison, Difference, compare
 from retrieval.evaluation.evaluate import Direction, Directions, Estimate, Evaluation, evaluate
 
-__all__ = ["Direction", "Directions", "Estimate", "Evaluation", "evaluate"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Direction",
+    "Directions",
+    "Estimate",
+    "Evaluation",
+    "compare",
+    "evaluate",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -47,13 +47,14 @@ class Estimate:
 class Direction:
     """Quality of one direction. `hit_rate` is the "R@k" of papers, `recall` the textbook's.
 
-    Both map k to percent; `median_rank` counts from 1.
+    Both map k to percent; `median_rank` counts from 1. `ranks` are what the figures come from.
     """
 
     queries: int
     hit_rate: Mapping[int, Estimate]
     recall: Mapping[int, Estimate]
     median_rank: float
+    ranks: Ranks = field(repr=False, compare=False)
 
     def as_json(self) -> dict[str, float | list[float]]:
         """Return `R@k`, `recall@k`, their intervals and `median_rank`, rounded to 0.01."""
@@ -87,6 +88,7 @@ class Evaluation(Directions):
     `hubness` is the correction that took part, None where none did; `without_hubness` is what
     the plain cosines reach.
 
+    `photos` are the names of the photos, `owner` is each caption's photo, shape (captions,).
     `skipped` are photos that could not be read; they and their captions took no part.
     `duplicates` repeat an earlier photo pixel for pixel: each ties with its twin, and a tie
     counts against the model.
@@ -97,6 +99,8 @@ class Evaluation(Directions):
     captions: int
     hubness: Hubness | None
     without_hubness: Directions
+    photos: tuple[str, ...] = field(repr=False)
+    owner: NDArray[np.int64] = field(repr=False, compare=False)
     skipped: tuple[Skip, ...] = ()
     duplicates: tuple[str, ...] = ()
 
@@ -149,6 +153,8 @@ def evaluate(
         image_to_text=scored.image_to_text,
         hubness=used,
         without_hubness=plain,
+        photos=tuple(pair.name for pair in photos.pairs),
+        owner=owner,
         skipped=(*pairs.skipped, *photos.skipped),
         duplicates=photos.duplicates,
     )
@@ -265,6 +271,7 @@ def _summary(ranks: Ranks) -> Direction:
         hit_rate={k: _estimate(hit_rate_at_k(ranks, k)) for k in CUTS},
         recall={k: _estimate(recall_at_k(ranks, k)) for k in CUTS},
         median_rank=median_rank(ranks),
+        ranks=ranks,
     )
 
 

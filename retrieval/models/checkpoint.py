@@ -5,6 +5,7 @@ FOLDER/
   config.json         format, architecture, image preprocessing, storage; optional: hubness
   model.safetensors   weights, float16 unless the storage says otherwise
   tokenizer.json      for the built-in architecture
+  train.json          how it came to be
   README.md           the model card, where there is one
   *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.banks`
 ```
@@ -40,6 +41,7 @@ from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfi
 
 FORMAT = 1
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+RECORD = "train.json"
 _SCALE, _HUBNESS = ":scale", "hubness"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import UsageError
 from retrieval.choices import Loss, Precision, Storage
+
+WISE_AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,10 @@ class TrainConfig:
         lr: peak learning rate of the last layer of a tower.
         text_lr: the same for the text tower; None = `lr`.
         head_lr: the same for projection heads of the built-in architecture; None = `lr`.
+        lora: rank of low-rank adapters, the only weights that learn beside the temperature; they
+            are merged into the result. 0 = all weights learn. Ten times the usual `lr` suits it.
+        lora_alpha: strength of the adapters; their product is scaled by `lora_alpha` / `lora`.
+        lora_heads: with `lora`, projection heads of the built-in architecture learn in full.
         layer_decay: factor on the learning rate from each layer to the one below it.
         weight_decay: of AdamW, on matrices alone.
         warmup: share of the steps in which the rate rises.
@@ -71,6 +78,11 @@ class TrainConfig:
         seed: decides every random choice; the same seed repeats the run.
         workers: threads that decode photos.
         eval_every: epochs between evaluations.
+        patience: evaluations on `val` without a gain (sum of R@1, R@5, R@10 of both directions)
+            that end the run; 0 = never.
+        wise: share A of what was learned in the final weights, (1 - A) · start + A · tuned
+            (WiSE-FT). Several (0.3,0.5) or `auto` (0.1 to 1.0): the best on `val` and `keep`.
+        keep: pairs of what must not be forgotten; with `wise` they count as much as `val`.
         checkpoint_every: steps between states that a killed run resumes from.
     """
 
@@ -93,6 +105,9 @@ class TrainConfig:
     lr: float = 1e-4
     text_lr: float | None = None
     head_lr: float | None = None
+    lora: int = 0
+    lora_alpha: float = 16.0
+    lora_heads: bool = False
     layer_decay: float = 0.75
     weight_decay: float = 0.1
     warmup: float = 0.05
@@ -109,6 +124,9 @@ class TrainConfig:
     seed: int = 0
     workers: int = 2
     eval_every: int = 1
+    patience: int = 0
+    wise: str = ""
+    keep: Path | None = None
     checkpoint_every: int = 200
 
     def __post_init__(self) -> None:
@@ -119,6 +137,42 @@ class TrainConfig:
             raise UsageError(f"lr must be positive, not {self.lr}")
         if not self.pairs:
             raise UsageError("no pairs to train on: name at least one --pairs")
+        for name in ("lora", "patience"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        self._check_choosing()
+
+    def _check_choosing(self) -> None:
+        """Refuse what would choose between weights without pairs to choose on.
+
+        Raises:
+            UsageError: see there.
+        """
+        if self.patience and self.val is None:
+            raise UsageError(
+                "patience counts evaluations without a gain: name the pairs with --val"
+            )
+        if len(self.shares) > 1 and self.val is None:
+            raise UsageError(f"wise {self.wise} chooses by evaluation: name the pairs with --val")
+        if self.keep is not None and not self.shares:
+            raise UsageError("keep is measured when weights are blended: add --wise auto")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares that `wise` names, each in [0, 1]; none if the weights are not blended.
+
+        Raises:
+            UsageError: one is no such number.
+        """
+        if self.wise == WISE_AUTO:
+            return tuple(tenth / 10 for tenth in range(1, 11))
+        try:
+            shares = tuple(float(part) for part in self.wise.split(",") if self.wise)
+        except ValueError:
+            shares = (math.nan,)
+        if not all(0.0 <= share <= 1.0 for share in shares):
+            raise UsageError(f"wise takes shares from 0 to 1 or '{WISE_AUTO}', not '{self.wise}'")
+        return shares
 
     def as_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values, without this machine's paths."""
@@ -126,7 +180,7 @@ class TrainConfig:
         for name in ("out", "device", "workers", "cache_gib"):
             plain.pop(name)
         plain["pairs"] = [path.name for path in self.pairs]
-        for name in ("val", "kinds", "vocabulary"):
+        for name in ("val", "keep", "kinds", "vocabulary"):
             path: Path | None = getattr(self, name)
             plain[name] = path.name if path else None
         plain["init"] = Path(self.init).name

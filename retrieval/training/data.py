@@ -53,17 +53,23 @@ class TrainingSet:
             written with the photos of another in mind, so these are not negatives.
         templates: sentences with one `{}`; a caption of at most three words (a name) is put
             into a random one, as a query for it would be.
+        twins: rows whose photo is that of an earlier row under another name (`find_twins`).
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], source: Sequence[int], templates: Sequence[str] = ()
+        self,
+        pairs: Sequence[Pair],
+        source: Sequence[int],
+        templates: Sequence[str] = (),
+        twins: Mapping[int, int] | None = None,
     ) -> None:
         self.pairs = tuple(pairs)
         self._source = np.array(source)
         self._templates = tuple(templates)
         photos: dict[tuple[Path, int], int] = {}
         words: dict[str, int] = {}
-        keys = [(pair.photo.path, pair.photo.offset) for pair in self.pairs]
+        first = [(twins or {}).get(row, row) for row in range(len(self.pairs))]
+        keys = [(self.pairs[row].photo.path, self.pairs[row].photo.offset) for row in first]
         self._photo = np.array([photos.setdefault(key, len(photos)) for key in keys])
         self._words = [
             [words.setdefault(text.lower().rstrip(" ."), len(words)) for text in pair.captions]
@@ -125,6 +131,9 @@ class TrainingSet:
 class Canvases:
     """Decoded photos as uint8 squares, kept in memory when they fit.
 
+    Where they do not fit, a photo is decoded each time it is learned from. One that fails then
+    is black, and `unreadable` says so: it must not count.
+
     Args:
         pairs: whose photos.
         image: how a photo becomes a square.
@@ -142,9 +151,11 @@ class Canvases:
         self._pool = ThreadPoolExecutor(workers)
         self._fits = len(pairs) * 3 * size * size <= cache_bytes
         self._kept: Tensor | None = None
+        self._failed: dict[int, Skip] = {}
+        self._told = 0
 
     def keep(self, device: torch.device, progress: Callable[[int, int], None]) -> dict[int, Skip]:
-        """Decode every photo once, into memory if they fit; leave out what does not decode.
+        """Decode every photo once into memory, if they fit; leave out what does not decode.
 
         Returns the rows left out, with the reason of each. Later rows move up.
 
@@ -152,13 +163,15 @@ class Canvases:
             device: kept there when its memory has room, else in main memory.
             progress: called with the number of photos done and of all.
         """
+        if not self._fits:
+            return {}
         broken: dict[int, Skip] = {}
         kept: list[Tensor] = []
         for row, result in enumerate(self._pool.map(self._try, range(len(self._pairs)))):
             progress(row + 1, len(self._pairs))
             if isinstance(result, Skip):
                 broken[row] = result
-            elif self._fits:
+            else:
                 kept.append(result)
         self._pairs = [pair for row, pair in enumerate(self._pairs) if row not in broken]
         if kept:
@@ -171,7 +184,27 @@ class Canvases:
         """Return some photos. uint8, shape (rows, 3, size, size)."""
         if self._kept is not None:
             return self._kept[torch.from_numpy(rows).to(self._kept.device)]
-        return torch.stack(list(self._pool.map(self._decode, rows.tolist())))
+        decoded = list(self._pool.map(self._try, rows.tolist()))
+        for row, result in zip(rows.tolist(), decoded, strict=True):
+            if isinstance(result, Skip):
+                self._failed.setdefault(row, result)
+        black = torch.zeros(3, self._size, self._size, dtype=torch.uint8)
+        return torch.stack([black if isinstance(each, Skip) else each for each in decoded])
+
+    @property
+    def whole(self) -> bool:
+        """True where every photo lies in memory, so that none can fail any more."""
+        return self._kept is not None
+
+    def unreadable(self, rows: NDArray[np.int64]) -> Tensor:
+        """Say which of some photos failed when they were decoded. bool, shape (rows,)."""
+        return torch.tensor([row in self._failed for row in rows.tolist()], dtype=torch.bool)
+
+    def failures(self) -> list[Skip]:
+        """Return the photos that failed since the last call."""
+        failed = list(self._failed.values())[self._told :]
+        self._told += len(failed)
+        return failed
 
     def close(self) -> None:
         """End the decoding threads."""

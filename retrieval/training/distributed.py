@@ -57,6 +57,11 @@ class World:
             if parameter.grad is not None:
                 dist.all_reduce(parameter.grad)
 
+    def agree(self, flag: bool, device: torch.device) -> bool:
+        """Return in every process what the leading one says."""
+        said = torch.tensor([flag], dtype=torch.uint8, device=device)
+        return bool(self.gather(said)[0])
+
     def wait(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from indexer.types import Skip
-from retrieval.choices import Loss
+from retrieval.choices import Loss, Storage
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import load_model
-from retrieval.models.checkpoint import CONFIG, save_checkpoint
+from retrieval.models.checkpoint import CONFIG, RECORD, load_checkpoint, save_checkpoint
 from retrieval.models.encoder import choose_device
 from retrieval.models.model import Model
 from retrieval.models.towers import regularise
@@ -34,15 +34,19 @@ from retrieval.training.data import (
     prefetched,
 )
 from retrieval.training.distributed import World, world
+from retrieval.training.guard import check_gradient, check_loss, why_stop
 from retrieval.training.lessons import Kinds, Lesson, Lessons, Vocabulary
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
+from retrieval.training.skips import Skips
 from retrieval.training.state import POINTER, Place, clear_state, load_state, save_state
 from retrieval.training.step import Chunk, Objective, Reading, backward
-from retrieval.training.validation import Snapshot, Validation
+from retrieval.training.twins import find_twins, twins_line
+from retrieval.training.validation import Snapshot, Validation, sum_of_recalls
+from retrieval.training.wise import TUNED, choose_share, share_line
 
 SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
-LOG, CURVES, RECORD = "log.jsonl", "curves.png", "train.json"
+LOG, CURVES = "log.jsonl", "curves.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +92,8 @@ def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
     Raises:
         PairsInvalid: no usable pairs.
         ModelUnavailable: the model to start from cannot be loaded.
-        TrainingFailed: the loss is not finite, or `out` holds another run.
+        TrainingFailed: the loss or many gradients in a row are not finite, no photo of a batch
+            decodes any more, or `out` holds another run.
     """
     device = choose_device(config.device)
     _claim(config.out)
@@ -102,6 +107,8 @@ def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
                 run.record(loss, len(batch.photos))
                 if run.at_evaluation():
                     run.evaluate()
+                    if run.stopped():
+                        break
                 if run.at_checkpoint():
                     run.checkpoint()
             return run.finish()
@@ -134,9 +141,11 @@ class _Run:
         self.model.module.to(device).train()
         self.trainer = Trainer(self.model.module, config)
         self.objective = self._objective()
+        self.skips = Skips(config.out, watch.note)
         self.canvases, self.data = self._prepare(gather_pairs(config.pairs))
         self.lessons = self._lessons()
-        self.validation = self._validation()
+        self.validation = self._validation(config.val)
+        self.keep = self._validation(config.keep)
         self.per_epoch = max(1, len(self.data) // config.batch_size)
         self.steps = max(1, self.per_epoch * config.epochs // config.accumulate)
         self.place = load_state(config.out, self.trainer, config.as_json())
@@ -175,17 +184,19 @@ class _Run:
         return bias
 
     def _prepare(self, gathered: Gathered) -> tuple[Canvases, TrainingSet]:
-        """Decode every photo once, leaving out those that do not decode."""
+        """Decode the photos, leaving out those that do not decode, and say what there is."""
         size = self.config.canvas or self.model.image.size * 8 // 7
         cache = self.config.cache_gib * GIB
         canvases = Canvases(gathered.pairs, self.model.image, size, cache, self.config.workers)
         gathered = gathered.without(canvases.keep(self.device, self.watch.decoded))
-        self.skipped, pairs = gathered.skipped, gathered.pairs
-        for skip in self.skipped:
-            self.watch.note(f"skipping {skip.path}: {skip.reason}")
-        captions = sum(len(pair.captions) for pair in pairs)
-        self.watch.note(f"{len(pairs)} photos, {captions} captions, {len(self.skipped)} left out")
-        return canvases, TrainingSet(pairs, gathered.source, self._templates())
+        pairs = gathered.pairs
+        twins = find_twins([pair.photo for pair in pairs], self.config.workers)
+        if self.here.leads:
+            self.skips.add(gathered.skipped)
+            captions = sum(len(pair.captions) for pair in pairs)
+            self.watch.note(f"{len(pairs)} photos, {captions} captions, {self.skips.sentence()}")
+            self.watch.note(twins_line(twins, pairs))
+        return canvases, TrainingSet(pairs, gathered.source, self._templates(), twins)
 
     def _templates(self) -> list[str]:
         """Read the sentences that names are put into, if the run uses them."""
@@ -203,11 +214,14 @@ class _Run:
             self.data.phrase,
         )
 
-    def _validation(self) -> Validation | None:
-        """Prepare the dev set, in the process that leads."""
-        if self.config.val is None or not self.here.leads:
+    def _validation(self, source: Path | None) -> Validation | None:
+        """Prepare pairs to measure on, in the process that leads."""
+        if source is None or not self.here.leads:
             return None
-        return Validation(self.model, gather_pairs([self.config.val]).pairs)
+        gathered = gather_pairs([source])
+        validation = Validation(self.model, gathered.pairs)
+        self.skips.add([*gathered.skipped, *validation.skipped])
+        return validation
 
     @property
     def step(self) -> int:
@@ -239,24 +253,22 @@ class _Run:
 
     def learn(self, batch: Batch, canvas: Tensor) -> float:
         """Run one batch forward and backward; step when enough are gathered; return the loss."""
+        lost = self._lost(batch)
         loss = backward(
             self.model.towers,
             self.objective,
             self._chunks(batch, canvas),
-            batch.targets.to(self.device),
+            batch.targets.to(self.device).without(lost),
             self.here,
-            self._reading(batch),
+            self._reading(batch, lost),
         )
-        if not math.isfinite(loss):
-            raise TrainingFailed(
-                f"the loss is {loss} at step {self.step + 1}; the last checkpoint in "
-                f"'{self.config.out}' is kept. Try a lower --lr or --precision fp32"
-            )
+        self._check(loss, batch)
         self.micro += 1
         if self.micro % self.config.accumulate == 0:
-            shared = [p for n, p in self.trainer.working.items() if not n.startswith("logit_")]
-            self.here.add_gradients(shared)
-            self.trainer.step(schedule(self.step - 1, self.steps, self.config.warmup))
+            self.here.add_gradients(self.trainer.split())
+            norm = self.trainer.step(schedule(self.step - 1, self.steps, self.config.warmup))
+            if check_gradient(norm, self.step, self.log, self.config.out):
+                self.watch.note(f"step {self.step} is left out: its gradient is {norm}")
         return loss
 
     @property
@@ -264,14 +276,44 @@ class _Run:
         """What decides all that is random in the present batch."""
         return self.config.seed * 1_000_003 + self.micro
 
-    def _reading(self, batch: Batch) -> Reading | None:
+    def _reading(self, batch: Batch, lost: Tensor) -> Reading | None:
         """Tokenize this process's share of what is taught beside the captions."""
         lesson = self.lessons.draw(batch.photos, self._seed)
         if lesson is None:
             return None
-        here = Lesson(lesson.texts, lesson.likely.to(self.device), lesson.related.to(self.device))
+        likely = lesson.likely.to(self.device).masked_fill(lost[:, None], 0.0)
+        here = Lesson(lesson.texts, likely, lesson.related.to(self.device))
         texts = lesson.texts[self.here.share(len(lesson.texts))]
         return Reading(here, self.model.tokenize(texts).to(self.device), self.config.lesson)
+
+    def _check(self, loss: float, batch: Batch) -> None:
+        """Stop at a loss that is not finite, with the log written.
+
+        Raises:
+            TrainingFailed: it is not.
+        """
+        if not math.isfinite(loss) and self.here.leads:
+            self._write_log()
+        pairs = [self.data.pairs[row] for row in batch.photos]
+        check_loss(loss, self.step + 1, pairs, self.config.out)
+
+    def _lost(self, batch: Batch) -> Tensor:
+        """Say which photos of a batch could not be decoded just now. bool, shape (b,).
+
+        Raises:
+            TrainingFailed: none of the batch could.
+        """
+        if self.canvases.whole:
+            return torch.zeros(len(batch.photos), dtype=torch.bool, device=self.device)
+        self.skips.add(self.canvases.failures())
+        mine = self.canvases.unreadable(batch.photos[self.here.share(len(batch.photos))])
+        lost = self.here.gather(mine.to(self.device, torch.uint8)).bool()
+        if lost.all():
+            raise TrainingFailed(
+                f"no photo of a batch could be decoded at step {self.step + 1} "
+                f"({self.skips.sentence()}); the last checkpoint in '{self.config.out}' is kept"
+            )
+        return lost
 
     def _chunks(self, batch: Batch, canvas: Tensor) -> list[Chunk]:
         """Augment, tokenize and cut this process's share of a batch."""
@@ -323,23 +365,59 @@ class _Run:
         """Measure the averaged weights on the dev set; keep them if they are the best so far."""
         if not self.here.leads:
             return
-        model = self.snapshot.take(self.trainer.average)
+        model = self.snapshot.take(self.trainer.averaged())
         if self.validation is not None:
             dev = self.validation.measure(model, self.device)
             self.log.append({"step": self.step, **dev})
-            score = _sum_of_recalls(dev)
+            score = sum_of_recalls(dev)
             self.watch.note(_dev_line(self.step, dev))
             if score <= self.best[0]:
                 return
             self.best = (score, self.step)
         self._save(model)
 
+    def stopped(self) -> bool:
+        """True if the dev figures have not risen for too long; every process agrees."""
+        if not self.config.patience:
+            return False
+        reason = why_stop(self.log, self.best[1], self.config.patience)
+        if reason is not None and not self._done():
+            self.log.append({"step": self.step, "stopped": reason})
+            self.watch.note(f"stopped at step {self.step} of {self.steps}: {reason}")
+        return self.here.agree(reason is not None, self.device)
+
     def _save(self, model: Model) -> None:
-        """Write the model and how it came to be."""
-        out = self.config.out
-        save_checkpoint(model, out, self.config.storage)
+        """Write the model and how it came to be; aside in full precision if it is to be blended."""
         record = {"step": self.step, "config": self.config.as_json(), "dev": self._kept_dev()}
-        (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        if self.config.shares:
+            _write(model, self.config.out / TUNED, Storage.FLOAT32, record)
+        else:
+            _write(model, self.config.out, self.config.storage, record)
+
+    def _blend(self) -> dict[str, Any] | None:
+        """Write the blend of start and result if the run asks for it (WiSE-FT); return its dev."""
+        if not self.config.shares:
+            return None
+        sets = {"val": self.validation, "keep": self.keep}
+        chosen = choose_share(
+            load_model(self.config.init),
+            load_checkpoint(self.config.out / TUNED),
+            self.config.shares,
+            {name: each for name, each in sets.items() if each is not None},
+            self.device,
+            lambda tried: self.watch.note(share_line(tried)),
+        )
+        self.log.extend({"step": self.step, **tried} for tried in chosen.tried)
+        self.watch.note(f"kept {chosen.share:g} of what was learned")
+        dev: dict[str, Any] | None = chosen.kept.get("val")
+        record = {
+            "step": self.best[1] or self.step,
+            "config": self.config.as_json(),
+            "dev": dev,
+            "wise": {"share": chosen.share, "tried": chosen.tried},
+        }
+        _write(chosen.model, self.config.out, self.config.storage, record)
+        return dev
 
     def _kept_dev(self) -> dict[str, Any] | None:
         """Return the dev figures of the kept weights."""
@@ -365,22 +443,24 @@ class _Run:
     def finish(self) -> TrainResult:
         """Write the log, drop the state of the run, and say what was kept."""
         self.here.wait()
+        dev = self._kept_dev()
         if self.here.leads:
+            dev = self._blend() or dev
             self._write_log()
             clear_state(self.config.out)
         return TrainResult(
             out=self.config.out,
             steps=self.step,
-            dev=self._kept_dev(),
-            skipped=self.skipped,
+            dev=dev,
+            skipped=self.skips.all,
             log=tuple(self.log),
         )
 
 
-def _sum_of_recalls(dev: dict[str, Any]) -> float:
-    """Return the sum of R@1, R@5 and R@10 of both directions (the field's `rsum`)."""
-    directions = ("text_to_image", "image_to_text")
-    return float(sum(dev[direction][f"R@{k}"] for direction in directions for k in (1, 5, 10)))
+def _write(model: Model, folder: Path, storage: Storage, record: dict[str, Any]) -> None:
+    """Write a model and the record of how it came to be."""
+    save_checkpoint(model, folder, storage)
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _dev_line(step: int, dev: dict[str, Any]) -> str:

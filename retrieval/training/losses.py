@@ -30,6 +30,12 @@ class Targets:
         """Bring the masks to a device."""
         return Targets(self.match.to(device), self.ignore.to(device))
 
+    def without(self, photos: Tensor) -> Targets:
+        """Let some photos and their captions count for nothing. bool, shape (b,)."""
+        captions = (self.match & photos[:, None]).any(dim=0)  # (c,)
+        out = photos[:, None] | captions
+        return Targets(self.match & ~out, self.ignore | out)
+
 
 def info_nce(logits: Tensor, targets: Targets) -> Tensor:
     """Return the symmetric InfoNCE loss, a scalar.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from retrieval.choices import Precision
 from retrieval.training.config import TrainConfig
+from retrieval.training.lora import UP, Adapters, freeze_all_but_adapted
 
 _BLOCK = re.compile(r"^(.*?)(?:resblocks|blocks|layers?|stages)\.(\d+)\.")
 _BELOW = re.compile(r"embed|cls_token|conv1|ln_pre|stem")
@@ -65,12 +66,23 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+def freeze_statistics(module: nn.Module) -> None:
+    """Keep the running statistics of batch norms as they are; fine-tuning batches are too odd.
+
+    They are no parameters: they would be neither averaged nor saved with the weights.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()
+
+
 class Trainer:
     """The weights that learn, and the copies of them.
 
     `module` computes, in the precision of the run. `masters` are float32: the parameters of the
     module themselves, or copies of them when it computes in bfloat16 (converting the weights
-    uses the CPU's matrix units; autocast does not). `average` is their running average.
+    uses the CPU's matrix units; autocast does not). `average` is their running average. With
+    LoRA the factors of the adapters are masters too, in place of the weights they adapt.
     """
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
@@ -78,14 +90,28 @@ class Trainer:
         self._config = config
         self._low = config.precision == Precision.BF16
         self.dtype = torch.bfloat16 if self._low else torch.float32
-        self.working = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        freeze_statistics(module)
+        self.adapters = self._adapt()
+        self.working = {
+            name: parameter
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad and f"{name}{UP}" not in self.adapters.factors
+        }
         self.masters = {n: self._master(p) for n, p in self.working.items()}
+        self.masters |= self.adapters.factors
         if self._low:
             for name, parameter in module.named_parameters():
                 if name not in _LOGIT:
                     parameter.data = parameter.data.to(self.dtype)
         self.average = {n: p.detach().clone() for n, p in self.masters.items()}
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6)
+
+    def _adapt(self) -> Adapters:
+        """Make the adapters of a LoRA run; none otherwise."""
+        if not self._config.lora:
+            return Adapters({}, rank=1, alpha=0.0, seed=0)
+        adapted = freeze_all_but_adapted(self.module, self._config.lora, self._config.lora_heads)
+        return Adapters(adapted, self._config.lora, self._config.lora_alpha, self._config.seed)
 
     def _master(self, parameter: nn.Parameter) -> nn.Parameter:
         """Return the float32 weights that the optimizer changes."""
@@ -103,16 +129,32 @@ class Trainer:
         ]
 
     def parameters(self) -> list[nn.Parameter]:
-        """The parameters of the computing module, whose gradients `step` uses."""
-        return list(self.working.values())
+        """What receives the gradients that `step` uses."""
+        return [*self.working.values(), *self.adapters.factors.values()]
+
+    def split(self) -> list[nn.Parameter]:
+        """Those whose gradient here is this process's share: all but temperature and bias."""
+        named = self.working | self.adapters.factors
+        return [parameter for name, parameter in named.items() if name not in _LOGIT]
+
+    def averaged(self) -> dict[str, Tensor]:
+        """Return the averaged weights of the module, adapters merged, float32, by name."""
+        whole = {name: self.average[name] for name in self.working}
+        return whole | self.adapters.merged(self.average)
 
     def step(self, factor: float) -> float:
-        """Apply the gathered gradients at `factor` times the peak rates; return their norm."""
+        """Apply the gathered gradients at `factor` times the peak rates; return their norm.
+
+        A norm that is not finite is returned, and the gradients are dropped: nothing changes.
+        """
         for name, parameter in self.working.items():
             if self._low and parameter.grad is not None:
                 self.masters[name].grad = parameter.grad.float()
                 parameter.grad = None
-        norm = nn.utils.clip_grad_norm_(self.masters.values(), self._config.clip)
+        norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self._config.clip))
+        if not math.isfinite(norm):
+            self.optimizer.zero_grad(set_to_none=True)
+            return norm
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         self.optimizer.step()
@@ -120,14 +162,20 @@ class Trainer:
         with torch.no_grad():
             self.masters["logit_scale"].clamp_(max=MAX_LOGIT_SCALE)
             self._follow()
-        return float(norm)
+        return norm
 
     def _follow(self) -> None:
         """Bring the computing module and the average after the masters."""
         masters: list[Tensor] = list(self.masters.values())
-        if self._low:
-            torch._foreach_copy_(list[Tensor](self.working.values()), masters)
+        self._write()
         torch._foreach_lerp_(list(self.average.values()), masters, 1.0 - self._config.ema)
+
+    def _write(self) -> None:
+        """Bring the computing module after the masters."""
+        if self._low:
+            masters: list[Tensor] = [self.masters[name] for name in self.working]
+            torch._foreach_copy_(list[Tensor](self.working.values()), masters)
+        self.adapters.write()
 
     @torch.no_grad()
     def fill(self, name: str, value: float) -> None:
@@ -140,4 +188,4 @@ class Trainer:
         with torch.no_grad():
             for name, master in self.masters.items():
                 master.copy_(weights[name])
-                self.working[name].copy_(weights[name])
+            self._write()

@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from indexer.encoder import Vectors
+from indexer.errors import FileUnreadable
+from indexer.types import Skip
+from retrieval.errors import PairsInvalid
 from retrieval.evaluation.metrics import Ranks, hit_rate_at_k, ranks_of_vectors
 from retrieval.models.encoder import batches
 from retrieval.models.model import Model
@@ -38,21 +41,41 @@ class Snapshot:
 
 
 class Validation:
-    """The dev set, decoded once and kept as pixels.
+    """Pairs to measure on, decoded once and kept as pixels.
+
+    Photos that do not decode take no part, nor do their captions; `skipped` names them.
 
     Args:
         model: whose preprocessing to use.
-        pairs: photos (decodable) and their captions.
+        pairs: photos and their captions.
+
+    Raises:
+        PairsInvalid: no photo decodes.
     """
 
     def __init__(self, model: Model, pairs: Sequence[Pair]) -> None:
-        size = model.image.size
-        photos = [model.image.canvas(pair.open(size_hint=size), size) for pair in pairs]
-        self._canvases = torch.stack(photos)
+        self.skipped: list[Skip] = []
+        decoded = [(pair, self._decode(model, pair)) for pair in pairs]
+        pairs = [pair for pair, canvas in decoded if canvas is not None]
+        if not pairs:
+            raise PairsInvalid(
+                f"none of the {len(decoded)} photos to measure on could be decoded; the first: "
+                f"{self.skipped[0].path}: {self.skipped[0].reason}"
+            )
+        self._canvases = torch.stack([canvas for _, canvas in decoded if canvas is not None])
         self._captions = [text for pair in pairs for text in pair.captions]
         owner = np.repeat(np.arange(len(pairs)), [len(pair.captions) for pair in pairs])
         self._photo_of = [np.array([photo]) for photo in owner]
         self._captions_of = [np.flatnonzero(owner == photo) for photo in range(len(pairs))]
+
+    def _decode(self, model: Model, pair: Pair) -> Tensor | None:
+        """Decode one photo, or add it to those left out."""
+        size = model.image.size
+        try:
+            return model.image.canvas(pair.open(size_hint=size), size)
+        except FileUnreadable as error:
+            self.skipped.append(Skip(path=pair.photo.path, reason=str(error)))
+            return None
 
     @torch.inference_mode()
     def measure(self, model: Model, device: torch.device) -> dict[str, Any]:
@@ -71,6 +94,12 @@ class Validation:
             "text_to_image": _recalls(ranks_of_vectors(texts, images, self._photo_of)),
             "image_to_text": _recalls(ranks_of_vectors(images, texts, self._captions_of)),
         }
+
+
+def sum_of_recalls(figures: dict[str, Any]) -> float:
+    """Return the sum of R@1, R@5 and R@10 of both directions (the field's `rsum`)."""
+    directions = ("text_to_image", "image_to_text")
+    return float(sum(figures[direction][f"R@{k}"] for direction in directions for k in (1, 5, 10)))
 
 
 def _recalls(ranks: Ranks) -> dict[str, float]:

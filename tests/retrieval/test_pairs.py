@@ -56,7 +56,7 @@ def test_a_folder_has_a_text_beside_each_photo(tmp_path: Path) -> None:
     draw(tmp_path / "lonely.png", "blue")
     pairs = read_pairs(tmp_path)
     assert captions(pairs) == {"a/red.jpg": ("red", "scarlet")}
-    assert [skip.reason for skip in pairs.skipped] == ["no lonely.txt beside it"]
+    assert [skip.reason for skip in pairs.skipped] == ["no text beside it (lonely.txt)"]
 
 
 def shard(path: Path, samples: dict[str, bytes]) -> None:
@@ -101,7 +101,7 @@ def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert skipped[1:] == [
         ("x.jsonl:3", "no image named"),
         ("gone.png", "missing (named by x.jsonl:4)"),
-        ("x.jsonl:5", "captions must be a text or a list of texts"),
+        ("x.jsonl:5", "captions must be a text or a list of texts, in UTF-8"),
         ("x.jsonl:6", "no image named"),
     ]
     assert [skip.reason for skip in pairs.uncaptioned] == ["'bare.png' has no caption"]
