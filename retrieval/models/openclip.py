@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.errors import ModelUnavailable
+from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub
 from retrieval.models.images import ImageSpec, Resize
 from retrieval.models.model import Model, fingerprint
 
@@ -26,7 +28,7 @@ def load_open_clip(spec: str) -> Model:
 
     Raises:
         ModelUnavailable: unknown architecture or tag, or weights that are not here and cannot
-            be fetched; the message names the file, where to put it and the alternative.
+            be fetched; the message names the file, why, where to put it and the alternative.
     """
     if spec.startswith(_HUB):
         architecture, pretrained = spec, None
@@ -35,13 +37,12 @@ def load_open_clip(spec: str) -> Model:
         pretrained = _check_weights(architecture, tag)
     try:
         with _unlogged():
-            module, _, preprocess = open_clip.create_model_and_transforms(
-                architecture, pretrained=pretrained
+            module, preprocess = from_cache_or_hub(
+                lambda: open_clip.create_model_from_pretrained(architecture, pretrained)
             )
-            tokenizer = open_clip.get_tokenizer(architecture)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except FAILURES as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
-    return _wrap(spec, architecture, module, preprocess, tokenizer)
+    return _wrap(spec, architecture, module, preprocess, _load_tokenizer(architecture))
 
 
 def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
@@ -53,7 +54,21 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
     _check_architecture(name)
     with _unlogged():
         module = open_clip.create_model(name, pretrained=None)
-    return module, _Tokenizer(open_clip.get_tokenizer(name)), _dim(module)
+    return module, _Tokenizer(_load_tokenizer(name)), _dim(module)
+
+
+def _load_tokenizer(architecture: str) -> Any:
+    """Return open_clip's tokenizer of an architecture; some are files on the hub."""
+    try:
+        with _unlogged():
+            return from_cache_or_hub(lambda: open_clip.get_tokenizer(architecture))
+    except FAILURES as error:
+        config = open_clip.get_model_config(architecture) or {}
+        named = config.get("text_cfg", {}).get("hf_tokenizer_name") or architecture
+        raise ModelUnavailable(
+            f"cannot load the tokenizer of {architecture}: {_line(error)}; put the files of "
+            f"'{named}' into the Hugging Face cache (HF_HOME), {_NEXT}"
+        ) from error
 
 
 @contextmanager
@@ -123,6 +138,12 @@ def _check_architecture(name: str) -> None:
         near = [model for model in known if model.lower().startswith(name.lower()[:6])][:6]
         hint = f"; near ones: {', '.join(near)}" if near else ""
         raise ModelUnavailable(f"open_clip has no architecture '{name}'{hint}; {_NEXT}")
+    text = open_clip.get_model_config(name)["text_cfg"]
+    if {"hf_tokenizer_name", "hf_model_name"} & text.keys() and not find_spec("transformers"):
+        raise ModelUnavailable(
+            f"{name} reads its texts with the package transformers; install it with: "
+            f"pip install 'twinlens[transformers]', {_NEXT}"
+        )
 
 
 def _check_weights(architecture: str, tag: str) -> str:
@@ -146,7 +167,8 @@ def _check_weights(architecture: str, tag: str) -> str:
 def _missing(spec: str, architecture: str, pretrained: str | None, error: Exception) -> str:
     """Say which file was wanted, where to put it, and what to use instead."""
     if pretrained is not None and Path(pretrained).is_file():
-        return f"'{pretrained}' does not hold weights of {architecture}: {error}; {_NEXT}"
+        cause = error.__cause__ if isinstance(error, HubAbsent) else error
+        return f"'{pretrained}' does not hold weights of {architecture}: {_line(cause)}; {_NEXT}"
     if pretrained is None:
         repository = spec.removeprefix(_HUB)
     else:
@@ -159,5 +181,10 @@ def _missing(spec: str, architecture: str, pretrained: str | None, error: Except
     )
     return (
         f"cannot fetch '{spec}': open_clip_model.safetensors (or open_clip_pytorch_model.bin) of "
-        f"'{repository}' is not here and the hub cannot be reached; {put}, {_NEXT}"
+        f"'{repository}' is not here, and {_line(error)}; {put}, {_NEXT}"
     )
+
+
+def _line(error: BaseException | None) -> str:
+    """Return what an error says as one line."""
+    return " ".join(str(error).split())

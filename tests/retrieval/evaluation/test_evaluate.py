@@ -56,7 +56,8 @@ def test_figures_counted_by_hand(four: PairSet) -> None:
 def test_json_keys(four: PairSet) -> None:
     plain = json.loads(json.dumps(evaluate(ColourEncoder(), four).as_json()))
     assert list(plain) == [
-        "model", "images", "captions", "text_to_image", "image_to_text", "skipped", "duplicates",
+        "model", "images", "captions", "text_to_image", "image_to_text",
+        "hubness", "without_hubness", "skipped", "duplicates",
     ]  # fmt: skip
     assert set(plain["text_to_image"]) == {"median_rank"} | {
         f"{name}@{k}{end}" for name in ("R", "recall") for k in (1, 5, 10)

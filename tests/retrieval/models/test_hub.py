@@ -1,0 +1,187 @@
+"""The hub is asked for what is not here, and for nothing else; without it the words are clear.
+
+The hub is a small one on this machine: an HTTP server with the files of one repository, which
+notes every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import open_clip
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+
+from retrieval.errors import ModelUnavailable
+from retrieval.models import hub, load_model
+
+SMALL = "ViT-S-32-alt"
+SPEC = "hf-hub:someone/small"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of the hub: random weights of a small architecture and its settings."""
+    folder = tmp_path_factory.mktemp("repository")
+    torch.manual_seed(0)
+    model = open_clip.create_model(SMALL)
+    save_file(model.state_dict(), folder / WEIGHTS)
+    settings = {"model_cfg": open_clip.get_model_config(SMALL), "preprocess_cfg": {}}
+    (folder / CONFIG).write_text(json.dumps(settings), "utf-8")
+    return folder
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves one repository, and remembers what it was asked."""
+
+    repository: Path
+    asked: list[str]
+
+
+class Answer(BaseHTTPRequestHandler):
+    """The part of the hub's protocol that fetches a file."""
+
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        file = self.server.repository / self.path.rpartition("/")[2]
+        found = "/resolve/" in self.path and file.is_file()
+        content = file.read_bytes() if found else b""
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Length", str(len(content)))
+        if not found:
+            self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def served(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The hub, and this process set to use it."""
+    server = Hub(("127.0.0.1", 0), Answer)
+    server.repository, server.asked = repository, []
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, no proxies, and leave to ask the hub."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return tmp_path / "hub"
+
+
+def put_into(cache: Path, repository: Path, *names: str) -> None:
+    """Lay files into the cache as the hub's client does."""
+    folder = cache / "models--someone--small"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(COMMIT)
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    for name in names:
+        (folder / "snapshots" / COMMIT / name).symlink_to(repository / name)
+
+
+def closed_port() -> int:
+    """A port on this machine where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def test_a_model_is_fetched_once_and_then_never_asked_for(served: Hub, cache: Path) -> None:
+    fetched = load_model(SPEC)
+    assert any(line.startswith("GET ") and line.endswith(WEIGHTS) for line in served.asked)
+    served.asked.clear()
+    again = load_model(SPEC)
+    assert served.asked == []
+    assert again.fingerprint == fetched.fingerprint
+
+
+def test_a_copied_cache_suffices(repository: Path, served: Hub, cache: Path) -> None:
+    put_into(cache, repository, CONFIG, WEIGHTS)
+    own = load_model(f"{SMALL}/{repository / WEIGHTS}")
+    for name, tensor in load_model(SPEC).module.state_dict().items():
+        assert torch.equal(tensor, own.module.state_dict()[name]), name
+    assert served.asked == []
+
+
+def test_settings_without_weights_are_no_model(
+    repository: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_into(cache, repository, CONFIG)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailable, match=r"'someone/small' is not here, and HF_HUB_OFFLINE"):
+        load_model(SPEC)
+
+
+def test_without_a_network_the_reason_is_named(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = closed_port()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    with pytest.raises(
+        ModelUnavailable,
+        match=rf"is not here, and http://127.0.0.1:{port} cannot be reached .*refused.*builtin",
+    ):
+        load_model("ViT-B-32/laion2b_s34b_b79k")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_repository_that_the_hub_lacks_is_named(served: Hub) -> None:
+    served.repository = served.repository / "nothing"
+    with pytest.raises(ModelUnavailable, match=r"'someone/small' is not here, and .*Not Found"):
+        load_model(SPEC)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
+def test_before_a_proxy_stands_only_the_proxy(
+    name: str, served: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv(name, f"http://127.0.0.1:{served.server_port}")
+    assert hub.why_absent() is None
+    monkeypatch.setenv("no_proxy", "hub.invalid")
+    assert "https://hub.invalid cannot be reached (hub.invalid:443" in str(hub.why_absent())
+
+
+def test_a_model_of_other_packages_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.models.openclip.find_spec", lambda _: None)
+    with pytest.raises(
+        ModelUnavailable, match=r"pip install 'twinlens\[transformers\]', .*builtin"
+    ):
+        load_model("ViT-B-16-SigLIP2-256/webli")
