@@ -78,7 +78,9 @@ def test_factors_get_the_gradients_of_explicit_low_rank_paths() -> None:
     got = plain[1](plain[0](x, x, x)[0])
     torch.testing.assert_close(got, wanted)
     for name in base:  # the explicit model reads the base weights: put them back for it
-        assert torch.equal(base[name], plain.get_parameter(name)) == (name not in adaptable(plain, 2))
+        assert torch.equal(base[name], plain.get_parameter(name)) == (
+            name not in adaptable(plain, 2)
+        )
     got.square().sum().backward()
     wanted.square().sum().backward()
     for name, factor in adapters.factors.items():
