@@ -44,9 +44,9 @@ from retrieval.cli.options import example
     help="How the weights of the result lie on disk.",
 )
 def command(models: tuple[str, ...], weights: tuple[float, ...], out: Path, storage: str) -> int:
-    """Make one model out of several that were trained from the same start.
+    """Mix models that were trained from one start.
 
-    Its weights are the weighted mean of theirs. The mean of a model and its fine-tuning keeps
+    The weights of the result are the weighted mean of theirs. The mean of a model and its fine-tuning keeps
     most of what either knows (WiSE-FT); the mean of several fine-tunings is better than each
     (model soup). DIR is a model for --model; its train.json says what it was made of.
     """

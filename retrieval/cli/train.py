@@ -43,7 +43,9 @@ def _option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[An
     """Make the option of one field. Its default is None: what is not given is not overridden."""
     name = "--" + field.name.replace("_", "-")
     default = field.default
-    shown = f" [default: {default}]" if isinstance(default, int | float | str) else ""
+    shown = (
+        f" [default: {default}]" if isinstance(default, int | float | str) and default != "" else ""
+    )
     if hint is bool:
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
     if str(hint).startswith("tuple"):
@@ -67,7 +69,7 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(
     epilog=example(
         "twinlens train --pairs train.jsonl --val dev.jsonl --out runs/mine",
-        "twinlens train --pairs few.jsonl --out runs/few --lora 8 --lr 1e-3 --wise 0.5",
+        "twinlens train --pairs few.jsonl --out runs/few --lora 8 --lr 1e-3 --wise .5",
         "twinlens index ~/Pictures --model runs/mine --library mine",
     )
 )

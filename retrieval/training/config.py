@@ -70,7 +70,8 @@ class TrainConfig:
         drop_path: stochastic depth of the image tower (built-in architecture).
         patch_drop: share of the image patches left out at random (built-in architecture).
         canvas: pixels a side of the decoded photo that crops are cut from; 0 = 8/7 of the input.
-        cache_gib: photos are decoded once and kept in memory up to this size, in GiB.
+        cache_gib: photos are decoded once and kept in memory if all fit into so many GiB; else
+            each time, and none beforehand.
         loss: infonce, or sigmoid (every pair a yes or no of its own).
         precision: arithmetic of the towers; weights are kept in float32 either way.
         storage: how the weights of the result lie on disk.

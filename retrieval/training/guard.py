@@ -72,11 +72,6 @@ def check_gradient(norm: float, step: int, log: list[dict[str, Any]], out: Path)
     return True
 
 
-def steps_left_out(log: Sequence[dict[str, Any]]) -> int:
-    """Count the steps whose gradient was not finite."""
-    return sum("gradient" in line for line in log)
-
-
 def why_stop(log: Sequence[dict[str, Any]], best_step: int, patience: int) -> str | None:
     """Say why the run ends here, or None if it goes on.
 

@@ -37,7 +37,9 @@ def test_import_takes_in_nothing_heavy() -> None:
     assert imported_by("import retrieval") == set()
 
 
-@pytest.mark.parametrize("command", ["", "index", "search", "info", "evaluate", "train", "demo"])
+@pytest.mark.parametrize(
+    "command", ["", "index", "search", "info", "evaluate", "train", "blend", "demo"]
+)
 def test_help_takes_in_nothing_heavy(command: str) -> None:
     run = (
         "from retrieval.cli import main\n"

@@ -81,6 +81,101 @@ def test_webdataset_shards(tmp_path: Path, source: str) -> None:
     assert [skip.reason for skip in pairs.skipped] == ["no photo in this sample"]
 
 
+def test_a_truncated_shard_gives_its_whole_samples(tmp_path: Path) -> None:
+    red, blue = (draw(tmp_path / "p" / f"{n}.png", n).read_bytes() for n in ("red", "blue"))
+    samples = {"1.png": red, "1.txt": b"red", "2.txt": b"blue", "2.png": blue, "3.txt": b"x"}
+    shard(tmp_path / "s.tar", samples)
+    with tarfile.open(tmp_path / "s.tar") as tar:
+        last = tar.getmember("2.png")
+    whole = (tmp_path / "s.tar").read_bytes()
+    (tmp_path / "s.tar").write_bytes(whole[: last.offset_data + last.size // 2])
+    pairs = read_pairs(tmp_path / "s.tar")
+    assert captions(pairs) == {"s.tar/1.png": ("red",)}
+    cut, end = pairs.skipped
+    assert (cut.path, cut.reason) == (
+        tmp_path / "s.tar" / "2",
+        "truncated: the shard ends within it",
+    )
+    assert end.path == tmp_path / "s.tar"
+    assert end.reason.startswith("the shard breaks off (after 2 samples, at byte ")
+
+
+def test_a_shard_damaged_in_the_middle_is_used_up_to_there(tmp_path: Path) -> None:
+    red = draw(tmp_path / "p" / "red.png", "red").read_bytes()
+    shard(tmp_path / "s.tar", {f"{n}{end}": red if end == ".png" else b"red" for n in range(3)
+                               for end in (".png", ".txt")})  # fmt: skip
+    with tarfile.open(tmp_path / "s.tar") as tar:
+        place = tar.getmember("1.txt").offset
+    damaged = bytearray((tmp_path / "s.tar").read_bytes())
+    damaged[place : place + 512] = b"\xff" * 512
+    (tmp_path / "s.tar").write_bytes(damaged)
+    pairs = read_pairs(tmp_path / "s.tar")
+    assert captions(pairs) == {"s.tar/0.png": ("red",)}
+    assert [skip.reason for skip in pairs.uncaptioned] == ["'s.tar/1.png' has no caption"]
+    assert [skip.reason for skip in pairs.skipped] == [
+        f"the shard breaks off (after 2 samples, at byte {place:,} of {len(damaged):,})"
+    ]
+
+
+def test_one_broken_shard_costs_no_other(tmp_path: Path) -> None:
+    red = draw(tmp_path / "p" / "red.png", "red").read_bytes()
+    shard(tmp_path / "s-0.tar", {"1.png": red, "1.txt": b"red"})
+    (tmp_path / "s-1.tar").write_bytes(b"no tar")
+    pairs = read_pairs(tmp_path / "s-{0..1}.tar")
+    assert captions(pairs) == {"s-0.tar/1.png": ("red",)}
+    assert [skip.path.name for skip in pairs.skipped] == ["s-1.tar"]
+
+
+def test_json_of_a_shard_that_is_none_costs_its_sample(tmp_path: Path) -> None:
+    red = draw(tmp_path / "p" / "red.png", "red").read_bytes()
+    texts = [b"{broken", b'"no object"', b'{"caption": 7}', b'{"caption": "red"}']
+    samples = {f"{n}.png": red for n in range(4)} | {f"{n}.json": t for n, t in enumerate(texts)}
+    shard(tmp_path / "s.tar", samples)
+    pairs = read_pairs(tmp_path / "s.tar")
+    assert captions(pairs) == {"s.tar/3.png": ("red",)}
+    assert [(skip.path.name, skip.reason.split(" (")[0]) for skip in pairs.skipped] == [
+        ("0", "not JSON"),
+        ("2", "captions must be a text or a list of texts, in UTF-8"),
+    ]
+    assert [skip.reason for skip in pairs.uncaptioned] == ["'s.tar/1.png' has no caption"]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
+def test_a_caption_that_is_not_utf_8_costs_its_row(tmp_path: Path, name: str) -> None:
+    for colour_name in ("red", "blue"):
+        draw(tmp_path / f"{colour_name}.png", colour_name)
+    rows = {
+        "x.jsonl": [b'{"image": "red.png", "caption": "caf\xe9"}',
+                    b'{"image": "red.png", "caption": "half \\ud83d"}',
+                    b'{"image": "blue.png", "caption": "blue"}'],
+        "x.csv": [b"image,caption", b"red.png,caf\xe9", b"blue.png,blue"],
+    }[name]  # fmt: skip
+    (tmp_path / name).write_bytes(b"\n".join(rows))
+    pairs = read_pairs(tmp_path / name)
+    assert captions(pairs) == {"blue.png": ("blue",)}
+    assert all(skip.reason.endswith("in UTF-8") for skip in pairs.skipped)
+    assert len(pairs.skipped) == len(rows) - (2 if name == "x.csv" else 1)
+
+
+def test_a_field_too_large_for_a_table_costs_its_row(tmp_path: Path) -> None:
+    draw(tmp_path / "red.png", "red")
+    large = "x" * 200_000  # csv reads up to 131,072
+    (tmp_path / "x.csv").write_text(f"image,caption\nred.png,{large}\nred.png,red\n")
+    pairs = read_pairs(tmp_path / "x.csv")
+    assert captions(pairs) == {"red.png": ("red",)}
+    assert [skip.reason.split(" (")[0] for skip in pairs.skipped] == ["not a row"]
+
+
+def test_a_text_beside_a_photo_that_is_no_text(tmp_path: Path) -> None:
+    for colour_name in ("red", "blue"):
+        draw(tmp_path / f"{colour_name}.png", colour_name)
+    (tmp_path / "red.txt").write_bytes(b"\xff\xfe\xff")
+    (tmp_path / "blue.txt").write_text("blue")
+    pairs = read_pairs(tmp_path)
+    assert captions(pairs) == {"blue.png": ("blue",)}
+    assert [skip.path.name for skip in pairs.skipped] == ["red.txt"]
+
+
 def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     draw(tmp_path / "red.png", "red")
     draw(tmp_path / "bare.png", "blue")

@@ -12,6 +12,7 @@ import retrieval
 from indexer.library import Library
 from retrieval.cli import edge
 from tests.fakes import ColourEncoder, draw
+from tests.tiny import tiny_model
 
 if TYPE_CHECKING:
     from tests.retrieval.cli.conftest import Run
@@ -243,6 +244,93 @@ def test_evaluate_lists_what_it_left_out(run: Run, photos: Path) -> None:
     assert result.exit_code == 3
     assert "skipping" in result.stderr
     assert "gone.png" in result.stderr
+
+
+def test_evaluate_compares_two_models(run: Run, photos: Path, loaded: list[str]) -> None:
+    rows = [{"image": f"{name}.png", "captions": [name]} for name in ("red", "blue", "gone")]
+    data = photos / "pairs.jsonl"
+    data.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    shown = run("evaluate", "--data", data, "--compare", "mine", "yours")
+    assert loaded == ["mine", "yours"]
+    assert shown.exit_code == 3
+    assert shown.stderr.count("gone.png") == 1
+    assert "A mine, B yours: 2 photos, 2 captions" in shown.stdout
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    assert ["R@1", "100.0", "100.0", "+0.0", "+0.0", "to", "+0.0", "1.0000"] in rows
+    assert ["median", "rank", "1", "1"] in rows
+    assert [
+        "sum",
+        "of",
+        "all",
+        "R@k",
+        "600.0",
+        "600.0",
+        "+0.0",
+        "+0.0",
+        "to",
+        "+0.0",
+        "1.0000",
+    ] in (rows)
+    plain = json.loads(
+        run("evaluate", "--data", data, "--compare", "mine", "yours", "--json").stdout
+    )
+    assert plain["first"]["model"] == "mine"
+    assert plain["differences"]["image_to_text"]["recall@5"]["p"] == 1.0
+
+
+def test_evaluate_compares_two_models_and_no_third(run: Run, photos: Path) -> None:
+    (photos / "x.jsonl").write_text('{"image": "red.png", "caption": "red"}', encoding="utf-8")
+    data = ("--data", photos / "x.jsonl")
+    result = run("evaluate", *data, "--model", "a", "--compare", "b", "c")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "leave out --model" in result.stderr
+
+
+def test_blend_mixes_in_the_order_of_the_models(run: Run, tmp_path: Path) -> None:
+    for seed in range(3):
+        tiny_model(tmp_path / f"{seed}", seed)
+    models = [tmp_path / f"{seed}" for seed in range(3)]
+
+    def shares(*args: object) -> list[float]:
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        result = run("blend", *args, "--out", out)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.startswith(f"wrote {out} = ")
+        record = json.loads((out / "train.json").read_text(encoding="utf-8"))
+        return [part["share"] for part in record["blend"]]
+
+    assert shares(*models[:2], "--weight", 0.6) == [0.6, 0.4]
+    assert shares(*models[:2], "--weight", 0, "--weight", 1) == [0.0, 1.0]
+    assert shares(*models) == [1 / 3] * 3
+    assert shares(*models, "--weight", 0.5, "--weight", 0.25, "--storage", "int8") == [
+        0.5, 0.25, 0.25,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["a"], "two models or more"),
+        (["a", "b", "c", "--weight", "0.5"], "3 models take 2 or 3 --weight, not 1"),
+        (["0", "1", "--weight", "1.5"], "add up to 1, not 1.5, -0.5"),
+    ],
+)
+def test_blend_refuses_shares_that_are_none(
+    run: Run, tmp_path: Path, args: list[str], message: str
+) -> None:
+    for seed in range(2):
+        tiny_model(tmp_path / f"{seed}", seed)
+    named = [str(tmp_path / arg) if arg in "01" else arg for arg in args]
+    result = run("blend", *named, "--out", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_refuses_patience_without_pairs_to_count_on(run: Run, tmp_path: Path) -> None:
+    result = run("train", "--pairs", "x.jsonl", "--out", tmp_path / "out", "--patience", 3)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "name the pairs with --val" in result.stderr
 
 
 def test_no_command_shows_the_help(run: Run) -> None:

@@ -19,40 +19,15 @@ from safetensors.torch import load_file, save_file
 from retrieval.choices import Loss, Precision
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models import load_encoder
-from retrieval.training.config import AugmentConfig, TrainConfig
 from retrieval.training.loop import Watch, train
-from tests.tiny import colour_pairs, tiny_model
-
-STILL = AugmentConfig(crop=0.9, flip=0.0, colour=0.0, grey=0.0)
+from tests.retrieval.training.runs import COMMAND, config, losses, options
+from tests.tiny import tiny_model
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
     tiny_model(tmp_path / "start")
     return tmp_path / "start"
-
-
-def config(start: Path, out: str = "out", **changes: object) -> TrainConfig:
-    pairs = start.parent / "photos" / "pairs.jsonl"
-    source = pairs if pairs.exists() else colour_pairs(pairs.parent)
-    plain = {
-        "pairs": (source,),
-        "init": str(start),
-        "out": start.parent / out,
-        "epochs": 2,
-        "batch_size": 14,
-        "captions": 2,
-        "lr": 3e-3,
-        "device": "cpu",
-        "augment": STILL,
-        **changes,
-    }
-    return TrainConfig(**plain)
-
-
-def losses(out: Path) -> list[float]:
-    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
 
 
 def test_it_learns_which_colours_stand_where(start: Path) -> None:
@@ -94,18 +69,6 @@ def test_accumulated_batches_are_one_step(start: Path) -> None:
     done = train(config(start, batch_size=7, accumulate=2))
     assert done.steps == 8
     assert len(losses(done.out)) == 16
-
-
-COMMAND = (sys.executable, "-m", "retrieval.cli", "train")
-
-
-def options(run: TrainConfig) -> list[str]:
-    settings = {
-        "pairs": run.pairs[0], "init": run.init, "out": run.out, "epochs": run.epochs,
-        "batch-size": run.batch_size, "captions": run.captions, "lr": run.lr, "device": "cpu",
-        "checkpoint-every": run.checkpoint_every, "ema": run.ema,
-    }  # fmt: skip
-    return [f"--{name}={value}" for name, value in settings.items()]
 
 
 def test_a_killed_run_resumes_to_the_same_result(start: Path) -> None:
