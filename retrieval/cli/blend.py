@@ -48,7 +48,8 @@ def command(models: tuple[str, ...], weights: tuple[float, ...], out: Path, stor
 
     The weights of the result are the weighted mean of theirs. The mean of a model and its
     fine-tuning keeps most of what either knows (WiSE-FT); the mean of several fine-tunings is
-    better than each (model soup). DIR is a model for --model; its train.json says what it was made of.
+    better than each (model soup). DIR is a model for --model; its train.json says what it was
+    made of.
     """
     shares = _shares(len(models), weights)
     from retrieval.models.blend import write_blend
