@@ -88,12 +88,12 @@ def test_truncated_segment(folder: Path, segment: Path, size: int) -> None:
 
 def test_segment_of_another_dtype(folder: Path, segment: Path) -> None:
     _rewrite(segment, vectors=load_file(segment)["vectors"].astype(np.float32))
-    _refused(folder, f"{segment} does not hold 3 photo vectors of length 9")
+    _refused(folder, f"{segment} does not hold 3 photo vectors of length 10")
 
 
 def test_segment_of_another_dim(folder: Path, segment: Path) -> None:
     _rewrite(segment, vectors=np.zeros((3, 8), dtype=np.float16))
-    _refused(folder, f"{segment} does not hold 3 photo vectors of length 9")
+    _refused(folder, f"{segment} does not hold 3 photo vectors of length 10")
 
 
 def test_segment_with_too_few_rows(folder: Path, segment: Path) -> None:
@@ -184,8 +184,8 @@ def test_fact_that_is_no_number(folder: Path, key: str) -> None:
 
 
 def test_newer_format(folder: Path) -> None:
-    _sql(folder, "UPDATE meta SET value = '2' WHERE key = 'format'")
-    with pytest.raises(LibraryTooNew, match="has format 2, this twinlens reads up to 1; upgrade"):
+    _sql(folder, "UPDATE meta SET value = '3' WHERE key = 'format'")
+    with pytest.raises(LibraryTooNew, match="has format 3, this twinlens reads up to 2; upgrade"):
         Library.open(folder)
 
 
