@@ -2,10 +2,9 @@
 
     python scripts/tune_hubness.py --data dev.jsonl --model runs/mine
 
-rsum is R@1 + R@5 + R@10. Each direction is tuned by itself, on pairs that no test set holds. Write
-the best row into the model's `config.json`:
-`"hubness": {"k": 16, "text_to_image": 0.5, "image_to_text": 0.5}`. One k serves both directions;
-alpha 0 is the plain cosine.
+rsum is R@1 + R@5 + R@10; alpha 0 is the plain cosine. Use pairs that no test set holds. Write
+what you choose into the model's `config.json`, one k for both directions:
+"hubness": {"k": 16, "text_to_image": 0.5, "image_to_text": 0.5}.
 """
 
 from __future__ import annotations

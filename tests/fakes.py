@@ -78,6 +78,13 @@ def _stack(rows: list[np.ndarray], dim: int) -> Vectors:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+GENERIC = {
+    Kind.PHOTO: ("red", "red green", "white black", "purple orange yellow"),
+    Kind.TEXT: ("red", "red red blue", "green", "a sky", "yellow white", "black red"),
+}
+"""Generic colour words for the banks of `ColourEncoder`; red is what everything is near to."""
+
+
 def draw(path: Path, *colours: str, size: tuple[int, int] = (64, 64)) -> Path:
     """Draw a photo of upright stripes, one a colour, and save it in the format of its suffix."""
     image = Image.new("RGB", size)

@@ -31,7 +31,7 @@ def ensemble(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     templates = prompts()
     sentences = [template.replace("{}", _bare(text)) for text in texts for template in templates]
     vectors = encoder.encode_texts(sentences)  # (texts * templates, dim)
-    means = vectors.reshape(len(texts), len(templates), -1).mean(axis=1)  # (texts, dim)
+    means = vectors.reshape(len(texts), len(templates), encoder.dim).mean(axis=1)  # (texts, dim)
     unit: Vectors = means / np.linalg.norm(means, axis=1, keepdims=True)
     return unit
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from indexer.build import index_folders
 from indexer.errors import LibraryDamaged, LibraryTooNew
 from indexer.library import Library
 from indexer.types import Kind
-from tests.fakes import ColourEncoder, draw
+from tests.fakes import GENERIC, ColourEncoder, draw
 
-ENCODER = ColourEncoder()
+ENCODER = ColourEncoder(generic=GENERIC)
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_segment_of_another_dtype(folder: Path, segment: Path) -> None:
 
 
 def test_segment_of_another_dim(folder: Path, segment: Path) -> None:
-    _rewrite(segment, vectors=np.zeros((3, 8), dtype=np.float16))
+    _rewrite(segment, vectors=np.zeros((3, 9), dtype=np.float16))
     _refused(folder, f"{segment} does not hold 3 photo vectors of length 10")
 
 
@@ -142,6 +143,49 @@ def test_a_broken_saved_index_is_rebuilt(folder: Path, damage: Callable[[Path], 
     assert _search(folder) == WHOLE
 
 
+# The banks: only who adds needs them
+
+
+def _refused_to_add(folder: Path, what: str) -> None:
+    """Searching goes on; adding is refused, with the fault and the way out."""
+    assert _search(folder) == WHOLE
+    draw(folder.parent / "photos" / "white.png", "white")
+    with Library.open(folder) as library, pytest.raises(LibraryDamaged) as caught:
+        index_folders(library, ENCODER, [folder.parent / "photos"])
+    assert str(caught.value) == (
+        f"{folder / 'banks.safetensors'} {what}: what is indexed can be searched, but nothing can "
+        f"be added; to add, delete {folder} and run: twinlens index FOLDER --library {folder}"
+    )
+    assert _search(folder) == WHOLE
+
+
+def test_missing_banks(folder: Path) -> None:
+    (folder / "banks.safetensors").unlink()
+    _refused_to_add(folder, "is missing")
+
+
+@pytest.mark.parametrize("size", [0, 4, 60, -1])
+def test_truncated_banks(folder: Path, size: int) -> None:
+    path = folder / "banks.safetensors"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(SafetensorError) as fault:
+        load_file(path)
+    _refused_to_add(folder, f"is broken ({fault.value})")
+
+
+@pytest.mark.parametrize("bank", [np.zeros((5, 9), np.float16), np.zeros((6, 9), np.float32)])
+def test_banks_of_another_size_or_type(folder: Path, bank: np.ndarray) -> None:
+    path = folder / "banks.safetensors"
+    save_file(load_file(path) | {"texts": bank}, path)
+    _refused_to_add(folder, "does not hold 6 text vectors of length 9")
+
+
+def test_banks_without_a_kind(folder: Path) -> None:
+    path = folder / "banks.safetensors"
+    save_file({"texts": load_file(path)["texts"]}, path)
+    _refused_to_add(folder, "is broken ('photos')")
+
+
 # The catalog
 
 
@@ -171,13 +215,15 @@ def test_missing_table(folder: Path) -> None:
     _refused(folder, "catalog.sqlite is broken .*no such table: items")
 
 
-@pytest.mark.parametrize("key", ["format", "model", "fingerprint", "dim", "generation", "next_id"])
+@pytest.mark.parametrize(
+    "key", ["format", "model", "fingerprint", "dim", "generation", "hubness_k"]
+)
 def test_missing_fact(folder: Path, key: str) -> None:
     _sql(folder, f"DELETE FROM meta WHERE key = '{key}'")
     _refused(folder, f"catalog.sqlite lacks {key}")
 
 
-@pytest.mark.parametrize("key", ["format", "dim", "next_segment"])
+@pytest.mark.parametrize("key", ["format", "dim", "next_segment", "text_bank"])
 def test_fact_that_is_no_number(folder: Path, key: str) -> None:
     _sql(folder, f"UPDATE meta SET value = 'x' WHERE key = '{key}'")
     _refused(folder, f"catalog.sqlite lacks {key}")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from indexer.build import index_folders
 from indexer.library import Library
 from indexer.types import Kind
 from retrieval.search import Searcher
-from tests.fakes import ColourEncoder
+from tests.fakes import GENERIC, ColourEncoder, draw
 
 GOLDEN = Path(__file__).parent / "library-1"
 
@@ -24,12 +25,30 @@ def test_it_opens_and_finds_what_it_held(library: Path) -> None:
     encoder = ColourEncoder()
     with Library.open(library) as opened:
         info = opened.info()
+        assert info.hubness == ()
         assert (info.format, info.photos, info.texts, info.dim) == (1, 4, 2, 9)
         searcher = Searcher(opened, encoder)
         photos = [(hit.path, round(hit.score, 3)) for hit in searcher.search("yellow", top=2)]
         texts = [(hit.text, hit.score) for hit in searcher.search("red", kind=Kind.TEXT, top=1)]
     assert photos[0] == (Path("/srv/photos/flag.png"), 0.707)
     assert texts == [("a red house", 1.0)]
+
+
+def test_it_grows_in_its_own_format(library: Path, tmp_path: Path) -> None:
+    encoder = ColourEncoder(generic=GENERIC)
+    draw(tmp_path / "photos" / "red.png", "red")
+    queries = encoder.encode_texts(["red"])
+    with Library.open(library) as opened:
+        assert index_folders(opened, encoder, [tmp_path / "photos"]).photos == 1
+        assert (opened.info().format, opened.info().photos) == (1, 5)
+        corrected, plain = (
+            opened.search(queries, Kind.PHOTO, 9, alpha=alpha) for alpha in (0.5, 0.0)
+        )
+        hits = Searcher(opened, encoder).search("red", top=2)
+    assert corrected == plain
+    assert [hit.score for hit in hits] == [1.0, 1.0]
+    assert hits[1].path == tmp_path / "photos" / "red.png"
+    assert not (library / "banks.safetensors").exists()
 
 
 def test_its_saved_index_is_not_needed(library: Path) -> None:

@@ -15,9 +15,9 @@ from indexer.build import IndexOptions, IndexReport, Progress, index_folders
 from indexer.encoder import Vectors
 from indexer.errors import LibraryLocked, ModelMismatch, TwinlensError, UsageError
 from indexer.library import Library
-from indexer.types import Kind, Skip
+from indexer.types import Hubness, Kind, Skip
 from indexer.walk import WalkOptions
-from tests.fakes import ColourEncoder, draw
+from tests.fakes import GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder()
 
@@ -123,6 +123,31 @@ def test_a_renamed_file_keeps_its_id_and_is_not_embedded_again(
     wanted = {"crimson.png": old["red.png"], "a.png": old["green.png"], "blue.png": old["blue.png"]}
     assert _held(library) == wanted
     assert _tally(_index(library, photos)) == {"unchanged": 4}
+
+
+def _hubness(library: Library) -> dict[str, float]:
+    """The hubness that is stored with each photo: all that an empty query leaves of a score."""
+    (hits,) = library.search(np.zeros((1, 9), dtype=np.float32), Kind.PHOTO, 99, alpha=-1.0)
+    records = library.records([hit.id for hit in hits])
+    return {record.path.name: hit.score for record, hit in zip(records, hits, strict=True)}
+
+
+def test_hubness_is_the_same_bit_by_bit_and_at_once(tmp_path: Path, photos: Path) -> None:
+    encoder = ColourEncoder(generic=GENERIC, hubness=Hubness(k=2))
+    with Library.create(tmp_path / "bit by bit", encoder) as library:
+        for path in sorted(photos.glob("*.png")):
+            index_folders(library, encoder, [path])
+        grown = _hubness(library)
+        (photos / "red.png").rename(photos / "renamed.png")
+        index_folders(library, encoder, [photos])
+        moved = _hubness(library)
+    with Library.create(tmp_path / "at once", encoder) as library:
+        index_folders(library, encoder, [photos])
+        assert moved == _hubness(library)
+    assert moved == {name.replace("red.", "renamed."): each for name, each in grown.items()}
+    # "red" of the bank is red itself, "red red blue" has a cosine of 2 / sqrt(5) with it.
+    assert moved["renamed.png"] == np.float16((1 + 2 / np.sqrt(5)) / 2)
+    assert moved["blue.png"] == np.float16((1 / np.sqrt(5) + 0) / 2)
 
 
 def test_a_file_moved_over_another_takes_its_place(library: Library, photos: Path) -> None:

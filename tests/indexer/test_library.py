@@ -15,8 +15,8 @@ import pytest
 from indexer.catalog import FileState, Move
 from indexer.errors import LibraryLocked, LibraryMissing, ModelMismatch, TwinlensError, UsageError
 from indexer.library import Batch, Entry, Library
-from indexer.types import Kind
-from tests.fakes import ColourEncoder
+from indexer.types import Hubness, Kind
+from tests.fakes import GENERIC, ColourEncoder
 
 ENCODER = ColourEncoder()
 
@@ -76,6 +76,40 @@ def test_excluded_ids_and_vectors(library: Library) -> None:
     hits = library.search(queries, Kind.TEXT, 5, excluded=np.array([1]))[0]
     assert [hit.id for hit in hits] == [2]
     assert library.fetch([1], Kind.TEXT).tolist() == queries.tolist()
+
+
+def test_hubness_costs_a_share_of_the_score(tmp_path: Path) -> None:
+    encoder = ColourEncoder(generic=GENERIC, hubness=Hubness(k=3))
+    texts = ("red", "red blue", "green")
+    queries, vectors = encoder.encode_texts(["red green", "blue"]), encoder.encode_texts(texts)
+    cosines = np.sort(vectors @ encoder.bank(Kind.PHOTO).T, axis=1)
+    hubs = cosines[:, -3:].mean(axis=1)
+    with Library.create(tmp_path / "corrected", encoder) as library:
+        library.commit(Batch(entries=[_entry("a", *texts)]))
+        for alpha in (0.0, 0.5, 2.0):
+            wanted = queries @ vectors.T - alpha * hubs
+            for row, hits in zip(
+                wanted, library.search(queries, Kind.TEXT, 9, alpha=alpha), strict=True
+            ):
+                found = {hit.id: hit.score for hit in hits}
+                np.testing.assert_allclose([found[id_] for id_ in (1, 2, 3)], row, atol=2e-3)
+        fetched = library.fetch([3, 1], Kind.TEXT)
+    np.testing.assert_allclose(fetched, vectors[[2, 0]], atol=1e-3)
+
+
+def test_info_tells_what_is_corrected(tmp_path: Path, library: Library) -> None:
+    assert library.info().hubness == ()
+    with_captions = ColourEncoder(generic={Kind.TEXT: ["red"]})
+    with Library.create(tmp_path / "captions", with_captions) as corrected:
+        assert corrected.info().hubness == (Kind.PHOTO,)
+
+
+def test_banks_that_are_no_unit_vectors_make_no_library(tmp_path: Path) -> None:
+    encoder = ColourEncoder()
+    encoder.bank = lambda _: np.ones((2, 9), dtype=np.float32)
+    with pytest.raises(TwinlensError, match="'colours' gave vectors that are not of unit length"):
+        Library.create(tmp_path / "wrong", encoder)
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_ids_are_never_issued_twice(library: Library) -> None:
@@ -166,7 +200,7 @@ def test_moves_and_roots(library: Library) -> None:
     info = library.info()
     assert (info.photos, info.texts, info.skipped) == (0, 1, 0)
     assert info.folders == (Path("/more"), Path("/photos"))
-    assert (info.model, info.fingerprint, info.dim, info.format) == ("colours", "c0105", 9, 1)
+    assert (info.model, info.fingerprint, info.dim, info.format) == ("colours", "c0105", 9, 2)
     assert info.bytes == sum(path.stat().st_size for path in library.folder.rglob("*.*"))
 
 
@@ -199,6 +233,8 @@ def test_create_goes_on_where_a_killed_one_stopped(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
     (tmp_path / "catalog.sqlite.part").write_bytes(b"half")
     (tmp_path / "catalog.sqlite.part-wal").write_bytes(b"half")
+    (tmp_path / "banks.safetensors").write_bytes(b"whole, and named by no catalog")
+    (tmp_path / "banks.safetensors.part").write_bytes(b"half")
     with Library.open_or_create(tmp_path, ENCODER) as library:
         assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 0}
 

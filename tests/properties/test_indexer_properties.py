@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.build import IndexOptions, index_folders
+from indexer.hubness import with_alpha
 from indexer.library import Library
 from indexer.segments import Segment, SegmentStore
 from indexer.types import Kind
@@ -68,6 +69,28 @@ def test_search_equals_a_full_sort(
     for query, hits in enumerate(index.search(queries, k, excluded=excluded)):
         order = [at for at in np.lexsort((ids, -scores[query])) if ids[at] not in excluded][:k]
         assert [hit.id for hit in hits] == ids[order].tolist()
+        assert [hit.score for hit in hits] == scores[query, order].tolist()
+
+
+@few
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(1, 40),
+    dim=st.integers(1, 20),
+    alpha=st.sampled_from([0.0, 0.25, 0.5, 2.0]),
+)
+def test_one_more_dimension_subtracts_the_hubness(
+    seed: int, rows: int, dim: int, alpha: float
+) -> None:
+    vectors, queries = _half(seed, rows, dim), _half(seed + 1, 3, dim).astype(np.float32)
+    hubs = _half(seed + 2, rows, 1)  # (rows, 1)
+    index = VectorIndex(dim + 1)
+    index.add(np.arange(rows), np.concatenate([vectors, hubs], axis=1))
+    # exact: small multiples of 1/16; at alpha 0 these are the plain products
+    scores = queries @ vectors.astype(np.float32).T - alpha * hubs[:, 0].astype(np.float32)
+    for query, hits in enumerate(index.search(with_alpha(queries, alpha), rows)):
+        order = np.argsort(-scores[query], kind="stable")
+        assert [hit.id for hit in hits] == order.tolist()
         assert [hit.score for hit in hits] == scores[query, order].tolist()
 
 

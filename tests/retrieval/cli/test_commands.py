@@ -10,6 +10,7 @@ import pytest
 
 import retrieval
 from indexer.library import Library
+from indexer.types import Kind
 from retrieval.cli import edge
 from tests.fakes import ColourEncoder, draw
 from tests.tiny import tiny_model
@@ -208,6 +209,7 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
     shown = [line.rstrip().split(maxsplit=1) for line in run("info").stdout.splitlines()]
     assert ["photos", "3"] in shown
     assert ["model", "builtin (fingerprint ), 9 dimensions"] in shown
+    assert ["corrected", "nothing for hubness"] in shown
     info = json.loads(run("info", "--json").stdout)
     assert info.pop("bytes") > 0
     assert info == {
@@ -219,7 +221,8 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
         "model": "builtin",
         "fingerprint": "fingerprint of builtin",
         "dim": 9,
-        "format": 1,
+        "hubness": [],
+        "format": 2,
     }
 
 
@@ -234,6 +237,38 @@ def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
     assert "the top 10 of 2 photos" in shown.stderr
     assert "builtin: 2 photos, 2 captions" in shown.stdout
     assert "100.0 %  100.0 to 100.0" in shown.stdout
+
+
+@pytest.fixture
+def with_banks(monkeypatch: pytest.MonkeyPatch, loaded: list[str]) -> None:
+    """Every model has generic words and photos: red ones."""
+    encoder = ColourEncoder(generic={kind: ["red"] for kind in Kind})
+    monkeypatch.setattr(retrieval, "load_encoder", lambda *_: encoder, raising=False)
+
+
+@pytest.mark.usefixtures("with_banks")
+def test_search_with_and_without_the_correction(photos: Path, run: Run) -> None:
+    assert "making a library at " in run("index", photos).stderr
+    corrected = ["corrected", "for hubness: photos found by words, texts found by photo"]
+    assert corrected in [
+        line.rstrip().split(maxsplit=1) for line in run("info").stdout.splitlines()
+    ]
+    red = f"\t{photos / 'red.png'}\n"
+    assert run("search", "red", "-t", 1).stdout == "0.7500" + red
+    assert run("search", "red", "-t", 1, "--no-hubness").stdout == "1.0000" + red
+
+
+@pytest.mark.usefixtures("with_banks")
+def test_evaluate_shows_both_ways(photos: Path, run: Run) -> None:
+    data = photos / "pairs.jsonl"
+    data.write_text('{"image": "red.png", "captions": ["red"]}\n', encoding="utf-8")
+    names = [line.split("  ")[0] for line in run("evaluate", "--data", data).stdout.splitlines()]
+    assert {"R@1", "R@1 by cosine", "median rank", "median rank by cosine"} <= set(names)
+    plain = run("evaluate", "--data", data, "--no-hubness").stdout
+    assert "by cosine" not in plain
+    found = json.loads(run("evaluate", "--data", data, "--json", "--no-hubness").stdout)
+    assert found["hubness"] is None
+    assert found["without_hubness"]["text_to_image"] == found["text_to_image"]
 
 
 def test_evaluate_lists_what_it_left_out(run: Run, photos: Path) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from indexer.encoder import Vectors
-from indexer.types import Skip
+from indexer.types import Hubness, Kind, Skip
 from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation import evaluate
 from retrieval.pairs import Pair, PairSet, PhotoFile
-from tests.fakes import ColourEncoder, draw
+from tests.fakes import GENERIC, ColourEncoder, draw
 
 
 def pair(folder: Path, name: str, colours: list[str], *captions: str) -> Pair:
@@ -56,9 +56,13 @@ def test_figures_counted_by_hand(four: PairSet) -> None:
 def test_json_keys(four: PairSet) -> None:
     plain = json.loads(json.dumps(evaluate(ColourEncoder(), four).as_json()))
     assert list(plain) == [
-        "model", "images", "captions", "text_to_image", "image_to_text",
-        "hubness", "without_hubness", "skipped", "duplicates",
+        "model", "images", "captions", "text_to_image", "image_to_text", "hubness",
+        "without_hubness", "skipped", "duplicates",
     ]  # fmt: skip
+    assert plain["hubness"] is None  # the encoder has no banks
+    assert plain["without_hubness"] == {
+        name: plain[name] for name in ("text_to_image", "image_to_text")
+    }
     assert set(plain["text_to_image"]) == {"median_rank"} | {
         f"{name}@{k}{end}" for name in ("R", "recall") for k in (1, 5, 10)
         for end in ("", "_interval")
@@ -66,6 +70,40 @@ def test_json_keys(four: PairSet) -> None:
     assert plain["text_to_image"]["R@1"] == 80.0
     low, high = plain["text_to_image"]["R@1_interval"]
     assert low < 80 < high
+
+
+def test_a_hub_is_held_back(tmp_path: Path) -> None:
+    # "red red red blue" is nearer to red.png than to its own photo, until red.png is held back.
+    pairs = (
+        pair(tmp_path, "red.png", ["red"], "red"),
+        pair(tmp_path, "both.png", ["red", "blue"], "red red red blue"),
+    )
+    encoder = ColourEncoder(
+        generic={Kind.TEXT: ["red"]}, hubness=Hubness(text_to_image=0.25, image_to_text=0.5)
+    )
+    done = evaluate(encoder, PairSet(pairs=pairs))
+    # words to both.png 4/sqrt(20) - 0.25/sqrt(2) = 0.718; to red.png 3/sqrt(10) - 0.25 = 0.699
+    assert done.text_to_image.hit_rate[1].value == 100
+    assert done.without_hubness.text_to_image.hit_rate[1].value == 50
+    # Without generic photos nothing changes from photos to texts.
+    assert done.image_to_text == done.without_hubness.image_to_text
+    assert done.hubness == Hubness(text_to_image=0.25, image_to_text=0.0)
+    assert json.loads(json.dumps(done.as_json()))["hubness"] == {
+        "k": 16, "text_to_image": 0.25, "image_to_text": 0.0,
+    }  # fmt: skip
+    plain = evaluate(encoder, PairSet(pairs=pairs), hubness=False)
+    assert plain.hubness is None
+    assert plain.text_to_image == plain.without_hubness.text_to_image
+    assert plain.without_hubness == done.without_hubness
+
+
+def test_nan_is_found_behind_the_correction_too(four: PairSet) -> None:
+    class Broken(ColourEncoder):
+        def encode_images(self, images: object) -> Vectors:
+            return np.full((4, self.dim), np.nan, dtype=np.float32)
+
+    with pytest.raises(EvaluationInvalid, match="NaN"):
+        evaluate(Broken(generic=GENERIC), four)
 
 
 def test_unreadable_photos_are_left_out_with_their_captions(four: PairSet, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from indexer.types import Hubness
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model
@@ -116,6 +118,31 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     model = tiny_model(tmp_path)
     break_config(tmp_path, architecture={**model.architecture, "dim": 8})
     with pytest.raises(ModelUnavailable, match="another kind"):
+        load_model(str(tmp_path))
+
+
+def test_how_hubs_are_corrected_makes_no_other_model(tmp_path: Path) -> None:
+    tiny_model(tmp_path)
+    before = load_encoder(str(tmp_path), "cpu")
+    assert before.hubness == Hubness()
+    break_config(tmp_path, hubness={"k": 4, "text_to_image": 0.5})
+    after = load_encoder(str(tmp_path), "cpu")
+    assert after.hubness == Hubness(k=4, text_to_image=0.5, image_to_text=0.25)
+    assert after.fingerprint == before.fingerprint
+
+
+def test_how_hubs_are_corrected_is_saved(tmp_path: Path) -> None:
+    model = replace(tiny_model(tmp_path / "a"), hubness=Hubness(k=7))
+    save_checkpoint(model, tmp_path / "b")
+    assert load_checkpoint(tmp_path / "b").hubness == Hubness(k=7)
+    assert "hubness" not in json.loads((tmp_path / "a" / "config.json").read_text())
+
+
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"k": "many"}, {"alpha": 0.5}, [16]])
+def test_a_wrong_correction_of_hubs_is_named(tmp_path: Path, wrong: object) -> None:
+    tiny_model(tmp_path)
+    break_config(tmp_path, hubness=wrong)
+    with pytest.raises(ModelUnavailable, match=r"config\.json' has a wrong 'hubness': "):
         load_model(str(tmp_path))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.build import index_folders
+from indexer.encoder import Vectors
 from indexer.errors import ModelMismatch
 from indexer.library import Library
-from indexer.types import Kind
+from indexer.types import Hubness, Kind
 from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, draw
@@ -74,6 +76,53 @@ def test_an_item_that_left_meanwhile_is_left_out(
     hits = Searcher(library, ColourEncoder()).search("red")
     assert names(hits) == ["half.png", "blue.png"]
     assert hits[0].score == pytest.approx(0.5**0.5, abs=1e-3)
+
+
+def test_a_hub_is_held_back_across_kinds_alone(photos: Path, tmp_path: Path) -> None:
+    # Everything generic is red: red.png is a hub, and so is "a red door".
+    hubs = {Kind.TEXT: ["red", "red"], Kind.PHOTO: ["red", "red"]}
+    encoder = ColourEncoder(generic=hubs, hubness=Hubness(text_to_image=0.75, image_to_text=1.0))
+    with Library.create(tmp_path / "hubs", encoder) as library:
+        index_folders(library, encoder, [photos])
+        searcher = Searcher(library, encoder)
+        words, photo = "red red red blue", photos / "half.png"  # cosines 3, 4, 1 / sqrt(10, 20, 10)
+        found = searcher.search(words)
+        plain = searcher.search(words, hubness=False)
+        texts = searcher.search(photo, kind=Kind.TEXT)
+        alike = searcher.search(photo), searcher.search(words, kind=Kind.TEXT)
+    assert names(plain) == ["red.png", "half.png", "blue.png"]
+    assert names(found) == ["half.png", "blue.png", "red.png"]
+    cosines, hubness = np.array([4 / 20**0.5, 1 / 10**0.5, 3 / 10**0.5]), np.array([0.5**0.5, 0, 1])
+    wanted = cosines - 0.75 * hubness
+    assert [hit.score for hit in found] == pytest.approx(wanted.tolist(), abs=2e-3)
+    assert [(hit.text, round(hit.score, 2)) for hit in texts] == [
+        ("a blue door", 0.71), ("a red door", -0.29),
+    ]  # fmt: skip
+    assert alike[0][0].score == pytest.approx(1, abs=1e-3)
+    assert alike[1][0].score == pytest.approx(3 / 10**0.5, abs=1e-3)
+
+
+class Sentences(ColourEncoder):
+    """Sees a photo where a sentence speaks of one: white."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        return super().encode_texts([text.replace("photo", "white") for text in texts])
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "ensemble", "plain"),
+    [
+        ("red", Kind.PHOTO, True, False),
+        ("red", Kind.PHOTO, False, True),
+        ("red", Kind.TEXT, True, True),
+        ("a red door on a house", Kind.PHOTO, True, True),
+    ],
+)
+def test_only_names_are_asked_for_by_sentences_and_only_of_photos(
+    library: Library, query: str, kind: Kind, ensemble: bool, plain: bool
+) -> None:
+    (hit,) = Searcher(library, Sentences()).search(query, kind=kind, top=1, ensemble=ensemble)
+    assert (hit.score > 0.99) is plain
 
 
 def test_an_empty_library_finds_nothing(tmp_path: Path) -> None:
