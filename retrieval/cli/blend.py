@@ -46,9 +46,10 @@ from retrieval.cli.options import example
 def command(models: tuple[str, ...], weights: tuple[float, ...], out: Path, storage: str) -> int:
     """Mix models that were trained from one start.
 
-    The weights of the result are the weighted mean of theirs. The mean of a model and its fine-tuning keeps
-    most of what either knows (WiSE-FT); the mean of several fine-tunings is better than each
-    (model soup). DIR is a model for --model; its train.json says what it was made of.
+    The weights of the result are the weighted mean of theirs. The mean of a model and its
+    fine-tuning keeps most of what either knows (WiSE-FT); the mean of several fine-tunings is
+    better than each (model soup). DIR is a model for --model; its train.json says what it was
+    made of.
     """
     shares = _shares(len(models), weights)
     from retrieval.models.blend import write_blend

@@ -195,7 +195,8 @@ class _Run:
             self.skips.add(gathered.skipped)
             captions = sum(len(pair.captions) for pair in pairs)
             self.watch.note(f"{len(pairs)} photos, {captions} captions, {self.skips.sentence()}")
-            self.watch.note(twins_line(twins, pairs))
+            if twins:
+                self.watch.note(twins_line(twins, pairs))
         return canvases, TrainingSet(pairs, gathered.source, self._templates(), twins)
 
     def _templates(self) -> list[str]:

@@ -74,9 +74,7 @@ def _digest(photo: PhotoFile) -> _Key:
 
 
 def twins_line(twins: Mapping[int, int], pairs: Sequence[Pair]) -> str:
-    """Say in a line how many photos repeat another one; nothing if none does."""
-    if not twins:
-        return ""
+    """Say in a line how many photos repeat another one; at least one does."""
     row, first = next(iter(twins.items()))
     return (
         f"{len(twins):,} photos repeat another one under a different name, and are no negatives "

@@ -53,7 +53,7 @@ def choose_share(
         shares: of the tuned model, to choose from, each in [0, 1].
         sets: pairs to measure on, by what they are called; may be none for a single share.
         device: where to measure.
-        watch: called with the figures of each share.
+        watch: called with the figures of each share, if there are any.
     """
     for model in (start, tuned):
         model.module.to(device).eval()
@@ -64,7 +64,8 @@ def choose_share(
         scores = [sum_of_recalls(figure) for figure in figures.values()]
         score = round(sum(scores) / len(scores), 2) if scores else None
         tried.append({"share": share, "score": score, **figures})
-        watch(tried[-1])
+        if sets:
+            watch(tried[-1])
     best = max(tried, key=lambda line: line["score"] or 0.0)["share"]
     return Chosen(model=blend([start, tuned], [1.0 - best, best]), share=best, tried=tuple(tried))
 
@@ -74,4 +75,4 @@ def share_line(tried: dict[str, Any]) -> str:
     parts = [
         f"{name} {sum_of_recalls(tried[name]):.1f}" for name in ("val", "keep") if name in tried
     ]
-    return f"share {tried['share']:g}: sum of recalls {', '.join(parts)}" if parts else ""
+    return f"share {tried['share']:g}: sum of recalls {', '.join(parts)}"

@@ -168,7 +168,7 @@ def test_adapters_of_open_clip_learn_colours(start: Path, precision: Precision) 
     before = open_clip.create_model(SMALL).state_dict()
     save_file(before, weights)
     run = config(
-        start, init=f"{SMALL}/{weights}", lora=4, lr=2e-3, epochs=6, batch_size=28,
+        start, init=f"{SMALL}/{weights}", lora=4, lr=3e-3, epochs=4, batch_size=28,
         precision=precision, augment=AugmentConfig(crop=1.0, flip=0.0, colour=0.0, grey=0.0),
         storage=Storage.FLOAT32,
     )  # fmt: skip
