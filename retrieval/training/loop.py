@@ -449,6 +449,8 @@ class _Run:
             dev = self._blend() or dev
             self._write_log()
             clear_state(self.config.out)
+        self.here.wait()  # a process that ends may end the others
+        self.skips.catch_up()
         return TrainResult(
             out=self.config.out,
             steps=self.step,

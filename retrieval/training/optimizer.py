@@ -66,14 +66,9 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def freeze_statistics(module: nn.Module) -> None:
-    """Keep the running statistics of batch norms as they are; fine-tuning batches are too odd.
-
-    They are no parameters: they would be neither averaged nor saved with the weights.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.eval()
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """Return the layers that carry running statistics."""
+    return [each for each in module.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
 
 
 class Trainer:
@@ -90,7 +85,8 @@ class Trainer:
         self._config = config
         self._low = config.precision == Precision.BF16
         self.dtype = torch.bfloat16 if self._low else torch.float32
-        freeze_statistics(module)
+        for layer in batch_norms(module):
+            layer.eval()  # statistics of a few photos; and they would not be saved
         self.adapters = self._adapt()
         self.working = {
             name: parameter
@@ -103,6 +99,8 @@ class Trainer:
             for name, parameter in module.named_parameters():
                 if name not in _LOGIT:
                     parameter.data = parameter.data.to(self.dtype)
+            for layer in batch_norms(module):
+                layer.to(self.dtype)  # their statistics as well
         self.average = {n: p.detach().clone() for n, p in self.masters.items()}
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6)
 

@@ -28,11 +28,20 @@ class Skips:
     def __init__(self, out: Path, note: Callable[[str], None]) -> None:
         self._file = out / SKIPPED
         self._note = note
-        self.all = tuple(_read(self._file)) if self._file.exists() else ()
+        self.all: tuple[Skip, ...] = ()
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take in what the file holds: of the run before, or of other processes."""
+        if self._file.exists():
+            self.all = tuple(dict.fromkeys((*self.all, *_read(self._file))))
 
     def add(self, skips: Iterable[Skip]) -> None:
         """Name what is new here: the first ones in a line each, all of them in the file."""
-        new = [skip for skip in dict.fromkeys(skips) if skip not in set(self.all)]
+        if skips := list(skips):
+            self.catch_up()
+        known = set(self.all)
+        new = [skip for skip in dict.fromkeys(skips) if skip not in known]
         left = max(0, NAMED - len(self.all))
         for skip in new[:left]:
             self._note(f"skipping {skip.path}: {skip.reason}")

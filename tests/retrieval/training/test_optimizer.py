@@ -79,3 +79,25 @@ def test_the_working_weights_are_the_masters_rounded(precision: Precision) -> No
         assert not torch.equal(master, before[name])
         assert torch.equal(trainer.working[name], master.to(trainer.working[name].dtype))
         torch.testing.assert_close(trainer.average[name], (before[name] + master.detach()) / 2)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_batch_norms_keep_their_statistics(precision: Precision) -> None:
+    torch.manual_seed(0)
+    towers = TwinTowers(CONFIG)
+    towers.visual.norm = torch.nn.Sequential(Transposed(48))
+    trainer = Trainer(towers.train(), config(precision=precision))
+    before = {name: value.clone() for name, value in towers.named_buffers()}
+    towers.encode_image(torch.randn(4, 3, 32, 32).to(trainer.dtype)).sum().backward()
+    trainer.step(1.0)
+    assert set(before) == {
+        f"visual.norm.0.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    assert all(torch.equal(value, before[name]) for name, value in towers.named_buffers())
+
+
+class Transposed(torch.nn.BatchNorm1d):
+    """A batch norm over the last of three dimensions."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
