@@ -37,12 +37,38 @@ def load_open_clip(spec: str) -> Model:
         pretrained = _check_weights(architecture, tag)
     try:
         with _unlogged():
-            module, preprocess = from_cache_or_hub(
-                lambda: open_clip.create_model_from_pretrained(architecture, pretrained)
-            )
+            module, preprocess = from_cache_or_hub(lambda: _create(architecture, pretrained))
     except FAILURES as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
     return _wrap(spec, architecture, module, preprocess, _load_tokenizer(architecture))
+
+
+def _create(architecture: str, pretrained: str | None) -> tuple[nn.Module, Any]:
+    """Make a model with its weights, and its preprocessing."""
+    local = pretrained is not None and Path(pretrained).is_file()
+    agreed = _agreed_preprocessing(architecture) if local else {}
+    module, preprocess = open_clip.create_model_from_pretrained(
+        architecture,
+        pretrained,
+        image_mean=agreed.get("mean"),
+        image_std=agreed.get("std"),
+        image_interpolation=agreed.get("interpolation"),
+        image_resize_mode=agreed.get("resize_mode"),
+    )
+    return module, preprocess
+
+
+def _agreed_preprocessing(architecture: str) -> dict[str, Any]:
+    """Return the preprocessing on which all tags of an architecture agree; none if they do not.
+
+    open_clip knows it by the tag. A file of weights has no tag, and SigLIP's, say, would be read
+    with the colours and the crop of CLIP.
+    """
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    known = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
+    found = [{key: each[key] for key in keys if key in each} for each in known]
+    return found[0] if found and all(each == found[0] for each in found) else {}
 
 
 def build_architecture(name: str) -> tuple[nn.Module, Any, int]:

@@ -64,6 +64,20 @@ def test_a_fine_tuned_model_of_open_clip_comes_back_from_its_folder(
         assert torch.equal(tensor, model.module.state_dict()[name].half().float()), name
 
 
+def test_a_local_file_is_preprocessed_as_all_tags_of_its_architecture(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"mean": (0.5, 0.5, 0.5), "std": (0.25,) * 3, "interpolation": "bilinear"}
+    one, other = {**own, "resize_mode": "squash"}, {**own, "resize_mode": "shortest"}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"a": one, "b": one})
+    image = load_model(f"{SMALL}/{weights}").image
+    assert (image.mean, image.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    assert (image.interpolation, image.resize) == ("bilinear", "squash")
+
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"a": one, "b": other})
+    assert load_model(f"{SMALL}/{weights}").image.mean == open_clip.OPENAI_DATASET_MEAN
+
+
 def test_an_unknown_architecture_names_near_ones() -> None:
     with pytest.raises(ModelUnavailable, match=r"no architecture 'ViT-B-99'.*ViT-B-16.*builtin"):
         load_model("ViT-B-99/laion2b")
