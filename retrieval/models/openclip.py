@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import open_clip
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from retrieval.errors import ModelUnavailable
@@ -72,14 +74,19 @@ def _agreed_preprocessing(architecture: str) -> dict[str, Any]:
 
 
 def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
-    """Make an open_clip model without weights, its tokenizer and its dimension.
+    """Make an open_clip model for weights of one's own, its tokenizer and its dimension.
 
     Raises:
-        ModelUnavailable: open_clip does not know the architecture.
+        ModelUnavailable: open_clip does not know the architecture, or its files are not here and
+            cannot be fetched.
     """
-    _check_architecture(name)
-    with _unlogged():
-        module = open_clip.create_model(name, pretrained=None)
+    if not name.startswith(_HUB):
+        _check_architecture(name)
+    try:
+        with _unlogged():
+            module = from_cache_or_hub(lambda: open_clip.create_model(name, pretrained=None))
+    except FAILURES as error:
+        raise ModelUnavailable(f"cannot build {name}: {_line(error)}; {_NEXT}") from error
     return module, _Tokenizer(_load_tokenizer(name)), _dim(module)
 
 
@@ -124,7 +131,7 @@ def _wrap(
 ) -> Model:
     """Bring an open_clip model into the form that training and encoding share."""
     module.eval()
-    description = {"family": "open_clip", "name": architecture}
+    description = {"family": "open_clip", "name": _known_as(architecture)}
     return Model(
         name=spec,
         module=module,
@@ -135,6 +142,21 @@ def _wrap(
         dim=_dim(module),
         fingerprint=fingerprint(description, module),
     )
+
+
+def _known_as(architecture: str) -> str:
+    """Return open_clip's own name for the architecture of a repository, else the repository.
+
+    What was trained from it then loads without the repository.
+    """
+    file = None
+    if architecture.startswith(_HUB):
+        file = try_to_load_from_cache(architecture.removeprefix(_HUB), "open_clip_config.json")
+    if not isinstance(file, str):
+        return architecture
+    config = json.loads(Path(file).read_text(encoding="utf-8"))["model_cfg"]
+    same = (name for name in open_clip.list_models() if open_clip.get_model_config(name) == config)
+    return next(same, architecture)
 
 
 def _image_spec(module: Any) -> ImageSpec:
