@@ -87,7 +87,8 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
             module = from_cache_or_hub(lambda: open_clip.create_model(name, pretrained=None))
     except FAILURES as error:
         raise ModelUnavailable(f"cannot build {name}: {_line(error)}; {_NEXT}") from error
-    return module, _Tokenizer(_load_tokenizer(name)), _dim(module)
+    tokenize = _Tokenizer(_load_tokenizer(name))
+    return module, tokenize, _dim(module, tokenize)
 
 
 def _load_tokenizer(architecture: str) -> Any:
@@ -131,15 +132,16 @@ def _wrap(
 ) -> Model:
     """Bring an open_clip model into the form that training and encoding share."""
     module.eval()
+    tokenize = _Tokenizer(tokenizer)
     description = {"family": "open_clip", "name": _known_as(architecture)}
     return Model(
         name=spec,
         module=module,
-        tokenize=_Tokenizer(tokenizer),
+        tokenize=tokenize,
         preprocess=preprocess,
         image=_image_spec(module),
         architecture=description,
-        dim=_dim(module),
+        dim=_dim(module, tokenize),
         fingerprint=fingerprint(description, module),
     )
 
@@ -173,10 +175,9 @@ def _image_spec(module: Any) -> ImageSpec:
 
 
 @torch.no_grad()
-def _dim(module: Any) -> int:
+def _dim(module: Any, tokenize: _Tokenizer) -> int:
     """Return the length of the joint vectors, by asking the text tower."""
-    context = module.context_length
-    return int(module.encode_text(torch.zeros(1, context, dtype=torch.int64)).shape[1])
+    return int(module.encode_text(tokenize(["a"])).shape[1])
 
 
 def _check_architecture(name: str) -> None:

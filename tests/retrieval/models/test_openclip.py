@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from retrieval.errors import ModelUnavailable
-from retrieval.models import load_encoder, load_model
+from retrieval.models import load_encoder, load_model, openclip
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
 
 SMALL = "ViT-S-32-alt"
@@ -119,3 +119,17 @@ def test_without_the_hub_the_file_and_its_place_are_named(
     assert "open_clip_model.safetensors" in said
     assert wanted in said
     assert "--model builtin" in said
+
+
+class LongTower(torch.nn.Module):
+    """Says, as xlm-roberta's text tower in open_clip does, more tokens than it takes."""
+
+    context_length = 514
+
+    def encode_text(self, ids: torch.Tensor) -> torch.Tensor:
+        return torch.nn.Embedding(77, 5)(torch.arange(ids.shape[1])[None]).mean(1)
+
+
+def test_the_dimension_is_asked_with_texts_as_they_are_tokenized() -> None:
+    tokenize = openclip._Tokenizer(open_clip.get_tokenizer("ViT-B-32"))
+    assert openclip._dim(LongTower(), tokenize) == 5
