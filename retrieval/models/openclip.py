@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import open_clip
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from retrieval.errors import ModelUnavailable
@@ -37,24 +39,56 @@ def load_open_clip(spec: str) -> Model:
         pretrained = _check_weights(architecture, tag)
     try:
         with _unlogged():
-            module, preprocess = from_cache_or_hub(
-                lambda: open_clip.create_model_from_pretrained(architecture, pretrained)
-            )
+            module, preprocess = from_cache_or_hub(lambda: _create(architecture, pretrained))
     except FAILURES as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
     return _wrap(spec, architecture, module, preprocess, _load_tokenizer(architecture))
 
 
+def _create(architecture: str, pretrained: str | None) -> tuple[nn.Module, Any]:
+    """Make a model with its weights, and its preprocessing."""
+    local = pretrained is not None and Path(pretrained).is_file()
+    agreed = _agreed_preprocessing(architecture) if local else {}
+    module, preprocess = open_clip.create_model_from_pretrained(
+        architecture,
+        pretrained,
+        image_mean=agreed.get("mean"),
+        image_std=agreed.get("std"),
+        image_interpolation=agreed.get("interpolation"),
+        image_resize_mode=agreed.get("resize_mode"),
+    )
+    return module, preprocess
+
+
+def _agreed_preprocessing(architecture: str) -> dict[str, Any]:
+    """Return the preprocessing on which all tags of an architecture agree; none if they do not.
+
+    open_clip knows it by the tag. A file of weights has no tag, and SigLIP's, say, would be read
+    with the colours and the crop of CLIP.
+    """
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    known = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
+    found = [{key: each[key] for key in keys if key in each} for each in known]
+    return found[0] if found and all(each == found[0] for each in found) else {}
+
+
 def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
-    """Make an open_clip model without weights, its tokenizer and its dimension.
+    """Make an open_clip model for weights of one's own, its tokenizer and its dimension.
 
     Raises:
-        ModelUnavailable: open_clip does not know the architecture.
+        ModelUnavailable: open_clip does not know the architecture, or its files are not here and
+            cannot be fetched.
     """
-    _check_architecture(name)
-    with _unlogged():
-        module = open_clip.create_model(name, pretrained=None)
-    return module, _Tokenizer(_load_tokenizer(name)), _dim(module)
+    if not name.startswith(_HUB):
+        _check_architecture(name)
+    try:
+        with _unlogged():
+            module = from_cache_or_hub(lambda: open_clip.create_model(name, pretrained=None))
+    except FAILURES as error:
+        raise ModelUnavailable(f"cannot build {name}: {_line(error)}; {_NEXT}") from error
+    tokenize = _Tokenizer(_load_tokenizer(name))
+    return module, tokenize, _dim(module, tokenize)
 
 
 def _load_tokenizer(architecture: str) -> Any:
@@ -98,17 +132,33 @@ def _wrap(
 ) -> Model:
     """Bring an open_clip model into the form that training and encoding share."""
     module.eval()
-    description = {"family": "open_clip", "name": architecture}
+    tokenize = _Tokenizer(tokenizer)
+    description = {"family": "open_clip", "name": _known_as(architecture)}
     return Model(
         name=spec,
         module=module,
-        tokenize=_Tokenizer(tokenizer),
+        tokenize=tokenize,
         preprocess=preprocess,
         image=_image_spec(module),
         architecture=description,
-        dim=_dim(module),
+        dim=_dim(module, tokenize),
         fingerprint=fingerprint(description, module),
     )
+
+
+def _known_as(architecture: str) -> str:
+    """Return open_clip's own name for the architecture of a repository, else the repository.
+
+    What was trained from it then loads without the repository.
+    """
+    file = None
+    if architecture.startswith(_HUB):
+        file = try_to_load_from_cache(architecture.removeprefix(_HUB), "open_clip_config.json")
+    if not isinstance(file, str):
+        return architecture
+    config = json.loads(Path(file).read_text(encoding="utf-8"))["model_cfg"]
+    same = (name for name in open_clip.list_models() if open_clip.get_model_config(name) == config)
+    return next(same, architecture)
 
 
 def _image_spec(module: Any) -> ImageSpec:
@@ -125,10 +175,9 @@ def _image_spec(module: Any) -> ImageSpec:
 
 
 @torch.no_grad()
-def _dim(module: Any) -> int:
+def _dim(module: Any, tokenize: _Tokenizer) -> int:
     """Return the length of the joint vectors, by asking the text tower."""
-    context = module.context_length
-    return int(module.encode_text(torch.zeros(1, context, dtype=torch.int64)).shape[1])
+    return int(module.encode_text(tokenize(["a"])).shape[1])
 
 
 def _check_architecture(name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models import hub, load_model
+from retrieval.models.checkpoint import save_checkpoint
 
 SMALL = "ViT-S-32-alt"
 SPEC = "hf-hub:someone/small"
@@ -139,6 +141,33 @@ def test_a_copied_cache_suffices(repository: Path, served: Hub, cache: Path) -> 
     assert served.asked == []
 
 
+def test_what_was_trained_from_a_repository_loads_without_it(
+    repository: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_into(cache, repository, CONFIG, WEIGHTS)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    save_checkpoint(load_model(SPEC), tmp_path / "mine")
+    shutil.rmtree(cache)
+    assert load_model(str(tmp_path / "mine")).architecture["name"] == SMALL
+
+
+def test_an_architecture_that_only_a_repository_has_needs_it(
+    repository: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_into(cache, repository, WEIGHTS)
+    settings = json.loads((repository / CONFIG).read_text("utf-8"))
+    settings["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"clean": "lower"}
+    (cache / "models--someone--small" / "snapshots" / COMMIT / CONFIG).write_text(
+        json.dumps(settings), "utf-8"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    save_checkpoint(load_model(SPEC), tmp_path / "mine")
+    assert load_model(str(tmp_path / "mine")).architecture["name"] == SPEC
+    shutil.rmtree(cache)
+    with pytest.raises(ModelUnavailable, match=r"cannot build hf-hub:someone/small: HF_HUB_OFF"):
+        load_model(str(tmp_path / "mine"))
+
+
 def test_settings_without_weights_are_no_model(
     repository: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +210,5 @@ def test_before_a_proxy_stands_only_the_proxy(
 
 def test_a_model_of_other_packages_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrieval.models.openclip.find_spec", lambda _: None)
-    with pytest.raises(
-        ModelUnavailable, match=r"pip install 'twinlens\[transformers\]', .*builtin"
-    ):
+    with pytest.raises(ModelUnavailable, match=r"pip install 'twinlens\[transformers\]', or"):
         load_model("ViT-B-16-SigLIP2-256/webli")

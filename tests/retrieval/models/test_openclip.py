@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from retrieval.errors import ModelUnavailable
-from retrieval.models import load_encoder, load_model
+from retrieval.models import load_encoder, load_model, openclip
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
 
 SMALL = "ViT-S-32-alt"
@@ -64,6 +64,20 @@ def test_a_fine_tuned_model_of_open_clip_comes_back_from_its_folder(
         assert torch.equal(tensor, model.module.state_dict()[name].half().float()), name
 
 
+def test_a_local_file_is_preprocessed_as_all_tags_of_its_architecture(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"mean": (0.5, 0.5, 0.5), "std": (0.25,) * 3, "interpolation": "bilinear"}
+    one, other = {**own, "resize_mode": "squash"}, {**own, "resize_mode": "shortest"}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"a": one, "b": one})
+    image = load_model(f"{SMALL}/{weights}").image
+    assert (image.mean, image.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    assert (image.interpolation, image.resize) == ("bilinear", "squash")
+
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"a": one, "b": other})
+    assert load_model(f"{SMALL}/{weights}").image.mean == open_clip.OPENAI_DATASET_MEAN
+
+
 def test_an_unknown_architecture_names_near_ones() -> None:
     with pytest.raises(ModelUnavailable, match=r"no architecture 'ViT-B-99'.*ViT-B-16.*builtin"):
         load_model("ViT-B-99/laion2b")
@@ -105,3 +119,17 @@ def test_without_the_hub_the_file_and_its_place_are_named(
     assert "open_clip_model.safetensors" in said
     assert wanted in said
     assert "--model builtin" in said
+
+
+class LongTower(torch.nn.Module):
+    """Says, as xlm-roberta's text tower in open_clip does, more tokens than it takes."""
+
+    context_length = 514
+
+    def encode_text(self, ids: torch.Tensor) -> torch.Tensor:
+        return torch.nn.Embedding(77, 5)(torch.arange(ids.shape[1])[None]).mean(1)
+
+
+def test_the_dimension_is_asked_with_texts_as_they_are_tokenized() -> None:
+    tokenize = openclip._Tokenizer(open_clip.get_tokenizer("ViT-B-32"))
+    assert openclip._dim(LongTower(), tokenize) == 5
