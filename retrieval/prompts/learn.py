@@ -92,11 +92,13 @@ class Lesson:
         phrases: with slots in the place of the name.
         targets: where each should lie. Shape (phrases, d), unit norm.
         start: the plain word's vectors. Shape (tokens, width).
+        shift: from the plain word to the name, in the joint space. Shape (d,).
     """
 
     phrases: Sequence[Phrase]
     targets: Tensor
     start: Tensor
+    shift: Tensor
 
 
 def learn_concept(
@@ -120,7 +122,7 @@ def learn_concept(
     started = time.monotonic()
     library.check_model(encoder)
     called, towers = clean_name(name), _towers(encoder)
-    views, skipped = _embed(towers, photos)
+    views, skipped = embed_views(towers, photos)
     like = clean_name(options.like) if options.like else nearest_word(towers, called, views[:, 0])
     lesson = prepare(towers, views, _others(library, towers, like, options.seed), like, options)
     concept = Concept(
@@ -136,6 +138,25 @@ def learn_concept(
     replaced = Concepts(library.folder).save(concept)
     seconds = time.monotonic() - started
     return Learned(concept=concept, replaced=replaced, skipped=skipped, seconds=seconds)
+
+
+def embed_views(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, tuple[Skip, ...]]:
+    """Embed each photo once in every view, the plain one first. Shape (photos, views, dim).
+
+    Raises:
+        ConceptInvalid: none can be read.
+    """
+    seen: list[Image.Image] = []
+    skipped: list[Skip] = []
+    for path in dict.fromkeys(photo.expanduser().absolute() for photo in photos):
+        try:
+            seen += _views(read_photo(path, size_hint=towers.image_size))
+        except FileUnreadable as error:
+            skipped.append(Skip(path=path, reason=str(error)))
+    if not seen:
+        first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+        raise ConceptInvalid(f"no photo to learn from can be read{first}")
+    return towers.encode_images(seen).reshape(-1, _VIEWS, towers.dim), tuple(skipped)
 
 
 def prepare(
@@ -168,6 +189,7 @@ def prepare(
         phrases=[_phrase(each, len(start)) for each in (*templates, *contexts)],
         targets=F.normalize(plain + (direction - word), dim=1),
         start=start,
+        shift=direction - word,
     )
 
 
@@ -213,21 +235,6 @@ def _towers(encoder: Encoder) -> TowerEncoder:
     if not isinstance(encoder, TowerEncoder):
         raise ModelUnavailable(f"{encoder.name!r} has no text tower that could learn a name")
     return encoder
-
-
-def _embed(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, tuple[Skip, ...]]:
-    """Embed each photo once in every view. Shape (photos, views, dim)."""
-    seen: list[Image.Image] = []
-    skipped: list[Skip] = []
-    for path in dict.fromkeys(photo.expanduser().absolute() for photo in photos):
-        try:
-            seen += _views(read_photo(path, size_hint=towers.image_size))
-        except FileUnreadable as error:
-            skipped.append(Skip(path=path, reason=str(error)))
-    if not seen:
-        first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
-        raise ConceptInvalid(f"no photo to learn from can be read{first}")
-    return towers.encode_images(seen).reshape(-1, _VIEWS, towers.dim), tuple(skipped)
 
 
 def _views(photo: Image.Image) -> Iterator[Image.Image]:
