@@ -35,7 +35,7 @@ from indexer.encoder import Vectors
 from indexer.photos import read_photo
 from retrieval.evaluation.metrics import bootstrap_interval
 from retrieval.models import TowerEncoder, load_encoder
-from retrieval.prompts.learn import (
+from retrieval.names.learn import (
     LearnOptions,
     embed_views,
     learn_tokens,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from indexer.types import Kind
     from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
     from retrieval.models import load_encoder
+    from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
-    from retrieval.prompts import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.report import Row, contact_sheet
     from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
 
@@ -59,7 +59,7 @@ _HOMES = {
     "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
-    "retrieval.prompts": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
+    "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
     "retrieval.search": ("Hit", "Query", "Searcher", "ensemble", "parse_query"),
 }

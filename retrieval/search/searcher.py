@@ -14,7 +14,7 @@ from indexer.photos import read_photo
 from indexer.types import Candidate, Kind, Record
 from retrieval.choices import ENSEMBLE
 from retrieval.errors import QueryInvalid
-from retrieval.prompts import reader_of
+from retrieval.names import reader_of
 from retrieval.search import prompts
 from retrieval.search.query import Query, parse_query
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from retrieval.prompts.concepts import Concept, Concepts
-from retrieval.prompts.learn import Learned, LearnOptions, learn_concept
-from retrieval.prompts.naming import Names, reader_of
+from retrieval.names.concepts import Concept, Concepts
+from retrieval.names.learn import Learned, LearnOptions, learn_concept
+from retrieval.names.naming import Names, reader_of
 
 __all__ = ["Concept", "Concepts", "LearnOptions", "Learned", "Names", "learn_concept", "reader_of"]

@@ -28,8 +28,8 @@ from indexer.types import Kind, Skip
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder
 from retrieval.models.slots import Phrase, PromptTower
-from retrieval.prompts.concepts import Concept, Concepts, TokenVectors, clean_name
-from retrieval.prompts.shift import find_direction, strangers
+from retrieval.names.concepts import Concept, Concepts, TokenVectors, clean_name
+from retrieval.names.shift import find_direction, strangers
 from retrieval.shipped import shipped
 
 SAMPLE = 1500  # photos of the library at random, to tell the examples from

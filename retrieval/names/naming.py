@@ -13,10 +13,10 @@ from PIL import Image
 
 from indexer.encoder import Encoder, Vectors
 from indexer.library import Library
-from indexer.types import Skip
+from indexer.types import Hubness, Kind, Skip
 from retrieval.models import TowerEncoder
 from retrieval.models.slots import Phrase
-from retrieval.prompts.concepts import Concept, Concepts, TokenVectors
+from retrieval.names.concepts import Concept, Concepts, TokenVectors
 
 
 class Names:
@@ -79,6 +79,15 @@ class NamingEncoder:
     def image_size(self) -> int:
         """Pixels a side that the image tower sees."""
         return self.plain.image_size
+
+    @property
+    def hubness(self) -> Hubness:
+        """That of the plain encoder."""
+        return self.plain.hubness
+
+    def bank(self, kind: Kind) -> Vectors:
+        """Return the plain encoder's bank. Shape (bank, dim)."""
+        return self.plain.bank(kind)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Embed RGB photos. Shape (photos, dim)."""
