@@ -239,6 +239,14 @@ class Library:
             rows = self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
             return rows[:, : self.dim]
 
+    def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
+        """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
+        with self._searching:
+            loaded = self._shelf.load(kind)
+            ids = np.setdiff1d(loaded.index.ids, loaded.deleted)
+            drawn = np.random.default_rng(seed).permutation(ids)[:count]
+            return loaded.index.fetch(np.sort(drawn))[:, : self.dim]
+
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
         return self.catalog.records(ids)

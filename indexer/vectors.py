@@ -40,6 +40,12 @@ class VectorIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    @property
+    def ids(self) -> Ids:
+        """The ids of all vectors, in the order in which they were added. Shape (n,)."""
+        ids: Ids = faiss.vector_to_array(self._index.id_map)
+        return ids
+
     def add(self, ids: Ids, vectors: NDArray[np.float16]) -> None:
         """Add vectors under their ids. Shapes (n,) and (n, dim)."""
         for start in range(0, len(ids), _ADD_ROWS):

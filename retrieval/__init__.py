@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from indexer.types import Kind
     from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
     from retrieval.models import load_encoder
+    from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
     from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
 
 __all__ = [
     "Comparison",
+    "Concept",
+    "Concepts",
     "Encoder",
     "Evaluation",
     "Hit",
     "IndexOptions",
     "IndexReport",
     "Kind",
+    "LearnOptions",
+    "Learned",
     "Library",
     "PairSet",
     "Query",
@@ -39,6 +44,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "index_folders",
+    "learn_concept",
     "load_encoder",
     "parse_query",
     "read_pairs",
@@ -53,6 +59,7 @@ _HOMES = {
     "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
+    "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
     "retrieval.search": ("Hit", "Query", "Searcher", "ensemble", "parse_query"),
 }

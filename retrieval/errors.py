@@ -23,3 +23,7 @@ class EvaluationInvalid(TwinlensError):
 
 class QueryInvalid(UsageError):
     """A query cannot be understood or read: empty words, a photo that does not decode."""
+
+
+class ConceptInvalid(UsageError):
+    """A name cannot be learned or found: no word, no photo that can be read, never learned."""

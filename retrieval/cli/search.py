@@ -100,6 +100,7 @@ def command(  # noqa: PLR0913 - one a group of options
             note(f"the library has no {kind}s; add some with: twinlens index FOLDER")
             return ExitCode.NOTHING
         searcher = retrieval.Searcher(opened, model.load(opened.model))
+        note(searcher.hint(asked))
         hits = searcher.search(
             asked, kind=kind, top=top, hubness=scoring.hubness, ensemble=scoring.ensemble
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +18,7 @@ from indexer.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.model import Model
+from retrieval.models.slots import Phrase, PromptTower
 
 BATCH = 64
 T = TypeVar("T")
@@ -88,6 +91,21 @@ class TowerEncoder:
             towers.encode_text(self._model.tokenize(batch).to(self.device))
             for batch in batches(texts, BATCH)
         )
+
+    @cached_property
+    def prompts(self) -> PromptTower:
+        """The text tower, reading vectors in the place of words.
+
+        Raises:
+            ModelUnavailable: this model's cannot.
+        """
+        return PromptTower(self._model, self.device)
+
+    @torch.inference_mode()
+    def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
+        """Embed phrases with slots for rows of a table. Shape (phrases, dim), unit norm."""
+        rows = torch.from_numpy(table)
+        return self._join(self.prompts.embed(batch, rows) for batch in batches(phrases, BATCH))
 
     def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """Preprocess one batch. Shape (b, 3, s, s)."""

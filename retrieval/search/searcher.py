@@ -14,6 +14,7 @@ from indexer.photos import read_photo
 from indexer.types import Candidate, Kind, Record
 from retrieval.choices import ENSEMBLE
 from retrieval.errors import QueryInvalid
+from retrieval.names import reader_of
 from retrieval.search import prompts
 from retrieval.search.query import Query, parse_query
 
@@ -37,6 +38,8 @@ class Hit:
 class Searcher:
     """Finds photos and texts of one library with the model that the library was built with.
 
+    It reads the names that the library has learned by now (`learn_concept`).
+
     Raises:
         ModelMismatch: the encoder is another model than the library's.
     """
@@ -44,7 +47,8 @@ class Searcher:
     def __init__(self, library: Library, encoder: Encoder) -> None:
         library.check_model(encoder)
         self._library = library
-        self._encoder = encoder
+        self._reader = reader_of(library, encoder)
+        self._encoder = self._reader.encoder
 
     def search(
         self,
@@ -75,6 +79,10 @@ class Searcher:
         (candidates,) = self._library.search(vector, kind, top, alpha=alpha)
         records = self._library.records([candidate.id for candidate in candidates])
         return _hits(candidates, records)
+
+    def hint(self, query: Query) -> str:
+        """Say why a learned name in a query is read as a plain word; empty as a rule."""
+        return self._reader.hint(query.text)
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""

@@ -1,0 +1,9 @@
+"""Names that a library learned from photos: learned once, then read wherever a query has them."""
+
+from __future__ import annotations
+
+from retrieval.names.concepts import Concept, Concepts
+from retrieval.names.learn import Learned, LearnOptions, learn_concept
+from retrieval.names.naming import Names, reader_of
+
+__all__ = ["Concept", "Concepts", "LearnOptions", "Learned", "Names", "learn_concept", "reader_of"]
