@@ -1,24 +1,81 @@
 """Find objects by name: mean precision@k of "a photo of a {label}" over labelled photos.
 
     python benchmarks/objects.py --labels labels.jsonl --k 10 [--model builtin]
+    python benchmarks/objects.py --labels imagenet.jsonl --k 5 --everyday /usr/share/wordnet
 
-`--labels`: a JSONL of `{"image", "label"}`. Each label is one query over all the photos;
+`--labels`: a JSONL of `{"image", "label", "wnid"?}`. Each label is one query over all the photos;
 precision@k is the share of its first k photos that carry the label (k is cut to the number of
-photos that do). Prints one JSON object, with the labels that do worst.
+photos that do). `--everyday` asks for the words of `EVERYDAY` instead, each right for the photos
+whose class WordNet puts below it; words with fewer than `FEWEST` photos are left out. Scores are
+those of search: `--no-hubness` leaves plain cosines, `--ensemble` asks by several sentences.
+Prints one JSON object, with the words that do worst.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from indexer.encoder import Vectors
+from indexer.hubness import with_alpha, with_hubness
 from indexer.photos import read_photo
-from retrieval.models import load_encoder
+from indexer.types import Kind
+from retrieval.models import TowerEncoder, load_encoder
+from retrieval.search.prompts import ensemble
 
 BATCH = 250
+FEWEST = 3
+EVERYDAY = frozenset(
+    """
+dog cat bird fish snake lizard spider insect monkey bear boat ship car truck chair bottle bag hat
+shirt shoe clock fruit vegetable bread flower tree building house bridge fence door ball guitar
+piano drum computer telephone camera television table bed sofa cup pot knife hammer gun airplane
+train bicycle bus butterfly beetle frog turtle crab shark whale wolf fox rabbit horse cow sheep pig
+elephant mushroom furniture vehicle clothing weapon instrument toy food drink container lamp box
+ape owl duck wine book mountain
+""".split()  # noqa: SIM905 - a list of words reads better so
+)
+
+Right = dict[str, NDArray[np.bool_]]
+"""For each word, which photos it is right for."""
+
+
+def embed(encoder: TowerEncoder, labels: Path, rows: list[dict[str, Any]]) -> Vectors:
+    """Embed the photos. Shape (photos, dim)."""
+    vectors = []
+    for start in range(0, len(rows), BATCH):
+        paths = [labels.parent / row["image"] for row in rows[start : start + BATCH]]
+        photos = [read_photo(path, size_hint=encoder.image_size) for path in paths]
+        vectors.append(encoder.encode_images(photos))
+    return np.concatenate(vectors)
+
+
+def by_label(rows: list[dict[str, Any]]) -> Right:
+    """Return the photos of each label."""
+    owned = np.array([row["label"] for row in rows])
+    return {label: owned == label for label in sorted(set(owned))}
+
+
+def by_everyday_word(rows: list[dict[str, Any]], wordnet: Path) -> Right:
+    """Return the photos of each everyday word, by the widest of its meanings."""
+    sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+    from label_pairs import ancestors, read_nouns
+
+    nouns = read_nouns(wordnet)
+    above = [ancestors(row["wnid"][1:], nouns) for row in rows]
+    right: Right = {}
+    for kind in sorted(set().union(*above)):
+        found = np.array([kind in kinds for kinds in above])
+        for word in EVERYDAY.intersection(nouns[kind].names):
+            if found.sum() >= FEWEST and (word not in right or found.sum() > right[word].sum()):
+                right[word] = found
+    return right
 
 
 def main() -> None:
@@ -27,30 +84,34 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--template", default="a photo of a {}")
+    parser.add_argument("--everyday", type=Path, metavar="WORDNET")
+    parser.add_argument("--ensemble", action="store_true")
+    parser.add_argument("--hubness", action=argparse.BooleanOptionalAction, default=True)
     chosen = parser.parse_args()
 
-    encoder = load_encoder(chosen.model)
+    encoder = load_encoder(chosen.model, "cpu")
     rows = [json.loads(line) for line in chosen.labels.read_text(encoding="utf-8").splitlines()]
-    vectors = []
-    for start in range(0, len(rows), BATCH):
-        paths = [chosen.labels.parent / row["image"] for row in rows[start : start + BATCH]]
-        photos = [read_photo(path, size_hint=encoder.image_size) for path in paths]
-        vectors.append(encoder.encode_images(photos))
-    owned = np.array([row["label"] for row in rows])
-    labels = sorted(set(owned))
-    queries = encoder.encode_texts([chosen.template.format(label) for label in labels])
-    order = np.argsort(-(queries @ np.concatenate(vectors).T), axis=1, kind="stable")
+    right = by_everyday_word(rows, chosen.everyday) if chosen.everyday else by_label(rows)
+    vectors = embed(encoder, chosen.labels, rows)
+    words = list(right)
+    asked = [chosen.template.format(word) for word in words]
+    queries = ensemble(encoder, words) if chosen.ensemble else encoder.encode_texts(asked)
+    if chosen.hubness:
+        settings = encoder.hubness
+        vectors = with_hubness(vectors, encoder.bank(Kind.TEXT), settings.k)
+        queries = with_alpha(queries, settings.text_to_image)
+    order = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")
     precision = {}
-    for label, ranked in zip(labels, order, strict=True):
-        k = min(chosen.k, int((owned == label).sum()))
-        precision[label] = float((owned[ranked[:k]] == label).mean())
-    worst = sorted(precision, key=lambda label: precision[label])[:10]
+    for word, ranked in zip(words, order, strict=True):
+        k = min(chosen.k, int(right[word].sum()))
+        precision[word] = float(right[word][ranked[:k]].mean())
+    worst = sorted(precision, key=lambda word: precision[word])[:10]
     result = {
         "model": encoder.name,
         "photos": len(rows),
-        "labels": len(labels),
+        "labels": len(words),
         f"precision@{chosen.k}": round(float(np.mean(list(precision.values()))), 4),
-        "worst": {label: round(precision[label], 2) for label in worst},
+        "worst": {word: round(precision[word], 2) for word in worst},
     }
     print(json.dumps(result))
 

@@ -87,15 +87,15 @@ def depth(offset: str, nouns: dict[str, Synset]) -> int:
 
 
 @torch.inference_mode()
-def probabilities(photos: list[Path], weights: Path) -> torch.Tensor:
-    """Classify photos, each whole. Shape (photos, 1000)."""
+def classify(photos: list[Path], weights: Path) -> torch.Tensor:
+    """Return a classifier's logits for photos, each whole. Shape (photos, 1000)."""
     classifier = timm.create_model("vit_tiny_patch16_224")
     classifier.load_state_dict({n: w.float() for n, w in load_file(weights).items()})
     classifier.eval().bfloat16()
     spec, parts = ImageSpec(), []
     for start in range(0, len(photos), BATCH):
         batch = [spec(read_photo(path, size_hint=224)) for path in photos[start : start + BATCH]]
-        parts.append(classifier(torch.stack(batch).bfloat16()).float().softmax(1))
+        parts.append(classifier(torch.stack(batch).bfloat16()).float())
     return torch.cat(parts)
 
 
@@ -144,9 +144,9 @@ def main() -> None:
     taxonomy = Taxonomy(chosen.wordnet, chosen.classes, labels)
     nouns, kinds = taxonomy.nouns, taxonomy.kinds
     folder = chosen.photos.parent
-    found = probabilities([folder / photo["image"] for photo in photos], chosen.classifier)
+    logits = classify([folder / photo["image"] for photo in photos], chosen.classifier)
     with chosen.out.open("w", encoding="utf-8") as out:
-        for photo, row in zip(photos, found @ taxonomy.belongs, strict=True):
+        for photo, row in zip(photos, logits.softmax(1) @ taxonomy.belongs, strict=True):
             captions = [photo["label"]] if photo.get("label") else []
             if photo.get("wnid"):
                 seen = ancestors(photo["wnid"][1:], nouns)

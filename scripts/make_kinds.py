@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 import torch
-from label_pairs import Taxonomy, probabilities
+from label_pairs import Taxonomy, classify
 from safetensors.torch import save_file
 
 
@@ -29,7 +29,8 @@ def main() -> None:
     taxonomy = Taxonomy(chosen.wordnet, chosen.classes)
     photos = [json.loads(row) for path in chosen.photos for row in path.read_text().splitlines()]
     folder = chosen.out.parent
-    likely = probabilities([folder / photo["image"] for photo in photos], chosen.classifier)
+    logits = classify([folder / photo["image"] for photo in photos], chosen.classifier)
+    likely = logits.softmax(1)
     for row, photo in zip(likely, photos, strict=True):
         if photo.get("wnid"):
             row /= 2.0

@@ -25,13 +25,17 @@ GROUP = 128  # texts of like length that go through the text tower together
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTowerConfig:
-    """Shape of the image tower; the defaults are ViT-Tiny/16."""
+    """Shape of the image tower; the defaults are ViT-Tiny/16.
+
+    `classes` are the kinds of things that a `ClassMemory` tells apart; 0 for none.
+    """
 
     size: int = 224
     patch: int = 16
     width: int = 192
     layers: int = 12
     heads: int = 3
+    classes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +174,24 @@ class ProjectionHead(nn.Module):
         return projected
 
 
+class ClassMemory(nn.Module):
+    """What a photo shows, looked up: softmax attention over learned classes, `softmax(QKᵀ) V`.
+
+    The keys tell the classes apart, the values lie where the classes' names are in the joint
+    space. So names find photos of which no caption spoke.
+    """
+
+    def __init__(self, width: int, classes: int, dim: int) -> None:
+        super().__init__()
+        self.keys = nn.Linear(width, classes)
+        self.values = nn.Parameter(torch.zeros(classes, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Look up what is on photos. (b, width) → (b, dim)."""
+        read: Tensor = self.keys(x).softmax(-1) @ self.values
+        return read
+
+
 class ImageTower(nn.Module):
     """A ViT whose class token, mean and maximum over the patches are read out together."""
 
@@ -184,6 +206,7 @@ class ImageTower(nn.Module):
         self.patch_drop = 0.0
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.head = ProjectionHead(3 * config.width, hidden, dim)
+        self.memory = ClassMemory(3 * config.width, config.classes, dim) if config.classes else None
 
     def tokens(self, pixels: Tensor) -> Tensor:
         """Return the class token and the patch tokens. (b, 3, s, s) → (b, 1 + patches, w)."""
@@ -210,11 +233,18 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed normalised pixels. (b, 3, s, s) → (b, d), not yet of unit length."""
+        read = self.read(pixels)
+        embedded: Tensor = self.head(read)
+        if self.memory is None:
+            return embedded
+        remembered: Tensor = self.memory(read)
+        return F.normalize(embedded, dim=-1) + remembered
+
+    def read(self, pixels: Tensor) -> Tensor:
+        """Return class token, mean and maximum of the patches. (b, 3, s, s) → (b, 3w)."""
         x = self.tokens(pixels)
         patches = x[:, 1:]
-        read = torch.cat([x[:, 0], patches.mean(dim=1), patches.amax(dim=1)], dim=1)  # (b, 3w)
-        embedded: Tensor = self.head(read)
-        return embedded
+        return torch.cat([x[:, 0], patches.mean(dim=1), patches.amax(dim=1)], dim=1)
 
 
 class TextTower(nn.Module):

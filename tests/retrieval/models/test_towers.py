@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,3 +106,26 @@ def test_what_is_left_out_at_random_is_left_out_in_training_alone() -> None:
     towers.eval()
     assert towers.visual.tokens(pixels).shape == (2, 1 + 196, 192)
     torch.testing.assert_close(towers.encode_image(pixels), towers.encode_image(pixels))
+
+
+def test_a_class_memory_adds_the_values_of_likely_classes() -> None:
+    torch.manual_seed(0)
+    config = ImageTowerConfig(size=32, patch=8, width=48, layers=1, heads=3, classes=5)
+    tower = ImageTower(config, hidden=32, dim=16).eval()
+    plain = ImageTower(replace(config, classes=0), hidden=32, dim=16).eval()
+    torch.nn.init.normal_(tower.memory.values)
+    plain.load_state_dict({n: w for n, w in tower.state_dict().items() if "memory" not in n})
+    pixels = torch.randn(3, 3, 32, 32)
+    with torch.no_grad():
+        read, embedded, alone = tower.read(pixels), tower(pixels), plain(pixels)
+    for row in range(3):
+        scores = [float(read[row] @ key + b) for key, b in zip(*_keys(tower), strict=True)]
+        likely = [math.exp(score - max(scores)) for score in scores]
+        wanted = alone[row] / alone[row].norm()
+        for share, value in zip(likely, tower.memory.values, strict=True):
+            wanted = wanted + share / sum(likely) * value.detach()
+        torch.testing.assert_close(embedded[row], wanted, atol=1e-5, rtol=1e-4)
+
+
+def _keys(tower: ImageTower) -> tuple[torch.Tensor, torch.Tensor]:
+    return tower.memory.keys.weight.detach(), tower.memory.keys.bias.detach()
