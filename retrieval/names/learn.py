@@ -56,7 +56,7 @@ class LearnOptions:
     """
 
     like: str = ""
-    near: float = 0.5
+    near: float = 0.05
     steps: int = 60
     rate: float = 0.05
     batch: int = 4
