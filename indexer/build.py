@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from indexer.catalog import FileState, KnownFile, Move
-from indexer.encoder import Encoder, Vectors, checked
+from indexer.encoder import Encoder, TokenEncoder, Vectors, checked
 from indexer.errors import UsageError
 from indexer.library import Batch, Entry, Library
 from indexer.photos import MAX_MEGAPIXELS
 from indexer.reading import Job, Loaded, Reader, reading_threads
+from indexer.tokens import Tokens
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, kind_of, walk
 
@@ -227,8 +230,10 @@ class _Run:
         """Embed the photos of a batch together, and its passages together."""
         photos = [file.photo for file in files if file.photo is not None]
         texts = [text for file in files if file.photo is None for text in file.texts]
+        kept: deque[Tokens] = deque()
+        encode = partial(_look, self._encoder, kept)
         rows = {
-            Kind.PHOTO: iter(self._encoded(self._encoder.encode_images, photos)),
+            Kind.PHOTO: iter(self._encoded(encode, photos)),
             Kind.TEXT: iter(self._encoded(self._encoder.encode_texts, texts)),
         }
         for file in files:
@@ -236,7 +241,8 @@ class _Run:
             for row, vector in enumerate(islice(rows[file.state.kind], len(file.texts))):
                 vectors[row] = vector
             self._add(file)
-            yield Entry(state=file.state, texts=file.texts, vectors=vectors)
+            tokens = kept.popleft() if file.photo is not None and kept else None
+            yield Entry(state=file.state, texts=file.texts, vectors=vectors, tokens=tokens)
 
     def _encoded(self, encode: Callable[[Sequence[T]], Vectors], inputs: Sequence[T]) -> Vectors:
         """Run a tower in batches. Shape (inputs, dim)."""
@@ -339,6 +345,15 @@ def _root(library: Library, folder: Path) -> Path:
     if not root.is_dir() and kind_of(root) is None:
         raise UsageError(f"'{folder}' is neither a folder, nor a photo or text of a known suffix")
     return root
+
+
+def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) -> Vectors:
+    """Embed photos, shape (photos, dim); append to `kept` the tokens of each, if there are any."""
+    if not (isinstance(encoder, TokenEncoder) and encoder.token_shape):
+        return encoder.encode_images(photos)
+    vectors, tokens = encoder.encode_with_tokens(photos)
+    kept.extend(tokens[:, None])  # each (1, tokens, width)
+    return vectors
 
 
 def _items(change: Entry | Move | Loaded) -> int:

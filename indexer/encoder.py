@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.errors import TwinlensError
+from indexer.tokens import Tokens, TokenShape
 from indexer.types import Hubness, Kind
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -61,6 +62,20 @@ class Encoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim)."""
+        ...
+
+
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """An encoder whose image tower may also give the tokens that a reranker reads."""
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of a photo's tokens; None if the tower gives none."""
+        ...
+
+    def encode_with_tokens(self, images: Sequence[Image.Image]) -> tuple[Vectors, Tokens]:
+        """Embed RGB photos. Shapes (photos, dim) and (photos, tokens, width)."""
         ...
 
 

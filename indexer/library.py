@@ -31,6 +31,7 @@ from indexer.errors import (
 from indexer.hubness import with_alpha, with_hubness
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
+from indexer.tokens import Tokens, TokenShape, TokenStore
 from indexer.types import Candidate, Kind, Record
 from indexer.vectors import Ids
 
@@ -51,11 +52,13 @@ class Entry:
         state: the file as it was read.
         texts: one an item: the passages of a text, "" for a photo, nothing for a broken file.
         vectors: one an item. Shape (texts, dim).
+        tokens: of a photo, for a reranker. Shape (texts, tokens, width).
     """
 
     state: FileState
     texts: tuple[str, ...]
     vectors: Vectors
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ class Library:
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
         self._corrects = facts.width > facts.dim
         self._shelf = Shelf(folder, catalog)
+        self._tokens = TokenStore(folder)
         self._writer = _lock(folder)
         self._searching = threading.RLock()  # an index must not grow under a search
 
@@ -239,6 +243,18 @@ class Library:
             rows = self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
             return rows[:, : self.dim]
 
+    def tokens(self, ids: Sequence[int], shape: TokenShape) -> list[Tokens | None]:
+        """Return each photo's tokens as a reranker reads them; None where none were kept.
+
+        Shape (tokens, width) each.
+        """
+        return self._tokens.read(ids, shape)
+
+    def keep_tokens(self, ids: Sequence[int], tokens: Tokens) -> None:
+        """Keep the tokens of photos that are in the library. Shape (ids, tokens, width)."""
+        with self.writing():
+            self._tokens.write(ids, tokens)
+
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
         with self._searching:
@@ -293,6 +309,7 @@ class Library:
             return
         with self.writing():
             files = _numbered(batch.entries, self.catalog.facts().next_id)
+            self._keep_tokens(files, batch.entries)
             segments = self._shelf.write(self._embedded(files, batch.entries))
             change = Change(
                 files=files,
@@ -327,6 +344,14 @@ class Library:
                     ids=np.concatenate([np.array(run, dtype=np.int64) for run in ids]),
                     vectors=self._rows(np.concatenate(vectors), kind).astype(np.float16),
                 )
+
+    def _keep_tokens(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> None:
+        """Keep what rerankers read of the photos, under the ids that these are about to get."""
+        pairs = zip(files, entries, strict=True)
+        kept = [(file.ids, entry.tokens) for file, entry in pairs if entry.tokens is not None]
+        if kept:
+            ids = [number for run, _ in kept for number in run]
+            self._tokens.write(ids, np.concatenate([tokens for _, tokens in kept]))
 
     def _rows(self, vectors: Vectors, kind: Kind) -> Vectors:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""

@@ -64,7 +64,9 @@ def readouts(model: Model, paths: list[Path]) -> Tensor:
     parts = []
     for start in range(0, len(paths), BATCH):
         batch = [read_photo(path, size_hint=model.image.size) for path in paths[start:][:BATCH]]
-        parts.append(tower.read(torch.stack([model.preprocess(photo) for photo in batch])))
+        parts.append(
+            tower.read(tower.tokens(torch.stack([model.preprocess(photo) for photo in batch])))
+        )
     return torch.cat(parts)
 
 

@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from indexer.encoder import Vectors
+from indexer.tokens import Tokens, TokenShape
 from indexer.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.model import Model
 from retrieval.models.slots import Phrase, PromptTower
+from retrieval.models.towers import ImageTower, TextTower, TwinTowers
 
 BATCH = 64
 T = TypeVar("T")
@@ -83,12 +85,54 @@ class TowerEncoder:
             towers.encode_image(self._pixels(batch)) for batch in batches(images, BATCH)
         )
 
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of a photo's image tokens; None for towers that give none (open_clip's)."""
+        tower = self._image_tower
+        if tower is None:
+            return None
+        side = tower.config.size // tower.config.patch // 2
+        return TokenShape(tokens=1 + side**2, width=tower.config.width)
+
+    @torch.inference_mode()
+    def encode_with_tokens(self, images: Sequence[Image.Image]) -> tuple[Vectors, Tokens]:
+        """Embed RGB photos, and give the image tokens that a reranker reads, in one pass.
+
+        Shapes (photos, dim) and (photos, tokens, width).
+
+        Raises:
+            ModelUnavailable: the towers give no tokens.
+        """
+        tower, shape = self._image_tower, self.token_shape
+        if tower is None or shape is None:
+            raise ModelUnavailable(f"the model {self.name!r} gives no image tokens")
+        tokens = [tower.tokens(self._pixels(batch)) for batch in batches(images, BATCH)]
+        empty = np.zeros((0, shape.tokens, shape.width), dtype=np.float32)
+        fewer = [tower.summarise(part).float().cpu().numpy() for part in tokens]
+        return self._join(tower.embed(part) for part in tokens), np.concatenate([empty, *fewer])
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Return the token ids that the text tower reads. Shape (texts, tokens)."""
+        return self._model.tokenize(texts)
+
+    @property
+    def text_tower(self) -> TextTower | None:
+        """The built-in text tower; None for another architecture."""
+        module = self._model.module
+        return module.text if isinstance(module, TwinTowers) else None
+
+    @property
+    def _image_tower(self) -> ImageTower | None:
+        """The built-in image tower; None for another architecture."""
+        module = self._model.module
+        return module.visual if isinstance(module, TwinTowers) else None
+
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim), unit norm."""
         towers = self._model.towers
         return self._join(
-            towers.encode_text(self._model.tokenize(batch).to(self.device))
+            towers.encode_text(self.tokenize(batch).to(self.device))
             for batch in batches(texts, BATCH)
         )
 

@@ -197,6 +197,7 @@ class ImageTower(nn.Module):
 
     def __init__(self, config: ImageTowerConfig, hidden: int, dim: int) -> None:
         super().__init__()
+        self.config = config
         patches = (config.size // config.patch) ** 2
         self.patch_embed = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
@@ -233,18 +234,32 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed normalised pixels. (b, 3, s, s) → (b, d), not yet of unit length."""
-        read = self.read(pixels)
+        return self.embed(self.tokens(pixels))
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embed photos by their tokens. (b, 1 + patches, w) → (b, d), not yet of unit length."""
+        read = self.read(tokens)
         embedded: Tensor = self.head(read)
         if self.memory is None:
             return embedded
         remembered: Tensor = self.memory(read)
         return F.normalize(embedded, dim=-1) + remembered
 
-    def read(self, pixels: Tensor) -> Tensor:
-        """Return class token, mean and maximum of the patches. (b, 3, s, s) → (b, 3w)."""
-        x = self.tokens(pixels)
-        patches = x[:, 1:]
-        return torch.cat([x[:, 0], patches.mean(dim=1), patches.amax(dim=1)], dim=1)
+    def read(self, tokens: Tensor) -> Tensor:
+        """Return class token, mean and maximum of the patches. (b, 1 + patches, w) → (b, 3w)."""
+        patches = tokens[:, 1:]
+        return torch.cat([tokens[:, 0], patches.mean(dim=1), patches.amax(dim=1)], dim=1)
+
+    def summarise(self, tokens: Tensor) -> Tensor:
+        """Average the patches two by two: what a reranker reads of a photo.
+
+        (b, 1 + patches, w) → (b, 1 + patches / 4, w), the class token first.
+        """
+        b, _, w = tokens.shape
+        side = self.config.size // self.config.patch
+        grid = tokens[:, 1:].transpose(1, 2).reshape(b, w, side, side)
+        fewer = F.avg_pool2d(grid, 2).flatten(2).transpose(1, 2)  # (b, patches / 4, w)
+        return torch.cat([tokens[:, :1], fewer], dim=1)
 
 
 class TextTower(nn.Module):

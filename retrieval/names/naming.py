@@ -120,6 +120,11 @@ class Reader:
     stale: Names = field(default_factory=lambda: Names(()))
     skipped: tuple[Skip, ...] = ()
 
+    def reads_name(self, text: str) -> bool:
+        """Tell whether a text holds a name that the encoder reads."""
+        naming = self.encoder
+        return isinstance(naming, NamingEncoder) and naming.names.phrase(text) is not None
+
     def hint(self, text: str) -> str:
         """Say why a name in a text is read as a plain word; empty as a rule."""
         if self.skipped:

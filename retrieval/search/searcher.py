@@ -1,9 +1,7 @@
-"""The search line: query -> encode -> candidates -> records -> hits."""
+"""The search line: query -> encode -> candidates -> records -> second look -> top k."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,28 +9,15 @@ from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable
 from indexer.library import Library
 from indexer.photos import read_photo
-from indexer.types import Candidate, Kind, Record
+from indexer.types import Kind
 from retrieval.choices import ENSEMBLE
 from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
+from retrieval.reranking import Reranker
 from retrieval.search import prompts
+from retrieval.search.hit import Hit, hits_of
 from retrieval.search.query import Query, parse_query
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """One answer. `rank` counts from 1; `score` orders the answers, higher is better.
-
-    It is the cosine, less what the item's hubness costs; `Searcher.search` says where.
-    `text` is the passage that was found, empty for a photo; `id` names it in the library.
-    """
-
-    rank: int
-    score: float
-    kind: Kind
-    path: Path
-    text: str
-    id: int
+from retrieval.search.second_look import POOL, Note, SecondLook
 
 
 class Searcher:
@@ -40,15 +25,32 @@ class Searcher:
 
     It reads the names that the library has learned by now (`learn_concept`).
 
+    Args:
+        library: to search in.
+        encoder: the model.
+        reranker: rescores the first candidates; None for the first stage alone.
+        note: receives lines for the person who searches.
+
     Raises:
         ModelMismatch: the encoder is another model than the library's.
     """
 
-    def __init__(self, library: Library, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        library: Library,
+        encoder: Encoder,
+        reranker: Reranker | None = None,
+        note: Note = lambda _: None,
+    ) -> None:
         library.check_model(encoder)
         self._library = library
         self._reader = reader_of(library, encoder)
         self._encoder = self._reader.encoder
+        self._second = (
+            SecondLook(library=library, reranker=reranker, size_hint=encoder.image_size, note=note)
+            if reranker
+            else None
+        )
 
     def search(
         self,
@@ -58,6 +60,7 @@ class Searcher:
         top: int = 10,
         hubness: bool = True,
         ensemble: bool = ENSEMBLE,
+        instruct: str = "",
     ) -> list[Hit]:
         """Return the best `top` photos (or texts) for words or a photo, best first.
 
@@ -68,6 +71,7 @@ class Searcher:
             hubness: hold back what is near to every query, where words look for photos or a
                 photo for texts; see `indexer.hubness`. Else a score is the plain cosine.
             ensemble: ask for photos of a bare name by several sentences about it.
+            instruct: what the answers shall be like, in words ("no people"), for the reranker.
 
         Raises:
             QueryInvalid: the query is empty, or its file cannot be read.
@@ -76,13 +80,23 @@ class Searcher:
         named = ensemble and kind == Kind.PHOTO and prompts.is_name(asked.text)
         vector = self._encode(asked, named=named)  # (1, dim)
         alpha = self._encoder.hubness.alpha(query=asked.kind, item=kind) if hubness else 0.0
-        (candidates,) = self._library.search(vector, kind, top, alpha=alpha)
+        second = self._second_look(asked, kind, instruct)
+        depth = max(top, POOL) if second else top
+        (candidates,) = self._library.search(vector, kind, depth, alpha=alpha)
         records = self._library.records([candidate.id for candidate in candidates])
-        return _hits(candidates, records)
+        hits = hits_of(candidates, records)
+        return second.rescored(asked, hits, kind, instruct)[:top] if second else hits
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
         return self._reader.hint(query.text)
+
+    def _second_look(self, query: Query, kind: Kind, instruct: str) -> SecondLook | None:
+        """Return the second stage where it takes part; it cannot read learned names."""
+        second = self._second
+        if second is None or self._reader.reads_name(query.text):
+            return None
+        return second if second.sees(query, kind, instruct) else None
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
@@ -96,19 +110,3 @@ class Searcher:
         except FileUnreadable as error:
             raise QueryInvalid(f"cannot search with '{query.path}': {error}") from error
         return self._encoder.encode_images([photo])
-
-
-def _hits(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:
-    """Join scores and records, best first; an item that left meanwhile has no record."""
-    scores = {candidate.id: candidate.score for candidate in candidates}
-    return [
-        Hit(
-            rank=rank,
-            score=scores[record.id],
-            kind=record.kind,
-            path=record.path,
-            text=record.text,
-            id=record.id,
-        )
-        for rank, record in enumerate(records, start=1)
-    ]

@@ -158,7 +158,8 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            self.masters["logit_scale"].clamp_(max=MAX_LOGIT_SCALE)
+            if "logit_scale" in self.masters:  # a dual encoder's
+                self.masters["logit_scale"].clamp_(max=MAX_LOGIT_SCALE)
             self._follow()
         return norm
 

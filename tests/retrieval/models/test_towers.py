@@ -117,7 +117,8 @@ def test_a_class_memory_adds_the_values_of_likely_classes() -> None:
     plain.load_state_dict({n: w for n, w in tower.state_dict().items() if "memory" not in n})
     pixels = torch.randn(3, 3, 32, 32)
     with torch.no_grad():
-        read, embedded, alone = tower.read(pixels), tower(pixels), plain(pixels)
+        read = tower.read(tower.tokens(pixels))
+    embedded, alone = tower(pixels), plain(pixels)
     for row in range(3):
         scores = [float(read[row] @ key + b) for key, b in zip(*_keys(tower), strict=True)]
         likely = [math.exp(score - max(scores)) for score in scores]

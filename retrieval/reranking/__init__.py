@@ -1,0 +1,46 @@
+"""A second look: the first candidates, rescored by a model that sees photo and words together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.encoder import Encoder
+from retrieval.errors import ModelUnavailable
+from retrieval.reranking.fusion import Fusion, Scores, fused
+from retrieval.reranking.reading import Asked
+from retrieval.reranking.reranker import Reranker, Sight, TokenReranker, load_token_reranker
+from retrieval.reranking.store import CONFIG
+from retrieval.shipped import shipped
+
+BUILTIN = "builtin"
+
+__all__ = [
+    "BUILTIN",
+    "Asked",
+    "Fusion",
+    "Reranker",
+    "Scores",
+    "Sight",
+    "TokenReranker",
+    "fused",
+    "load_reranker",
+]
+
+
+def load_reranker(spec: str, encoder: Encoder) -> Reranker:
+    """Load a reranker by its spec.
+
+    Args:
+        spec: `builtin`; a folder that `twinlens train-reranker` wrote; a folder or hub id of
+            Hugging Face Transformers.
+        encoder: the dual encoder that it stands behind.
+
+    Raises:
+        ModelUnavailable: no such reranker, its files are not here, or it needs another encoder.
+    """
+    if spec == BUILTIN:
+        return load_token_reranker(shipped("reranker"), encoder, BUILTIN)
+    folder = Path(spec).expanduser()
+    if (folder / CONFIG).is_file():
+        return load_token_reranker(folder, encoder, str(folder))
+    raise ModelUnavailable(f"no reranker '{spec}'")

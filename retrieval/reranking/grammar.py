@@ -1,0 +1,112 @@
+"""The grammar of instructions: what a photo may be asked to show, and the ways to ask for it.
+
+`data/instructions.toml` holds it as data: families of attributes, each told by the words that
+captions use for it, and templates that ask for one. Some families and templates are held back
+from training, so that a benchmark can ask in ways that no reranker has learned.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from indexer.errors import UsageError
+from retrieval.shipped import shipped
+
+LOOK = "look"
+"""The family whose attributes are seen on the photo itself, not read in its captions."""
+
+
+class Ask(StrEnum):
+    """What an instruction wants."""
+
+    WITH = "with"
+    WITHOUT = "without"
+    PREFER = "prefer"
+    LOOK = "look"
+    NOT_LOOK = "not_look"
+    ANYTHING = "anything"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """Something a photo has or lacks: `phrase` names it, `words` of a caption tell it."""
+
+    family: str
+    phrase: str
+    words: tuple[str, ...]
+
+    def overlaps(self, other: Attribute) -> bool:
+        """Tell whether a word speaks of both."""
+        return not set(self.words).isdisjoint(other.words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Templates:
+    """Ways to ask; `{}` stands for the attribute. `held` are for measuring alone."""
+
+    learned: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grammar:
+    """All attributes, and for each kind of instruction its templates."""
+
+    attributes: tuple[Attribute, ...]
+    held_families: frozenset[str]
+    templates: dict[Ask, Templates]
+
+    def is_held(self, attribute: Attribute) -> bool:
+        """Tell whether instructions about an attribute are for measuring alone."""
+        return attribute.family in self.held_families
+
+    def wordings(self, ask: Ask, attribute: Attribute | None, *, held: bool) -> list[str]:
+        """Return every wording of an instruction, of the learned templates or the held ones."""
+        templates = self.templates[ask]
+        phrase = attribute.phrase if attribute else ""
+        return [each.format(phrase) for each in (templates.held if held else templates.learned)]
+
+
+def asks_of(attribute: Attribute, *, wanted: bool) -> Ask:
+    """Return the kind of instruction that wants an attribute, or does not."""
+    if attribute.family == LOOK:
+        return Ask.LOOK if wanted else Ask.NOT_LOOK
+    return Ask.WITH if wanted else Ask.WITHOUT
+
+
+def read_grammar(path: Path) -> Grammar:
+    """Read a grammar in the form of `data/instructions.toml`.
+
+    Raises:
+        UsageError: the file is missing or malformed; says where.
+    """
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+        attributes = [
+            Attribute(family=family, phrase=phrase, words=tuple(words))
+            for family, phrases in plain["families"].items()
+            for phrase, words in phrases.items()
+        ]
+        templates = {Ask(name): _templates(lists) for name, lists in plain["ask"].items()}
+        held = frozenset(plain["held_families"])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the grammar '{path}': {error}") from error
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"'{path}' is no grammar of instructions: {error!r}") from error
+    return Grammar(attributes=tuple(attributes), held_families=held, templates=templates)
+
+
+@cache
+def shipped_grammar() -> Grammar:
+    """Return the grammar that ships with twinlens."""
+    return read_grammar(shipped("instructions.toml"))
+
+
+def _templates(lists: dict[str, Sequence[str]]) -> Templates:
+    """Read the two lists of one kind of instruction."""
+    return Templates(learned=tuple(lists["templates"]), held=tuple(lists["held"]))

@@ -1,0 +1,86 @@
+"""Texts as a reranker reads them: tokens of the text tower, the instruction after the query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from retrieval.errors import ModelUnavailable
+from retrieval.models.encoder import TowerEncoder, batches
+
+_BATCH = 64
+
+Asked: TypeAlias = tuple[str, str]
+"""A query, and the instruction that goes with it; "" for none."""
+
+
+class Tokens(NamedTuple):
+    """Texts side by side. `states` (t, n, text width); `seen` and `part` (t, n).
+
+    `seen` is False at padding; `part` is 0 in the query, 1 in the instruction.
+    """
+
+    states: Tensor
+    seen: Tensor
+    part: Tensor
+
+
+class TextReader:
+    """Reads queries and instructions with the text tower of a built-in dual encoder.
+
+    Args:
+        encoder: whose tower reads.
+        keep: remember what was read: in training, texts come again.
+
+    Raises:
+        ModelUnavailable: the encoder is of another architecture.
+    """
+
+    def __init__(self, encoder: TowerEncoder, *, keep: bool = False) -> None:
+        if encoder.text_tower is None:
+            raise ModelUnavailable(
+                f"the model {encoder.name!r} gives no tokens to a reranker of twinlens; use one "
+                "of transformers with it"
+            )
+        self._tower, self._tokenize = encoder.text_tower, encoder.tokenize
+        self._device = encoder.device
+        self._kept: dict[str, Tensor] | None = {} if keep else None
+
+    def read(self, asked: Sequence[Asked]) -> Tokens:
+        """Return the tokens of queries and their instructions, each read on its own."""
+        parts = {text for pair in asked for text in pair if text}
+        known = self._states(sorted(parts, key=len))
+        rows = [[known[text] for text in pair if text] for pair in asked]
+        longest = max(sum(map(len, row)) for row in rows)
+        width = rows[0][0].shape[1]
+        states = torch.zeros(len(rows), longest, width, device=self._device)
+        part = torch.zeros(len(rows), longest, dtype=torch.long, device=self._device)
+        seen = torch.zeros(len(rows), longest, dtype=torch.bool, device=self._device)
+        for number, row in enumerate(rows):
+            length = sum(map(len, row))
+            states[number, :length] = torch.cat(row).float()
+            seen[number, :length] = True
+            part[number, len(row[0]) : length] = 1
+        return Tokens(states, seen, part)
+
+    def cuts(self, text: str) -> bool:
+        """Tell whether a text fills all that the tower reads: its end may be left out."""
+        return self._tokenize([text]).shape[1] >= len(self._tower.pos_embed)
+
+    def _states(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Return each text's tokens. Shape (n, text width), without padding."""
+        known = self._kept if self._kept is not None else {}
+        for batch in batches([text for text in texts if text not in known], _BATCH):
+            known.update(zip(batch, self._forward(batch), strict=True))
+        return known
+
+    @torch.no_grad()
+    def _forward(self, texts: Sequence[str]) -> list[Tensor]:
+        """Run the tower; float16 halves what is kept."""
+        tokens = self._tokenize(texts).to(self._device)
+        lengths = (tokens != 0).sum(dim=1).tolist()
+        states = self._tower.tokens(tokens[:, : max(lengths)]).half()
+        return [row[:length].clone() for row, length in zip(states, lengths, strict=True)]

@@ -1,0 +1,137 @@
+"""What search asks of a reranker, and the kind that ships: a network over the encoder's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from indexer.encoder import Encoder
+from indexer.tokens import Tokens, TokenShape
+from retrieval.errors import ModelUnavailable
+from retrieval.models.encoder import TowerEncoder
+from retrieval.reranking.fusion import Fusion, Scores
+from retrieval.reranking.network import Sights, Words
+from retrieval.reranking.reading import Asked, TextReader
+from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
+
+COUPLES = 256  # scored at once: 50 MB of activations
+
+Sight: TypeAlias = Image.Image | Tokens
+"""What a reranker reads of a photo: the photo itself, or its tokens, shape (tokens, width)."""
+
+
+class Reranker(Protocol):
+    """Says how well photos match texts, each photo and text seen together."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+    @property
+    def fusion(self) -> Fusion:
+        """How its scores count beside the first stage's."""
+        ...
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of the tokens that it reads from a library; None if it reads photos alone."""
+        ...
+
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+        """Return what it reads of RGB photos."""
+        ...
+
+    def cuts(self, instruction: str) -> bool:
+        """Tell whether an instruction is longer than it reads."""
+        ...
+
+    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+        """Score couples: each text, with its instruction, and the photo at the same place.
+
+        Higher is better. Shape (couples,).
+        """
+        ...
+
+
+class TokenReranker:
+    """Rescores with a network over the tokens of a built-in dual encoder.
+
+    Args:
+        checkpoint: the network, and the encoder it was trained with.
+        encoder: that encoder.
+        name: what a person calls it.
+
+    Raises:
+        ModelUnavailable: the encoder is another one.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, encoder: TowerEncoder, name: str) -> None:
+        if checkpoint.encoder != encoder.fingerprint:
+            raise ModelUnavailable(
+                f"the reranker {name!r} reads with the model {checkpoint.encoder[:12]}, not with "
+                f"{encoder.name!r} ({encoder.fingerprint[:12]}); train one for it with "
+                "`twinlens train-reranker`, or search with --no-rerank"
+            )
+        self.name, self.fusion = name, checkpoint.fusion
+        self._network = checkpoint.network.to(encoder.device)
+        self._encoder, self._reader = encoder, TextReader(encoder)
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of the tokens that it reads from a library."""
+        return self._encoder.token_shape
+
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+        """Return the tokens of RGB photos. Shape (tokens, width) each."""
+        _, tokens = self._encoder.encode_with_tokens(photos)
+        return list(tokens)
+
+    def cuts(self, instruction: str) -> bool:
+        """Tell whether an instruction is longer than the text tower reads."""
+        return self._reader.cuts(instruction)
+
+    @torch.inference_mode()
+    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+        """Score couples of texts and photos. Shape (couples,)."""
+        if not asked:
+            return np.zeros(0)
+        texts = list(dict.fromkeys(asked))
+        place = {text: number for number, text in enumerate(texts)}
+        of_text = torch.tensor([place[text] for text in asked])
+        photos = {id(sight): sight for sight in sights}
+        seat = {key: number for number, key in enumerate(photos)}
+        of_photo = torch.tensor([seat[id(sight)] for sight in sights])
+        tokens = np.stack([np.asarray(sight, dtype=np.float32) for sight in photos.values()])
+        seen = self._network.sights(torch.from_numpy(tokens).to(self._encoder.device))
+        words = self._network.words(*self._reader.read(texts))
+        return self._scored(words, seen, of_text, of_photo)
+
+    def _scored(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Scores:
+        """Score couples in portions. Shape (couples,)."""
+        device = self._encoder.device
+        parts = [
+            self._network.score(words, sights, some.to(device), others.to(device))
+            for some, others in zip(
+                torch.split(text, COUPLES), torch.split(photo, COUPLES), strict=True
+            )
+        ]
+        scores: Scores = torch.cat(parts).double().cpu().numpy()
+        return scores
+
+
+def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReranker:
+    """Load a reranker that `twinlens train-reranker` wrote.
+
+    Raises:
+        ModelUnavailable: it is missing or damaged, or reads with another encoder.
+    """
+    if not isinstance(encoder, TowerEncoder):
+        raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
+    return TokenReranker(load_reranker_checkpoint(folder), encoder, name)

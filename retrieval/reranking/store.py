@@ -1,0 +1,107 @@
+"""One folder, one reranker: how it is written to disk and read back.
+
+```
+FOLDER/
+  reranker.json          format, the dual encoder it reads with, shape, fusion
+  reranker.safetensors   weights: int8 rows with a scale
+  train.json             how it came to be
+  README.md              the model card, where there is one
+```
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from indexer.errors import UsageError
+from indexer.segments import replacing
+from retrieval.choices import Storage
+from retrieval.errors import ModelUnavailable
+from retrieval.models.checkpoint import RECORD, pack, unpack
+from retrieval.reranking.fusion import Fusion
+from retrieval.reranking.network import NetworkConfig, RerankerNetwork
+
+FORMAT = 1
+CONFIG, WEIGHTS = "reranker.json", "reranker.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained reranker.
+
+    Attributes:
+        network: the weights.
+        encoder: fingerprint of the dual encoder whose tokens it reads.
+        fusion: how its scores are used.
+    """
+
+    network: RerankerNetwork
+    encoder: str
+    fusion: Fusion
+
+
+def save_reranker(
+    checkpoint: Checkpoint, folder: Path, record: dict[str, Any] | None = None
+) -> None:
+    """Write a reranker into a folder: weights first, the config that names them last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / WEIGHTS) as part:
+        part.write_bytes(save(pack(checkpoint.network.state_dict(), Storage.INT8)))
+    config = {
+        "format": FORMAT,
+        "encoder": checkpoint.encoder,
+        "network": asdict(checkpoint.network.config),
+        "fusion": asdict(checkpoint.fusion),
+    }
+    if record is not None:
+        with replacing(folder / RECORD) as part:
+            part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with replacing(folder / CONFIG) as part:
+        part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def load_reranker_checkpoint(folder: Path) -> Checkpoint:
+    """Read a reranker that `save_reranker` wrote.
+
+    Raises:
+        ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
+    """
+    config = _read_config(folder)
+    try:
+        network = RerankerNetwork(NetworkConfig(**config["network"]))
+        network.load_state_dict(unpack(load_file(folder / WEIGHTS)))
+        fusion, encoder = Fusion(**config["fusion"]), str(config["encoder"])
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"reranker '{folder}' lacks {WEIGHTS}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
+        raise ModelUnavailable(
+            f"reranker '{folder}' is damaged or of another kind: {error}"
+        ) from error
+    return Checkpoint(network=network.eval(), encoder=encoder, fusion=fusion)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Read and check `reranker.json`."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelUnavailable(
+            f"no reranker at '{folder}': it has no {CONFIG}; a folder that `twinlens "
+            "train-reranker` wrote has"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise ModelUnavailable(f"'{folder / CONFIG}' does not describe a reranker of twinlens")
+    if config["format"] > FORMAT:
+        raise ModelUnavailable(
+            f"reranker '{folder}' has format {config['format']}, this twinlens reads up to "
+            f"{FORMAT}: upgrade twinlens"
+        )
+    return config

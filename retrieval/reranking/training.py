@@ -1,0 +1,243 @@
+"""The line that trains a reranker: lessons → batch → network → loss → step → checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from indexer.errors import UsageError
+from retrieval.choices import Precision, Verdict
+from retrieval.errors import TrainingFailed
+from retrieval.reranking.lessons import Lesson
+from retrieval.reranking.network import RerankerNetwork, Sights
+from retrieval.reranking.reading import TextReader
+from retrieval.training.config import TrainConfig
+from retrieval.training.guard import check_gradient
+from retrieval.training.memory import keep_freed_memory
+from retrieval.training.optimizer import Trainer, schedule
+from retrieval.training.state import Place, clear_state, load_state, save_state
+
+
+class Source(Protocol):
+    """Where lessons come from."""
+
+    def draw(self, rng: np.random.Generator) -> Lesson:
+        """Draw one."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankerTraining:
+    """One run.
+
+    Attributes:
+        steps: of the optimizer.
+        lessons: of each source in a step.
+        verdict: how labels become a loss.
+        lr: peak learning rate.
+        weight_decay: of AdamW, on matrices alone.
+        dropout: of each residual branch.
+        patch_drop: share of the image tokens left out of a step.
+        word_drop: share of the words left out of a step.
+        ema: decay of the running average that is kept.
+        precision: arithmetic; weights are float32 either way.
+        checkpoint_every: steps between states that a killed run resumes from.
+        seed: decides every random choice.
+    """
+
+    steps: int = 5_000
+    lessons: int = 4
+    verdict: Verdict = Verdict.BOTH
+    lr: float = 5e-4
+    weight_decay: float = 0.05
+    dropout: float = 0.1
+    patch_drop: float = 0.2
+    word_drop: float = 0.1
+    ema: float = 0.998
+    precision: Precision = Precision.FP32
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "lessons", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.lr <= 0:
+            raise UsageError(f"lr must be positive, not {self.lr}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class School:
+    """What a run learns from.
+
+    Attributes:
+        reader: of the texts.
+        views: image tokens of the photos. Each (photos, m, width).
+        sources: of lessons; each step draws from all.
+    """
+
+    reader: TextReader
+    views: Sequence[Tensor]
+    sources: Sequence[Source]
+
+
+def train_reranker(
+    network: RerankerNetwork,
+    school: School,
+    config: RerankerTraining,
+    out: Path,
+    watch: Callable[[int, float], None] = lambda _step, _loss: None,
+) -> RerankerNetwork:
+    """Teach a network by lessons; return it with the running average of its weights.
+
+    A run that was killed goes on where its last state was saved, to the same result.
+
+    Args:
+        network: where to start from; it is changed.
+        school: what to learn from.
+        config: how.
+        out: folder for the state of the run.
+        watch: called after each step with the steps done and the loss.
+
+    Raises:
+        TrainingFailed: the loss is not finite, or `out` holds another run.
+    """
+    keep_freed_memory()
+    trainer = Trainer(network.train(), _optimizing(config, out))
+    record = _record(config)
+    place = load_state(out, trainer, record)
+    log = list(place.log)
+    for step in range(place.step, config.steps):
+        rng = np.random.default_rng([config.seed, step])
+        torch.manual_seed(int(rng.integers(1 << 62)))  # of dropout
+        lessons = [source.draw(rng) for source in school.sources for _ in range(config.lessons)]
+        loss = _loss(network, school, lessons, config, rng)
+        if not math.isfinite(loss.item()):
+            raise TrainingFailed(f"the loss of step {step} is not finite; try a lower --lr")
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = trainer.step(schedule(step, config.steps, 0.02))
+        check_gradient(norm, step + 1, log, out)
+        watch(step + 1, loss.item())
+        if (step + 1) % config.checkpoint_every == 0:
+            save_state(out, trainer, Place(step=step + 1, log=tuple(log)), record)
+    network.float().load_state_dict(trainer.averaged())
+    clear_state(out)
+    return network.eval()
+
+
+def _optimizing(config: RerankerTraining, out: Path) -> TrainConfig:
+    """Return the settings that the optimizer of the towers understands."""
+    return TrainConfig(
+        pairs=(out,),
+        out=out,
+        lr=config.lr,
+        layer_decay=1.0,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        precision=config.precision,
+    )
+
+
+def _record(config: RerankerTraining) -> dict[str, Any]:
+    """Return the settings as plain values, by which a run knows its own state."""
+    return {"reranker": dataclasses.asdict(config)}
+
+
+def _loss(
+    network: RerankerNetwork,
+    school: School,
+    lessons: Sequence[Lesson],
+    config: RerankerTraining,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Score every couple of every lesson at once, and judge each lesson. Returns a scalar."""
+    dtype = next(network.parameters()).dtype
+    tokens = school.reader.read([text for lesson in lessons for text in lesson.texts])
+    kept = torch.from_numpy(rng.random(tokens.seen.shape) >= config.word_drop)
+    kept[:, 0] = True
+    words = network.words(tokens.states.to(dtype), tokens.seen & kept, tokens.part)
+    sights = network.sights(_seen(school.views, lessons, rng).to(dtype))
+    sights = _thinned(sights, config.patch_drop, rng)
+    text, photo = _couples(lessons)
+    scores = network.score(words, sights, text, photo).float()
+    parts = torch.split(scores, [lesson.labels.size for lesson in lessons])
+    losses = [
+        judge(part.view(lesson.labels.shape), torch.from_numpy(lesson.labels), config.verdict)
+        for part, lesson in zip(parts, lessons, strict=True)
+    ]
+    return torch.stack(losses).mean()
+
+
+def _seen(views: Sequence[Tensor], lessons: Sequence[Lesson], rng: np.random.Generator) -> Tensor:
+    """Return the tokens of all photos of the lessons, each in a random view. (p, m, width)."""
+    photos = torch.from_numpy(np.concatenate([lesson.photos for lesson in lessons]))
+    view = torch.from_numpy(rng.integers(len(views), size=len(photos)))
+    shown = views[0][photos]
+    for number, other in enumerate(views):
+        shown = torch.where((view == number)[:, None, None], other[photos], shown)
+    return shown
+
+
+def _thinned(sights: Sights, share: float, rng: np.random.Generator) -> Sights:
+    """Leave out a random share of the image tokens; the class token stays."""
+    kept = rng.random(sights.states.shape[1]) >= share
+    kept[0] = True
+    chosen = torch.from_numpy(np.flatnonzero(kept))
+    return Sights(sights.states[:, chosen], sights.keys[:, :, chosen], sights.values[:, :, chosen])
+
+
+def _couples(lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
+    """Return text and photo of each couple, counted over all lessons. (c,) and (c,)."""
+    texts: list[NDArray[np.int64]] = []
+    photos: list[NDArray[np.int64]] = []
+    first_text = first_photo = 0
+    for lesson in lessons:
+        rows, columns = np.indices(lesson.labels.shape)
+        texts.append(rows.ravel() + first_text)
+        photos.append(columns.ravel() + first_photo)
+        first_text, first_photo = first_text + len(lesson.texts), first_photo + len(lesson.photos)
+    return torch.from_numpy(np.concatenate(texts)), torch.from_numpy(np.concatenate(photos))
+
+
+def judge(scores: Tensor, labels: Tensor, verdict: Verdict) -> Tensor:
+    """Return the loss of one lesson, a scalar.
+
+    Listwise: of each couple that matches, against all that do not of the same text, and of the
+    same photo where that photo has one text alone. Yes or no: of each couple by itself, the yes
+    and the no of a lesson counting alike.
+
+    Args:
+        scores: of couples. Shape (texts, photos).
+        labels: 1 yes, -1 no, 0 open. Shape (texts, photos).
+        verdict: which of the two, or both.
+    """
+    loss = scores.new_zeros(())
+    if verdict != Verdict.YES_NO:
+        loss = loss + _listwise(scores, labels)
+        if (labels == 1).sum(dim=0).max() == 1:
+            loss = loss + _listwise(scores.T, labels.T)
+    if verdict != Verdict.LISTWISE:
+        loss = loss + _yes_no(scores, labels)
+    return loss
+
+
+def _listwise(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of `-log(e^s / (e^s + Σ e^n))` over the matches s; n are the others."""
+    never = torch.finfo(scores.dtype).min
+    others = scores.masked_fill(labels != -1, never).logsumexp(dim=1, keepdim=True)
+    return F.softplus(others - scores)[labels == 1].mean()
+
+
+def _yes_no(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the binary cross-entropy, its mean over the yes plus its mean over the no."""
+    return F.softplus(-scores)[labels == 1].mean() + F.softplus(scores)[labels == -1].mean()

@@ -1,0 +1,133 @@
+"""The second stage of search: the first candidates, rescored by a model that sees both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from indexer.errors import FileUnreadable, TwinlensError
+from indexer.library import Library
+from indexer.photos import read_photo
+from indexer.types import Kind
+from retrieval.errors import QueryInvalid
+from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
+from retrieval.search.hit import Hit
+from retrieval.search.query import Query
+
+POOL = 50
+"""Candidates that are rescored, or as many as are asked for if that is more."""
+
+Note = Callable[[str], None]
+"""Called with a line for the person who searches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondLook:
+    """Rescores the hits of one library.
+
+    Attributes:
+        library: where the photos' tokens are kept.
+        reranker: the model.
+        size_hint: pixels a side that it sees; a decoder may stop at twice that.
+        note: receives the names of photos that cannot be read, and what is cut.
+    """
+
+    library: Library
+    reranker: Reranker
+    size_hint: int
+    note: Note
+
+    def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
+        """Tell whether a second look changes anything: across kinds, where it is on."""
+        fusion = self.reranker.fusion
+        steered = bool(instruction) and fusion.instructed > 0
+        return query.kind != kind and (steered or fusion.weight(query=query.kind, item=kind) > 0)
+
+    def rescored(
+        self, query: Query, hits: Sequence[Hit], kind: Kind, instruction: str = ""
+    ) -> list[Hit]:
+        """Return the hits in the order of first stage and reranker together, best first.
+
+        A photo that cannot be read keeps the score of the first stage, and is named.
+
+        Raises:
+            QueryInvalid: the photo that is searched with cannot be read.
+        """
+        if not hits:
+            return []
+        sights = self._sights(query, hits)
+        texts = [query.text if kind == Kind.PHOTO else hit.text for hit in hits]
+        plain = self._scores([(text, "") for text in texts], sights)
+        first = np.array([hit.score for hit in hits])
+        fusion = self.reranker.fusion
+        total = fused(first, plain, fusion.weight(query=query.kind, item=kind))
+        if instruction:
+            steered = self._scores([(text, instruction) for text in texts], sights)
+            total = fused(total, steered - plain, fusion.instructed)
+            if self.reranker.cuts(instruction):
+                self.note("the instruction is too long for the reranker; its end is left out")
+        order = np.argsort(-total, kind="stable")
+        return [
+            replace(hits[place], rank=rank, score=float(total[place]))
+            for rank, place in enumerate(order, start=1)
+        ]
+
+    def _scores(self, asked: Sequence[Asked], sights: Sequence[Sight | None]) -> Scores:
+        """Score what can be seen; NaN for the rest. Shape (hits,)."""
+        scores = np.full(len(asked), np.nan)
+        seen = [(place, sight) for place, sight in enumerate(sights) if sight is not None]
+        if seen:
+            places = [place for place, _ in seen]
+            found = self.reranker.score([asked[n] for n in places], [sight for _, sight in seen])
+            scores[places] = found
+        return scores
+
+    def _sights(self, query: Query, hits: Sequence[Hit]) -> list[Sight | None]:
+        """Return the photo of each couple as the reranker reads it: the query's, or each hit's."""
+        if query.path is None or query.kind != Kind.PHOTO:
+            return self._of_hits(hits)
+        try:
+            photo = read_photo(query.path, size_hint=self.size_hint)
+        except FileUnreadable as error:
+            raise QueryInvalid(f"cannot search with '{query.path}': {error}") from error
+        (sight,) = self.reranker.look([photo])
+        return [sight] * len(hits)
+
+    def _of_hits(self, hits: Sequence[Hit]) -> list[Sight | None]:
+        """Return kept tokens; read the photos that have none, and keep theirs for the next time."""
+        shape = self.reranker.token_shape
+        ids = [hit.id for hit in hits]
+        kept = self.library.tokens(ids, shape) if shape else [None] * len(ids)
+        sights: list[Sight | None] = list(kept)
+        missing = [place for place, sight in enumerate(sights) if sight is None]
+        fresh = self._read([hits[place] for place in missing])
+        for place, sight in zip(missing, fresh, strict=True):
+            sights[place] = sight
+        if shape is not None:
+            self._keep({ids[place]: sights[place] for place in missing})
+        return sights
+
+    def _read(self, hits: Sequence[Hit]) -> list[Sight | None]:
+        """Read photos from their files; name those that cannot be read."""
+        photos: list[Image.Image | None] = []
+        for hit in hits:
+            try:
+                photos.append(read_photo(hit.path, size_hint=self.size_hint))
+            except FileUnreadable as error:
+                photos.append(None)
+                self.note(f"not looked at again: {hit.path}: {error}")
+        looked = iter(self.reranker.look([photo for photo in photos if photo is not None]))
+        return [None if photo is None else next(looked) for photo in photos]
+
+    def _keep(self, fresh: dict[int, Sight | None]) -> None:
+        """Keep tokens that had to be computed, if nobody else is writing."""
+        found = {item: sight for item, sight in fresh.items() if isinstance(sight, np.ndarray)}
+        if not found:
+            return
+        try:
+            self.library.keep_tokens(list(found), np.stack(list(found.values())))
+        except TwinlensError:
+            return  # a library that is busy, or closed to us: they are computed again next time
