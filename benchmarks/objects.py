@@ -7,8 +7,9 @@
 precision@k is the share of its first k photos that carry the label (k is cut to the number of
 photos that do). `--everyday` asks for the words of `EVERYDAY` instead, each right for the photos
 whose class WordNet puts below it; words with fewer than `FEWEST` photos are left out. Scores are
-those of search: `--no-hubness` leaves plain cosines, `--ensemble` asks by several sentences.
-Prints one JSON object, with the words that do worst.
+those of search: `--no-hubness` leaves plain cosines, `--ensemble` asks by several sentences,
+`--rerank` looks twice at the first 50 of each word. Prints one JSON object, with the words that do
+worst.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from indexer.encoder import Vectors
 from indexer.hubness import with_alpha, with_hubness
 from indexer.photos import read_photo
 from indexer.types import Kind
+from retrieval.evaluation.second_stage import SecondStage
 from retrieval.models import TowerEncoder, load_encoder
+from retrieval.reranking import Reranker, Sight, load_reranker
 from retrieval.search.prompts import ensemble
 
 BATCH = 250
@@ -46,14 +49,18 @@ Right = dict[str, NDArray[np.bool_]]
 """For each word, which photos it is right for."""
 
 
-def embed(encoder: TowerEncoder, labels: Path, rows: list[dict[str, Any]]) -> Vectors:
-    """Embed the photos. Shape (photos, dim)."""
+def embed(
+    encoder: TowerEncoder, labels: Path, rows: list[dict[str, Any]], reranker: Reranker | None
+) -> tuple[Vectors, list[Sight]]:
+    """Embed the photos, shape (photos, dim); return what the reranker reads of them, too."""
     vectors = []
+    sights: list[Sight] = []
     for start in range(0, len(rows), BATCH):
         paths = [labels.parent / row["image"] for row in rows[start : start + BATCH]]
         photos = [read_photo(path, size_hint=encoder.image_size) for path in paths]
         vectors.append(encoder.encode_images(photos))
-    return np.concatenate(vectors)
+        sights += reranker.look(photos) if reranker else []
+    return np.concatenate(vectors), sights
 
 
 def by_label(rows: list[dict[str, Any]]) -> Right:
@@ -86,13 +93,15 @@ def main() -> None:
     parser.add_argument("--template", default="a photo of a {}")
     parser.add_argument("--everyday", type=Path, metavar="WORDNET")
     parser.add_argument("--ensemble", action="store_true")
+    parser.add_argument("--rerank", metavar="SPEC", nargs="?", const="builtin")
     parser.add_argument("--hubness", action=argparse.BooleanOptionalAction, default=True)
     chosen = parser.parse_args()
 
     encoder = load_encoder(chosen.model, "cpu")
     rows = [json.loads(line) for line in chosen.labels.read_text(encoding="utf-8").splitlines()]
     right = by_everyday_word(rows, chosen.everyday) if chosen.everyday else by_label(rows)
-    vectors = embed(encoder, chosen.labels, rows)
+    reranker = load_reranker(chosen.rerank, encoder) if chosen.rerank else None
+    vectors, sights = embed(encoder, chosen.labels, rows, reranker)
     words = list(right)
     asked = [chosen.template.format(word) for word in words]
     queries = ensemble(encoder, words) if chosen.ensemble else encoder.encode_texts(asked)
@@ -100,7 +109,12 @@ def main() -> None:
         settings = encoder.hubness
         vectors = with_hubness(vectors, encoder.bank(Kind.TEXT), settings.k)
         queries = with_alpha(queries, settings.text_to_image)
-    order = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")
+    scores = queries @ vectors.T
+    if reranker is not None:
+        texts = [(text, "") for text in (words if chosen.ensemble else asked)]
+        stage = SecondStage(reranker=reranker, photos=sights, texts=texts)
+        scores = stage.rescored(range(len(texts)), scores)
+    order = np.argsort(-scores, axis=1, kind="stable")
     precision = {}
     for word, ranked in zip(words, order, strict=True):
         k = min(chosen.k, int(right[word].sum()))

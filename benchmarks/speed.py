@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from retrieval.models import TowerEncoder, load_model, towers
 from retrieval.models.towers import TwinTowers, regularise
+from retrieval.reranking import load_reranker
 from retrieval.training.memory import keep_freed_memory
 
 PHOTOS = 512
@@ -79,6 +80,24 @@ def encode_text() -> str:
     return f"{1000 * seconds(lambda: encoder.encode_texts([CAPTION])):.1f} ms"
 
 
+def rerank() -> str:
+    """Rescore 50 photos for one text, their tokens at hand, under an instruction."""
+    encoder = TowerEncoder(load_model(), "cpu")
+    reranker = load_reranker("builtin", encoder)
+    shape = encoder.token_shape
+    assert shape is not None
+    noise = np.random.default_rng(0).normal(size=(50, shape.tokens, shape.width))
+    sights = list(noise.astype(np.float32))
+
+    def work() -> None:
+        plain = [(CAPTION, "")] * 50
+        reranker.score(plain, sights)
+        reranker.score([(CAPTION, "it must not show people")] * 50, sights)
+
+    once = 1000 * seconds(lambda: reranker.score([(CAPTION, "")] * 50, sights))
+    return f"{once:.0f} ms, with an instruction {1000 * seconds(work):.0f} ms"
+
+
 LINES: dict[str, Callable[[], str]] = {
     "fused": lambda: learn(spelled_out=False),
     "spelled": lambda: learn(),
@@ -88,6 +107,7 @@ LINES: dict[str, Callable[[], str]] = {
     "captions-grouped": lambda: captions(group=towers.GROUP),
     "encode-photos": encode_photos,
     "encode-text": encode_text,
+    "rerank-50": rerank,
 }
 
 

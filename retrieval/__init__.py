@@ -14,11 +14,20 @@ if TYPE_CHECKING:
     from indexer.errors import TwinlensError
     from indexer.library import Library
     from indexer.types import Kind
-    from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
+    from retrieval.evaluation import (
+        Comparison,
+        Evaluation,
+        Obedience,
+        compare,
+        evaluate,
+        evaluate_instructions,
+        exam_of,
+    )
     from retrieval.models import load_encoder
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
+    from retrieval.reranking import Reranker, default_reranker, load_reranker
     from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
 
 __all__ = [
@@ -34,18 +43,24 @@ __all__ = [
     "LearnOptions",
     "Learned",
     "Library",
+    "Obedience",
     "PairSet",
     "Query",
+    "Reranker",
     "Row",
     "Searcher",
     "TwinlensError",
     "compare",
     "contact_sheet",
+    "default_reranker",
     "ensemble",
     "evaluate",
+    "evaluate_instructions",
+    "exam_of",
     "index_folders",
     "learn_concept",
     "load_encoder",
+    "load_reranker",
     "parse_query",
     "read_pairs",
 ]
@@ -56,11 +71,20 @@ _HOMES = {
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library",),
     "indexer.types": ("Kind",),
-    "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
+    "retrieval.evaluation": (
+        "Comparison",
+        "Evaluation",
+        "Obedience",
+        "compare",
+        "evaluate",
+        "evaluate_instructions",
+        "exam_of",
+    ),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
+    "retrieval.reranking": ("Reranker", "default_reranker", "load_reranker"),
     "retrieval.search": ("Hit", "Query", "Searcher", "ensemble", "parse_query"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.encoder import Vectors
 from indexer.types import Hubness, Kind
+from retrieval.reranking.fusion import Fusion
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -94,3 +96,41 @@ def draw(path: Path, *colours: str, size: tuple[int, int] = (64, 64)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, quality=95) if path.suffix == ".jpg" else image.save(path)
     return path
+
+
+class ColourReranker:
+    """Looks at drawn photos: how much they show of the colours that a text names.
+
+    An instruction "with blue" counts blue five times, "no blue" takes it off as often. Satisfies
+    `retrieval.reranking.Reranker` without a model; reads photos, no tokens.
+    """
+
+    def __init__(self, fusion: Fusion, *, longest: int = 100) -> None:
+        self.name = "colours"
+        self.fusion = fusion
+        self.token_shape = None
+        self._longest = longest
+        self._encoder = ColourEncoder()
+
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[Image.Image]:
+        """Return the photos themselves."""
+        return photos
+
+    def cuts(self, instruction: str) -> bool:
+        """Tell whether an instruction is longer than was said."""
+        return len(instruction) > self._longest
+
+    def score(
+        self, asked: Sequence[tuple[str, str]], sights: Sequence[Image.Image]
+    ) -> NDArray[np.float64]:
+        """Score couples: shares of the colours asked for, less those not wanted."""
+        shares = np.stack([self._encoder._shares(sight) for sight in sights])
+        shares = shares / shares.sum(axis=1, keepdims=True)  # (couples, colours + 1)
+        signs = np.array([self._signs(query, instruction) for query, instruction in asked])
+        return (shares * signs).sum(axis=1).astype(np.float64)
+
+    def _signs(self, query: str, instruction: str) -> list[float]:
+        wanted = query.lower().split()
+        sign = 5.0 * ("with" in instruction) - 5.0 * ("no " in instruction)
+        wish = instruction.lower().split()
+        return [float(c in wanted) + sign * (c in wish) for c in COLOURS] + [0.0]

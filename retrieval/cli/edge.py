@@ -15,7 +15,17 @@ import click
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 
-COMMANDS = ("index", "search", "learn", "info", "evaluate", "train", "blend", "demo")
+COMMANDS = (
+    "index",
+    "search",
+    "learn",
+    "info",
+    "evaluate",
+    "train",
+    "train-reranker",
+    "blend",
+    "demo",
+)
 
 _DEBUG = "TWINLENS_DEBUG"
 
@@ -33,7 +43,9 @@ class CommandLine(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"retrieval.cli.{cmd_name}").command
+        command: click.Command = import_module(
+            f"retrieval.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

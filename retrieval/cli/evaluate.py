@@ -14,7 +14,16 @@ import retrieval
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.comparison import show_comparison
 from retrieval.cli.console import list_skipped, note, progress
-from retrieval.cli.options import ModelChoice, example, with_hubness, with_json, with_model
+from retrieval.cli.obedience import show_obedience
+from retrieval.cli.options import (
+    ModelChoice,
+    Reranking,
+    example,
+    with_hubness,
+    with_json,
+    with_model,
+    with_reranking,
+)
 
 if TYPE_CHECKING:
     from retrieval import Evaluation
@@ -27,6 +36,8 @@ TOO_FEW = 10  # photos among which the top ten holds every one
     epilog=example(
         "twinlens evaluate --data pairs.jsonl --model runs/mine",
         "twinlens evaluate --data pairs.jsonl --compare builtin runs/mine",
+        "twinlens evaluate --data pairs.jsonl --rerank",
+        "twinlens evaluate --data pairs.jsonl --instructions --json",
     )
 )
 @click.option(
@@ -42,12 +53,20 @@ TOO_FEW = 10  # photos among which the top ten holds every one
     metavar="A B",
     help="Measure two models instead, and what B has more than A.",
 )
+@click.option(
+    "--instructions",
+    is_flag=True,
+    help="Measure instead how well the reranker follows instructions.",
+)
+@with_reranking(instruct=False)
 @with_hubness
 @with_model("builtin")
 @with_json
-def command(
+def command(  # noqa: PLR0913 - one a group of options
     data: Path,
     compare: tuple[str, str] | None,
+    instructions: bool,
+    reranking: Reranking,
     hubness: bool,
     model: ModelChoice,
     as_json: bool,
@@ -61,13 +80,20 @@ def command(
 
     With --compare, intervals and p are of the difference, drawn by photo with all its captions:
     p is how often chance alone would give so large a difference in either direction.
+
+    With --rerank, each query's first 50 are rescored. With --instructions, things are asked for
+    under wishes whose kind and wording the reranker has not learned: p-MRR is how far photos fall
+    that break the wish, Robustness@10 the nDCG@10 of the worst wording.
     """
     pairs = retrieval.read_pairs(data)
     if compare is not None:
         return show_comparison(pairs, compare, model, hubness, as_json)
     encoder = model.load()
+    if instructions:
+        return show_obedience(pairs, encoder, reranking.require(encoder), as_json)
+    reranker = reranking.require(encoder) if reranking.asked else None
     with progress("embedding photos") as report:
-        done = retrieval.evaluate(encoder, pairs, report, hubness=hubness)
+        done = retrieval.evaluate(encoder, pairs, report, hubness=hubness, reranker=reranker)
     list_skipped(done.skipped)
     _note_limits(done)
     if as_json:
@@ -102,8 +128,10 @@ def _table(done: Evaluation) -> Table:
     table.add_column("")
     table.add_column("text → photo")
     table.add_column("photo → text")
+    if done.reranker is not None:
+        _add_rows(table, done, " reranked")
     if done.hubness is not None:
-        _add_rows(table, done, "")
+        _add_rows(table, done.first_stage, "")
     _add_rows(table, done.without_hubness, " by cosine" if done.hubness else "")
     return table
 

@@ -15,7 +15,7 @@ import retrieval
 from retrieval.cli.console import note
 
 if TYPE_CHECKING:
-    from retrieval import Encoder
+    from retrieval import Encoder, Reranker
 
 LIBRARY_VARIABLE = "TWINLENS_LIBRARY"
 
@@ -79,6 +79,77 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
         return wrapped
 
     return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranking:
+    """Whether the first answers get a second look, by which reranker, and under what instruction.
+
+    `wanted` is None where nothing was said: then the one that ships takes part where it can.
+    """
+
+    wanted: bool | None
+    spec: str | None
+    instruct: str
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether a reranker was asked for."""
+        return self.wanted is True or (self.spec is not None and self.wanted is None)
+
+    def require(self, encoder: Encoder) -> Reranker:
+        """Load the reranker that was named, else the one that ships."""
+        reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)
+        return reranker
+
+    def load(self, encoder: Encoder) -> Reranker | None:
+        """Load the reranker, if one takes part."""
+        if self.wanted is False:
+            if self.instruct:
+                raise click.UsageError("--instruct is for the reranker; leave out --no-rerank")
+            return None
+        if self.spec:
+            return retrieval.load_reranker(self.spec, encoder)
+        found = retrieval.default_reranker(encoder)
+        if found is None and (self.wanted or self.instruct):
+            raise click.UsageError(
+                f"no reranker ships for the model {encoder.name}; name one with --reranker"
+            )
+        return found
+
+
+def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
+    """Add `--rerank`, `--reranker` and maybe `--instruct`; the command takes `reranking`."""
+
+    def decorate(function: F) -> Callable[..., Any]:
+        @click.option(
+            "--rerank/--no-rerank",
+            default=None,
+            help="Look twice at the first answers [default: where the reranker gains].",
+        )
+        @click.option(
+            "--reranker",
+            metavar="SPEC",
+            help="builtin, a folder from `twinlens train-reranker`, or a model of transformers.",
+        )
+        @wraps(function)
+        def wrapped(
+            *, rerank: bool | None, reranker: str | None, instruct: str = "", **others: Any
+        ) -> Any:
+            choice = Reranking(wanted=rerank, spec=reranker, instruct=" ".join(instruct.split()))
+            return function(reranking=choice, **others)
+
+        return _INSTRUCT(wrapped) if instruct else wrapped
+
+    return decorate
+
+
+_INSTRUCT = click.option(
+    "--instruct",
+    metavar="WORDS",
+    default="",
+    help='What the answers shall be like: "no people", "only at night".',
+)
 
 
 def with_hubness(function: F) -> F:

@@ -16,7 +16,15 @@ from retrieval.choices import ENSEMBLE
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
 from retrieval.cli.hits import Output, with_output, write_hits
-from retrieval.cli.options import ModelChoice, example, with_hubness, with_library, with_model
+from retrieval.cli.options import (
+    ModelChoice,
+    Reranking,
+    example,
+    with_hubness,
+    with_library,
+    with_model,
+    with_reranking,
+)
 
 if TYPE_CHECKING:
     from retrieval import Hit, Query
@@ -54,6 +62,7 @@ def with_scoring(function: F) -> Callable[..., Any]:
 @click.command(
     epilog=example(
         'twinlens search "a cat on a sofa" --top 5',
+        'twinlens search "two dogs" --instruct "no people"',
         "twinlens search ./cat.jpg --for texts --html found.html",
     )
 )
@@ -77,6 +86,7 @@ def with_scoring(function: F) -> Callable[..., Any]:
     callback=lambda _ctx, _param, value: KINDS[value],
     help="What to find.",
 )
+@with_reranking(instruct=True)
 @with_scoring
 @with_output
 @with_model("the library's own")
@@ -85,6 +95,7 @@ def command(  # noqa: PLR0913 - one a group of options
     library: Path,
     top: int,
     kind: Kind,
+    reranking: Reranking,
     scoring: Scoring,
     output: Output,
     model: ModelChoice,
@@ -99,10 +110,16 @@ def command(  # noqa: PLR0913 - one a group of options
         if not opened.counts()[kind]:
             note(f"the library has no {kind}s; add some with: twinlens index FOLDER")
             return ExitCode.NOTHING
-        searcher = retrieval.Searcher(opened, model.load(opened.model))
+        encoder = model.load(opened.model)
+        searcher = retrieval.Searcher(opened, encoder, reranking.load(encoder), note)
         note(searcher.hint(asked))
         hits = searcher.search(
-            asked, kind=kind, top=top, hubness=scoring.hubness, ensemble=scoring.ensemble
+            asked,
+            kind=kind,
+            top=top,
+            hubness=scoring.hubness,
+            ensemble=scoring.ensemble,
+            instruct=reranking.instruct,
         )
     if output.html is not None:
         _write_sheet(asked, hits, output.html)

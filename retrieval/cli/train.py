@@ -7,12 +7,9 @@ these.
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
 import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -21,6 +18,7 @@ import click
 from indexer.errors import UsageError
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import Report, note, progress
+from retrieval.cli.fields import documented, option
 from retrieval.cli.options import example
 from retrieval.training.config import AugmentConfig, TrainConfig
 
@@ -31,38 +29,13 @@ _FILES = ("pairs", "val", "keep", "out")
 _PATH = click.Path(path_type=Path)
 
 
-def _documented(config: type[Any]) -> dict[str, str]:
-    """Read the help of each field from the docstring of its class."""
-    found = re.findall(
-        r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(config) or "", flags=re.MULTILINE
-    )
-    return {name: " ".join(text.split()).rstrip(".") + "." for name, text in found}
-
-
-def _option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[Any], Any]:
-    """Make the option of one field. Its default is None: what is not given is not overridden."""
-    name = "--" + field.name.replace("_", "-")
-    default = field.default
-    shown = (
-        f" [default: {default}]" if isinstance(default, int | float | str) and default != "" else ""
-    )
-    if hint is bool:
-        return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
-    if str(hint).startswith("tuple"):
-        return click.option(name, multiple=True, metavar="SPEC", help=text)
-    kind: Any = next((arg for arg in get_args(hint) if arg is not type(None)), hint)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        kind = click.Choice([choice.value for choice in kind])
-    return click.option(name, type=kind, default=None, help=text + shown)
-
-
 def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every field of the two configurations."""
     for config in (AugmentConfig, TrainConfig):
-        hints, texts = get_type_hints(config), _documented(config)
+        hints, texts = get_type_hints(config), documented(config)
         for field in reversed(dataclasses.fields(config)):
             if field.name not in (*_FILES, "augment"):
-                function = _option(field, hints[field.name], texts[field.name])(function)
+                function = option(field, hints[field.name], texts[field.name])(function)
     return function
 
 

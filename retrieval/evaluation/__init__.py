@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from retrieval.evaluation.compare import Comparison, Difference, compare
 from retrieval.evaluation.evaluate import Direction, Directions, Estimate, Evaluation, evaluate
+from retrieval.evaluation.instructions import Obedience, evaluate_instructions, exam_of
 
 __all__ = [
     "Comparison",
@@ -12,6 +13,9 @@ __all__ = [
     "Directions",
     "Estimate",
     "Evaluation",
+    "Obedience",
     "compare",
     "evaluate",
+    "evaluate_instructions",
+    "exam_of",
 ]

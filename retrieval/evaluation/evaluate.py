@@ -13,19 +13,22 @@ from PIL import Image
 
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable
-from indexer.hubness import with_alpha, with_hubness
 from indexer.types import Hubness, Kind, Skip
 from retrieval.errors import EvaluationInvalid
+from retrieval.evaluation.first_stage import FirstStage
 from retrieval.evaluation.metrics import (
     Ranks,
     Relevant,
+    Rescored,
     bootstrap_interval,
     hit_rate_at_k,
     median_rank,
     ranks_of_vectors,
     recall_at_k,
 )
+from retrieval.evaluation.second_stage import SecondStage
 from retrieval.pairs import Pair, PairSet
+from retrieval.reranking import Reranker, Sight
 
 CUTS = (1, 5, 10)
 BATCH = 64  # photos decoded at once: 64 of 12 megapixels, reduced while decoding, stay under 1 GB
@@ -86,7 +89,8 @@ class Evaluation(Directions):
     """What an encoder reached on a set of pairs, scored as search scores.
 
     `hubness` is the correction that took part, None where none did; `without_hubness` is what
-    the plain cosines reach.
+    the plain cosines reach. `reranker` is the name of the second stage that took part, None where
+    none did; `first_stage` is what was reached before it.
 
     `photos` are the names of the photos, `owner` is each caption's photo, shape (captions,).
     `skipped` are photos that could not be read; they and their captions took no part.
@@ -99,6 +103,8 @@ class Evaluation(Directions):
     captions: int
     hubness: Hubness | None
     without_hubness: Directions
+    reranker: str | None
+    first_stage: Directions
     photos: tuple[str, ...] = field(repr=False)
     owner: NDArray[np.int64] = field(repr=False, compare=False)
     skipped: tuple[Skip, ...] = ()
@@ -113,13 +119,20 @@ class Evaluation(Directions):
             **super().as_json(),
             "hubness": asdict(self.hubness) if self.hubness else None,
             "without_hubness": self.without_hubness.as_json(),
+            "reranker": self.reranker,
+            "first_stage": self.first_stage.as_json(),
             "skipped": [{"path": str(skip.path), "reason": skip.reason} for skip in self.skipped],
             "duplicates": list(self.duplicates),
         }
 
 
 def evaluate(
-    encoder: Encoder, pairs: PairSet, progress: Progress | None = None, *, hubness: bool = True
+    encoder: Encoder,
+    pairs: PairSet,
+    progress: Progress | None = None,
+    *,
+    hubness: bool = True,
+    reranker: Reranker | None = None,
 ) -> Evaluation:
     """Measure how well words find their photo, and a photo its words.
 
@@ -131,28 +144,40 @@ def evaluate(
         pairs: photos with captions.
         progress: called after each batch of photos.
         hubness: False for plain cosines alone.
+        reranker: rescores each query's first candidates, as in search; None for none.
 
     Raises:
         EvaluationInvalid: a photo has no caption, no photo can be read, or a score is NaN.
     """
     _require_captions(pairs)
-    photos = _embed_photos(encoder, pairs.pairs, progress)
+    photos = _embed_photos(encoder, pairs.pairs, progress, reranker)
     owner, captions = _captions(photos.pairs)  # (captions,)
     texts = encoder.encode_texts(captions)  # (captions, dim)
     of_caption = [np.array([photo]) for photo in owner]
     of_photo = [np.flatnonzero(owner == photo) for photo in range(len(photos.pairs))]
     there = _Task(queries=texts, items=photos.vectors, relevant=of_caption)
     back = _Task(queries=photos.vectors, items=texts, relevant=of_photo)
-    plain = Directions(text_to_image=there.plain(), image_to_text=back.plain())
-    used, scored = _corrected(encoder, plain, there, back) if hubness else (None, plain)
+    first = plain = _both(there, back)
+    stage = FirstStage.of(encoder) if hubness else None
+    if stage is not None and stage.corrects:
+        there, back = there.corrected(stage, Kind.TEXT), back.corrected(stage, Kind.PHOTO)
+        first = _both(there, back)
+    second = first
+    if reranker is not None:
+        asked = [(caption, "") for caption in captions]
+        second = _reranked(
+            SecondStage(reranker=reranker, photos=photos.sights, texts=asked), there, back
+        )
     return Evaluation(
         model=encoder.name,
         images=len(photos.pairs),
         captions=len(captions),
-        text_to_image=scored.text_to_image,
-        image_to_text=scored.image_to_text,
-        hubness=used,
+        text_to_image=second.text_to_image,
+        image_to_text=second.image_to_text,
+        hubness=stage.hubness if stage and stage.corrects else None,
         without_hubness=plain,
+        reranker=reranker.name if reranker else None,
+        first_stage=first,
         photos=tuple(pair.name for pair in photos.pairs),
         owner=owner,
         skipped=(*pairs.skipped, *photos.skipped),
@@ -162,10 +187,14 @@ def evaluate(
 
 @dataclass(frozen=True, kw_only=True)
 class _Photos:
-    """The photos that could be read: their pairs and vectors (photos, dim)."""
+    """The photos that could be read: their pairs and vectors (photos, dim).
+
+    `sights` are what a reranker reads of them, if there is one.
+    """
 
     pairs: tuple[Pair, ...]
     vectors: Vectors
+    sights: tuple[Sight, ...]
     skipped: tuple[Skip, ...]
     duplicates: tuple[str, ...]
 
@@ -178,34 +207,28 @@ class _Task:
     items: Vectors
     relevant: Relevant
 
-    def plain(self) -> Direction:
-        """Rank by cosine."""
-        return _summary(ranks_of_vectors(self.queries, self.items, self.relevant))
+    def corrected(self, stage: FirstStage, query: Kind) -> _Task:
+        """Return the same, scored as search does."""
+        queries, items = stage.vectors(self.queries, self.items, query=query)
+        return replace(self, queries=queries, items=items)
 
-    def corrected(self, bank: Vectors, k: int, alpha: float) -> Direction:
-        """Rank by cosine, less `alpha` times the hubness of the item."""
-        queries, items = with_alpha(self.queries, alpha), with_hubness(self.items, bank, k)
-        return _summary(ranks_of_vectors(queries, items, self.relevant))
+    def quality(self, rescored: Rescored | None = None) -> Direction:
+        """Rank the items for each query, by a second stage if there is one."""
+        return _summary(ranks_of_vectors(self.queries, self.items, self.relevant, rescored))
 
 
-def _corrected(
-    encoder: Encoder, plain: Directions, there: _Task, back: _Task
-) -> tuple[Hubness | None, Directions]:
-    """Rank both directions as search does; return the settings that took part, if any did."""
-    captions, photos, wanted = encoder.bank(Kind.TEXT), encoder.bank(Kind.PHOTO), encoder.hubness
-    used = replace(
-        wanted,
-        text_to_image=wanted.text_to_image if len(captions) else 0.0,
-        image_to_text=wanted.image_to_text if len(photos) else 0.0,
+def _both(there: _Task, back: _Task) -> Directions:
+    """Measure both directions."""
+    return Directions(text_to_image=there.quality(), image_to_text=back.quality())
+
+
+def _reranked(stage: SecondStage, there: _Task, back: _Task) -> Directions:
+    """Measure both directions, each with the second stage where that is on."""
+    onward, homeward = stage, replace(stage, query=Kind.PHOTO)
+    return Directions(
+        text_to_image=there.quality(onward.rescored if onward.weight else None),
+        image_to_text=back.quality(homeward.rescored if homeward.weight else None),
     )
-    text_to_image, image_to_text = plain.text_to_image, plain.image_to_text
-    if used.text_to_image:
-        text_to_image = there.corrected(captions, used.k, used.text_to_image)
-    if used.image_to_text:
-        image_to_text = back.corrected(photos, used.k, used.image_to_text)
-    took_part = used.text_to_image or used.image_to_text
-    scored = Directions(text_to_image=text_to_image, image_to_text=image_to_text)
-    return used if took_part else None, scored
 
 
 def _require_captions(pairs: PairSet) -> None:
@@ -219,12 +242,18 @@ def _require_captions(pairs: PairSet) -> None:
         )
 
 
-def _embed_photos(encoder: Encoder, pairs: tuple[Pair, ...], progress: Progress | None) -> _Photos:
+def _embed_photos(
+    encoder: Encoder,
+    pairs: tuple[Pair, ...],
+    progress: Progress | None,
+    reranker: Reranker | None,
+) -> _Photos:
     """Decode and encode the photos, a batch at a time; keep what could be read."""
     kept: list[Pair] = []
     skipped: list[Skip] = []
     duplicates: list[str] = []
     vectors: list[Vectors] = []
+    sights: list[Sight] = []
     seen: set[bytes] = set()
     for start in range(0, len(pairs), BATCH):
         batch = list(_decode(pairs[start : start + BATCH], encoder.image_size, skipped))
@@ -233,7 +262,9 @@ def _embed_photos(encoder: Encoder, pairs: tuple[Pair, ...], progress: Progress 
             duplicates += [pair.name] if digest in seen else []
             seen.add(digest)
         kept += [pair for pair, _ in batch]
-        vectors += [encoder.encode_images([image for _, image in batch])] if batch else []
+        images = [image for _, image in batch]
+        vectors += [encoder.encode_images(images)] if images else []
+        sights += reranker.look(images) if images and reranker else []
         if progress is not None:
             progress(min(start + BATCH, len(pairs)), len(pairs))
     if not kept:
@@ -242,6 +273,7 @@ def _embed_photos(encoder: Encoder, pairs: tuple[Pair, ...], progress: Progress 
     return _Photos(
         pairs=tuple(kept),
         vectors=np.concatenate(vectors),
+        sights=tuple(sights),
         skipped=tuple(skipped),
         duplicates=tuple(duplicates),
     )

@@ -9,7 +9,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.reranking.fusion import Fusion, Scores, fused
 from retrieval.reranking.reading import Asked
 from retrieval.reranking.reranker import Reranker, Sight, TokenReranker, load_token_reranker
-from retrieval.reranking.store import CONFIG
+from retrieval.reranking.store import CONFIG, reads_with
 from retrieval.shipped import shipped
 
 BUILTIN = "builtin"
@@ -22,9 +22,21 @@ __all__ = [
     "Scores",
     "Sight",
     "TokenReranker",
+    "default_reranker",
     "fused",
     "load_reranker",
 ]
+
+
+def default_reranker(encoder: Encoder) -> Reranker | None:
+    """Return the reranker that ships, if it reads with this encoder; else None."""
+    try:
+        folder = shipped("reranker")
+    except FileNotFoundError:
+        return None
+    if reads_with(folder) != encoder.fingerprint:
+        return None
+    return load_token_reranker(folder, encoder, BUILTIN)
 
 
 def load_reranker(spec: str, encoder: Encoder) -> Reranker:

@@ -86,6 +86,15 @@ def load_reranker_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(network=network.eval(), encoder=encoder, fusion=fusion)
 
 
+def reads_with(folder: Path) -> str:
+    """Return the fingerprint of the dual encoder that a reranker reads with.
+
+    Raises:
+        ModelUnavailable: there is no reranker.
+    """
+    return str(_read_config(folder).get("encoder"))
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     """Read and check `reranker.json`."""
     try:

@@ -57,7 +57,7 @@ def test_json_keys(four: PairSet) -> None:
     plain = json.loads(json.dumps(evaluate(ColourEncoder(), four).as_json()))
     assert list(plain) == [
         "model", "images", "captions", "text_to_image", "image_to_text", "hubness",
-        "without_hubness", "skipped", "duplicates",
+        "without_hubness", "reranker", "first_stage", "skipped", "duplicates",
     ]  # fmt: skip
     assert plain["hubness"] is None  # the encoder has no banks
     assert plain["without_hubness"] == {

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from indexer.errors import UsageError
-from retrieval.choices import Precision, Verdict
+from retrieval.choices import Verdict
 from retrieval.errors import TrainingFailed
-from retrieval.reranking.lessons import Lesson
 from retrieval.reranking.network import RerankerNetwork, Sights
 from retrieval.reranking.reading import TextReader
 from retrieval.training.config import TrainConfig
 from retrieval.training.guard import check_gradient
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
+from retrieval.training.reranker.config import RerankerTraining
+from retrieval.training.reranker.lessons import Lesson
 from retrieval.training.state import Place, clear_state, load_state, save_state
 
 
@@ -34,46 +34,6 @@ class Source(Protocol):
     def draw(self, rng: np.random.Generator) -> Lesson:
         """Draw one."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class RerankerTraining:
-    """One run.
-
-    Attributes:
-        steps: of the optimizer.
-        lessons: of each source in a step.
-        verdict: how labels become a loss.
-        lr: peak learning rate.
-        weight_decay: of AdamW, on matrices alone.
-        dropout: of each residual branch.
-        patch_drop: share of the image tokens left out of a step.
-        word_drop: share of the words left out of a step.
-        ema: decay of the running average that is kept.
-        precision: arithmetic; weights are float32 either way.
-        checkpoint_every: steps between states that a killed run resumes from.
-        seed: decides every random choice.
-    """
-
-    steps: int = 5_000
-    lessons: int = 4
-    verdict: Verdict = Verdict.BOTH
-    lr: float = 5e-4
-    weight_decay: float = 0.05
-    dropout: float = 0.1
-    patch_drop: float = 0.2
-    word_drop: float = 0.1
-    ema: float = 0.998
-    precision: Precision = Precision.FP32
-    checkpoint_every: int = 200
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "lessons", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.lr <= 0:
-            raise UsageError(f"lr must be positive, not {self.lr}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,9 +195,14 @@ def _listwise(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the mean of `-log(e^s / (e^s + Σ e^n))` over the matches s; n are the others."""
     never = torch.finfo(scores.dtype).min
     others = scores.masked_fill(labels != -1, never).logsumexp(dim=1, keepdim=True)
-    return F.softplus(others - scores)[labels == 1].mean()
+    return _mean(F.softplus(others - scores)[labels == 1])
 
 
 def _yes_no(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the binary cross-entropy, its mean over the yes plus its mean over the no."""
-    return F.softplus(-scores)[labels == 1].mean() + F.softplus(scores)[labels == -1].mean()
+    return _mean(F.softplus(-scores)[labels == 1]) + _mean(F.softplus(scores)[labels == -1])
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Return the mean, 0 of nothing: among photos of one name, no couple may be a no."""
+    return values.sum() / max(1, len(values))

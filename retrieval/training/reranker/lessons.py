@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, asks_of
-from retrieval.reranking.material import Material
 from retrieval.reranking.reading import Asked
+from retrieval.training.reranker.material import Material
 
 SIDE = 8  # photos of a lesson
 

@@ -1,0 +1,1 @@
+"""How a reranker learns: material, lessons, the line that trains."""

@@ -1,0 +1,52 @@
+"""Everything that decides how a reranker learns, stored beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from indexer.errors import UsageError
+from retrieval.choices import Precision, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankerTraining:
+    """One run.
+
+    Attributes:
+        steps: batches to learn from.
+        lessons: of each kind in a batch; those of retrieval come twice.
+        verdict: how labels become a loss.
+        lr: peak learning rate.
+        weight_decay: of AdamW, on matrices alone.
+        dropout: share of each residual branch left out.
+        patch_drop: share of the image tokens left out of a batch.
+        word_drop: share of the words left out of a batch.
+        ema: decay of the running average that is kept.
+        precision: arithmetic of the network; weights are float32 either way.
+        views: of each photo; all but the first are random crops, mirrored.
+        reach: photos nearest to a caption, of which lessons are made.
+        checkpoint_every: steps between states that a killed run resumes from.
+        seed: decides every random choice.
+    """
+
+    steps: int = 5_000
+    lessons: int = 2
+    verdict: Verdict = Verdict.BOTH
+    lr: float = 5e-4
+    weight_decay: float = 0.05
+    dropout: float = 0.1
+    patch_drop: float = 0.2
+    word_drop: float = 0.1
+    ema: float = 0.998
+    precision: Precision = Precision.FP32
+    views: int = 2
+    reach: int = 60
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "lessons", "views", "reach", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.lr <= 0:
+            raise UsageError(f"lr must be positive, not {self.lr}")

@@ -1,0 +1,167 @@
+"""One run from pairs to a folder: material → lessons → network → weights of the fusion → files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from indexer.encoder import Encoder
+from indexer.errors import UsageError
+from indexer.types import Skip
+from retrieval.errors import ModelUnavailable, TrainingFailed
+from retrieval.models import TowerEncoder
+from retrieval.pairs import Pair, read_pairs
+from retrieval.reranking.fusion import Fusion
+from retrieval.reranking.grammar import shipped_grammar
+from retrieval.reranking.network import NetworkConfig, RerankerNetwork
+from retrieval.reranking.reading import TextReader
+from retrieval.reranking.store import (
+    CONFIG,
+    Checkpoint,
+    load_reranker_checkpoint,
+    save_reranker,
+)
+from retrieval.training.reranker.config import RerankerTraining
+from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
+from retrieval.training.reranker.loop import School, train_reranker
+from retrieval.training.reranker.material import Material, Progress, gather
+from retrieval.training.reranker.weighing import Validation, choose_fusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankerRun:
+    """What a run needs.
+
+    Attributes:
+        pairs: photos with captions to learn from.
+        val: photos with captions to choose the weights of the fusion on.
+        out: folder of the result.
+        init: folder of a reranker to start from; None for a new one.
+        network: shape of a new reranker.
+        training: the settings of the optimizer and the lessons.
+    """
+
+    pairs: tuple[Path, ...]
+    val: Path
+    out: Path
+    init: Path | None = None
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: RerankerTraining = field(default_factory=RerankerTraining)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain values, without this machine's paths."""
+        plain = dataclasses.asdict(self)
+        plain.pop("out")
+        plain["pairs"] = [path.name for path in self.pairs]
+        plain["val"] = self.val.name
+        plain["init"] = self.init.name if self.init else None
+        return plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankerResult:
+    """What a run left: the weights of the fusion, what they reached, the photos left out."""
+
+    fusion: Fusion
+    validation: dict[str, Any]
+    skipped: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How a run reports; by default nobody watches."""
+
+    note: Callable[[str], None] = lambda _: None
+    looked: Progress = lambda _done, _all: None
+    learned: Callable[[int, float], None] = lambda _step, _loss: None
+
+
+def run_reranker_training(
+    config: RerankerRun, model: Encoder, watch: Watch | None = None
+) -> RerankerResult:
+    """Train a reranker for a dual encoder; the result ends up in `config.out`.
+
+    A run that was killed looks at the photos again, and learns on from its last state.
+
+    Raises:
+        PairsInvalid: no usable pairs.
+        ModelUnavailable: the encoder gives no tokens, or `init` reads with another one.
+        TrainingFailed: the loss is not finite, or `out` holds a finished reranker or another run.
+    """
+    watch, encoder = watch or Watch(), _towers(model)
+    if (config.out / CONFIG).exists():
+        raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
+    network = _start(config, encoder)
+    config.out.mkdir(parents=True, exist_ok=True)
+    pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
+    material = _gathered(pairs, encoder, config.training.views, config.training.seed, watch)
+    watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
+    school = _school(material, encoder, config.training.reach)
+    trained = train_reranker(network, school, config.training, config.out, watch.learned)
+    watch.note("choosing how far to trust it, on the validation photos")
+    val = read_pairs(config.val).pairs
+    judged = Validation(
+        encoder=encoder,
+        material=_gathered(val, encoder, 1, config.training.seed, watch),
+        grammar=shipped_grammar(),
+    )
+    checkpoint = Checkpoint(network=trained, encoder=encoder.fingerprint, fusion=Fusion())
+    fusion, found = choose_fusion(checkpoint, judged)
+    record = {"run": config.as_json(), "validation": found}
+    save_reranker(dataclasses.replace(checkpoint, fusion=fusion), config.out, record)
+    return RerankerResult(
+        fusion=fusion, validation=found, skipped=(*material.skipped, *judged.material.skipped)
+    )
+
+
+def _towers(model: Encoder) -> TowerEncoder:
+    """Require an encoder that gives tokens."""
+    if not isinstance(model, TowerEncoder) or model.token_shape is None:
+        raise ModelUnavailable(
+            f"the model {model.name!r} gives no image tokens to learn from; the built-in "
+            "architecture does, and large rerankers need none (see MODELS.md)"
+        )
+    return model
+
+
+def _start(config: RerankerRun, encoder: TowerEncoder) -> RerankerNetwork:
+    """Return the network to train: a new one, or one that reads with this encoder."""
+    if config.init is None:
+        torch.manual_seed(config.training.seed)
+        return RerankerNetwork(config.network, config.training.dropout)
+    start = load_reranker_checkpoint(config.init)
+    if start.encoder != encoder.fingerprint:
+        raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
+    network = RerankerNetwork(start.network.config, config.training.dropout)
+    network.load_state_dict(start.network.state_dict())
+    return network
+
+
+def _gathered(
+    pairs: list[Pair] | tuple[Pair, ...],
+    encoder: TowerEncoder,
+    views: int,
+    seed: int,
+    watch: Watch,
+) -> Material:
+    """Look at all photos."""
+    grammar = shipped_grammar()
+    return gather(encoder, pairs, grammar, views=views, seed=seed, progress=watch.looked)
+
+
+def _school(material: Material, encoder: TowerEncoder, reach: int) -> School:
+    """Make two lessons of retrieval for each one of steering, where the captions allow it."""
+    if len(material.vectors) < SIDE:
+        raise UsageError(f"{len(material.vectors)} photos are too few to learn from")
+    near = Retrieval(material, reach)
+    steering = Steering(material, shipped_grammar())
+    return School(
+        reader=TextReader(encoder, keep=True),
+        views=material.views,
+        sources=(near, near, steering),
+    )

@@ -1,0 +1,118 @@
+"""The network, the texts it reads, and how it is kept on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from retrieval.errors import ModelUnavailable
+from retrieval.models import TowerEncoder
+from retrieval.reranking import Fusion, TokenReranker
+from retrieval.reranking.network import NetworkConfig, RerankerNetwork
+from retrieval.reranking.reading import TextReader
+from retrieval.reranking.store import (
+    CONFIG,
+    WEIGHTS,
+    Checkpoint,
+    load_reranker_checkpoint,
+    save_reranker,
+)
+from tests.fakes import draw
+from tests.tiny import tiny_model
+
+SHAPE = NetworkConfig(image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=2)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> TowerEncoder:
+    return TowerEncoder(tiny_model(tmp_path / "tiny"), "cpu")
+
+
+def network(seed: int = 0) -> RerankerNetwork:
+    torch.manual_seed(seed)
+    return RerankerNetwork(SHAPE).eval()
+
+
+def reranker(encoder: TowerEncoder) -> TokenReranker:
+    checkpoint = Checkpoint(network=network(), encoder=encoder.fingerprint, fusion=Fusion())
+    return TokenReranker(checkpoint, encoder, "mine")
+
+
+def test_a_score_depends_on_its_own_couple_alone(encoder: TowerEncoder, tmp_path: Path) -> None:
+    from PIL import Image
+
+    photos = [Image.open(draw(tmp_path / f"{name}.png", name)) for name in ("red", "blue")]
+    mine = reranker(encoder)
+    red, blue = mine.look([photo.convert("RGB") for photo in photos])
+    asked = [("red", ""), ("a photo of blue and red beside the stripe", "no blue"), ("red", "")]
+    together = mine.score(asked, [red, blue, blue])
+    alone = [
+        mine.score([text], [sight])[0] for text, sight in zip(asked, [red, blue, blue], strict=True)
+    ]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert len(set(np.round(together, 6))) == 3
+
+
+def test_the_instruction_is_part_of_what_is_asked(encoder: TowerEncoder) -> None:
+    tokens = TextReader(encoder).read([("red", "no blue"), ("a red photo", "")])
+    assert tokens.part.tolist() == [[0, 1, 1], [0, 0, 0]]
+    assert tokens.seen.tolist() == [[True, True, True], [True, True, True]]
+    alone = TextReader(encoder).read([("no blue", "")])
+    torch.testing.assert_close(tokens.states[0, 1:], alone.states[0], atol=2e-3, rtol=0)
+
+
+def test_texts_that_are_remembered_are_the_same(encoder: TowerEncoder) -> None:
+    keeping, plain = TextReader(encoder, keep=True), TextReader(encoder)
+    asked = [("red beside blue", ""), ("red", "a photo")]
+    keeping.read(asked[1:])
+    torch.testing.assert_close(
+        keeping.read(asked).states, plain.read(asked).states, atol=2e-3, rtol=0
+    )
+
+
+def test_an_instruction_that_is_too_long_is_told(encoder: TowerEncoder) -> None:
+    assert reranker(encoder).cuts("red " * 20)
+    assert not reranker(encoder).cuts("no red")
+
+
+def test_another_encoder_is_refused(encoder: TowerEncoder, tmp_path: Path) -> None:
+    other = TowerEncoder(tiny_model(tmp_path / "other", seed=1), "cpu")
+    checkpoint = Checkpoint(network=network(), encoder=encoder.fingerprint + "x", fusion=Fusion())
+    with pytest.raises(ModelUnavailable, match="reads with the model"):
+        TokenReranker(checkpoint, other, "mine")
+
+
+def test_a_reranker_comes_back_from_disk(tmp_path: Path) -> None:
+    fusion = Fusion(text_to_image=0.01, image_to_text=0.02, instructed=0.03)
+    save_reranker(Checkpoint(network=network(), encoder="e", fusion=fusion), tmp_path, {"run": 1})
+    back = load_reranker_checkpoint(tmp_path)
+    assert (back.fusion, back.encoder, back.network.config) == (fusion, "e", SHAPE)
+    for name, kept in network().state_dict().items():
+        found = back.network.state_dict()[name]
+        torch.testing.assert_close(found, kept, atol=0.02, rtol=0.01)
+    assert json.loads((tmp_path / "train.json").read_text()) == {"run": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (CONFIG, None, f"it has no {CONFIG}"),
+        (CONFIG, "{", "cannot be read"),
+        (CONFIG, "[]", "does not describe a reranker"),
+        (CONFIG, '{"format": 99}', "upgrade twinlens"),
+        (CONFIG, '{"format": 1}', "damaged or of another kind"),
+        (WEIGHTS, None, f"lacks {WEIGHTS}"),
+        (WEIGHTS, "junk", "damaged or of another kind"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    save_reranker(Checkpoint(network=network(), encoder="e", fusion=Fusion()), tmp_path)
+    (tmp_path / name).unlink()
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ModelUnavailable, match=message):
+        load_reranker_checkpoint(tmp_path)
