@@ -42,7 +42,7 @@ class RerankerRun:
         val: photos with captions to choose the weights of the fusion on.
         out: folder of the result.
         init: folder of a reranker to start from; None for a new one.
-        network: shape of a new reranker.
+        network: shape of a new reranker; what it reads is as the encoder gives it.
         training: the settings of the optimizer and the lessons.
     """
 
@@ -133,13 +133,26 @@ def _start(config: RerankerRun, encoder: TowerEncoder) -> RerankerNetwork:
     """Return the network to train: a new one, or one that reads with this encoder."""
     if config.init is None:
         torch.manual_seed(config.training.seed)
-        return RerankerNetwork(config.network, config.training.dropout)
+        return RerankerNetwork(_fitted(config.network, encoder), config.training.dropout)
     start = load_reranker_checkpoint(config.init)
     if start.encoder != encoder.fingerprint:
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
     network = RerankerNetwork(start.network.config, config.training.dropout)
     network.load_state_dict(start.network.state_dict())
     return network
+
+
+def _fitted(config: NetworkConfig, encoder: TowerEncoder) -> NetworkConfig:
+    """Return a shape that reads the tokens of an encoder."""
+    shape, tower = encoder.token_shape, encoder.text_tower
+    if shape is None or tower is None:
+        return config
+    return dataclasses.replace(
+        config,
+        image_tokens=shape.tokens,
+        image_width=shape.width,
+        text_width=tower.embed.embedding_dim,
+    )
 
 
 def _gathered(
