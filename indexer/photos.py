@@ -28,7 +28,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BAD_DATA = (
+BAD_DATA = (
     OSError,  # most of them; UnidentifiedImageError too
     SyntaxError,  # a broken PNG or JPEG marker
     ValueError,
@@ -70,12 +70,12 @@ def read_photo(
     if not data:
         raise FileUnreadable("empty file")
     try:
-        with _opened(data) as image:
+        with opened(data) as image:
             _check_size(image, max_megapixels)
             image.draft(None, (2 * size_hint, 2 * size_hint))
             image.load()
-            return _upright(_smaller(_rgb(image), 2 * size_hint), _orientation(image))
-    except _BAD_DATA as error:
+            return _upright(_smaller(_rgb(image), 2 * size_hint), orientation(image))
+    except BAD_DATA as error:
         raise FileUnreadable(_reason(error, data)) from error
 
 
@@ -88,7 +88,7 @@ def _read(path: Path) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def opened(data: bytes) -> Iterator[Image.Image]:
     """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours."""
     with _header_lock:
         cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -140,11 +140,11 @@ def _smaller(image: Image.Image, side: int) -> Image.Image:
     return image.reduce(factor) if factor > 1 else image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """Read how the camera was held; broken EXIF counts as upright."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except _BAD_DATA:
+    except BAD_DATA:
         return 1
 
 
