@@ -87,19 +87,19 @@ def with_page(function: F) -> Callable[..., Any]:
         metavar="N",
         type=click.IntRange(min=1),
         default=1,
-        help="Show the N-th so many.",
+        help="Show the N-th so many, from 1.",
     )
     @click.option(
         "--offset",
         metavar="N",
         type=click.IntRange(min=0),
         default=0,
-        help="Pass over the first N.",
+        help="Pass over the N best.",
     )
     @click.option(
         "--sort",
-        type=click.Choice(list(Sort)),
-        default=Sort.SCORE,
+        type=click.Choice([each.value for each in Sort]),
+        default=Sort.SCORE.value,
         show_default=True,
         callback=lambda _ctx, _param, value: Sort(value),
         help="The order in which they are shown.",
@@ -148,6 +148,7 @@ def command(  # noqa: PLR0913 - one a group of options
     """Find photos or texts by words or photo.
 
     QUERY is words; or a file, photo or text, if it begins with ./ ../ ~/ / or file://
+
     Filters may stand among the words: "beach after:2019 -tag:work". Without words, all that the
     filters let through is found, newest first.
     """

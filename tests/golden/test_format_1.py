@@ -45,7 +45,7 @@ def test_it_grows_without_the_correction(library: Path, tmp_path: Path) -> None:
         corrected, plain = (
             opened.search(queries, Kind.PHOTO, 9, alpha=alpha) for alpha in (0.5, 0.0)
         )
-        hits = Searcher(opened, encoder).search("red", top=2)
+        hits = Searcher(opened, encoder).search("red", top=2, words=False)
     assert corrected == plain
     assert [hit.score for hit in hits] == [1.0, 1.0]
     assert hits[1].path == tmp_path / "photos" / "red.png"
