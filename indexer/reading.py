@@ -25,7 +25,7 @@ from indexer.walk import Found
 MAX_PHOTO_BYTES = 1_000_000_000
 """A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when photos.py or texts.py reads what it refused before: broken files are retried."""
 
 

@@ -18,9 +18,9 @@ from indexer.types import Kind, Skip
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
+    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
 )
-"""HEIC is here to be listed with a reason where Pillow cannot read it, rather than passed over."""
+"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
 
 SIDECAR = ".xmp"
 """What editors write beside a photo: `a.jpg.xmp`, or `a.xmp`."""

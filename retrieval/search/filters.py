@@ -52,7 +52,7 @@ NEAR_KM = 25.0
 TYPES = {
     "jpg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "tiff": (".tif", ".tiff"),
-    "heic": (".heic", ".heif"),
+    "heic": (".heic", ".heif", ".hif"),
 }
 """Types that have several suffixes."""
 

@@ -241,3 +241,15 @@ def test_no_fix_is_no_position() -> None:
     exif = Image.Exif()
     exif.get_ifd(GPS).update({1: "N", 2: (0, 0, 0), 3: "E", 4: (0, 0, 0)})
     assert read_metadata(jpeg(exif)).latitude is None
+
+
+def test_heic_says_what_jpeg_says() -> None:
+    read_metadata(jpeg())  # teaches Pillow the format
+    exif = camera_tags()
+    exif[HELD] = 6
+    buffer = BytesIO()
+    packet = xmp('xmp:Rating="3"')
+    Image.new("RGB", (64, 32)).save(buffer, "HEIF", exif=exif.tobytes(), xmp=packet)
+    about = read_metadata(buffer.getvalue())
+    assert (about.camera, about.place, about.rating) == ("Nikon D750", "Rome, Italy", 3)
+    assert (about.width, about.height) == (32, 64)
