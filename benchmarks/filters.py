@@ -39,13 +39,16 @@ class NoModel:
     name, fingerprint, dim, image_size, hubness = "random", "random", DIM, 224, Hubness()
 
     def bank(self, kind: Kind) -> Vectors:
+        """Return no vectors: nothing is corrected."""
         del kind
         return np.empty((0, DIM), dtype=np.float32)
 
     def encode_images(self, images: object) -> Vectors:
+        """Refuse: no photo is new."""
         raise NotImplementedError
 
     def encode_texts(self, texts: object) -> Vectors:
+        """Refuse: no text is new."""
         raise NotImplementedError
 
 
@@ -59,7 +62,9 @@ def main() -> None:
             started = time.perf_counter()
             for start in range(0, rows, COMMIT):
                 numbers = range(start, min(start + COMMIT, rows))
-                library.commit(Batch(entries=list(entries(photos, numbers, vectors)), roots=[photos]))
+                library.commit(
+                    Batch(entries=list(entries(photos, numbers, vectors)), roots=[photos])
+                )
             library.refresh_index()
             print(f"{rows:,} photos written in {time.perf_counter() - started:.1f} s")
         with Library.open(Path(folder) / "library") as library:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, Row, TableClause, func, or_, select, true
+from sqlalchemy import Column, Connection, Row, TableClause, and_, func, or_, select, true
 
 from indexer import migration, photo_rows, tables, words
 from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
@@ -320,10 +320,9 @@ class Catalog:
         """Return ids and BM25 scores of the items of a kind that share words, best first."""
         if self.facts().format < 3:
             return []
-        allowed = select(tables.items.c.id).join(tables.files)
-        allowed = allowed.where(tables.files.c.kind == kind, compiled(where) if where else true())
+        among = and_(tables.files.c.kind == kind, compiled(where) if where else true())
         with self._engine.begin() as connection:
-            return words.ranked(connection, text, tables.words.c.rowid.in_(allowed), limit)
+            return words.ranked(connection, text, among, limit)
 
     def described(self) -> photo_rows.Described:
         """Sum up what the photos say about themselves."""

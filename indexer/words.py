@@ -64,14 +64,25 @@ def phrase(words: str, column: str) -> ColumnElement[bool]:
 def ranked(
     connection: Connection, query: str, among: ColumnElement[bool], limit: int
 ) -> list[tuple[int, float]]:
-    """Return the ids and BM25 scores of the items that share words with a query, best first."""
+    """Return the ids and BM25 scores of items that share words with a query, best first.
+
+    Args:
+        connection: to the catalog.
+        query: words; those that stand in most captions do not count.
+        among: a condition on `items` joined with `files`.
+        limit: how many at most.
+    """
     asked = list(dict.fromkeys(_WORD.findall(query.casefold())))
     telling = [word for word in asked if word not in STOP_WORDS][:_MANY]
     if not telling:
         return []
     score: Label[float] = literal_column("-bm25(words)", Float).label("score")
+    # "+ 0": else SQLite may ask the index of words anew for each item that there is.
+    item = tables.words.c.rowid + 0 == tables.items.c.id
     found = (
         select(tables.words.c.rowid, score)
+        .join(tables.items, item)
+        .join(tables.files)
         .where(_matches(" OR ".join(f'"{word}"' for word in telling)), among)
         .order_by(score.desc(), tables.words.c.rowid)
         .limit(limit)

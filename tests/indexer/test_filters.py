@@ -38,8 +38,8 @@ ABOUT = {
         keywords=("Famille", "Été"), **ROME,
     ),
     "/pics/Italy 2019/b.JPEG": Metadata(
-        taken=datetime(2019, 12, 31, 23, 59, 59), camera="Canon EOS R5", rating=3, width=3, height=4,
-        keywords=("work",), title="A red boat",
+        taken=datetime(2019, 12, 31, 23, 59, 59), camera="Canon EOS R5", rating=3,
+        width=3, height=4, keywords=("work",), title="A red boat",
     ),
     "/pics/sea/c.png": Metadata(
         taken=datetime(2020, 1, 1), camera="Canon EOS 5D", rating=-1, width=4, height=4, **FIJI

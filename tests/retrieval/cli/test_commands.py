@@ -106,7 +106,9 @@ def test_search_tells_what_photos_say(run: Run, photos: Path) -> None:
     exif.get_ifd(0x8825).update({1: "N", 2: (41, 53, 31), 3: "E", 4: (12, 30, 41)})
     Image.new("RGB", (8, 8), "green").save(photos / "told.jpg", exif=exif)
     run("index", photos)
-    (line,) = run("search", "green", "--camera", "x100", "--near", "Rome,5", "--json").stdout.splitlines()
+    (line,) = run(
+        "search", "green", "--camera", "x100", "--near", "Rome,5", "--json"
+    ).stdout.splitlines()
     found = json.loads(line)
     assert (found["date"], found["camera"], found["rating"], found["place"]) == (
         "2019-07-14T18:03:11", "Fujifilm X100V", 4, "Rome, Italy",
