@@ -6,6 +6,7 @@ Readers see one commit at a time while the one writer adds the next.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -317,12 +318,18 @@ class Catalog:
     def worded(
         self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
     ) -> list[tuple[int, float]]:
-        """Return ids and BM25 scores of the items of a kind that share words, best first."""
-        if self.facts().format < 3:
+        """Return ids and word scores of the items of a kind that share words, best first.
+
+        A word score is the item's BM25 over the logarithm of the number of items, so that it
+        means the same in a small library and a large one: a rare word counts about 1.
+        """
+        facts = self.facts()
+        if facts.format < 3:
             return []
         among = and_(tables.files.c.kind == kind, compiled(where) if where else true())
         with self._engine.begin() as connection:
-            return words.ranked(connection, text, among, limit)
+            found = words.ranked(connection, text, among, limit)
+        return [(id_, bm25 / math.log(facts.next_id + 1)) for id_, bm25 in found]
 
     def described(self) -> photo_rows.Described:
         """Sum up what the photos say about themselves."""
