@@ -200,7 +200,7 @@ class _Run:
                 if origin is None:
                     fresh.append(file)
                 else:
-                    yield self._moved(origin, file.state)
+                    yield self._moved(origin, file)
             for portion in _chunks(fresh, self._options.commit_every, size=_items):
                 yield from self._entries(portion)
                 self._tell()
@@ -216,15 +216,22 @@ class _Run:
         lost = (old for old in same if old.id in self._unseen and _is_moved(old.path, state.path))
         return next(touched, None) or next(lost, None)
 
-    def _moved(self, origin: KnownFile, state: FileState) -> Move:
-        """Keep a known file under its new path and date."""
+    def _moved(self, origin: KnownFile, file: Loaded) -> Move:
+        """Keep a known file under its new path and date, with what it says today."""
+        state = file.state
         if origin.path != state.path:
             self._count["moved"] += 1
             self._unseen.discard(origin.id)
             self._list(state.path, origin.reasons)
         else:
             self._leave(origin)
-        return Move(file_id=origin.id, path=state.path, mtime_ns=state.mtime_ns)
+        return Move(
+            file_id=origin.id,
+            path=state.path,
+            mtime_ns=state.mtime_ns,
+            stamp=state.stamp,
+            about=file.about,
+        )
 
     def _entries(self, files: Sequence[Loaded]) -> Iterator[Entry]:
         """Embed the photos of a batch together, and its passages together."""
@@ -242,7 +249,13 @@ class _Run:
                 vectors[row] = vector
             self._add(file)
             tokens = kept.popleft() if file.photo is not None and kept else None
-            yield Entry(state=file.state, texts=file.texts, vectors=vectors, tokens=tokens)
+            yield Entry(
+                state=file.state,
+                texts=file.texts,
+                vectors=vectors,
+                tokens=tokens,
+                about=file.about,
+            )
 
     def _encoded(self, encode: Callable[[Sequence[T]], Vectors], inputs: Sequence[T]) -> Vectors:
         """Run a tower in batches. Shape (inputs, dim)."""
@@ -285,7 +298,7 @@ class _Run:
     def _is_same(self, old: KnownFile, file: Found) -> bool:
         """Tell whether a file needs no second look."""
         same = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
-        return same and self.reader.is_settled(old)
+        return same and self.reader.is_settled(old) and self.reader.is_described(old, file)
 
     def _leave(self, old: KnownFile) -> None:
         """Count a file that stays as it is; a broken one is listed again."""

@@ -6,7 +6,7 @@ Readers see one commit at a time while the one writer adds the next.
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,15 +15,17 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, func, or_, select
+from sqlalchemy import Column, Connection, Row, TableClause, and_, func, or_, select, true
 
-from indexer import tables
-from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, way_out
+from indexer import migration, photo_rows, tables, words
+from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
+from indexer.filters import Filter, below, compiled
 from indexer.tables import connect
-from indexer.types import Kind, Record, SegmentRow
+from indexer.types import Kind, Metadata, Record, SegmentRow
 
-FORMAT = 2
-"""The format written, and the newest that is read. In format 1 no vector carries a hubness."""
+FORMAT = 3
+"""The format written, and the newest that is read. Formats before 3 know no metadata and no
+words; in a library that format 1 began, no vector carries a hubness."""
 
 _NUMBERS = ("format", "dim", "generation", "next_id", "next_segment")
 _HUBNESS_NUMBERS = ("hubness_k", "photo_bank", "text_bank")
@@ -42,9 +44,10 @@ class Facts:
         model: the name of the encoder.
         fingerprint: of the encoder.
         dim: length of every vector.
-        hubness_k: neighbours in the bank that an item's hubness is the mean of; 0 in format 1.
-        photo_bank: vectors of generic photos in the banks; 0 in format 1.
-        text_bank: vectors of generic texts in the banks; 0 in format 1.
+        hubness_k: neighbours in the bank that an item's hubness is the mean of; 0 where vectors
+            carry none, in a library that format 1 began.
+        photo_bank: vectors of generic photos in the banks.
+        text_bank: vectors of generic texts in the banks.
         generation: counts commits; equal generations are the same commit.
         next_id: the id that the next item gets.
         next_segment: the number that the next segment gets.
@@ -65,8 +68,8 @@ class Facts:
 
     @property
     def width(self) -> int:
-        """Length of a stored row: the vector and, from format 2 on, its hubness."""
-        return self.dim + (self.format >= 2)
+        """Length of a stored row: the vector and, where it is measured, its hubness."""
+        return self.dim + (self.hubness_k > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,7 @@ class FileState:
         digest: a hash of the content.
         reader: what read it (versions, limits); a broken file is tried again with another.
         reasons: why it, or rows of it, could not be read.
+        stamp: what read a photo's metadata, and the date of its sidecar; empty for none.
     """
 
     path: Path
@@ -90,6 +94,7 @@ class FileState:
     digest: bytes
     reader: str
     reasons: tuple[str, ...] = ()
+    stamp: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,20 +106,29 @@ class KnownFile(FileState):
 
 @dataclass(frozen=True, kw_only=True)
 class NewFile:
-    """A file to add, in place of any other at its path. One text an item; "" for a photo."""
+    """A file to add, in place of any other at its path. One text an item; "" for a photo.
+
+    `about` is what a photo says about itself.
+    """
 
     state: FileState
     ids: range
     texts: tuple[str, ...]
+    about: Metadata | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """A known file with the same content at another path, or of another date."""
+    """A known file with the same content at another path, of another date, or described anew.
+
+    `about` takes the place of what was known of a photo; None leaves it.
+    """
 
     file_id: int
     path: Path
     mtime_ns: int
+    stamp: str = ""
+    about: Metadata | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,17 +279,64 @@ class Catalog:
     def roots(self) -> list[Path]:
         """Return the folders that were indexed."""
         with self._engine.begin() as connection:
-            return list(
-                connection.scalars(select(tables.roots.c.path).order_by(tables.roots.c.path))
-            )
+            return _roots(connection)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
-        wanted = select(
-            tables.items.c.id, tables.items.c.text, tables.files.c.path, tables.files.c.kind
-        ).join(tables.files)
+        items, files, photos = tables.items, tables.files, tables.photos
+        columns = (items.c.id, items.c.text, files.c.path, files.c.kind)
+        wanted = select(*columns).select_from(items.join(files))
+        if self.facts().format >= 3:
+            told = items.join(files).outerjoin(photos, photos.c.file_id == files.c.id)
+            wanted = select(*columns, *photo_rows.COLUMNS).select_from(told)
         found = {row.id: _record(row) for row in self._rows_in(wanted, tables.items.c.id, ids)}
         return [found[id_] for id_ in ids if id_ in found]
+
+    def matching(self, kind: Kind, where: Filter) -> Ids:
+        """Return the ids of the items of a kind that a filter lets through, ascending. Shape (n,).
+
+        Raises:
+            UsageError: the library is of a format before filters.
+        """
+        # One text of all ids: a row each would take ten times as long to fetch.
+        listed = select(func.group_concat(tables.items.c.id)).select_from(tables.items)
+        query = listed.join(tables.files).where(tables.files.c.kind == kind, compiled(where))
+        with self._described() as connection:
+            ids = connection.scalar(query) or ""
+        return np.sort(np.fromstring(ids, dtype=np.int64, sep=","))
+
+    def newest(self, kind: Kind, where: Filter, limit: int) -> list[int]:
+        """Return the ids of items that a filter lets through, newest first, undated ones last."""
+        items, files, photos = tables.items, tables.files, tables.photos
+        dated = items.join(files).outerjoin(photos, photos.c.file_id == files.c.id)
+        found = select(items.c.id).select_from(dated)
+        query = found.where(files.c.kind == kind, compiled(where))
+        ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
+        with self._described() as connection:
+            return list(connection.scalars(ordered))
+
+    def worded(
+        self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
+    ) -> list[tuple[int, float]]:
+        """Return ids and word scores of the items of a kind that share words, best first.
+
+        A word score is the item's BM25 over the logarithm of the number of items, so that it
+        means the same in a small library and a large one: a rare word counts about 1.
+        """
+        facts = self.facts()
+        if facts.format < 3:
+            return []
+        among = and_(tables.files.c.kind == kind, compiled(where) if where else true())
+        with self._engine.begin() as connection:
+            found = words.ranked(connection, text, among, limit)
+        return [(id_, bm25 / math.log(facts.next_id + 1)) for id_, bm25 in found]
+
+    def described(self) -> photo_rows.Described:
+        """Sum up what the photos say about themselves."""
+        if self.facts().format < 3:
+            return photo_rows.Described()
+        with self._engine.begin() as connection:
+            return photo_rows.described(connection)
 
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
@@ -291,9 +352,9 @@ class Catalog:
 
     def files_below(self, roots: Iterable[Path]) -> set[int]:
         """Return the ids of the files below these folders; a root may be a file itself."""
-        below = or_(*(_is_below(root) for root in roots))
+        inside = or_(*(below(root) for root in roots))
         with self._engine.begin() as connection:
-            return set(connection.scalars(select(tables.files.c.id).where(below)))
+            return set(connection.scalars(select(tables.files.c.id).where(inside)))
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return where these files lie."""
@@ -309,17 +370,35 @@ class Catalog:
                 for row in connection.execute(query.where(column.in_(chunk)))
             ]
 
+    @contextmanager
+    def _described(self) -> Iterator[Connection]:
+        """One transaction over a catalog that knows metadata."""
+        if self.facts().format < 3:
+            raise UsageError(
+                f"{self._path.parent} knows no dates, places and words yet; read them with: "
+                "twinlens index FOLDER"
+            )
+        with self._engine.begin() as connection:
+            yield connection
+
     # What changes
+
+    def migrate(self) -> None:
+        """Bring a catalog of an older format to this one; its vectors stay as they are."""
+        with self._engine.begin() as connection:
+            if int(_read_meta(connection)["format"]) < FORMAT:
+                migration.to_format_3(connection)
+                _write_meta(connection, {"format": str(FORMAT)})
 
     def apply(self, change: Change) -> None:
         """Make one change, whole or not at all."""
         with self._writing() as connection:
+            _set_roots(connection, change.roots, change.forgotten)
             for move in change.moves:
                 _move(connection, move)
             _forget(connection, change.removed)
             _add(connection, change.files)
             _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
-            _set_roots(connection, change.roots, change.forgotten)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
             _count_up(connection, "next_segment", len(change.segments))
@@ -357,7 +436,8 @@ class Catalog:
 
 def _facts(path: Path, meta: dict[str, str]) -> Facts:
     """Turn the rows of the table into facts, and refuse a newer format first of all."""
-    numbers = [*_NUMBERS, *(_HUBNESS_NUMBERS if meta.get("format") != "1" else ())]
+    meta = meta if meta.get("format") != "1" else {**migration.NO_HUBNESS, **meta}
+    numbers = [*_NUMBERS, *_HUBNESS_NUMBERS]
     wrong = [key for key in numbers if not meta.get(key, "").isdecimal()]
     wrong += [key for key in ("model", "fingerprint") if key not in meta]
     if "format" not in wrong and int(meta["format"]) > FORMAT:
@@ -400,10 +480,14 @@ def _move(connection: Connection, move: Move) -> None:
     """Give a known file its new path, in place of any other there."""
     there = _ids_at(connection, [move.path]).values()
     _forget(connection, [id_ for id_ in there if id_ != move.file_id])
-    values = {"path": move.path, "mtime_ns": move.mtime_ns}
+    values = {"path": move.path, "mtime_ns": move.mtime_ns, "stamp": move.stamp}
     connection.execute(
         tables.files.update().where(tables.files.c.id == move.file_id).values(values)
     )
+    words.rename(connection, move.file_id, move.path, _roots(connection))
+    if move.about is not None:
+        photo_rows.put(connection, {move.file_id: move.about})
+        words.tell(connection, move.file_id, move.about)
 
 
 def _add(connection: Connection, files: Sequence[NewFile]) -> None:
@@ -418,6 +502,15 @@ def _add(connection: Connection, files: Sequence[NewFile]) -> None:
         for id_, text in zip(file.ids, file.texts, strict=True)
     ]
     _insert(connection, tables.items, items)
+    roots = _roots(connection)
+    spoken = [
+        words.row(id_, text, file.state.path, roots, file.about)
+        for file in files
+        for id_, text in zip(file.ids, file.texts, strict=True)
+    ]
+    _insert(connection, tables.words, spoken)
+    told = {ids[file.state.path]: file.about for file in files if file.about is not None}
+    photo_rows.put(connection, told)
 
 
 def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
@@ -426,6 +519,9 @@ def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
         theirs = tables.items.c.file_id.in_(chunk)
         dead = select(tables.items.c.id, tables.files.c.kind).join(tables.files).where(theirs)
         connection.execute(tables.deleted.insert().from_select(["id", "kind"], dead))
+        silent = select(tables.items.c.id).where(theirs)
+        connection.execute(tables.words.delete().where(tables.words.c.rowid.in_(silent)))
+        photo_rows.drop(connection, chunk)
         connection.execute(tables.items.delete().where(theirs))
         connection.execute(tables.files.delete().where(tables.files.c.id.in_(chunk)))
 
@@ -447,13 +543,18 @@ def _file_values(state: FileState) -> dict[str, Any]:
 
 def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
     """Add roots that are not there yet, and drop others."""
-    old = set(connection.scalars(select(tables.roots.c.path)))
-    _insert(connection, tables.roots, [{"path": root} for root in set(new) - old])
+    old = _roots(connection)
+    _insert(connection, tables.roots, [{"path": root} for root in set(new) - set(old)])
     for chunk in _chunks(forgotten):
         connection.execute(tables.roots.delete().where(tables.roots.c.path.in_(chunk)))
 
 
-def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+def _roots(connection: Connection) -> list[Path]:
+    """Return the folders that were indexed."""
+    return list(connection.scalars(select(tables.roots.c.path).order_by(tables.roots.c.path)))
+
+
+def _insert(connection: Connection, table: TableClause, rows: list[dict[str, Any]]) -> None:
     """Insert rows, if there are any."""
     if rows:
         connection.execute(table.insert(), rows)
@@ -464,15 +565,6 @@ def _segment_values(row: SegmentRow) -> dict[str, Any]:
     return {"number": row.number, "kind": row.kind.value, "rows": row.rows}
 
 
-def _is_below(root: Path) -> ColumnElement[bool]:
-    """Match a path and all below it: the range of bytes that begin with it and a separator."""
-    name, separator = os.fsencode(root), os.fsencode(os.sep)
-    first = name if name.endswith(separator) else name + separator
-    last = first[:-1] + bytes([first[-1] + 1])
-    path = tables.files.c.path
-    return or_(path == name, (path >= first) & (path < last))
-
-
 def _known(row: Row[Any]) -> KnownFile:
     """Turn a row into a file."""
     values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
@@ -481,7 +573,8 @@ def _known(row: Row[Any]) -> KnownFile:
 
 def _record(row: Row[Any]) -> Record:
     """Turn a row into a record."""
-    return Record(id=row.id, kind=Kind(row.kind), path=row.path, text=row.text)
+    about = photo_rows.metadata(row)
+    return Record(id=row.id, kind=Kind(row.kind), path=row.path, text=row.text, about=about)
 
 
 def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -15,6 +15,7 @@ from types import TracebackType
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from indexer.banks import BANKS, Banks, banks_of, read_banks, write_banks
 from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
@@ -28,11 +29,13 @@ from indexer.errors import (
     UsageError,
     way_out,
 )
+from indexer.filters import Filter
 from indexer.hubness import with_alpha, with_hubness
+from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.tokens import Tokens, TokenShape, TokenStore
-from indexer.types import Candidate, Kind, Record
+from indexer.types import Candidate, Kind, Metadata, Record
 from indexer.vectors import Ids
 
 _UNFINISHED = (
@@ -53,12 +56,14 @@ class Entry:
         texts: one an item: the passages of a text, "" for a photo, nothing for a broken file.
         vectors: one an item. Shape (texts, dim).
         tokens: of a photo, for a reranker. Shape (texts, tokens, width).
+        about: what a photo says about itself; None for a text or a broken file.
     """
 
     state: FileState
     texts: tuple[str, ...]
     vectors: Vectors
     tokens: Tokens | None = None
+    about: Metadata | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,8 @@ class LibraryInfo:
         model: the name of the encoder.
         fingerprint: of the encoder.
         dim: length of every vector.
-        hubness: the kinds whose items are corrected for hubness; none in format 1.
+        hubness: the kinds whose items are corrected for hubness.
+        described: dates, positions and cameras of the photos, summed up.
         format: of the files on disk.
         bytes: that they take.
     """
@@ -96,6 +102,7 @@ class LibraryInfo:
     fingerprint: str
     dim: int
     hubness: tuple[Kind, ...]
+    described: Described
     format: int
     bytes: int
 
@@ -211,11 +218,13 @@ class Library:
         *,
         excluded: Ids | None = None,
         alpha: float = 0.0,
+        where: Filter | None = None,
     ) -> list[list[Candidate]]:
         """Return for each query its `k` best items of a kind, or all there are if fewer.
 
         Best first; of equal scores, the lower id first. A score is the cosine, less `alpha`
-        times the hubness of the item. A library of format 1 knows no hubness: cosines alone.
+        times the hubness of the item. A library that format 1 began knows no hubness: cosines
+        alone. A filter goes first: `k` items come back whenever `k` match.
 
         Args:
             queries: unit vectors of the library's model. Shape (queries, dim).
@@ -223,15 +232,32 @@ class Library:
             k: how many candidates a query gets.
             excluded: ids that are never answered. Shape (n,).
             alpha: share of an item's hubness that leaves its score; 0 for the plain cosine.
+            where: which items may be answered.
 
         Raises:
             LibraryDamaged: a segment is missing or broken.
+            UsageError: a filter, and a library of a format before filters.
         """
+        only = None if where is None else self.catalog.matching(kind, where)
         with self._searching:
             loaded = self._shelf.load(kind)
             gone = loaded.deleted if excluded is None else np.union1d(loaded.deleted, excluded)
             asked = with_alpha(queries, alpha) if self._corrects else queries
-            return loaded.index.search(asked, k, excluded=gone)
+            return loaded.index.search(asked, k, excluded=gone, only=only)
+
+    def score(
+        self, query: Vectors, kind: Kind, ids: Sequence[int], *, alpha: float = 0.0
+    ) -> NDArray[np.float32]:
+        """Return the scores of some items for one query, as `search` has them. Shape (ids,).
+
+        Raises:
+            KeyError: the library has no such item of that kind.
+        """
+        asked = with_alpha(query, alpha) if self._corrects else query  # (1, width)
+        with self._searching:
+            rows = self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
+        scores: NDArray[np.float32] = rows @ asked[0]
+        return scores
 
     def fetch(self, ids: Sequence[int], kind: Kind) -> Vectors:
         """Return the vectors of items, as they were stored. Shape (ids, dim).
@@ -284,6 +310,7 @@ class Library:
             fingerprint=self.fingerprint,
             dim=self.dim,
             hubness=tuple(kind for kind, bank in banks.items() if bank),
+            described=self.catalog.described(),
             format=facts.format,
             bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
         )
@@ -299,6 +326,7 @@ class Library:
         """
         with _held(self._writer, self.folder, wait_seconds=wait_seconds, catalog=self.catalog):
             if self._writer.lock_counter == 1:
+                self.catalog.migrate()
                 self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
                 self._shelf.sweep()
             yield
@@ -372,7 +400,7 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     """Issue ids from `first` on, one a text."""
     edges = accumulate((len(entry.texts) for entry in entries), initial=first)
     return [
-        NewFile(state=entry.state, texts=entry.texts, ids=range(start, stop))
+        NewFile(state=entry.state, texts=entry.texts, ids=range(start, stop), about=entry.about)
         for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
     ]
 

@@ -6,7 +6,9 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 
@@ -28,7 +30,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BAD_DATA = (
+BAD_DATA = (
     OSError,  # most of them; UnidentifiedImageError too
     SyntaxError,  # a broken PNG or JPEG marker
     ValueError,
@@ -70,12 +72,12 @@ def read_photo(
     if not data:
         raise FileUnreadable("empty file")
     try:
-        with _opened(data) as image:
+        with opened(data) as image:
             _check_size(image, max_megapixels)
             image.draft(None, (2 * size_hint, 2 * size_hint))
             image.load()
-            return _upright(_smaller(_rgb(image), 2 * size_hint), _orientation(image))
-    except _BAD_DATA as error:
+            return _upright(_smaller(_rgb(image), 2 * size_hint), orientation(image))
+    except BAD_DATA as error:
         raise FileUnreadable(_reason(error, data)) from error
 
 
@@ -88,9 +90,10 @@ def _read(path: Path) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def opened(data: bytes) -> Iterator[Image.Image]:
     """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours."""
     with _header_lock:
+        _teach_formats()
         cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             image = Image.open(BytesIO(data))
@@ -98,6 +101,14 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             Image.MAX_IMAGE_PIXELS = cap
     with image:
         yield image
+
+
+@cache
+def _teach_formats() -> None:
+    """Teach Pillow what it does not know of itself: HEIC, and JPEG XL where that is installed."""
+    import_module("pillow_heif").register_heif_opener()
+    with suppress(ImportError):
+        import_module("pillow_jxl")
 
 
 def _check_size(image: Image.Image, max_megapixels: float) -> None:
@@ -140,11 +151,11 @@ def _smaller(image: Image.Image, side: int) -> Image.Image:
     return image.reduce(factor) if factor > 1 else image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """Read how the camera was held; broken EXIF counts as upright."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except _BAD_DATA:
+    except BAD_DATA:
         return 1
 
 
@@ -159,11 +170,12 @@ def _reason(error: BaseException, data: bytes) -> str:
     if isinstance(error, MemoryError):
         return "too large for the memory of this machine"
     if isinstance(error, UnidentifiedImageError):
-        heic = data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
-        return "HEIC, which Pillow cannot read; convert it to JPEG" if heic else _NO_IMAGE
+        return _NO_JXL if data.startswith(_JXL_MARKS) else _NO_IMAGE
     if "truncated" in str(error).lower():
         return "truncated: the file ends before the picture does"
     return f"broken image data ({error})" if str(error) else "broken image data"
 
 
 _NO_IMAGE = "not an image Pillow can read"
+_NO_JXL = "JPEG XL, which needs: pip install 'twinlens[jxl]'"
+_JXL_MARKS = (b"\xff\x0a", b"\0\0\0\x0cJXL ")

@@ -16,15 +16,16 @@ from PIL import Image
 
 from indexer.catalog import FileState, KnownFile
 from indexer.errors import FileUnreadable
+from indexer.metadata import METADATA_VERSION, read_metadata
 from indexer.photos import read_photo
 from indexer.texts import MAX_BYTES, read_passages
-from indexer.types import Kind, Skip
+from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
 
 MAX_PHOTO_BYTES = 1_000_000_000
 """A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when photos.py or texts.py reads what it refused before: broken files are retried."""
 
 
@@ -38,12 +39,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A file in memory. A photo has one text, ""; a broken file has none."""
+    """A file in memory. A photo has one text, ""; a broken file has none.
+
+    `about` is what a photo says about itself. One that was only touched or described anew has
+    that alone, and no `photo`.
+    """
 
     state: FileState
     known: KnownFile | None
     photo: Image.Image | None = None
     texts: tuple[str, ...] = ()
+    about: Metadata | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +75,10 @@ class Reader:
         """Tell whether a file was read well, or would not be read any better today."""
         return not known.reasons or known.reader == self.name
 
+    def is_described(self, known: KnownFile, found: Found) -> bool:
+        """Tell whether what a photo and its sidecar say is known."""
+        return known.stamp == _stamp(found)
+
     def read_all(self, jobs: Iterable[Job], pool: ThreadPoolExecutor) -> Iterator[Loaded | Skip]:
         """Read files in the threads of a pool; they come in the order of the jobs."""
         pending: deque[Future[Loaded | Skip]] = deque()
@@ -93,23 +103,36 @@ class Reader:
             mtime_ns=found.mtime_ns,
             digest=blake2b(data, digest_size=16).digest(),
             reader=self.name,
+            stamp=_stamp(found),
         )
         if known and known.digest == state.digest and self.is_settled(known):
-            return Loaded(state=state, known=known)
-        return self._decoded(state, known, data)
+            return Loaded(state=state, known=known, about=_about(found, data))
+        return self._decoded(state, job, data)
 
-    def _decoded(self, state: FileState, known: KnownFile | None, data: bytes) -> Loaded:
+    def _decoded(self, state: FileState, job: Job, data: bytes) -> Loaded:
         """Turn bytes into a photo or passages; what is wrong with them goes into the state."""
+        known = job.known
         try:
             if state.kind == Kind.PHOTO:
                 size, cap = self.size_hint, self.max_megapixels
                 photo = read_photo(data, size_hint=size, max_megapixels=cap)
-                return Loaded(state=state, known=known, photo=photo, texts=("",))
+                about = _about(job.found, data)
+                return Loaded(state=state, known=known, photo=photo, texts=("",), about=about)
             read = read_passages(state.path, data)
         except FileUnreadable as error:
             return Loaded(state=replace(state, reasons=(str(error),)), known=known)
         state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
         return Loaded(state=state, known=known, texts=read.passages)
+
+
+def _stamp(found: Found) -> str:
+    """Name what reads a photo's metadata, and the sidecar it reads; empty for a text."""
+    return f"{METADATA_VERSION} {found.sidecar_ns}" if found.kind == Kind.PHOTO else ""
+
+
+def _about(found: Found, data: bytes) -> Metadata | None:
+    """Read what a photo and its sidecar say; None for a text."""
+    return read_metadata(data, sidecar=found.sidecar) if found.kind == Kind.PHOTO else None
 
 
 @contextmanager

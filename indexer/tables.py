@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
+    Float,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -21,8 +22,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    column,
     create_engine,
     event,
+    table,
 )
 from sqlalchemy.engine import ExceptionContext
 
@@ -65,6 +68,7 @@ files = Table(
     Column("digest", LargeBinary, nullable=False, index=True),
     Column("reader", Text, nullable=False),
     Column("reasons", JSON, nullable=False),
+    Column("stamp", Text, nullable=False, server_default=""),
 )
 items = Table(
     "items",
@@ -86,6 +90,44 @@ deleted = Table(
     Column("id", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
 )
+# Since format 3: what photos say about themselves. A position is kept as a point of the unit
+# sphere, too: distances then need no trigonometry of SQLite.
+photos = Table(
+    "photos",
+    schema,
+    Column("file_id", ForeignKey("files.id"), primary_key=True),
+    Column("taken", Text, index=True),
+    Column("latitude", Float, index=True),
+    Column("longitude", Float),
+    Column("x", Float),
+    Column("y", Float),
+    Column("z", Float),
+    Column("place", Text, nullable=False),
+    Column("camera", Text, nullable=False),
+    Column("lens", Text, nullable=False),
+    Column("rating", Integer),
+    Column("keywords", JSON, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("caption", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+)
+tags = Table(
+    "tags",
+    schema,
+    Column("tag", Text, primary_key=True),
+    Column("file_id", ForeignKey("files.id"), primary_key=True, index=True),
+)
+words = table("words", *map(column, ("rowid", "text", "folders", "name", "place")))
+"""SQLite's full-text index of items, by their id as `rowid`."""
+
+
+@event.listens_for(schema, "after_create")
+def _create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE words USING fts5"
+        "(text, folders, name, place, tokenize = 'porter unicode61 remove_diacritics 2')"
+    )
 
 
 def connect(path: Path, *, mode: str = "rw") -> Engine:

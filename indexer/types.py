@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -48,17 +49,67 @@ class Hubness:
         return self.text_to_image if item == Kind.PHOTO else self.image_to_text
 
 
+class Orientation(StrEnum):
+    """How a photo is held when it is seen upright."""
+
+    LANDSCAPE = "landscape"
+    PORTRAIT = "portrait"
+    SQUARE = "square"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a photo's file and its sidecar say about it. What they do not say is None or empty.
+
+    Attributes:
+        taken: when, by the camera's own clock: local time, of no time zone.
+        latitude: in degrees, north positive.
+        longitude: in degrees, east positive.
+        place: the town nearest to that position, "Rome, Italy".
+        camera: make and model, "Canon EOS R5".
+        lens: its model.
+        rating: 1 to 5 stars, or -1 for rejected.
+        keywords: in the order of the file, each once.
+        title: one line.
+        caption: what is seen.
+        width: pixels of the upright photo.
+        height: pixels of the upright photo.
+    """
+
+    taken: datetime | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    place: str = ""
+    camera: str = ""
+    lens: str = ""
+    rating: int | None = None
+    keywords: tuple[str, ...] = ()
+    title: str = ""
+    caption: str = ""
+    width: int = 0
+    height: int = 0
+
+    @property
+    def orientation(self) -> Orientation:
+        """Return how the upright photo is held."""
+        if self.width == self.height:
+            return Orientation.SQUARE
+        return Orientation.LANDSCAPE if self.width > self.height else Orientation.PORTRAIT
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One item of the library: a photo, or one passage of a text file.
 
-    `id` is issued by the catalog, never reused. `text` is the passage (empty for a photo).
+    `id` is issued by the catalog, never reused. `text` is the passage (empty for a photo),
+    `about` what the file says of a photo (empty for a text).
     """
 
     id: int
     kind: Kind
     path: Path
     text: str
+    about: Metadata = field(default_factory=Metadata)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -18,9 +18,12 @@ from indexer.types import Kind, Skip
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
+    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
 )
-"""HEIC is here to be listed with a reason where Pillow cannot read it, rather than passed over."""
+"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
+
+SIDECAR = ".xmp"
+"""What editors write beside a photo: `a.jpg.xmp`, or `a.xmp`."""
 
 TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
 
@@ -44,12 +47,17 @@ class WalkOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970."""
+    """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
+
+    `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the time of its last change.
+    """
 
     path: Path
     kind: Kind
     size: int
     mtime_ns: int
+    sidecar: Path | None = None
+    sidecar_ns: int = 0
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -77,7 +85,8 @@ def walk(
     entered = {_identity(folder) for folder in apart if folder.is_dir()}
     named = dict.fromkeys(root for root in roots if not root.is_dir())
     for path in named:
-        yield from _look(path)
+        beside = (path.with_name(path.name + SIDECAR), path.with_suffix(SIDECAR))
+        yield from _look(path, _sidecars(each for each in beside if os.path.exists(each)))  # noqa: PTH110
     folders = deque(root for root in roots if root.is_dir())
     links: deque[Path] = deque()
     while folders or links:
@@ -89,9 +98,10 @@ def walk(
         yield from (Skip(path=path, reason="a link that leads nowhere") for path in below.broken)
         links.extend(below.links)
         folders.extendleft(reversed(below.folders))
+        sidecars = _sidecars(below.files)
         for path in below.files:
             if path not in named:
-                yield from _look(path)
+                yield from _look(path, sidecars)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +135,12 @@ def _enter(folder: Path, entered: set[Identity], options: WalkOptions) -> _Below
     return below
 
 
-def _look(path: Path) -> Iterator[Found | Skip]:
+def _sidecars(files: Iterable[Path]) -> dict[str, Path]:
+    """Return the sidecars among the files of a folder, by name in small letters."""
+    return {path.name.lower(): path for path in files if path.suffix.lower() == SIDECAR}
+
+
+def _look(path: Path, sidecars: Mapping[str, Path]) -> Iterator[Found | Skip]:
     """Yield a path if it is a photo or text; pipes and devices are neither."""
     kind = kind_of(path)
     if kind is None:
@@ -138,7 +153,25 @@ def _look(path: Path) -> Iterator[Found | Skip]:
         yield Skip(path=path, reason=_reason(error))
         return
     if stat.S_ISREG(status.st_mode):
-        yield Found(path=path, kind=kind, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        sidecar, sidecar_ns = _beside(path, sidecars) if kind == Kind.PHOTO else (None, 0)
+        yield Found(
+            path=path,
+            kind=kind,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            sidecar=sidecar,
+            sidecar_ns=sidecar_ns,
+        )
+
+
+def _beside(path: Path, sidecars: Mapping[str, Path]) -> tuple[Path | None, int]:
+    """Return a photo's sidecar and when it changed; a whole name goes before a stem."""
+    names = (f"{path.name}{SIDECAR}".lower(), f"{path.stem}{SIDECAR}".lower())
+    sidecar = next((sidecars[name] for name in names if name in sidecars), None)
+    try:
+        return sidecar, sidecar.stat().st_mtime_ns if sidecar else 0
+    except OSError:
+        return None, 0
 
 
 def _identity(folder: Path) -> Identity:

@@ -8,6 +8,13 @@ ENSEMBLE = True
 """Whether a search asks for a bare name by several sentences, unless told otherwise."""
 
 
+class Sort(StrEnum):
+    """In which order hits are shown."""
+
+    SCORE = "score"
+    DATE = "date"
+
+
 class Loss(StrEnum):
     """Which contrastive loss."""
 

@@ -119,14 +119,31 @@ def _path(hit: Hit) -> str:
 
 
 def _json(hit: Hit) -> str:
-    """One JSON object."""
-    return json.dumps(
-        {
-            "rank": hit.rank,
-            "score": round(hit.score, 6),
-            "kind": hit.kind,
-            "path": str(hit.path),
-            "text": hit.text,
-            "id": hit.id,
-        }
-    )
+    """One JSON object; what a photo does not say is left out."""
+    found = {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "kind": hit.kind,
+        "path": str(hit.path),
+        "text": hit.text,
+        "id": hit.id,
+    }
+    return json.dumps({**found, **_about(hit)})
+
+
+def _about(hit: Hit) -> dict[str, object]:
+    """Return what a photo says about itself as plain values."""
+    about = hit.about
+    told = {
+        "date": about.taken.isoformat() if about.taken else None,
+        "latitude": about.latitude,
+        "longitude": about.longitude,
+        "place": about.place,
+        "camera": about.camera,
+        "lens": about.lens,
+        "rating": about.rating,
+        "keywords": list(about.keywords),
+        "title": about.title,
+        "caption": about.caption,
+    }
+    return {name: value for name, value in told.items() if value not in (None, "", [])}

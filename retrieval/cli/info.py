@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from retrieval.cli.options import example, with_json, with_library
 
 if TYPE_CHECKING:
     from indexer.library import LibraryInfo
+    from indexer.photo_rows import Described
+
+CAMERAS = 5  # that are named
 
 
 @click.command(epilog=example("twinlens info --json"))
@@ -31,10 +35,30 @@ def command(library: Path, as_json: bool) -> int:
         info = opened.info()
     if as_json:
         folders = [str(folder) for folder in info.folders]
-        click.echo(json.dumps({**asdict(info), "folders": folders, "library": str(library)}))
+        known = {**asdict(info), "folders": folders, "library": str(library)}
+        click.echo(json.dumps(known, default=_plain))
     else:
         Console().print(_table(info, library))
     return ExitCode.DONE
+
+
+def _plain(value: object) -> str:
+    """Write a date as a text."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _dates(about: Described) -> str:
+    """Say when the photos were taken."""
+    if about.first is None or about.last is None:
+        return ""
+    return f"{about.first:%Y-%m-%d} to {about.last:%Y-%m-%d}, of {about.dated:,} photos"
+
+
+def _cameras(about: Described) -> str:
+    """Name the cameras most used."""
+    named = [f"{name} ({count:,})" for name, count in about.cameras[:CAMERAS]]
+    more = len(about.cameras) - len(named)
+    return ", ".join([*named, *([f"{more:,} more"] if more else [])])
 
 
 def _corrected(info: LibraryInfo) -> str:
@@ -51,6 +75,9 @@ def _table(info: LibraryInfo, library: Path) -> Table:
         "folders": "\n".join(map(str, info.folders)) or "none yet",
         "photos": f"{info.photos:,}",
         "texts": f"{info.texts:,}",
+        "taken": _dates(info.described),
+        "cameras": _cameras(info.described),
+        "places": f"known of {info.described.placed:,} photos" if info.described.placed else "",
         "skipped": f"{info.skipped:,} files could not be read" if info.skipped else "",
         "model": f"{info.model} ({info.fingerprint[:12]}), {info.dim} dimensions",
         "corrected": _corrected(info),

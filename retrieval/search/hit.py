@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
-from indexer.types import Candidate, Kind, Record
+from indexer.types import Candidate, Kind, Metadata, Record
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
     """One answer. `rank` counts from 1; `score` orders the answers, higher is better.
 
-    It is the cosine, less what the item's hubness costs, and moved by the reranker where one
-    takes part; `Searcher.search` says where.
-    `text` is the passage that was found, empty for a photo; `id` names it in the library.
+    It is the cosine, less what the item's hubness costs, more where it shares words with the
+    query, and moved by the reranker where one takes part; `Searcher.search` says where. `text` is
+    the passage that was found, empty for a photo; `id` names it in the library; `about` is what a
+    photo says about itself.
     """
 
     rank: int
@@ -24,6 +26,7 @@ class Hit:
     path: Path
     text: str
     id: int
+    about: Metadata = field(default_factory=Metadata)
 
 
 def hits_of(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:
@@ -37,6 +40,13 @@ def hits_of(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[
             path=record.path,
             text=record.text,
             id=record.id,
+            about=record.about,
         )
         for rank, record in enumerate(records, start=1)
     ]
+
+
+def newest_first(hits: Sequence[Hit], offset: int) -> list[Hit]:
+    """Order hits by date, those without one last, and count their ranks anew."""
+    ordered = sorted(hits, key=lambda hit: hit.about.taken or datetime.min, reverse=True)
+    return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=offset + 1)]

@@ -6,51 +6,69 @@
 | `./cat.jpg` `../cat.jpg` `/photos/cat.jpg` `~/cat.jpg` `file:///photos/cat.jpg` | a photo |
 | `./note.txt` | the words in that file |
 | `Path("cat.jpg")` (from Python) | a file, whatever it looks like |
+| `a cat after:2019 camera:x100` | words and filters; see `retrieval.search.filters` |
+| `after:2019` | filters alone: all photos that they let through |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from indexer.errors import FileUnreadable
+from indexer.filters import Filter
 from indexer.texts import read_passages
 from indexer.types import Kind
 from indexer.walk import kind_of
 from retrieval.errors import QueryInvalid
+from retrieval.search.filters import parse_filters, split_filters
 
 FILE_MARKS = ("./", "../", "/", "~/", "file://")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is looked for: words in `text`, or the photo at `path`.
+    """What is looked for: words in `text`, or the photo at `path`; `where` says among what.
 
-    `path` is set for a text file too: where the words came from. `hint` is a line for the
-    person who may have meant something else; empty as a rule.
+    `path` is set for a text file too: where the words came from. Without words and a path, all
+    that `where` lets through is looked for. `hint` is a line for the person who may have meant
+    something else; empty as a rule.
     """
 
     kind: Kind
     text: str = ""
     path: Path | None = None
+    where: Filter | None = None
     hint: str = ""
 
+    @property
+    def is_filter(self) -> bool:
+        """Tell whether neither words nor a photo are looked for."""
+        return not self.text and self.path is None
 
-def parse_query(written: str | Path) -> Query:
-    """Tell words from a file, and read the file if it is a text.
+
+def parse_query(written: str | Path, *, filters: Sequence[tuple[str, str]] = ()) -> Query:
+    """Tell words from a file, read the file if it is a text, and part words from filters.
+
+    Args:
+        written: the query.
+        filters: names and values of filters beside those in the words: `[("after", "2019")]`.
 
     Raises:
-        QueryInvalid: nothing is asked for, or the file is missing, empty or no text.
+        QueryInvalid: nothing is asked for, the file is missing, empty or no text, or a filter
+            cannot be understood.
     """
     if isinstance(written, Path):
-        return _file_query(written)
+        return replace(_file_query(written), where=parse_filters(filters))
     if written.startswith(FILE_MARKS):
-        return _file_query(_path(written))
-    words = " ".join(written.split())
-    if not words:
+        return replace(_file_query(_path(written)), where=parse_filters(filters))
+    words, within = split_filters(written)
+    where = parse_filters([*within, *filters])
+    if not words and where is None:
         raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
-    return Query(kind=Kind.TEXT, text=words, hint=_hint(written))
+    return Query(kind=Kind.TEXT, text=words, where=where, hint=_hint(written))
 
 
 def _path(written: str) -> Path:

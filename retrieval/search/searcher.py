@@ -1,4 +1,4 @@
-"""The search line: query -> encode -> candidates -> records -> second look -> top k."""
+"""The search line: query -> encode -> candidates (filtered, words) -> records -> second look."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from pathlib import Path
 
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable
+from indexer.filters import AllOf
 from indexer.library import Library
 from indexer.photos import read_photo
-from indexer.types import Kind
-from retrieval.choices import ENSEMBLE
+from indexer.types import Candidate, Kind
+from retrieval.choices import ENSEMBLE, Sort
 from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
-from retrieval.search.hit import Hit, hits_of
+from retrieval.search.fusion import SHARED, fused
+from retrieval.search.hit import Hit, hits_of, newest_first
 from retrieval.search.query import Query, parse_query
 from retrieval.search.second_look import POOL, Note, SecondLook
 
@@ -52,40 +54,67 @@ class Searcher:
             else None
         )
 
-    def search(
+    def search(  # noqa: PLR0913 - a choice each
         self,
         query: str | Path | Query,
         *,
         kind: Kind = Kind.PHOTO,
         top: int = 10,
+        offset: int = 0,
+        sort: Sort = Sort.SCORE,
         hubness: bool = True,
         ensemble: bool = ENSEMBLE,
+        words: bool = True,
         instruct: str = "",
     ) -> list[Hit]:
         """Return the best `top` photos (or texts) for words or a photo, best first.
 
+        Filters go first: `top` hits come back whenever so many items match. Without words and
+        photo all that the filters let through is found, newest first.
+
         Args:
             query: words, a file, or what `parse_query` made of them.
             kind: what to find.
-            top: how many.
+            top: how many; 0 for all.
+            offset: how many of the best to pass over: the pages before.
+            sort: by date, the same hits are shown newest first.
             hubness: hold back what is near to every query, where words look for photos or a
                 photo for texts; see `indexer.hubness`. Else a score is the plain cosine.
             ensemble: ask for photos of a bare name by several sentences about it.
+            words: put forward what shares words with the query; see `retrieval.search.fusion`.
             instruct: what the answers shall be like, in words ("no people"), for the reranker.
 
         Raises:
             QueryInvalid: the query is empty, or its file cannot be read.
         """
         asked = query if isinstance(query, Query) else parse_query(query)
-        named = ensemble and kind == Kind.PHOTO and prompts.is_name(asked.text)
-        vector = self._encode(asked, named=named)  # (1, dim)
-        alpha = self._encoder.hubness.alpha(query=asked.kind, item=kind) if hubness else 0.0
         second = self._second_look(asked, kind, instruct)
-        depth = max(top, POOL) if second else top
-        (candidates,) = self._library.search(vector, kind, depth, alpha=alpha)
-        records = self._library.records([candidate.id for candidate in candidates])
-        hits = hits_of(candidates, records)
-        return second.rescored(asked, hits, kind, instruct)[:top] if second else hits
+        wanted = offset + top if top else self._library.counts()[kind]
+        depth = max(wanted, POOL) if second else wanted
+        if asked.is_filter:
+            candidates = self._newest(asked, kind, depth)
+        else:
+            named = ensemble and kind == Kind.PHOTO and prompts.is_name(asked.text)
+            vector = self._encode(asked, named=named)  # (1, dim)
+            alpha = self._encoder.hubness.alpha(query=asked.kind, item=kind) if hubness else 0.0
+            (candidates,) = self._library.search(
+                vector, kind, depth, alpha=alpha, where=asked.where
+            )
+            if words and asked.text:
+                shared = self._library.catalog.worded(asked.text, kind, SHARED, where=asked.where)
+                score = partial(self._library.score, vector, kind, alpha=alpha)
+                candidates = fused(candidates, shared, score)[:depth]
+        hits = hits_of(candidates, self._library.records([each.id for each in candidates]))
+        hits = second.rescored(asked, hits, kind, instruct) if second else hits
+        page = hits[offset:wanted]
+        return page if sort == Sort.SCORE else newest_first(page, offset)
+
+    def _newest(self, query: Query, kind: Kind, depth: int) -> list[Candidate]:
+        """Return all that the filters of a query let through, newest first, without a score."""
+        where = query.where or AllOf()
+        return [
+            Candidate(id=id_, score=0.0) for id_ in self._library.catalog.newest(kind, where, depth)
+        ]
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""

@@ -20,6 +20,9 @@ from retrieval.search.query import Query
 POOL = 50
 """Candidates that are rescored, or as many as are asked for if that is more."""
 
+MOST = 200
+"""Candidates that are rescored at most; what lies behind them follows as the first stage had it."""
+
 Note = Callable[[str], None]
 """Called with a line for the person who searches."""
 
@@ -42,6 +45,8 @@ class SecondLook:
 
     def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
         """Tell whether a second look changes anything: across kinds, where it is on."""
+        if query.is_filter:
+            return False
         fusion = self.reranker.fusion
         steered = bool(instruction) and fusion.instructed > 0
         return query.kind != kind and (steered or fusion.weight(query=query.kind, item=kind) > 0)
@@ -56,6 +61,7 @@ class SecondLook:
         Raises:
             QueryInvalid: the photo that is searched with cannot be read.
         """
+        hits, rest = hits[:MOST], hits[MOST:]
         if not hits:
             return []
         sights = self._sights(query, hits)
@@ -70,10 +76,8 @@ class SecondLook:
             if self.reranker.cuts(instruction):
                 self.note("the instruction is too long for the reranker; its end is left out")
         order = np.argsort(-total, kind="stable")
-        return [
-            replace(hits[place], rank=rank, score=float(total[place]))
-            for rank, place in enumerate(order, start=1)
-        ]
+        ordered = [replace(hits[place], score=float(total[place])) for place in order]
+        return [replace(hit, rank=rank) for rank, hit in enumerate([*ordered, *rest], start=1)]
 
     def _scores(self, asked: Sequence[Asked], sights: Sequence[Sight | None]) -> Scores:
         """Score what can be seen; NaN for the rest. Shape (hits,)."""

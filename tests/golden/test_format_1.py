@@ -34,17 +34,18 @@ def test_it_opens_and_finds_what_it_held(library: Path) -> None:
     assert texts == [("a red house", 1.0)]
 
 
-def test_it_grows_in_its_own_format(library: Path, tmp_path: Path) -> None:
+def test_it_grows_without_the_correction(library: Path, tmp_path: Path) -> None:
     encoder = ColourEncoder(generic=GENERIC)
     draw(tmp_path / "photos" / "red.png", "red")
     queries = encoder.encode_texts(["red"])
     with Library.open(library) as opened:
         assert index_folders(opened, encoder, [tmp_path / "photos"]).photos == 1
-        assert (opened.info().format, opened.info().photos) == (1, 5)
+        assert (opened.info().format, opened.info().photos) == (3, 5)
+        assert opened.info().hubness == ()
         corrected, plain = (
             opened.search(queries, Kind.PHOTO, 9, alpha=alpha) for alpha in (0.5, 0.0)
         )
-        hits = Searcher(opened, encoder).search("red", top=2)
+        hits = Searcher(opened, encoder).search("red", top=2, words=False)
     assert corrected == plain
     assert [hit.score for hit in hits] == [1.0, 1.0]
     assert hits[1].path == tmp_path / "photos" / "red.png"

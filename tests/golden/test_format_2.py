@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from indexer.build import index_folders
+from indexer.errors import UsageError
 from indexer.library import Library
-from indexer.types import Kind
+from indexer.types import Kind, Metadata
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder, draw
 
@@ -39,11 +40,31 @@ def test_it_opens_and_finds_what_it_held(library: Path) -> None:
     assert (text.text, text.score) == ("a red house", 1.0)
 
 
+def test_until_it_grows_it_knows_no_words_and_no_filters(library: Path) -> None:
+    with Library.open(library) as opened:
+        assert opened.catalog.worded("flag", Kind.PHOTO, 9) == []
+        with pytest.raises(UsageError, match="knows no dates, places and words yet; read"):
+            Searcher(opened, ColourEncoder()).search("yellow type:png")
+        (hit,) = Searcher(opened, ColourEncoder()).search("yellow", top=1)
+    assert hit.about == Metadata()
+
+
+def test_it_grows_in_the_format_of_today(library: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "photos" / "flag.png", "black", "yellow")
+    with Library.open(library) as opened:
+        index_folders(opened, ColourEncoder(), [tmp_path / "photos"])
+        assert (opened.info().format, opened.info().photos) == (3, 5)
+        assert len(opened.catalog.worded("flag", Kind.PHOTO, 9)) == 2
+        assert len(opened.catalog.worded("red house", Kind.TEXT, 9)) == 1
+        (new,) = Searcher(opened, ColourEncoder()).search("yellow orientation:square")
+    assert new.path == tmp_path / "photos" / "flag.png"
+
+
 def test_what_comes_is_measured_by_its_own_banks(library: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos" / "flag.png", "black", "yellow")
     encoder = ColourEncoder()  # it has no banks any more
     with Library.open(library) as opened:
         index_folders(opened, encoder, [tmp_path / "photos"])
-        hits = Searcher(opened, encoder).search("yellow", top=2)
+        hits = Searcher(opened, encoder).search("yellow", top=2, words=False)
     assert hits[1].path == tmp_path / "photos" / "flag.png"
     assert [hit.score for hit in hits] == pytest.approx([FLAG] * 2, abs=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -187,6 +188,59 @@ def test_a_touched_file_keeps_its_vector(library: Library, photos: Path) -> None
     assert _tally(index_folders(library, encoder, [photos])) == {"unchanged": 4}
     assert (encoder.photos, _held(library)) == (0, old)
     assert library.catalog.known([photos / "red.png"])[photos / "red.png"].mtime_ns == 1
+
+
+def _sidecar(path: Path, rating: int) -> None:
+    """Write what an editor writes beside a photo."""
+    path.write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        f'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{rating}"/></rdf:RDF></x:xmpmeta>'
+    )
+
+
+def _ratings(library: Library) -> dict[str, int | None]:
+    """What is known of each photo's rating, by name."""
+    records = library.records(list(_held(library).values()))
+    return {record.path.name: record.about.rating for record in records}
+
+
+def test_a_sidecar_is_followed_without_embedding_anew(library: Library, photos: Path) -> None:
+    _sidecar(photos / "red.png.xmp", 2)
+    _sidecar(photos / "green.XMP", 3)
+    encoder = CountingEncoder()
+    assert _tally(index_folders(library, encoder, [photos])) == {"photos": 3, "texts": 2}
+    assert _ratings(library) == {"red.png": 2, "green.png": 3, "blue.png": None}
+    _sidecar(photos / "red.png.xmp", 5)
+    os.utime(photos / "red.png.xmp", ns=(7, 7))
+    (photos / "green.XMP").unlink()
+    _sidecar(photos / "blue.xmp", 1)
+    assert _tally(index_folders(library, encoder, [photos])) == {"unchanged": 4}
+    assert _ratings(library) == {"red.png": 5, "green.png": None, "blue.png": 1}
+    assert encoder.photos == 3
+    generation = library.catalog.facts().generation
+    _index(library, photos)
+    assert library.catalog.facts().generation == generation
+
+
+def test_a_sidecar_of_a_single_file_is_seen(library: Library, photos: Path) -> None:
+    _sidecar(photos / "red.xmp", 4)
+    _index(library, photos / "red.png")
+    assert _ratings(library) == {"red.png": 4}
+
+
+def test_what_an_older_version_did_not_read_is_read_without_embedding(
+    library: Library, photos: Path
+) -> None:
+    _index(library, photos)
+    with sqlite3.connect(library.folder / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE files SET stamp = ''")
+        catalog.execute("DELETE FROM photos")
+    assert {record.about.width for record in library.records(list(_held(library).values()))} == {0}
+    encoder = CountingEncoder()
+    assert _tally(index_folders(library, encoder, [photos])) == {"unchanged": 4}
+    assert encoder.photos == 0
+    assert {record.about.width for record in library.records(list(_held(library).values()))} == {64}
 
 
 def test_a_broken_file_is_skipped_and_listed_each_time(library: Library, photos: Path) -> None:

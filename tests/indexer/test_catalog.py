@@ -12,7 +12,7 @@ import pytest
 from indexer.catalog import Catalog, Change, Facts, FileState, KnownFile, Merge, Move, NewFile
 from indexer.types import Kind, Record, SegmentRow
 
-FACTS = Facts(model="m", fingerprint="f", dim=2)
+FACTS = Facts(model="m", fingerprint="f", dim=2, hubness_k=16)
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def _segment(number: int, rows: int, kind: Kind = Kind.PHOTO) -> SegmentRow:
 
 def test_a_new_catalog_has_its_facts(catalog: Catalog) -> None:
     assert catalog.facts() == FACTS
-    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (2, 0, 1, 1)
-    assert (FACTS.width, Facts(model="m", fingerprint="f", dim=2, format=1).width) == (3, 2)
+    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (3, 0, 1, 1)
+    assert (FACTS.width, Facts(model="m", fingerprint="f", dim=2).width) == (3, 2)
 
 
 def test_files_and_items_come_back(catalog: Catalog) -> None:

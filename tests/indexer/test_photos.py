@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
+from indexer.photos import opened, read_photo
 from tests.fakes import COLOURS, draw
 
 RED, GREEN, BLUE = COLOURS["red"], COLOURS["green"], COLOURS["blue"]
@@ -122,6 +122,32 @@ def test_the_first_frame_of_an_animation() -> None:
     assert read_photo(data, size_hint=8).getpixel((0, 0)) == RED
 
 
+@pytest.mark.parametrize("format_", ["HEIF", "AVIF", "JXL"])
+def test_younger_formats(format_: str) -> None:
+    with opened(_bytes(_corners(), "PNG")):
+        pass  # teaches Pillow the formats, so that it can write them here
+    scene = _corners().resize((320, 160), Image.Resampling.NEAREST)
+    data = _bytes(scene, format_, quality=95)
+    photo = read_photo(data, size_hint=320)
+    assert (photo.mode, photo.size) == ("RGB", (320, 160))
+    apart = np.asarray(photo, dtype=int) - np.asarray(scene, dtype=int)
+    assert np.abs(apart).mean() < 4
+    with pytest.raises(FileUnreadable):
+        read_photo(data[: len(data) // 2], size_hint=8)
+
+
+def test_heic_is_upright_once() -> None:
+    with opened(_bytes(_corners(), "PNG")):
+        pass
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = _corners().resize((320, 160), Image.Resampling.NEAREST)
+    photo = read_photo(_bytes(stored, "HEIF", exif=exif.tobytes(), quality=95), size_hint=320)
+    assert photo.size == (160, 320)
+    turned = stored.transpose(Image.Transpose.ROTATE_270)
+    assert np.abs(np.asarray(photo, dtype=int) - np.asarray(turned, dtype=int)).mean() < 4
+
+
 def test_a_path_is_read_too(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.png", "red")
     assert read_photo(path, size_hint=32).getpixel((0, 0)) == RED
@@ -171,7 +197,6 @@ def test_reasons_are_friendly(tmp_path: Path) -> None:
         "empty file": b"",
         "not an image Pillow can read": b"a text that is called photo.jpg",
         "truncated: the file ends before the picture does": jpeg[: len(jpeg) // 2],
-        "HEIC, which Pillow cannot read; convert it to JPEG": b"\0\0\0\x18ftypheic\0\0\0\0mif1",
     }
     for reason, data in reasons.items():
         with pytest.raises(FileUnreadable) as caught:

@@ -73,3 +73,15 @@ def test_another_size_is_refused(tmp_path: Path) -> None:
     for dim, size in ((30, 1), (2, 2)):
         with pytest.raises(LibraryDamaged, match=f"does not hold {size} vectors of {dim}"):
             VectorIndex.load(tmp_path / "a.faiss", dim=dim, size=size)
+
+
+def test_only_some_ids_are_answered() -> None:
+    index = VectorIndex(4)
+    index.add(np.arange(1, 6), np.eye(5, 4, dtype=np.float16))
+    (hits,) = index.search(np.eye(1, 4, dtype=np.float32), 9, only=np.array([2, 4, 99]))
+    assert [hit.id for hit in hits] == [2, 4]
+    (hits,) = index.search(
+        np.eye(1, 4, dtype=np.float32), 9, only=np.array([1, 2]), excluded=np.array([1])
+    )
+    assert [hit.id for hit in hits] == [2]
+    assert index.search(np.eye(1, 4, dtype=np.float32), 9, only=np.empty(0, np.int64)) == [[]]

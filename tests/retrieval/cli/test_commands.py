@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 import retrieval
 from indexer.library import Library
@@ -70,7 +71,7 @@ def test_index_of_a_missing_folder_makes_no_library(run: Run, tmp_path: Path) ->
 
 
 def test_search_prints_score_and_path(run: Run, indexed: Path) -> None:
-    result = run("search", "red")
+    result = run("search", "red", "--no-words")
     assert result.exit_code == 0
     assert result.stdout == (
         f"1.0000\t{indexed / 'red.png'}\n"
@@ -85,7 +86,7 @@ def test_search_for_texts_adds_the_text(run: Run, indexed: Path) -> None:
 
 
 def test_search_as_json(run: Run, indexed: Path) -> None:
-    lines = run("search", "red", "--json").stdout.splitlines()
+    lines = run("search", "red", "--json", "--no-words").stdout.splitlines()
     first = json.loads(lines[0])
     assert isinstance(first.pop("id"), int)
     assert first == {
@@ -96,6 +97,40 @@ def test_search_as_json(run: Run, indexed: Path) -> None:
         "text": "",
     }
     assert len(lines) == 3
+
+
+def test_search_tells_what_photos_say(run: Run, photos: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x4746] = "FUJIFILM", "X100V", 4
+    exif.get_ifd(0x8769)[0x9003] = "2019:07:14 18:03:11"
+    exif.get_ifd(0x8825).update({1: "N", 2: (41, 53, 31), 3: "E", 4: (12, 30, 41)})
+    Image.new("RGB", (8, 8), "green").save(photos / "told.jpg", exif=exif)
+    run("index", photos)
+    (line,) = run(
+        "search", "green", "--camera", "x100", "--near", "Rome,5", "--json"
+    ).stdout.splitlines()
+    found = json.loads(line)
+    assert (found["date"], found["camera"], found["rating"], found["place"]) == (
+        "2019-07-14T18:03:11", "Fujifilm X100V", 4, "Rome, Italy",
+    )  # fmt: skip
+    assert "keywords" not in found
+    info = json.loads(run("info", "--json").stdout)["described"]
+    assert (info["dated"], info["placed"], info["cameras"]) == (1, 1, [["Fujifilm X100V", 1]])
+    assert "2019-07-14 to 2019-07-14, of 1 photos" in run("info").stdout
+
+
+def test_search_by_filters_alone(run: Run, indexed: Path) -> None:
+    assert run("search", "--in", "photos", "--type", "png", "-f").stdout.count("\n") == 3
+    nothing = run("search", "red", "--after", "2019")
+    assert (nothing.exit_code, nothing.stdout) == (4, "")
+
+
+def test_search_by_pages(run: Run, indexed: Path) -> None:
+    whole = run("search", "red", "-t", 0, "-f").stdout
+    pages = [run("search", "red", "-t", 1, "--page", number, "-f").stdout for number in (1, 2, 3)]
+    assert "".join(pages) == whole
+    assert run("search", "red", "-t", 1, "--offset", 2, "-f").stdout == pages[2]
+    assert run("search", "red", "-t", 1, "--page", 4).exit_code == 4
 
 
 def test_bare_paths(run: Run, indexed: Path) -> None:
@@ -153,8 +188,9 @@ def test_search_hints_at_a_file_of_that_name(
     [
         (["search", ""], 2, "the query is empty"),
         (["search", "./gone.jpg"], 2, "no file at 'gone.jpg'"),
-        (["search"], 2, "Missing argument 'QUERY'"),
-        (["search", "x", "--top", "0"], 2, "--top"),
+        (["search"], 2, "the query is empty"),
+        (["search", "x", "--top", "-1"], 2, "--top"),
+        (["search", "x", "--after", "soon"], 2, "'soon' is no date"),
         (["search", "x", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command 'nonsense'"),
         (["search", "x"], 10, "no library at"),
@@ -195,7 +231,7 @@ def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> 
 def test_what_nobody_planned_has_a_code_too(
     run: Run, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, line: str
 ) -> None:
-    def fail(_query: str) -> None:
+    def fail(_query: str, *, filters: list[tuple[str, str]]) -> None:
         raise raised
 
     monkeypatch.setattr(retrieval, "parse_query", fail, raising=False)
@@ -222,7 +258,8 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
         "fingerprint": "fingerprint of builtin",
         "dim": 9,
         "hubness": [],
-        "format": 2,
+        "described": {"first": None, "last": None, "dated": 0, "placed": 0, "cameras": []},
+        "format": 3,
     }
 
 
@@ -254,8 +291,8 @@ def test_search_with_and_without_the_correction(photos: Path, run: Run) -> None:
         line.rstrip().split(maxsplit=1) for line in run("info").stdout.splitlines()
     ]
     red = f"\t{photos / 'red.png'}\n"
-    assert run("search", "red", "-t", 1).stdout == "0.7500" + red
-    assert run("search", "red", "-t", 1, "--no-hubness").stdout == "1.0000" + red
+    assert run("search", "red", "-t", 1, "--no-words").stdout == "0.7500" + red
+    assert run("search", "red", "-t", 1, "--no-hubness", "--no-words").stdout == "1.0000" + red
 
 
 @pytest.mark.usefixtures("with_banks")

@@ -33,7 +33,7 @@ def names(hits: list[Hit]) -> list[str]:
 
 
 def test_words_find_photos(library: Library, photos: Path) -> None:
-    first, second, third = Searcher(library, ColourEncoder()).search("red")
+    first, second, third = Searcher(library, ColourEncoder()).search("red", words=False)
     assert (first.rank, first.path, first.kind, first.text) == (
         1, photos / "red.png", Kind.PHOTO, "",
     )  # fmt: skip
@@ -86,10 +86,10 @@ def test_a_hub_is_held_back_across_kinds_alone(photos: Path, tmp_path: Path) -> 
         index_folders(library, encoder, [photos])
         searcher = Searcher(library, encoder)
         words, photo = "red red red blue", photos / "half.png"  # cosines 3, 4, 1 / sqrt(10, 20, 10)
-        found = searcher.search(words)
-        plain = searcher.search(words, hubness=False)
+        found = searcher.search(words, words=False)
+        plain = searcher.search(words, hubness=False, words=False)
         texts = searcher.search(photo, kind=Kind.TEXT)
-        alike = searcher.search(photo), searcher.search(words, kind=Kind.TEXT)
+        alike = searcher.search(photo), searcher.search(words, kind=Kind.TEXT, words=False)
     assert names(plain) == ["red.png", "half.png", "blue.png"]
     assert names(found) == ["half.png", "blue.png", "red.png"]
     cosines, hubness = np.array([4 / 20**0.5, 1 / 10**0.5, 3 / 10**0.5]), np.array([0.5**0.5, 0, 1])

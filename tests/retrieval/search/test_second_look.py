@@ -45,7 +45,7 @@ def scores(hits: list[Hit]) -> dict[str, float]:
 
 def test_the_reranker_is_added_to_the_first_stage(library: Library) -> None:
     # shares of red: 1, 0.5, 0; their mean is 0.5
-    found = scores(searcher(library).search("red"))
+    found = scores(searcher(library).search("red", words=False))
     cosines = {"red.png": 1 + 0.25, "half.png": 0.5**0.5, "blue.png": 0 - 0.25}
     assert found == pytest.approx(cosines, abs=2e-3)
 
@@ -82,7 +82,7 @@ def test_the_first_ones_are_looked_at_however_few_are_asked_for(library: Library
 def test_a_photo_that_is_gone_keeps_its_score_and_is_named(library: Library, photos: Path) -> None:
     (photos / "red.png").unlink()
     notes: list[str] = []
-    found = scores(searcher(library, notes=notes).search("red"))
+    found = scores(searcher(library, notes=notes).search("red", words=False))
     assert found["red.png"] == pytest.approx(1.0, abs=2e-3)
     (note,) = notes
     assert note.startswith(f"not looked at again: {photos / 'red.png'}: ")

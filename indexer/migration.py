@@ -1,0 +1,29 @@
+"""Catalogs of older formats become those of today, within one transaction of the next writer."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from indexer import tables, words
+
+NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
+"""The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""
+
+_ROWS = 10_000  # items whose words are written at once
+
+
+def to_format_3(connection: Connection) -> None:
+    """Add what format 3 knows of photos, and the words of all items, to format 1 or 2.
+
+    Photos say nothing yet: an index run reads what they say, and embeds nothing again.
+    """
+    connection.exec_driver_sql("ALTER TABLE files ADD COLUMN stamp TEXT NOT NULL DEFAULT ''")
+    tables.schema.create_all(connection)
+    facts = [{"key": key, "value": value} for key, value in NO_HUBNESS.items()]
+    connection.execute(tables.meta.insert().prefix_with("OR IGNORE"), facts)
+    roots = list(connection.scalars(select(tables.roots.c.path)))
+    items = select(tables.items.c.id, tables.items.c.text, tables.files.c.path).join(tables.files)
+    result = connection.execute(items)
+    while rows := result.fetchmany(_ROWS):
+        spoken = [words.row(row.id, row.text, row.path, roots) for row in rows]
+        connection.execute(tables.words.insert(), spoken)

@@ -1,0 +1,106 @@
+"""What photos say about themselves, as rows of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, func, select
+
+from indexer import tables
+from indexer.places import on_sphere
+from indexer.types import Metadata
+
+_SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
+COLUMNS = tuple(
+    tables.photos.c[name] for name in ("taken", "latitude", "longitude", "keywords", *_SAME)
+)
+"""What `metadata` reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What the photos of a library say, summed up.
+
+    Attributes:
+        first: date of the oldest photo.
+        last: date of the newest.
+        dated: photos with a date.
+        placed: photos with a position.
+        cameras: photos of each camera, the most used first.
+    """
+
+    first: datetime | None = None
+    last: datetime | None = None
+    dated: int = 0
+    placed: int = 0
+    cameras: tuple[tuple[str, int], ...] = ()
+
+
+def put(connection: Connection, told: Mapping[int, Metadata]) -> None:
+    """Write what photos say about themselves, by the ids of their files, in place of the old."""
+    drop(connection, list(told))
+    rows = [{"file_id": id_, **_values(about)} for id_, about in told.items()]
+    tags = [
+        {"file_id": id_, "tag": tag}
+        for id_, about in told.items()
+        for tag in dict.fromkeys(keyword.casefold() for keyword in about.keywords)
+    ]
+    for table, values in ((tables.photos, rows), (tables.tags, tags)):
+        if values:
+            connection.execute(table.insert(), values)
+
+
+def drop(connection: Connection, file_ids: Sequence[int]) -> None:
+    """Forget what photos say."""
+    for table in (tables.photos, tables.tags):
+        connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
+
+
+def metadata(row: Row[Any]) -> Metadata:
+    """Read a row that may hold `COLUMNS`; a text's, and one of an older format, say nothing."""
+    values = row._mapping
+    if values.get("width") is None:
+        return Metadata()
+    return Metadata(
+        taken=datetime.fromisoformat(values["taken"]) if values["taken"] else None,
+        latitude=values["latitude"],
+        longitude=values["longitude"],
+        keywords=tuple(values["keywords"]),
+        **{name: values[name] for name in _SAME},
+    )
+
+
+def described(connection: Connection) -> Described:
+    """Sum up all rows."""
+    photos = tables.photos.c
+    dates = select(func.min(photos.taken), func.max(photos.taken), func.count(photos.taken))
+    first, last, dated = connection.execute(dates).one()
+    many = func.count().label("many")
+    cameras = select(photos.camera, many).where(photos.camera != "").group_by(photos.camera)
+    rows = connection.execute(cameras.order_by(many.desc(), photos.camera))
+    return Described(
+        first=datetime.fromisoformat(first) if first else None,
+        last=datetime.fromisoformat(last) if last else None,
+        dated=dated,
+        placed=connection.scalar(select(func.count(photos.latitude))) or 0,
+        cameras=tuple((row.camera, row.many) for row in rows),
+    )
+
+
+def _values(about: Metadata) -> dict[str, Any]:
+    """Return metadata as a row."""
+    values = {
+        "taken": about.taken.isoformat(timespec="seconds") if about.taken else None,
+        "latitude": about.latitude,
+        "longitude": about.longitude,
+        "keywords": list(about.keywords),
+        **{name: getattr(about, name) for name in _SAME},
+    }
+    if about.latitude is None or about.longitude is None:
+        return {**values, "x": None, "y": None, "z": None}
+    (point,) = on_sphere(np.array([about.latitude]), np.array([about.longitude])).tolist()
+    return {**values, **dict(zip("xyz", point, strict=True))}

@@ -1,0 +1,49 @@
+"""Fusion: words that a query shares with captions and names add to the score of the embedding.
+
+    score(item) = embedding score + WEIGHT * BM25(item) / log(items)
+
+A word counts by its rarity, about 1 for one that a single item has, nothing for one that half of
+them have. An item that shares no word keeps its score: where nothing matches, nothing changes.
+
+The sum was chosen over ranks. On Flickr8k's dev split (1,000 photos, a query each, R@1 38.2 by the
+embedding) the sum gives 49.9 where all photos have a caption and 38.9 where 30 % have; reciprocal
+rank fusion 49.5 and 20.9, for it puts any captioned photo before those without a caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.types import Candidate
+
+WEIGHT = 0.07
+"""Of one rare word. Twice as much gains 3 points of R@1 where all photos have captions, and costs
+2 where 30 % have."""
+
+SHARED = 1_000
+"""Items that share words which are looked at: the best of them by BM25."""
+
+
+def fused(
+    candidates: Sequence[Candidate],
+    shared: Sequence[tuple[int, float]],
+    score: Callable[[Sequence[int]], NDArray[np.float32]],
+) -> list[Candidate]:
+    """Put the items that share words among the candidates, best first.
+
+    Args:
+        candidates: the best by the embedding.
+        shared: ids and word scores of the items that share words with the query.
+        score: gives the embedding scores of ids.
+    """
+    scores = {candidate.id: candidate.score for candidate in candidates}
+    absent = [id_ for id_, _ in shared if id_ not in scores]
+    if absent:
+        scores.update(zip(absent, score(absent).tolist(), strict=True))
+    for id_, words in shared:
+        scores[id_] += WEIGHT * words
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return [Candidate(id=id_, score=total) for id_, total in ordered]

@@ -1,0 +1,33 @@
+"""Words add to the score of the embedding, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from indexer.types import Candidate
+from retrieval.search.fusion import WEIGHT, fused
+
+CANDIDATES = [Candidate(id=1, score=0.5), Candidate(id=2, score=0.4)]
+
+
+def score(ids: Sequence[int]) -> np.ndarray:
+    return np.array([id_ / 100 for id_ in ids], dtype=np.float32)
+
+
+def test_words_add_their_share_and_bring_others_in() -> None:
+    found = fused(CANDIDATES, [(2, 3.0), (7, 8.0)], score)
+    assert [hit.id for hit in found] == [7, 2, 1]
+    wanted = [0.07 + 8 * WEIGHT, 0.4 + 3 * WEIGHT, 0.5]
+    assert [hit.score for hit in found] == pytest.approx(wanted)
+
+
+def test_without_shared_words_nothing_changes() -> None:
+    assert fused(CANDIDATES, [], score) == CANDIDATES
+
+
+def test_of_equal_scores_the_lower_id_goes_first() -> None:
+    found = fused([Candidate(id=9, score=0.5)], [(50, 0.0), (3, 0.0)], score)
+    assert [hit.id for hit in found] == [9, 50, 3]  # 0.5, 0.5, 0.03
