@@ -16,7 +16,7 @@ import numpy as np
 from indexer.catalog import FileState, KnownFile, Move
 from indexer.encoder import Encoder, Vectors, checked
 from indexer.errors import UsageError
-from indexer.library import Batch, Entry, Library
+from indexer.library import Batch, Entry, Library, Patience
 from indexer.photos import MAX_MEGAPIXELS
 from indexer.reading import Job, Loaded, Reader, reading_threads
 from indexer.types import Kind, Skip
@@ -124,7 +124,7 @@ def index_folders(
     roots = _reachable(library, folders)
     run = _Run(library, encoder, options, progress)
     with (
-        library.writing(wait_seconds=options.wait_seconds),
+        library.writing(Patience(seconds=options.wait_seconds)),
         reading_threads(options.threads) as pool,
     ):
         library.commit(run.begin(roots))

@@ -7,6 +7,7 @@ Readers see one commit at a time while the one writer adds the next.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -222,7 +223,7 @@ class Catalog:
             LibraryDamaged: some are missing, or no numbers.
         """
         with self._engine.begin() as connection:
-            return _facts(self._path, _read_meta(connection))
+            return facts_of(self._path, _read_meta(connection))
 
     def snapshot(self, kind: Kind) -> Snapshot:
         """Return what the last commit says about the vectors of a kind."""
@@ -280,12 +281,12 @@ class Catalog:
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
         rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
-        return {row.path: _known(row) for row in rows}
+        return {row.path: known_file(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
         """Return the known files whose content has one of these hashes."""
         return [
-            _known(row)
+            known_file(row)
             for row in self._rows_in(select(tables.files), tables.files.c.digest, digests)
         ]
 
@@ -308,6 +309,43 @@ class Catalog:
                 for chunk in _chunks(list(values))
                 for row in connection.execute(query.where(column.in_(chunk)))
             ]
+
+    def item_ids(self, kind: Kind) -> Ids:
+        """Return the ids of all items of a kind, ascending. Shape (items,)."""
+        theirs = select(tables.items.c.id).join(tables.files).where(tables.files.c.kind == kind)
+        with self._engine.begin() as connection:
+            ids = connection.scalars(theirs.order_by(tables.items.c.id)).all()
+        return np.array(ids, dtype=np.int64)
+
+    def holdings(self) -> list[NewFile]:
+        """Return every file with its items, as it was added.
+
+        Raises:
+            ValueError: a row is not what was written.
+        """
+        query = select(tables.items.c.id, tables.items.c.file_id, tables.items.c.text)
+        items: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        with self._engine.begin() as connection:
+            for row in connection.execute(query.order_by(tables.items.c.id)):
+                items[row.file_id].append((row.id, row.text))
+            files = [known_file(row) for row in connection.execute(select(tables.files))]
+        return [new_file(file, items[file.id]) for file in files]
+
+    def faults(self) -> list[str]:
+        """Return what SQLite, and then we, find wrong with the rows; nothing where all is well."""
+        try:
+            with self._engine.begin() as connection:
+                told = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
+                lonely = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            faults = [fault for fault in told if fault != "ok"]
+            faults += [f"{row[0]} {row[1]} belongs to no {row[2]}" for row in lonely]
+            if not faults:
+                self.holdings()
+        except LibraryDamaged as error:
+            return [error.fault]
+        except (TypeError, ValueError) as error:
+            return [f"a row cannot be read: {error}"]
+        return faults
 
     # What changes
 
@@ -337,6 +375,31 @@ class Catalog:
             _write_meta(connection, {_base_key(merge.kind): str(merge.base)})
             _count_up(connection, "next_segment", len(merge.new))
 
+    def keep_only(self, kind: Kind, ids: Ids, *, without: Sequence[int]) -> int:
+        """Make the items of a kind those whose vectors are there; count the files that go.
+
+        Args:
+            kind: of items and segments.
+            ids: that the segments hold, but for those in `without`. Shape (n,).
+            without: numbers of segments that are lost.
+        """
+        gone = np.setdiff1d(self.item_ids(kind), ids).tolist()
+        rows = self._rows_in(select(tables.items.c.file_id), tables.items.c.id, gone)
+        dropped = sorted({row.file_id for row in rows})
+        with self._writing() as connection:
+            _forget(connection, dropped)
+            for chunk in _chunks(without):
+                connection.execute(
+                    tables.segments.delete().where(tables.segments.c.number.in_(chunk))
+                )
+            theirs = select(tables.items.c.id).join(tables.files).where(tables.files.c.kind == kind)
+            unused = np.setdiff1d(ids, np.array(connection.scalars(theirs).all(), dtype=np.int64))
+            connection.execute(tables.deleted.delete().where(tables.deleted.c.kind == kind))
+            values = [{"id": id_, "kind": kind.value} for id_ in unused.tolist()]
+            _insert(connection, tables.deleted, values)
+            _write_meta(connection, {_base_key(kind): "0"})
+        return len(dropped)
+
     def rebase(self, kind: Kind, number: int) -> None:
         """Note that the saved FAISS index holds the segments up to this number."""
         with self._writing() as connection:
@@ -355,18 +418,30 @@ class Catalog:
             _count_up(connection, "generation", 1)
 
 
-def _facts(path: Path, meta: dict[str, str]) -> Facts:
+def new_file(file: KnownFile, items: Sequence[tuple[int, str]]) -> NewFile:
+    """Return a known file and its items, ids and texts, as one to add."""
+    values = {key: value for key, value in vars(file).items() if key != "id"}
+    first = items[0][0] if items else 0
+    return NewFile(
+        state=FileState(**values),
+        ids=range(first, first + len(items)),
+        texts=tuple(text for _, text in items),
+    )
+
+
+def facts_of(path: Path, meta: dict[str, str]) -> Facts:
     """Turn the rows of the table into facts, and refuse a newer format first of all."""
     numbers = [*_NUMBERS, *(_HUBNESS_NUMBERS if meta.get("format") != "1" else ())]
     wrong = [key for key in numbers if not meta.get(key, "").isdecimal()]
     wrong += [key for key in ("model", "fingerprint") if key not in meta]
     if "format" not in wrong and int(meta["format"]) > FORMAT:
         raise LibraryTooNew(
-            f"{path} has format {meta['format']}, this twinlens reads up to {FORMAT}; "
-            "upgrade with: pip install --upgrade twinlens"
+            path,
+            f"has format {meta['format']}, this twinlens reads up to {FORMAT}",
+            "upgrade with: pip install --upgrade twinlens",
         )
     if wrong:
-        raise LibraryDamaged(f"{path} lacks {', '.join(wrong)}; {way_out(path.parent)}")
+        raise LibraryDamaged(path, f"lacks {', '.join(wrong)}", way_out(path.parent))
     return Facts(
         **{key: int(meta[key]) for key in numbers},
         model=meta["model"],
@@ -473,7 +548,7 @@ def _is_below(root: Path) -> ColumnElement[bool]:
     return or_(path == name, (path >= first) & (path < last))
 
 
-def _known(row: Row[Any]) -> KnownFile:
+def known_file(row: Row[Any]) -> KnownFile:
     """Turn a row into a file."""
     values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
     return KnownFile(**values)

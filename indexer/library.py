@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +33,8 @@ from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.types import Candidate, Kind, Record
 from indexer.vectors import Ids
+
+_CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
 
 _UNFINISHED = (
     BANKS,
@@ -66,6 +68,24 @@ class Batch:
     moves: Sequence[Move] = ()
     removed: Sequence[int] = ()
     roots: Sequence[Path] = ()
+
+
+def _nobody(message: str) -> None:
+    """Tell nobody."""
+    del message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How a writer meets another one.
+
+    Attributes:
+        seconds: to wait for it; `math.inf` for as long as it takes.
+        tell: called once with who is writing and since when, if there is something to wait for.
+    """
+
+    seconds: float = 0.0
+    tell: Callable[[str], None] = _nobody
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +131,7 @@ class Library:
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
         self._corrects = facts.width > facts.dim
         self._shelf = Shelf(folder, catalog)
-        self._writer = _lock(folder)
+        self._writer = lock_of(folder)
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
@@ -122,11 +142,11 @@ class Library:
             LibraryMissing: there is none.
             LibraryDamaged: its catalog is broken, or newer than this version.
         """
-        path = _catalog_path(folder)
+        path = catalog_path(folder)
         if path.is_file():
             return cls(folder, Catalog.open(path))
         if (folder / "vectors").is_dir():
-            raise LibraryDamaged(f"{path} is missing; {way_out(folder)}")
+            raise LibraryDamaged(path, "is missing", way_out(folder))
         raise LibraryMissing(
             f"no library at '{folder}'; build one with: twinlens index FOLDER --library {folder}"
         )
@@ -142,12 +162,12 @@ class Library:
         _check_free(folder)
         banks = banks_of(encoder)
         folder.mkdir(parents=True, exist_ok=True)
-        with _held(_lock(folder), folder):
+        with held(lock_of(folder), folder, Patience(seconds=_CREATION_SECONDS)):
             _check_free(folder)
             for name in _UNFINISHED:
                 (folder / name).unlink(missing_ok=True)
             write_banks(folder, banks)
-            with replacing(_catalog_path(folder)) as part:
+            with replacing(catalog_path(folder)) as part:
                 Catalog.create(part, _facts(encoder, banks))
         return cls.open(folder)
 
@@ -161,7 +181,12 @@ class Library:
         try:
             library = cls.open(folder)
         except LibraryMissing:
-            return cls.create(folder, encoder)
+            try:
+                return cls.create(folder, encoder)
+            except UsageError:
+                if not catalog_path(folder).is_file():
+                    raise
+                library = cls.open(folder)  # another process has made it meanwhile
         try:
             library.check_model(encoder)
         except ModelMismatch:
@@ -192,9 +217,11 @@ class Library:
         """
         if encoder.fingerprint != self.fingerprint:
             raise ModelMismatch(
-                f"the library '{self.folder}' was built with the model {self.model!r} "
-                f"({self.fingerprint[:12]}), not {encoder.name!r} ({encoder.fingerprint[:12]}); "
-                "name that model with --model, or another folder with --library"
+                self.folder,
+                f"was built with the model {self.model!r} ({self.fingerprint[:12]}), "
+                f"not {encoder.name!r} ({encoder.fingerprint[:12]})",
+                "name that model with --model, another folder with --library, or change the "
+                "library's model with: twinlens reindex --model",
             )
 
     # Search
@@ -275,13 +302,13 @@ class Library:
     # Write
 
     @contextmanager
-    def writing(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    def writing(self, patience: Patience | None = None) -> Iterator[None]:
         """Be the one writer. Files that no commit names, left by a killed writer, are swept.
 
         Raises:
             LibraryLocked: another process is writing; tells which, and since when.
         """
-        with _held(self._writer, self.folder, wait_seconds=wait_seconds, catalog=self.catalog):
+        with held(self._writer, self.folder, patience, self.catalog):
             if self._writer.lock_counter == 1:
                 self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
                 self._shelf.sweep()
@@ -352,7 +379,7 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     ]
 
 
-def _catalog_path(folder: Path) -> Path:
+def catalog_path(folder: Path) -> Path:
     """Return where the catalog lies."""
     return folder / "catalog.sqlite"
 
@@ -377,23 +404,28 @@ def _check_free(folder: Path) -> None:
         raise UsageError(f"'{folder}' is not empty; name a new or an empty folder with --library")
 
 
-def _lock(folder: Path) -> FileLock:
+def lock_of(folder: Path) -> FileLock:
     """Make the lock of a library; the system frees it when its holder dies."""
     return FileLock(folder / "lock")
 
 
 @contextmanager
-def _held(
-    lock: FileLock, folder: Path, *, wait_seconds: float = 0.0, catalog: Catalog | None = None
+def held(
+    lock: FileLock, folder: Path, patience: Patience | None = None, catalog: Catalog | None = None
 ) -> Iterator[None]:
-    """Hold a lock, or say who does."""
+    """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
+    patience = patience or Patience()
     try:
-        lock.acquire(timeout=wait_seconds)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            owner = _owner(catalog.facts().writer if catalog else "")
+            busy = f"the library '{folder}' is being written by {owner}"
+            if patience.seconds:
+                patience.tell(f"{busy}; waiting until that is done")
+            lock.acquire(timeout=patience.seconds)
     except Timeout as error:
-        owner = _owner(catalog.facts().writer if catalog else "")
-        raise LibraryLocked(
-            f"the library '{folder}' is being written by {owner}; try again when that is done"
-        ) from error
+        raise LibraryLocked(f"{busy}; try again when that is done") from error
     except OSError as error:
         raise TwinlensError(f"cannot write to '{folder}': {error.strerror or error}") from error
     try:

@@ -66,11 +66,11 @@ class Shelf:
             total, newer = _count(snapshot.segments), _count(tail)
             if len(snapshot.deleted) > STALE_SHARE * total:
                 self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
-                self._rebase(kind)
+                self.rebuild(kind)
             elif newer > STALE_SHARE * (total - newer):
                 small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
                 self._merge(kind, small, base=0)
-                self._rebase(kind)
+                self.rebuild(kind)
             elif len(tail) > MAX_TAIL:
                 self._merge(kind, tail, base=snapshot.base)
         self.sweep()
@@ -78,7 +78,7 @@ class Shelf:
     def sweep(self) -> None:
         """Delete the files that no commit names: a killed writer's, and those merged away."""
         self._segments.sweep(self._catalog.segment_numbers())
-        named = {self._base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
+        named = {self.base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
         for path in self._ann.glob("*"):
             if path not in named:
                 path.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ class Shelf:
         old = [row.number for row in rows]
         self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
 
-    def _rebase(self, kind: Kind) -> None:
+    def rebuild(self, kind: Kind) -> None:
         """Save an index over all segments of a kind."""
         snapshot = self._catalog.snapshot(kind)
         index = VectorIndex(self._width)
@@ -110,11 +110,11 @@ class Shelf:
             index.add(segment.ids, segment.vectors)
         number = max((row.number for row in snapshot.segments), default=0)
         self._ann.mkdir(exist_ok=True)
-        with replacing(self._base_path(kind, number)) as part:
+        with replacing(self.base_path(kind, number)) as part:
             index.save(part)
         self._catalog.rebase(kind, number)
 
-    def _base_path(self, kind: Kind, number: int) -> Path:
+    def base_path(self, kind: Kind, number: int) -> Path:
         """Return where the saved index over the segments up to a number lies."""
         return self._ann / f"{kind}-{number:06d}.faiss"
 
@@ -154,7 +154,7 @@ class Shelf:
         filled from the segments.
         """
         held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        path = self._base_path(kind, snapshot.base)
+        path = self.base_path(kind, snapshot.base)
         try:
             index = VectorIndex.load(path, dim=self._width, size=_count(held))
         except LibraryDamaged:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
+    from indexer.check import Finding, check, repair
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
-    from indexer.library import Library
+    from indexer.library import Library, Patience
     from indexer.types import Kind
     from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
     from retrieval.models import load_encoder
@@ -27,6 +28,7 @@ __all__ = [
     "Concepts",
     "Encoder",
     "Evaluation",
+    "Finding",
     "Hit",
     "IndexOptions",
     "IndexReport",
@@ -35,10 +37,12 @@ __all__ = [
     "Learned",
     "Library",
     "PairSet",
+    "Patience",
     "Query",
     "Row",
     "Searcher",
     "TwinlensError",
+    "check",
     "compare",
     "contact_sheet",
     "ensemble",
@@ -48,13 +52,15 @@ __all__ = [
     "load_encoder",
     "parse_query",
     "read_pairs",
+    "repair",
 ]
 
 _HOMES = {
     "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
+    "indexer.check": ("Finding", "check", "repair"),
     "indexer.encoder": ("Encoder",),
     "indexer.errors": ("TwinlensError",),
-    "indexer.library": ("Library",),
+    "indexer.library": ("Library", "Patience"),
     "indexer.types": ("Kind",),
     "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
     "retrieval.models": ("load_encoder",),

@@ -17,10 +17,17 @@ from indexer.photos import MAX_MEGAPIXELS
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, note, progress
-from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
+from retrieval.cli.options import (
+    ModelChoice,
+    example,
+    with_json,
+    with_library,
+    with_model,
+    with_patience,
+)
 
 if TYPE_CHECKING:
-    from retrieval import IndexOptions, IndexReport
+    from retrieval import IndexOptions, IndexReport, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,12 +91,14 @@ def with_index_options(function: F) -> Callable[..., Any]:
 @with_library
 @with_model("the library's own, else builtin")
 @with_index_options
+@with_patience
 @with_json
 def command(
     folders: tuple[Path, ...],
     library: Path,
     model: ModelChoice,
     options: IndexOptions,
+    patience: Patience,
     as_json: bool,
 ) -> int:
     """Index photos and texts.
@@ -102,6 +111,7 @@ def command(
     encoder = model.load(_model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
+        opened.writing(patience),
         progress("indexing") as report,
     ):
         done = retrieval.index_folders(
