@@ -79,16 +79,11 @@ def check(folder: Path) -> list[Finding]:
         LibraryTooNew: a newer version wrote it.
         LibraryDamaged: the catalog is gone; nothing can be said of the rest.
     """
-    while True:
-        try:
-            library = Library.open(folder)
-        except LibraryTooNew:
-            raise
-        except LibraryDamaged as error:
-            if not catalog_path(folder).exists():
-                raise
-            return [_broken_catalog(folder, error.fault)]
-        with library:
+    broken = _broken_catalog(folder)
+    if broken:
+        return broken
+    with Library.open(folder) as library:
+        while True:
             generation = library.catalog.facts().generation
             findings = list(_examine(folder, library.catalog))
             if not findings or generation == library.catalog.facts().generation:
@@ -105,25 +100,38 @@ def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
         LibraryDamaged: the catalog is beyond mending.
         LibraryLocked: another process is writing.
     """
-    before, dropped = check(folder), 0
-    if any(finding.path == catalog_path(folder) for finding in before):
+    before, dropped = _broken_catalog(folder), 0
+    if before:
         with held(lock_of(folder), folder, patience):
             dropped += rescue(folder)
-        before += check(folder)
+    before += check(folder)
     with Library.open(folder) as library, library.writing(patience):
         for kind in Kind:
             dropped += _mend(folder, library.catalog, kind)
+        Shelf(folder, library.catalog).sweep()
     left = check(folder)
     mended = [finding for finding in dict.fromkeys(before) if finding not in left]
     return Repair(mended=tuple(mended), left=tuple(left), dropped=dropped)
 
 
+def _broken_catalog(folder: Path) -> list[Finding]:
+    """Look whether the rows of the catalog can be read and believed; one finding if not."""
+    try:
+        with Library.open(folder) as library:
+            faults = library.catalog.faults()
+            fault = f"is broken ({'; '.join(faults[:3])})" if faults else ""
+    except LibraryTooNew:
+        raise
+    except LibraryDamaged as error:
+        if not catalog_path(folder).exists():
+            raise
+        fault = error.fault
+    remedy = f"twinlens check --repair rescues what can be read; the old one stays as {BROKEN}"
+    return [Finding(path=catalog_path(folder), fault=fault, remedy=remedy)] if fault else []
+
+
 def _examine(folder: Path, catalog: Catalog) -> Iterator[Finding]:
-    """Look at the catalog; only where it is whole, at all that it names."""
-    faults = catalog.faults()
-    if faults:
-        yield _broken_catalog(folder, f"is broken ({'; '.join(faults[:3])})")
-        return
+    """Look at all that a whole catalog names."""
     store = SegmentStore(folder / "vectors", catalog.facts().width)
     for kind in Kind:
         vectors = _survey(store, catalog, kind)
@@ -239,9 +247,3 @@ def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:
     if dropped or any(_saved_index(folder, catalog, kind, vectors)) or not vectors.snapshot.base:
         Shelf(folder, catalog).rebuild(kind)
     return dropped
-
-
-def _broken_catalog(folder: Path, fault: str) -> Finding:
-    """Say what can be done about a catalog that is broken."""
-    remedy = f"twinlens check --repair rescues what can be read; the old one stays as {BROKEN}"
-    return Finding(path=catalog_path(folder), fault=fault, remedy=remedy)

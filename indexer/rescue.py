@@ -10,13 +10,13 @@ import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from sqlalchemy import Connection, Row, Table, create_engine, literal_column, select
+from sqlalchemy import Connection, Row, Table, create_engine, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer import tables
@@ -30,8 +30,8 @@ from indexer.vectors import Ids
 BROKEN = "catalog.sqlite.broken"
 """The name under which the broken catalog is kept."""
 
-_GIVE_UP = 50_000
-"""So many ids in a row that cannot be read are the end of a table: a second, at 20 µs each."""
+_GIVE_UP = 40
+"""After so many misses, each step twice as wide as the last, the table has ended."""
 
 Items: TypeAlias = Mapping[int, Sequence[tuple[int, str]]]
 """The items of each file by its id: their ids and texts."""
@@ -74,14 +74,14 @@ def _read(broken: Path) -> _Rows:
     """Read every row that can be read."""
     items: dict[int, list[tuple[int, str]]] = defaultdict(list)
     with _opened(broken) as connection:
-        meta = {row.key: row.value for row in _rows(connection, tables.meta)}
+        meta = {row.key: row.value for row in connection.execute(select(tables.meta))}
         for row in _rows(connection, tables.items):
             items[row.file_id].append((row.id, row.text))
         return _Rows(
             facts=facts_of(broken.with_name("catalog.sqlite"), meta),
             files=[file for row in _rows(connection, tables.files) for file in _file(row)],
             items=items,
-            roots=[row.path for row in _rows(connection, tables.roots)],
+            roots=[row.path for row in connection.execute(select(tables.roots))],
         )
 
 
@@ -100,25 +100,25 @@ def _opened(path: Path) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DatabaseError as error:
-        raise LibraryDamaged(path, f"cannot be opened ({error.orig})", _BEYOND) from error
+        raise LibraryDamaged(path, f"cannot be read ({error.orig})", _BEYOND) from error
     finally:
         engine.dispose()
 
 
 def _rows(connection: Connection, table: Table) -> Iterator[Row[Any]]:
-    """Yield the rows of a table by their number, passing over those that cannot be read."""
-    number: Any = literal_column("rowid").label("number")
+    """Yield the rows of a table by their id; leap over what cannot be read, ever farther."""
     at = misses = 0
     while misses < _GIVE_UP:
-        query = select(number, table).where(number > at).order_by(number)
-        try:
+        query = select(table).where(table.c.id > at).order_by(table.c.id)
+        with suppress(DatabaseError, TypeError, ValueError):
             for row in connection.execute(query):
-                at, misses = row.number, 0
+                if row.id <= at:
+                    break  # zeros where a row was
+                at, misses = row.id, 0
                 yield row
-        except (DatabaseError, TypeError, ValueError):
-            at, misses = at + 1, misses + 1
-        else:
-            return
+            else:
+                return
+        at, misses = at + 2**misses, misses + 1
 
 
 def _file(row: Row[Any]) -> Iterator[KnownFile]:
