@@ -14,10 +14,10 @@ from typing import TypeVar
 import numpy as np
 
 from indexer.catalog import FileState, KnownFile, Move
+from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, Vectors, checked
 from indexer.errors import UsageError
 from indexer.library import Batch, Entry, Library, Patience
-from indexer.photos import MAX_MEGAPIXELS
 from indexer.reading import Job, Loaded, Reader, reading_threads
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, kind_of, walk
@@ -37,7 +37,7 @@ class IndexOptions:
         commit_every: photos and passages a commit. A commit waits some 10 ms for the disk: under
             1 % of the time of 256 photos even at 250 photos/s. A kill then loses a second of work.
         threads: files read and decoded at once, one batch ahead of the encoder.
-        max_megapixels: larger photos are skipped.
+        decode: what one photo may cost.
         wait_seconds: how long to wait for another process that writes to the library.
         walk: what to pass over.
     """
@@ -45,12 +45,12 @@ class IndexOptions:
     batch_size: int = 64
     commit_every: int = 256
     threads: int = min(4, os.cpu_count() or 1)
-    max_megapixels: float = MAX_MEGAPIXELS
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
     wait_seconds: float = 0.0
     walk: WalkOptions = field(default_factory=WalkOptions)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "commit_every", "threads", "max_megapixels"):
+        for name in ("batch_size", "commit_every", "threads"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
 
@@ -125,6 +125,7 @@ def index_folders(
     run = _Run(library, encoder, options, progress)
     with (
         library.writing(Patience(seconds=options.wait_seconds)),
+        run.decoders,
         reading_threads(options.threads) as pool,
     ):
         library.commit(run.begin(roots))
@@ -151,10 +152,9 @@ class _Run:
         self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
         self._started = time.monotonic()
+        self.decoders = Decoders(options.decode, size_hint=encoder.image_size)
         self.reader = Reader(
-            size_hint=encoder.image_size,
-            max_megapixels=options.max_megapixels,
-            ahead=options.batch_size,
+            decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
         self._unseen: set[int] = set()  # files of the catalog that the walk has not met
         self._closed: list[Path] = []  # what the walk could not look at

@@ -1,9 +1,11 @@
-"""Files come into memory, several ahead of the encoder: bytes, hash, photo or passages."""
+"""Files come into memory, several ahead of the encoder: bytes, hash, photo or passages.
+
+Threads read and hash; photos are decoded in processes, see `indexer.decoding`.
+"""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +17,8 @@ import PIL
 from PIL import Image
 
 from indexer.catalog import FileState, KnownFile
+from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Skip
 from indexer.walk import Found
@@ -51,19 +53,19 @@ class Reader:
     """How files are read.
 
     Attributes:
-        size_hint: pixels a side that the encoder sees.
-        max_megapixels: larger photos are skipped.
+        decoders: the processes that decode photos.
+        limits: what a photo may cost there.
         ahead: files held in memory before they are asked for.
     """
 
-    size_hint: int
-    max_megapixels: float
+    decoders: Decoders
+    limits: DecodeOptions
     ahead: int
 
     @property
     def name(self) -> str:
         """What a broken file was read with: another name may read it well."""
-        return f"{READER_VERSION}, Pillow {PIL.__version__}, {self.max_megapixels:g} MP"
+        return f"{READER_VERSION}, Pillow {PIL.__version__}, {self.limits}"
 
     def is_settled(self, known: KnownFile) -> bool:
         """Tell whether a file was read well, or would not be read any better today."""
@@ -102,8 +104,7 @@ class Reader:
         """Turn bytes into a photo or passages; what is wrong with them goes into the state."""
         try:
             if state.kind == Kind.PHOTO:
-                size, cap = self.size_hint, self.max_megapixels
-                photo = read_photo(data, size_hint=size, max_megapixels=cap)
+                photo = self.decoders.photo(data)
                 return Loaded(state=state, known=known, photo=photo, texts=("",))
             read = read_passages(state.path, data)
         except FileUnreadable as error:
@@ -116,13 +117,10 @@ class Reader:
 def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """Start threads for a `Reader`; on leaving, what is not yet read is dropped."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="reader")
-    with warnings.catch_warnings():
-        # Pillow's remarks about odd metadata are not for the user.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _content(found: Found) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
     from indexer.check import Finding, check, repair
+    from indexer.decoding import DecodeOptions
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
     from indexer.library import Library, Patience
@@ -26,6 +27,7 @@ __all__ = [
     "Comparison",
     "Concept",
     "Concepts",
+    "DecodeOptions",
     "Encoder",
     "Evaluation",
     "Finding",
@@ -58,6 +60,7 @@ __all__ = [
 _HOMES = {
     "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
     "indexer.check": ("Finding", "check", "repair"),
+    "indexer.decoding": ("DecodeOptions",),
     "indexer.encoder": ("Encoder",),
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library", "Patience"),

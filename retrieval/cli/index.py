@@ -59,6 +59,7 @@ def with_index_options(function: F) -> Callable[..., Any]:
         show_default=True,
         help="Skip larger photos.",
     )
+    @click.option("--allow-truncated", is_flag=True, help="Index photos whose end is missing.")
     @wraps(function)
     def wrapped(
         *,
@@ -66,11 +67,14 @@ def with_index_options(function: F) -> Callable[..., Any]:
         exclude_dir: tuple[str, ...],
         include_hidden: bool,
         max_image_megapixels: float,
+        allow_truncated: bool,
         **others: Any,
     ) -> Any:
         options = retrieval.IndexOptions(
             batch_size=batch_size,
-            max_megapixels=max_image_megapixels,
+            decode=retrieval.DecodeOptions(
+                max_megapixels=max_image_megapixels, allow_truncated=allow_truncated
+            ),
             walk=WalkOptions(
                 exclude_dirs=(*EXCLUDED_DIRS, *exclude_dir), include_hidden=include_hidden
             ),
