@@ -17,8 +17,6 @@ from indexer.errors import LibraryDamaged, way_out
 from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Kind
 
-BANKS = "banks.safetensors"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Banks:
@@ -42,17 +40,17 @@ def banks_of(encoder: Encoder) -> Banks:
     return Banks(photos=photos, texts=texts)
 
 
-def write_banks(folder: Path, banks: Banks) -> None:
+def write_banks(path: Path, banks: Banks) -> None:
     """Write the banks of a library; return once they are on the disk."""
-    with replacing(folder / BANKS) as part:
+    with replacing(path) as part:
         part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
 
 
-def read_banks(folder: Path, *, photos: int, texts: int, dim: int) -> Banks:
+def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> Banks:
     """Read the banks of a library.
 
     Args:
-        folder: the library.
+        path: the file.
         photos: vectors of photos that the catalog says are there.
         texts: vectors of texts likewise.
         dim: length of every vector.
@@ -60,7 +58,6 @@ def read_banks(folder: Path, *, photos: int, texts: int, dim: int) -> Banks:
     Raises:
         LibraryDamaged: the file is missing, truncated, or not what the catalog says.
     """
-    path = folder / BANKS
     try:
         tensors, _ = read_sealed(path)
         banks = Banks(photos=tensors["photos"], texts=tensors["texts"])

@@ -165,7 +165,9 @@ class _Run:
         """Note what the library knows below the roots; the first commit names new ones."""
         self._unseen = self._catalog.files_below(roots)
         known = self._catalog.roots()
-        return Batch(roots=[root for root in roots if root not in known])
+        return Batch(
+            roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
+        )
 
     def changed(self, found: Iterable[Found | Skip]) -> Iterator[Job]:
         """Pass on the files whose size or date is not that of the catalog."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, bindparam, func, or_, select
 
 from indexer import tables
-from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, way_out
+from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
 from indexer.tables import connect
 from indexer.types import Kind, Record, SegmentRow
 
@@ -50,6 +50,7 @@ class Facts:
         next_id: the id that the next item gets.
         next_segment: the number that the next segment gets.
         writer: who writes or wrote last: "PID SECONDS", seconds since 1970.
+        banks: name of the file that holds the banks.
     """
 
     format: int = FORMAT
@@ -63,6 +64,7 @@ class Facts:
     next_id: int = 1
     next_segment: int = 1
     writer: str = ""
+    banks: str = "banks.safetensors"
 
     @property
     def width(self) -> int:
@@ -255,6 +257,11 @@ class Catalog:
         snapshot = self.snapshot(kind)
         return sum(segment.rows for segment in snapshot.segments) - len(snapshot.deleted)
 
+    def count_files(self) -> int:
+        """Count the files, those that could not be read too."""
+        with self._engine.begin() as connection:
+            return connection.scalar(select(func.count()).select_from(tables.files)) or 0
+
     def count_skipped(self) -> int:
         """Count the files that could not be read, whole or in part."""
         with self._engine.begin() as connection:
@@ -400,6 +407,39 @@ class Catalog:
             _write_meta(connection, {_base_key(kind): "0"})
         return len(dropped)
 
+    def become(self, facts: Facts, change: Change) -> None:
+        """Hold these files and segments, in place of all others, under these facts."""
+        with self._writing() as connection:
+            _forget(connection, connection.scalars(select(tables.files.c.id)).all())
+            connection.execute(tables.segments.delete())
+            connection.execute(tables.deleted.delete())
+            _add(connection, change.files)
+            _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
+            _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
+            _write_meta(connection, {_base_key(kind): "0" for kind in Kind})
+
+    def move_root(self, old: Path, new: Path) -> list[Path]:
+        """Give all that lies below a folder its path below another; return the new paths.
+
+        Raises:
+            UsageError: one of them is the path of another file.
+        """
+        inside = select(tables.files.c.id, tables.files.c.path).where(_is_below(old))
+        with self._writing() as connection:
+            moved = {row.id: new / row.path.relative_to(old) for row in connection.execute(inside)}
+            there = _ids_at(connection, list(moved.values()))
+            clash = [path for path, id_ in there.items() if id_ not in moved]
+            if clash:
+                raise UsageError(
+                    f"the library knows {clash[0]} already, and {len(clash) - 1:,} more below "
+                    f"'{new}'; forget them first with: twinlens forget {new}"
+                )
+            # Old and new paths may overlap: out of the way first, then to their places.
+            _rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
+            _rename(connection, moved)
+            _move_roots(connection, old, new)
+        return list(moved.values())
+
     def rebase(self, kind: Kind, number: int) -> None:
         """Note that the saved FAISS index holds the segments up to this number."""
         with self._writing() as connection:
@@ -447,6 +487,7 @@ def facts_of(path: Path, meta: dict[str, str]) -> Facts:
         model=meta["model"],
         fingerprint=meta["fingerprint"],
         writer=meta.get("writer", ""),
+        banks=meta.get("banks", Facts.banks),
     )
 
 
@@ -479,6 +520,24 @@ def _move(connection: Connection, move: Move) -> None:
     connection.execute(
         tables.files.update().where(tables.files.c.id == move.file_id).values(values)
     )
+
+
+def _rename(connection: Connection, paths: Mapping[int, Path | bytes]) -> None:
+    """Give files other paths, by their ids."""
+    rows = [{"of": id_, "to": path} for id_, path in paths.items()]
+    statement = tables.files.update().where(tables.files.c.id == bindparam("of"))
+    if rows:
+        connection.execute(statement.values(path=bindparam("to")), rows)
+
+
+def _move_roots(connection: Connection, old: Path, new: Path) -> None:
+    """Move the roots below a folder along; what is moved has a root in any case."""
+    roots = set(connection.scalars(select(tables.roots.c.path)))
+    gone = {root for root in roots if root.is_relative_to(old)}
+    come = {new / root.relative_to(old) for root in gone}
+    if not any(new.is_relative_to(root) for root in come | (roots - gone)):
+        come.add(new)
+    _set_roots(connection, sorted(come), sorted(gone - come))
 
 
 def _add(connection: Connection, files: Sequence[NewFile]) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.banks import BANKS, read_banks
+from indexer.banks import read_banks
 from indexer.catalog import Catalog, Snapshot
 from indexer.encoder import UNIT_TOLERANCE
 from indexer.errors import LibraryDamaged, LibraryTooNew
-from indexer.library import Library, Patience, catalog_path, held, lock_of
+from indexer.library import NEXT, Library, Patience, catalog_path, held, lock_of
 from indexer.rescue import BROKEN, rescue
 from indexer.segments import Segment, SegmentStore
 from indexer.shelf import Shelf
@@ -215,24 +215,30 @@ def _saved_index(
 def _banks(folder: Path, catalog: Catalog) -> Iterator[Finding]:
     """Read the banks of generic vectors."""
     facts = catalog.facts()
-    if facts.format < 2:
+    if facts.width == facts.dim:
         return
+    path = folder / facts.banks
     try:
-        read_banks(folder, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
+        read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
     except LibraryDamaged as error:
-        yield Finding(path=folder / BANKS, fault=error.fault, remedy=error.remedy)
+        yield Finding(path=path, fault=error.fault, remedy=error.remedy)
 
 
 def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
     shelf = Shelf(folder, catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
+    named.add(folder / catalog.facts().banks)
     named |= {shelf.base_path(kind, catalog.snapshot(kind).base) for kind in Kind}
-    for path in sorted(chain((folder / "vectors").glob("*"), (folder / "ann").glob("*"))):
+    for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
         if path not in named:
             remedy = "the next index run deletes it"
             fault = "is left over from a run that was killed, or of one that writes now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)
+    if (folder / NEXT).exists():
+        fault = "is the unfinished set of another model"
+        remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
+        yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
 
 
 def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:

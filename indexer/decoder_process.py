@@ -1,4 +1,4 @@
-"""The process in which photos are decoded, one after the other: `python -m indexer.decoder_process`.
+"""The process in which photos are decoded, one by one: `python -m indexer.decoder_process`.
 
 It knows Pillow and numpy, no FAISS, no SQLite and no model. Requests come on stdin, answers go to
 stdout; both are frames, see `send`. It ends when stdin does, so it never outlives its parent.

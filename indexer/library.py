@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 from filelock import FileLock, Timeout
 
-from indexer.banks import BANKS, Banks, banks_of, read_banks, write_banks
+from indexer.banks import Banks, banks_of, read_banks, write_banks
 from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import (
@@ -36,9 +36,12 @@ from indexer.vectors import Ids
 
 _CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
 
+NEXT = "next"
+"""Below a library: the set of another model that is being made; see `indexer.reindex`."""
+
 _UNFINISHED = (
-    BANKS,
-    BANKS + ".part",
+    Facts.banks,
+    Facts.banks + ".part",
     "catalog.sqlite.part",
     "catalog.sqlite.part-wal",
     "catalog.sqlite.part-shm",
@@ -166,7 +169,7 @@ class Library:
             _check_free(folder)
             for name in _UNFINISHED:
                 (folder / name).unlink(missing_ok=True)
-            write_banks(folder, banks)
+            write_banks(folder / Facts.banks, banks)
             with replacing(catalog_path(folder)) as part:
                 Catalog.create(part, _facts(encoder, banks))
         return cls.open(folder)
@@ -311,7 +314,7 @@ class Library:
         with held(self._writer, self.folder, patience, self.catalog):
             if self._writer.lock_counter == 1:
                 self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
-                self._shelf.sweep()
+                self._sweep()
             yield
 
     def commit(self, batch: Batch) -> None:
@@ -338,10 +341,73 @@ class Library:
             self.catalog.apply(Change(removed=list(known), forgotten=[root]))
             return len(known)
 
+    def move_root(self, old: Path, new: Path) -> list[Path]:
+        """Know all that lies below a folder by its path below another: a moved drive.
+
+        Every file keeps its vector. Returns the new paths.
+
+        Raises:
+            UsageError: nothing of the old folder is known, nothing of it lies in the new one, or
+                a file there is known already.
+        """
+        old, new = old.resolve(), new.resolve()
+        with self.writing():
+            known = self.catalog.paths(self.catalog.files_below([old])).values()
+            if not known:
+                folders = ", ".join(map(str, self.catalog.roots())) or "none"
+                raise UsageError(
+                    f"the library holds nothing of '{old}'; the folders it holds: {folders}"
+                )
+            if not any((new / path.relative_to(old)).exists() for path in known):
+                raise UsageError(
+                    f"none of the {len(known):,} files of '{old}' lies below '{new}'; "
+                    "name the folder that took its place"
+                )
+            return self.catalog.move_root(old, new)
+
+    def adopt(self, other: Library, patience: Patience | None = None) -> None:
+        """Hold what another library holds, model and all, by one commit; open it anew after that.
+
+        The vectors are written again, under ids and numbers that this library never gave out.
+        """
+        with self.writing(patience):
+            mine, theirs = self.catalog.facts(), other.catalog.facts()
+            shift = mine.next_id - 1
+            segments = self._shelf.write(other.segments(shift))
+            facts = replace(
+                theirs,
+                next_id=theirs.next_id + shift,
+                next_segment=mine.next_segment + len(segments),
+                generation=mine.generation,
+                writer=mine.writer,
+                banks=f"banks-{mine.generation:06d}.safetensors",
+            )
+            if facts.width > facts.dim:
+                write_banks(self.folder / facts.banks, other.banks)
+            files = [
+                replace(file, ids=range(file.ids.start + shift, file.ids.stop + shift))
+                for file in other.catalog.holdings()
+            ]
+            self.catalog.become(facts, Change(files=files, segments=segments))
+            self._sweep()
+
+    def segments(self, shift: int) -> Iterator[Segment]:
+        """Yield all vectors of items, under ids that are higher by `shift`."""
+        for kind in Kind:
+            for segment in self._shelf.segments(kind):
+                yield replace(segment, ids=segment.ids + shift)
+
     def refresh_index(self) -> None:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
             self._shelf.refresh()
+
+    def _sweep(self) -> None:
+        """Delete the files that no commit names."""
+        self._shelf.sweep()
+        for path in self.folder.glob("banks*"):
+            if path.name != self.catalog.facts().banks:
+                path.unlink(missing_ok=True)
 
     def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
         """Yield one segment for each kind that has vectors."""
@@ -359,15 +425,14 @@ class Library:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
         if not self._corrects:
             return vectors
-        return with_hubness(vectors, self._banks.facing(kind), self.catalog.facts().hubness_k)
+        return with_hubness(vectors, self.banks.facing(kind), self.catalog.facts().hubness_k)
 
     @cached_property
-    def _banks(self) -> Banks:
+    def banks(self) -> Banks:
         """The banks, read when something is added for the first time."""
         facts = self.catalog.facts()
-        return read_banks(
-            self.folder, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim
-        )
+        path = self.folder / facts.banks
+        return read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
 
 
 def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from indexer.catalog import Catalog, Merge, Snapshot
-from indexer.errors import LibraryDamaged
+from indexer.errors import LibraryDamaged, ModelMismatch
 from indexer.segments import MERGED_ROWS, Segment, SegmentStore, replacing
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
@@ -46,7 +46,8 @@ class Shelf:
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._width = catalog.facts().width
+        self._folder = folder
+        self._width, self._fingerprint = catalog.facts().width, catalog.facts().fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
         self._ann = folder / "ann"
         self._loaded: dict[Kind, Loaded] = {}
@@ -54,6 +55,11 @@ class Shelf:
     def write(self, segments: Iterable[Segment]) -> list[SegmentRow]:
         """Write segments under the next free numbers, for the catalog to name."""
         return self._segments.write(segments, self._catalog.facts().next_segment)
+
+    def segments(self, kind: Kind) -> Iterator[Segment]:
+        """Yield the vectors of the items of a kind, in few segments."""
+        snapshot = self._catalog.snapshot(kind)
+        return self._segments.joined(snapshot.segments, without=snapshot.deleted)
 
     def refresh(self) -> None:
         """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
@@ -85,8 +91,12 @@ class Shelf:
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
-        loaded = self._loaded.get(kind)
-        if loaded is None or loaded.generation != self._catalog.facts().generation:
+        loaded, facts = self._loaded.get(kind), self._catalog.facts()
+        if facts.fingerprint != self._fingerprint:
+            raise ModelMismatch(
+                self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
+            )
+        if loaded is None or loaded.generation != facts.generation:
             self._loaded.pop(kind, None)  # a failed load must not leave a half-grown index
             loaded = self._loaded[kind] = self._reload(kind, loaded)
         return loaded

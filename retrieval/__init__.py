@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
     from indexer.library import Library, Patience
+    from indexer.reindex import ReindexReport, reindex
     from indexer.types import Kind
     from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
     from retrieval.models import load_encoder
@@ -41,6 +42,7 @@ __all__ = [
     "PairSet",
     "Patience",
     "Query",
+    "ReindexReport",
     "Row",
     "Searcher",
     "TwinlensError",
@@ -54,6 +56,7 @@ __all__ = [
     "load_encoder",
     "parse_query",
     "read_pairs",
+    "reindex",
     "repair",
 ]
 
@@ -64,6 +67,7 @@ _HOMES = {
     "indexer.encoder": ("Encoder",),
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library", "Patience"),
+    "indexer.reindex": ("ReindexReport", "reindex"),
     "indexer.types": ("Kind",),
     "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
     "retrieval.models": ("load_encoder",),

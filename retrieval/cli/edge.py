@@ -16,7 +16,7 @@ from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 
 COMMANDS = (
-    *("index", "search", "learn", "info", "check"),
+    *("index", "search", "watch", "learn", "info", "check", "forget", "move-root", "reindex"),
     *("evaluate", "train", "blend", "demo"),
 )
 
@@ -36,7 +36,9 @@ class CommandLine(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"retrieval.cli.{cmd_name}").command
+        command: click.Command = import_module(
+            f"retrieval.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

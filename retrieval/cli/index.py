@@ -112,7 +112,7 @@ def command(
     read.
     """
     total = sum(isinstance(file, Found) for file in walk(folders, options=options.walk))
-    encoder = model.load(_model_of(library))
+    encoder = model.load(model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
         opened.writing(patience),
@@ -126,11 +126,11 @@ def command(
             progress=lambda step: report(step.files, total, step.photos),
         )
     list_skipped(done.skipped)
-    click.echo(json.dumps(_as_json(done)) if as_json else _sentence(done))
+    click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 
-def _model_of(folder: Path) -> str:
+def model_of(folder: Path) -> str:
     """Name the model of a library, or the built-in one where there is none yet."""
     try:
         with retrieval.Library.open(folder) as library:
@@ -146,7 +146,7 @@ def _as_json(done: IndexReport) -> dict[str, object]:
     return {**asdict(done), "skipped": skipped, "seconds": round(done.seconds, 2)}
 
 
-def _sentence(done: IndexReport) -> str:
+def sentence(done: IndexReport) -> str:
     """Say in one line what was done."""
     changes = (
         (done.photos, "photos added"),

@@ -208,7 +208,7 @@ def test_a_broken_file_is_not_read_again(
 ) -> None:
     (photos / "broken.jpg").write_text("hello")
     _index(library, photos)
-    monkeypatch.setattr("indexer.reading.read_photo", None)
+    monkeypatch.setattr("indexer.decoding.Decoders.photo", None)
     assert len(_index(library, photos).skipped) == 1
 
 
