@@ -28,7 +28,8 @@ def as_a_user() -> Iterator[Path]:
     finally:
         _may_open_all(True)
         for path in [folder, *folder.rglob("*")]:
-            path.chmod(0o700)
+            if not path.is_symlink():
+                path.chmod(0o700)
         shutil.rmtree(folder)
 
 
