@@ -12,7 +12,7 @@ import signal
 import struct
 import sys
 import warnings
-from typing import BinaryIO, TypeAlias
+from typing import IO, TypeAlias
 
 from PIL import ImageFile
 
@@ -24,7 +24,7 @@ Header: TypeAlias = dict[str, int | float | bool | str]
 _LENGTHS = struct.Struct("<IQ")
 
 
-def send(stream: BinaryIO, header: Header, body: bytes) -> None:
+def send(stream: IO[bytes], header: Header, body: bytes) -> None:
     """Write one frame: the lengths of header and body, the header as JSON, the body."""
     head = json.dumps(header).encode()
     stream.write(_LENGTHS.pack(len(head), len(body)))
@@ -33,7 +33,7 @@ def send(stream: BinaryIO, header: Header, body: bytes) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[Header, bytes]:
+def receive(stream: IO[bytes]) -> tuple[Header, bytes]:
     """Read one frame.
 
     Raises:
@@ -84,7 +84,7 @@ def _limit_memory(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (capped, hard))
 
 
-def _exactly(stream: BinaryIO, count: int) -> bytes:
+def _exactly(stream: IO[bytes], count: int) -> bytes:
     """Read so many bytes."""
     data = stream.read(count)
     if len(data) < count:

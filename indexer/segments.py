@@ -139,9 +139,9 @@ class SegmentStore:
             raise _damage(path, "is missing") from error
         except UNREADABLE as error:
             raise _damage(path, f"is broken ({error})") from error
-        found: tuple[object, ...]
-        found = (metadata.get("kind"), ids.dtype, ids.shape, vectors.dtype, vectors.shape)
-        wanted = (row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._width))
+        found = [metadata.get("kind"), ids.dtype, ids.shape, vectors.dtype, vectors.shape]
+        wanted: list[object]
+        wanted = [row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._width)]
         if found != wanted:
             what = f"does not hold {row.rows} {row.kind} vectors of length {self._width}"
             raise _damage(path, what)
