@@ -16,7 +16,7 @@ import numpy as np
 from indexer.banks import read_banks
 from indexer.catalog import Catalog, Snapshot
 from indexer.encoder import UNIT_TOLERANCE
-from indexer.errors import LibraryDamaged, LibraryTooNew
+from indexer.errors import LibraryDamaged, LibraryTooNew, mending
 from indexer.library import NEXT, Library, Patience, catalog_path, held, lock_of
 from indexer.rescue import BROKEN, rescue
 from indexer.segments import Segment, SegmentStore
@@ -24,7 +24,7 @@ from indexer.shelf import Shelf
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
 
-_REPAIR = "mend it with: twinlens check --repair"
+_SLOW = "each search makes it anew, which takes time, until: twinlens check --repair"
 _ANEW = "twinlens check --repair drops them, the next twinlens index embeds them anew"
 _HALF_ULP = 0.002  # what rounding to float16 may add to a norm
 
@@ -206,10 +206,12 @@ def _saved_index(
         index = VectorIndex.load(path, dim=width, size=sum(row.rows for row in rows))
         if index.is_made_of(map(store.read, rows)):
             return
+    except LibraryDamaged as error:
+        fault = error.fault if path.exists() else "is missing"
+        yield Finding(path=path, fault=fault, remedy=_SLOW, grave=False)
+    else:
         fault = "does not hold what its segments hold"
-    except LibraryDamaged:
-        fault = "cannot be read as a FAISS index" if path.exists() else "is missing"
-    yield Finding(path=path, fault=fault, remedy=_REPAIR)
+        yield Finding(path=path, fault=fault, remedy=mending(folder))
 
 
 def _banks(folder: Path, catalog: Catalog) -> Iterator[Finding]:

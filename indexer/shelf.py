@@ -101,16 +101,6 @@ class Shelf:
             loaded = self._loaded[kind] = self._reload(kind, loaded)
         return loaded
 
-    def _merge(
-        self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
-    ) -> None:
-        """Write segments anew as fewer ones, without the vectors of the purged ids."""
-        if len(rows) < 2 and not len(purged):
-            return
-        new = self.write(self._segments.joined(rows, without=purged))
-        old = [row.number for row in rows]
-        self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
-
     def rebuild(self, kind: Kind) -> None:
         """Save an index over all segments of a kind."""
         snapshot = self._catalog.snapshot(kind)
@@ -127,6 +117,16 @@ class Shelf:
     def base_path(self, kind: Kind, number: int) -> Path:
         """Return where the saved index over the segments up to a number lies."""
         return self._ann / f"{kind}-{number:06d}.faiss"
+
+    def _merge(
+        self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
+    ) -> None:
+        """Write segments anew as fewer ones, without the vectors of the purged ids."""
+        if len(rows) < 2 and not len(purged):
+            return
+        new = self.write(self._segments.joined(rows, without=purged))
+        old = [row.number for row in rows]
+        self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
 
     def _reload(self, kind: Kind, loaded: Loaded | None) -> Loaded:
         """Read the last commit; once more if a writer merged segments away meanwhile."""

@@ -99,3 +99,19 @@ def test_a_writer_that_died_holds_nothing(
     writer.kill()
     writer.wait()
     assert run("index", photos, "--no-wait").exit_code == 0
+
+
+def test_two_that_make_the_same_library_both_end_well(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    draw(tmp_path / "more" / "green.png", "green")
+    arguments = [
+        ("index", folder, "--library", tmp_path / "library")
+        for folder in (photos, tmp_path / "more")
+    ]
+    started = [_start(COMMAND, *each) for each in arguments]
+    done = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0, 0], done
+    names = {Path(line).name for line in run("search", "red", "-f").stdout.splitlines()}
+    assert names == {"red.png", "half.png", "blue.png", "green.png"}
+    assert run("check").stdout == "the library is whole\n"
