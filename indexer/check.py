@@ -24,6 +24,8 @@ from indexer.shelf import Shelf
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
 
+_LOOKS = 5
+
 _SLOW = "each search makes it anew, which takes time, until: twinlens check --repair"
 _ANEW = "twinlens check --repair drops them, the next twinlens index embeds them anew"
 _HALF_ULP = 0.002  # what rounding to float16 may add to a norm
@@ -66,7 +68,6 @@ class _Vectors:
     """What the segments of one kind really hold: their ids, shape (n,), and those that are lost."""
 
     snapshot: Snapshot
-    whole: tuple[SegmentRow, ...]
     lost: tuple[tuple[SegmentRow, str], ...]
     ids: Ids
 
@@ -82,12 +83,14 @@ def check(folder: Path) -> list[Finding]:
     broken = _broken_catalog(folder)
     if broken:
         return broken
+    findings: list[Finding] = []
     with Library.open(folder) as library:
-        while True:
+        for _ in range(_LOOKS):
             generation = library.catalog.facts().generation
             findings = list(_examine(folder, library.catalog))
             if not findings or generation == library.catalog.facts().generation:
-                return findings  # else a writer merged meanwhile: look again
+                break  # else a writer may have merged segments away meanwhile: look again
+    return findings
 
 
 def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
@@ -146,7 +149,7 @@ def _survey(store: SegmentStore, catalog: Catalog, kind: Kind) -> _Vectors:
     """Read every segment of a kind."""
     snapshot = catalog.snapshot(kind)
     dim = catalog.facts().dim
-    whole, lost, ids = [], [], np.empty(0, dtype=np.int64)
+    lost, ids = [], np.empty(0, dtype=np.int64)
     for row in snapshot.segments:
         try:
             segment = store.read(row)
@@ -156,9 +159,8 @@ def _survey(store: SegmentStore, catalog: Catalog, kind: Kind) -> _Vectors:
         if fault:
             lost.append((row, fault))
         else:
-            whole.append(row)
             ids = np.concatenate([ids, segment.ids])
-    return _Vectors(snapshot=snapshot, whole=tuple(whole), lost=tuple(lost), ids=ids)
+    return _Vectors(snapshot=snapshot, lost=tuple(lost), ids=ids)
 
 
 def _fault(segment: Segment, dim: int, others: Ids) -> str:
@@ -252,6 +254,7 @@ def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:
         lost = [row.number for row, _ in vectors.lost]
         dropped = catalog.keep_only(kind, vectors.ids, without=lost)
         vectors = _survey(store, catalog, kind)
-    if dropped or any(_saved_index(folder, catalog, kind, vectors)) or not vectors.snapshot.base:
+    is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
+    if vectors.snapshot.segments and not is_saved:
         Shelf(folder, catalog).rebuild(kind)
     return dropped
