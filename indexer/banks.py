@@ -11,15 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from indexer.encoder import Encoder, Vectors, checked
 from indexer.errors import LibraryDamaged, way_out
-from indexer.segments import replacing
+from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Kind
-
-BANKS = "banks.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +40,17 @@ def banks_of(encoder: Encoder) -> Banks:
     return Banks(photos=photos, texts=texts)
 
 
-def write_banks(folder: Path, banks: Banks) -> None:
+def write_banks(path: Path, banks: Banks) -> None:
     """Write the banks of a library; return once they are on the disk."""
-    with replacing(folder / BANKS) as part:
-        part.write_bytes(save({"photos": banks.photos, "texts": banks.texts}))
+    with replacing(path) as part:
+        part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
 
 
-def read_banks(folder: Path, *, photos: int, texts: int, dim: int) -> Banks:
+def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> Banks:
     """Read the banks of a library.
 
     Args:
-        folder: the library.
+        path: the file.
         photos: vectors of photos that the catalog says are there.
         texts: vectors of texts likewise.
         dim: length of every vector.
@@ -62,18 +58,16 @@ def read_banks(folder: Path, *, photos: int, texts: int, dim: int) -> Banks:
     Raises:
         LibraryDamaged: the file is missing, truncated, or not what the catalog says.
     """
-    path = folder / BANKS
     try:
-        tensors = load_file(path)
+        tensors, _ = read_sealed(path)
         banks = Banks(photos=tensors["photos"], texts=tensors["texts"])
     except FileNotFoundError as error:
-        raise LibraryDamaged(_damage(path, "is missing")) from error
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise LibraryDamaged(_damage(path, f"is broken ({error})")) from error
+        raise _damage(path, "is missing") from error
+    except UNREADABLE as error:
+        raise _damage(path, f"is broken ({error})") from error
     for bank, rows, kind in ((banks.photos, photos, Kind.PHOTO), (banks.texts, texts, Kind.TEXT)):
         if bank.dtype != np.float16 or bank.shape != (rows, dim):
-            what = f"does not hold {rows} {kind} vectors of length {dim}"
-            raise LibraryDamaged(_damage(path, what))
+            raise _damage(path, f"does not hold {rows} {kind} vectors of length {dim}")
     return banks
 
 
@@ -83,9 +77,7 @@ def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
     return checked(bank, encoder=encoder, rows=len(bank)).astype(np.float16)
 
 
-def _damage(path: Path, what: str) -> str:
+def _damage(path: Path, fault: str) -> LibraryDamaged:
     """Name the file, what still works, and the way out."""
-    return (
-        f"{path} {what}: what is indexed can be searched, but nothing can be added; to add, "
-        f"{way_out(path.parent)}"
-    )
+    remedy = "what is indexed can be searched, but nothing can be added; to add, "
+    return LibraryDamaged(path, fault, remedy + way_out(path.parent))

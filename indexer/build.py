@@ -16,12 +16,11 @@ import numpy as np
 from PIL import Image
 
 from indexer.catalog import FileState, KnownFile, Move
-from indexer.encoder import Encoder, TokenEncoder, Vectors, checked
+from indexer.decoding import DecodeOptions, Decoders
+from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
-from indexer.library import Batch, Entry, Library
-from indexer.photos import MAX_MEGAPIXELS
+from indexer.library import Batch, Entry, Library, Patience
 from indexer.reading import Job, Loaded, Reader, reading_threads
-from indexer.tokens import Tokens
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, kind_of, walk
 
@@ -40,7 +39,7 @@ class IndexOptions:
         commit_every: photos and passages a commit. A commit waits some 10 ms for the disk: under
             1 % of the time of 256 photos even at 250 photos/s. A kill then loses a second of work.
         threads: files read and decoded at once, one batch ahead of the encoder.
-        max_megapixels: larger photos are skipped.
+        decode: what one photo may cost.
         wait_seconds: how long to wait for another process that writes to the library.
         walk: what to pass over.
     """
@@ -48,12 +47,12 @@ class IndexOptions:
     batch_size: int = 64
     commit_every: int = 256
     threads: int = min(4, os.cpu_count() or 1)
-    max_megapixels: float = MAX_MEGAPIXELS
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
     wait_seconds: float = 0.0
     walk: WalkOptions = field(default_factory=WalkOptions)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "commit_every", "threads", "max_megapixels"):
+        for name in ("batch_size", "commit_every", "threads"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
 
@@ -127,7 +126,8 @@ def index_folders(
     roots = _reachable(library, folders)
     run = _Run(library, encoder, options, progress)
     with (
-        library.writing(wait_seconds=options.wait_seconds),
+        library.writing(Patience(seconds=options.wait_seconds)),
+        run.decoders,
         reading_threads(options.threads) as pool,
     ):
         library.commit(run.begin(roots))
@@ -154,10 +154,9 @@ class _Run:
         self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
         self._started = time.monotonic()
+        self.decoders = Decoders(options.decode, size_hint=encoder.image_size)
         self.reader = Reader(
-            size_hint=encoder.image_size,
-            max_megapixels=options.max_megapixels,
-            ahead=options.batch_size,
+            decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
         self._unseen: set[int] = set()  # files of the catalog that the walk has not met
         self._closed: list[Path] = []  # what the walk could not look at
@@ -168,7 +167,9 @@ class _Run:
         """Note what the library knows below the roots; the first commit names new ones."""
         self._unseen = self._catalog.files_below(roots)
         known = self._catalog.roots()
-        return Batch(roots=[root for root in roots if root not in known])
+        return Batch(
+            roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
+        )
 
     def changed(self, found: Iterable[Found | Skip]) -> Iterator[Job]:
         """Pass on the files whose size or date is not that of the catalog."""

@@ -7,15 +7,27 @@ Readers see one commit at a time while the one writer adds the next.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, Row, TableClause, and_, func, or_, select, true
+from sqlalchemy import (
+    Column,
+    Connection,
+    Row,
+    TableClause,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from indexer import migration, photo_rows, tables, words
 from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
@@ -26,6 +38,9 @@ from indexer.types import Kind, Metadata, Record, SegmentRow
 FORMAT = 3
 """The format written, and the newest that is read. Formats before 3 know no metadata and no
 words; in a library that format 1 began, no vector carries a hubness."""
+
+_BEFORE_3 = ("id", "path", "kind", "size", "mtime_ns", "digest", "reader", "reasons")
+"""The columns of files in formats 1 and 2."""
 
 _NUMBERS = ("format", "dim", "generation", "next_id", "next_segment")
 _HUBNESS_NUMBERS = ("hubness_k", "photo_bank", "text_bank")
@@ -52,6 +67,7 @@ class Facts:
         next_id: the id that the next item gets.
         next_segment: the number that the next segment gets.
         writer: who writes or wrote last: "PID SECONDS", seconds since 1970.
+        banks: name of the file that holds the banks.
     """
 
     format: int = FORMAT
@@ -65,6 +81,7 @@ class Facts:
     next_id: int = 1
     next_segment: int = 1
     writer: str = ""
+    banks: str = "banks.safetensors"
 
     @property
     def width(self) -> int:
@@ -236,7 +253,7 @@ class Catalog:
             LibraryDamaged: some are missing, or no numbers.
         """
         with self._engine.begin() as connection:
-            return _facts(self._path, _read_meta(connection))
+            return facts_of(self._path, _read_meta(connection))
 
     def snapshot(self, kind: Kind) -> Snapshot:
         """Return what the last commit says about the vectors of a kind."""
@@ -267,6 +284,11 @@ class Catalog:
         """Count the items of a kind."""
         snapshot = self.snapshot(kind)
         return sum(segment.rows for segment in snapshot.segments) - len(snapshot.deleted)
+
+    def count_files(self) -> int:
+        """Count the files, those that could not be read too."""
+        with self._engine.begin() as connection:
+            return connection.scalar(select(func.count()).select_from(tables.files)) or 0
 
     def count_skipped(self) -> int:
         """Count the files that could not be read, whole or in part."""
@@ -341,12 +363,12 @@ class Catalog:
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
         rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
-        return {row.path: _known(row) for row in rows}
+        return {row.path: known_file(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
         """Return the known files whose content has one of these hashes."""
         return [
-            _known(row)
+            known_file(row)
             for row in self._rows_in(select(tables.files), tables.files.c.digest, digests)
         ]
 
@@ -369,6 +391,46 @@ class Catalog:
                 for chunk in _chunks(list(values))
                 for row in connection.execute(query.where(column.in_(chunk)))
             ]
+
+    def item_ids(self, kind: Kind) -> Ids:
+        """Return the ids of all items of a kind, ascending. Shape (items,)."""
+        theirs = select(tables.items.c.id).join(tables.files).where(tables.files.c.kind == kind)
+        with self._engine.begin() as connection:
+            ids = connection.scalars(theirs.order_by(tables.items.c.id)).all()
+        return np.array(ids, dtype=np.int64)
+
+    def holdings(self) -> list[NewFile]:
+        """Return every file with its items, as it was added.
+
+        Raises:
+            ValueError: a row is not what was written.
+        """
+        query = select(tables.items.c.id, tables.items.c.file_id, tables.items.c.text)
+        described = self.facts().format >= 3
+        columns = tables.files.c if described else [tables.files.c[each] for each in _BEFORE_3]
+        items: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        with self._engine.begin() as connection:
+            for row in connection.execute(query.order_by(tables.items.c.id)):
+                items[row.file_id].append((row.id, row.text))
+            files = [known_file(row) for row in connection.execute(select(*columns))]
+            told = photo_rows.told(connection) if described else {}
+        return [replace(new_file(file, items[file.id]), about=told.get(file.id)) for file in files]
+
+    def faults(self) -> list[str]:
+        """Return what SQLite, and then we, find wrong with the rows; nothing where all is well."""
+        try:
+            with self._engine.begin() as connection:
+                told = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
+                lonely = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            faults = [fault for fault in told if fault != "ok"]
+            faults += [f"{row[0]} {row[1]} belongs to no {row[2]}" for row in lonely]
+            if not faults:
+                self.holdings()
+        except LibraryDamaged as error:
+            return [error.fault]
+        except (TypeError, ValueError) as error:
+            return [f"a row cannot be read: {error}"]
+        return faults
 
     @contextmanager
     def _described(self) -> Iterator[Connection]:
@@ -416,6 +478,67 @@ class Catalog:
             _write_meta(connection, {_base_key(merge.kind): str(merge.base)})
             _count_up(connection, "next_segment", len(merge.new))
 
+    def keep_only(self, kind: Kind, ids: Ids, *, without: Sequence[int]) -> int:
+        """Make the items of a kind those whose vectors are there; count the files that go.
+
+        Args:
+            kind: of items and segments.
+            ids: that the segments hold, but for those in `without`. Shape (n,).
+            without: numbers of segments that are lost.
+        """
+        gone = np.setdiff1d(self.item_ids(kind), ids).tolist()
+        rows = self._rows_in(select(tables.items.c.file_id), tables.items.c.id, gone)
+        dropped = sorted({row.file_id for row in rows})
+        with self._writing() as connection:
+            _forget(connection, dropped)
+            for chunk in _chunks(without):
+                connection.execute(
+                    tables.segments.delete().where(tables.segments.c.number.in_(chunk))
+                )
+            theirs = select(tables.items.c.id).join(tables.files).where(tables.files.c.kind == kind)
+            unused = np.setdiff1d(ids, np.array(connection.scalars(theirs).all(), dtype=np.int64))
+            connection.execute(tables.deleted.delete().where(tables.deleted.c.kind == kind))
+            values = [{"id": id_, "kind": kind.value} for id_ in unused.tolist()]
+            _insert(connection, tables.deleted, values)
+            _write_meta(connection, {_base_key(kind): "0"})
+        return len(dropped)
+
+    def become(self, facts: Facts, change: Change) -> None:
+        """Hold these files and segments, in place of all others, under these facts."""
+        with self._writing() as connection:
+            _forget(connection, connection.scalars(select(tables.files.c.id)).all())
+            connection.execute(tables.segments.delete())
+            connection.execute(tables.deleted.delete())
+            _add(connection, change.files)
+            _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
+            _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
+            _write_meta(connection, {_base_key(kind): "0" for kind in Kind})
+
+    def move_root(self, old: Path, new: Path) -> list[Path]:
+        """Give all that lies below a folder its path below another; return the new paths.
+
+        Raises:
+            UsageError: one of them is the path of another file.
+        """
+        inside = select(tables.files.c.id, tables.files.c.path).where(below(old))
+        with self._writing() as connection:
+            moved = {row.id: new / row.path.relative_to(old) for row in connection.execute(inside)}
+            there = _ids_at(connection, list(moved.values()))
+            clash = [path for path, id_ in there.items() if id_ not in moved]
+            if clash:
+                raise UsageError(
+                    f"the library knows {clash[0]} already, and {len(clash) - 1:,} more below "
+                    f"'{new}'; forget them first with: twinlens forget {new}"
+                )
+            # Old and new paths may overlap: out of the way first, then to their places.
+            _rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
+            _rename(connection, moved)
+            _move_roots(connection, old, new)
+            roots = _roots(connection)
+            for id_, path in moved.items():
+                words.rename(connection, id_, path, roots)
+        return list(moved.values())
+
     def rebase(self, kind: Kind, number: int) -> None:
         """Note that the saved FAISS index holds the segments up to this number."""
         with self._writing() as connection:
@@ -434,7 +557,18 @@ class Catalog:
             _count_up(connection, "generation", 1)
 
 
-def _facts(path: Path, meta: dict[str, str]) -> Facts:
+def new_file(file: KnownFile, items: Sequence[tuple[int, str]]) -> NewFile:
+    """Return a known file and its items, ids and texts, as one to add."""
+    values = {key: value for key, value in vars(file).items() if key != "id"}
+    first = items[0][0] if items else 0
+    return NewFile(
+        state=FileState(**values),
+        ids=range(first, first + len(items)),
+        texts=tuple(text for _, text in items),
+    )
+
+
+def facts_of(path: Path, meta: dict[str, str]) -> Facts:
     """Turn the rows of the table into facts, and refuse a newer format first of all."""
     meta = meta if meta.get("format") != "1" else {**migration.NO_HUBNESS, **meta}
     numbers = [*_NUMBERS, *_HUBNESS_NUMBERS]
@@ -442,16 +576,18 @@ def _facts(path: Path, meta: dict[str, str]) -> Facts:
     wrong += [key for key in ("model", "fingerprint") if key not in meta]
     if "format" not in wrong and int(meta["format"]) > FORMAT:
         raise LibraryTooNew(
-            f"{path} has format {meta['format']}, this twinlens reads up to {FORMAT}; "
-            "upgrade with: pip install --upgrade twinlens"
+            path,
+            f"has format {meta['format']}, this twinlens reads up to {FORMAT}",
+            "upgrade with: pip install --upgrade twinlens",
         )
     if wrong:
-        raise LibraryDamaged(f"{path} lacks {', '.join(wrong)}; {way_out(path.parent)}")
+        raise LibraryDamaged(path, f"lacks {', '.join(wrong)}", way_out(path.parent))
     return Facts(
         **{key: int(meta[key]) for key in numbers},
         model=meta["model"],
         fingerprint=meta["fingerprint"],
         writer=meta.get("writer", ""),
+        banks=meta.get("banks", Facts.banks),
     )
 
 
@@ -488,6 +624,24 @@ def _move(connection: Connection, move: Move) -> None:
     if move.about is not None:
         photo_rows.put(connection, {move.file_id: move.about})
         words.tell(connection, move.file_id, move.about)
+
+
+def _rename(connection: Connection, paths: Mapping[int, Path | bytes]) -> None:
+    """Give files other paths, by their ids."""
+    rows = [{"of": id_, "to": path} for id_, path in paths.items()]
+    statement = tables.files.update().where(tables.files.c.id == bindparam("of"))
+    if rows:
+        connection.execute(statement.values(path=bindparam("to")), rows)
+
+
+def _move_roots(connection: Connection, old: Path, new: Path) -> None:
+    """Move the roots below a folder along; what is moved has a root in any case."""
+    roots = set(connection.scalars(select(tables.roots.c.path)))
+    gone = {root for root in roots if root.is_relative_to(old)}
+    come = {new / root.relative_to(old) for root in gone}
+    if not any(new.is_relative_to(root) for root in come | (roots - gone)):
+        come.add(new)
+    _set_roots(connection, sorted(come), sorted(gone - come))
 
 
 def _add(connection: Connection, files: Sequence[NewFile]) -> None:
@@ -565,7 +719,7 @@ def _segment_values(row: SegmentRow) -> dict[str, Any]:
     return {"number": row.number, "kind": row.kind.value, "rows": row.rows}
 
 
-def _known(row: Row[Any]) -> KnownFile:
+def known_file(row: Row[Any]) -> KnownFile:
     """Turn a row into a file."""
     values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
     return KnownFile(**values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -10,14 +11,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.errors import TwinlensError
-from indexer.tokens import Tokens, TokenShape
 from indexer.types import Hubness, Kind
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Embeddings, one per row. Shape (n, dim), unit norm."""
 
+Tokens: TypeAlias = NDArray[np.float32]
+"""Image tokens, for a reranker. Shape (photos, tokens, width)."""
+
 UNIT_TOLERANCE = 0.01
 """How far a norm may be from 1: a tower that divides in bfloat16 is off by up to 0.004."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenShape:
+    """Size of what a reranker reads of a photo: so many tokens of so many numbers."""
+
+    tokens: int
+    width: int
 
 
 @runtime_checkable

@@ -38,9 +38,19 @@ class LibraryMissing(TwinlensError):
 
 
 class LibraryDamaged(TwinlensError):
-    """A file of the library is missing, truncated or does not match the catalog."""
+    """A file of the library is missing, truncated or does not match the catalog.
+
+    Args:
+        path: the file.
+        fault: what is wrong with it; the message begins with both.
+        remedy: what to do about it.
+    """
 
     exit_code = 11
+
+    def __init__(self, path: Path, fault: str, remedy: str) -> None:
+        super().__init__(f"{path} {fault}; {remedy}")
+        self.path, self.fault, self.remedy = path, fault, remedy
 
 
 class ModelMismatch(LibraryDamaged):
@@ -59,6 +69,11 @@ class LibraryLocked(TwinlensError):
 
 class FileUnreadable(TwinlensError):
     """One file cannot be read as a photo or a text; `str(error)` is the reason."""
+
+
+def mending(library: Path) -> str:
+    """Say how to mend a library."""
+    return f"mend it with: twinlens check --repair --library {library}"
 
 
 def way_out(library: Path) -> str:

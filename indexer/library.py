@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -17,9 +17,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from indexer.banks import BANKS, Banks, banks_of, read_banks, write_banks
+from indexer.banks import Banks, banks_of, read_banks, write_banks
 from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
-from indexer.encoder import Encoder, Vectors
+from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
 from indexer.errors import (
     LibraryDamaged,
     LibraryLocked,
@@ -34,13 +34,18 @@ from indexer.hubness import with_alpha, with_hubness
 from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
-from indexer.tokens import Tokens, TokenShape, TokenStore
+from indexer.tokens import TokenStore
 from indexer.types import Candidate, Kind, Metadata, Record
 from indexer.vectors import Ids
 
+_CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
+
+NEXT = "next"
+"""Below a library: the set of another model that is being made; see `indexer.reindex`."""
+
 _UNFINISHED = (
-    BANKS,
-    BANKS + ".part",
+    Facts.banks,
+    Facts.banks + ".part",
     "catalog.sqlite.part",
     "catalog.sqlite.part-wal",
     "catalog.sqlite.part-shm",
@@ -74,6 +79,24 @@ class Batch:
     moves: Sequence[Move] = ()
     removed: Sequence[int] = ()
     roots: Sequence[Path] = ()
+
+
+def _nobody(message: str) -> None:
+    """Tell nobody."""
+    del message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How a writer meets another one.
+
+    Attributes:
+        seconds: to wait for it; `math.inf` for as long as it takes.
+        tell: called once with who is writing and since when, if there is something to wait for.
+    """
+
+    seconds: float = 0.0
+    tell: Callable[[str], None] = _nobody
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +145,7 @@ class Library:
         self._corrects = facts.width > facts.dim
         self._shelf = Shelf(folder, catalog)
         self._tokens = TokenStore(folder)
-        self._writer = _lock(folder)
+        self._writer = lock_of(folder)
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
@@ -133,11 +156,11 @@ class Library:
             LibraryMissing: there is none.
             LibraryDamaged: its catalog is broken, or newer than this version.
         """
-        path = _catalog_path(folder)
+        path = catalog_path(folder)
         if path.is_file():
             return cls(folder, Catalog.open(path))
         if (folder / "vectors").is_dir():
-            raise LibraryDamaged(f"{path} is missing; {way_out(folder)}")
+            raise LibraryDamaged(path, "is missing", way_out(folder))
         raise LibraryMissing(
             f"no library at '{folder}'; build one with: twinlens index FOLDER --library {folder}"
         )
@@ -153,12 +176,12 @@ class Library:
         _check_free(folder)
         banks = banks_of(encoder)
         folder.mkdir(parents=True, exist_ok=True)
-        with _held(_lock(folder), folder):
+        with held(lock_of(folder), folder, Patience(seconds=_CREATION_SECONDS)):
             _check_free(folder)
             for name in _UNFINISHED:
                 (folder / name).unlink(missing_ok=True)
-            write_banks(folder, banks)
-            with replacing(_catalog_path(folder)) as part:
+            write_banks(folder / Facts.banks, banks)
+            with replacing(catalog_path(folder)) as part:
                 Catalog.create(part, _facts(encoder, banks))
         return cls.open(folder)
 
@@ -172,7 +195,12 @@ class Library:
         try:
             library = cls.open(folder)
         except LibraryMissing:
-            return cls.create(folder, encoder)
+            try:
+                return cls.create(folder, encoder)
+            except UsageError:
+                if not catalog_path(folder).is_file():
+                    raise
+                library = cls.open(folder)  # another process has made it meanwhile
         try:
             library.check_model(encoder)
         except ModelMismatch:
@@ -203,9 +231,11 @@ class Library:
         """
         if encoder.fingerprint != self.fingerprint:
             raise ModelMismatch(
-                f"the library '{self.folder}' was built with the model {self.model!r} "
-                f"({self.fingerprint[:12]}), not {encoder.name!r} ({encoder.fingerprint[:12]}); "
-                "name that model with --model, or another folder with --library"
+                self.folder,
+                f"was built with the model {self.model!r} ({self.fingerprint[:12]}), "
+                f"not {encoder.name!r} ({encoder.fingerprint[:12]})",
+                "name that model with --model, another folder with --library, or change the "
+                "library's model with: twinlens reindex --model",
             )
 
     # Search
@@ -277,8 +307,12 @@ class Library:
         return self._tokens.read(ids, shape)
 
     def keep_tokens(self, ids: Sequence[int], tokens: Tokens) -> None:
-        """Keep the tokens of photos that are in the library. Shape (ids, tokens, width)."""
-        with self.writing():
+        """Keep the tokens of photos that are in the library. Shape (ids, tokens, width).
+
+        Raises:
+            LibraryLocked: another process is writing.
+        """
+        with held(self._writer, self.folder, catalog=self.catalog):
             self._tokens.write(ids, tokens)
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
@@ -318,17 +352,17 @@ class Library:
     # Write
 
     @contextmanager
-    def writing(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    def writing(self, patience: Patience | None = None) -> Iterator[None]:
         """Be the one writer. Files that no commit names, left by a killed writer, are swept.
 
         Raises:
             LibraryLocked: another process is writing; tells which, and since when.
         """
-        with _held(self._writer, self.folder, wait_seconds=wait_seconds, catalog=self.catalog):
+        with held(self._writer, self.folder, patience, self.catalog):
             if self._writer.lock_counter == 1:
                 self.catalog.migrate()
                 self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
-                self._shelf.sweep()
+                self._sweep()
             yield
 
     def commit(self, batch: Batch) -> None:
@@ -356,10 +390,74 @@ class Library:
             self.catalog.apply(Change(removed=list(known), forgotten=[root]))
             return len(known)
 
+    def move_root(self, old: Path, new: Path) -> list[Path]:
+        """Know all that lies below a folder by its path below another: a moved drive.
+
+        Every file keeps its vector. Returns the new paths.
+
+        Raises:
+            UsageError: nothing of the old folder is known, nothing of it lies in the new one, or
+                a file there is known already.
+        """
+        old, new = old.resolve(), new.resolve()
+        with self.writing():
+            known = self.catalog.paths(self.catalog.files_below([old])).values()
+            if not known:
+                folders = ", ".join(map(str, self.catalog.roots())) or "none"
+                raise UsageError(
+                    f"the library holds nothing of '{old}'; the folders it holds: {folders}"
+                )
+            if not any((new / path.relative_to(old)).exists() for path in known):
+                raise UsageError(
+                    f"none of the {len(known):,} files of '{old}' lies below '{new}'; "
+                    "name the folder that took its place"
+                )
+            return self.catalog.move_root(old, new)
+
+    def adopt(self, other: Library, patience: Patience | None = None) -> None:
+        """Hold what another library holds, model and all, by one commit; open it anew after that.
+
+        The vectors are written again, under ids and numbers that this library never gave out.
+        """
+        with self.writing(patience):
+            mine, theirs = self.catalog.facts(), other.catalog.facts()
+            shift = mine.next_id - 1
+            segments = self._shelf.write(other.segments(shift))
+            self._tokens.copy(other._tokens, shift)
+            facts = replace(
+                theirs,
+                next_id=theirs.next_id + shift,
+                next_segment=mine.next_segment + len(segments),
+                generation=mine.generation,
+                writer=mine.writer,
+                banks=f"banks-{mine.generation:06d}.safetensors",
+            )
+            if facts.width > facts.dim:
+                write_banks(self.folder / facts.banks, other.banks)
+            files = [
+                replace(file, ids=range(file.ids.start + shift, file.ids.stop + shift))
+                for file in other.catalog.holdings()
+            ]
+            self.catalog.become(facts, Change(files=files, segments=segments))
+            self._sweep()
+
+    def segments(self, shift: int) -> Iterator[Segment]:
+        """Yield all vectors of items, under ids that are higher by `shift`."""
+        for kind in Kind:
+            for segment in self._shelf.segments(kind):
+                yield replace(segment, ids=segment.ids + shift)
+
     def refresh_index(self) -> None:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
             self._shelf.refresh()
+
+    def _sweep(self) -> None:
+        """Delete the files that no commit names."""
+        self._shelf.sweep()
+        for path in self.folder.glob("banks*"):
+            if path.name != self.catalog.facts().banks:
+                path.unlink(missing_ok=True)
 
     def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
         """Yield one segment for each kind that has vectors."""
@@ -385,15 +483,14 @@ class Library:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
         if not self._corrects:
             return vectors
-        return with_hubness(vectors, self._banks.facing(kind), self.catalog.facts().hubness_k)
+        return with_hubness(vectors, self.banks.facing(kind), self.catalog.facts().hubness_k)
 
     @cached_property
-    def _banks(self) -> Banks:
+    def banks(self) -> Banks:
         """The banks, read when something is added for the first time."""
         facts = self.catalog.facts()
-        return read_banks(
-            self.folder, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim
-        )
+        path = self.folder / facts.banks
+        return read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
 
 
 def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
@@ -405,7 +502,7 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     ]
 
 
-def _catalog_path(folder: Path) -> Path:
+def catalog_path(folder: Path) -> Path:
     """Return where the catalog lies."""
     return folder / "catalog.sqlite"
 
@@ -430,23 +527,28 @@ def _check_free(folder: Path) -> None:
         raise UsageError(f"'{folder}' is not empty; name a new or an empty folder with --library")
 
 
-def _lock(folder: Path) -> FileLock:
+def lock_of(folder: Path) -> FileLock:
     """Make the lock of a library; the system frees it when its holder dies."""
     return FileLock(folder / "lock")
 
 
 @contextmanager
-def _held(
-    lock: FileLock, folder: Path, *, wait_seconds: float = 0.0, catalog: Catalog | None = None
+def held(
+    lock: FileLock, folder: Path, patience: Patience | None = None, catalog: Catalog | None = None
 ) -> Iterator[None]:
-    """Hold a lock, or say who does."""
+    """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
+    patience = patience or Patience()
     try:
-        lock.acquire(timeout=wait_seconds)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            owner = _owner(catalog.facts().writer if catalog else "")
+            busy = f"the library '{folder}' is being written by {owner}"
+            if patience.seconds:
+                patience.tell(f"{busy}; waiting until that is done")
+            lock.acquire(timeout=patience.seconds)
     except Timeout as error:
-        owner = _owner(catalog.facts().writer if catalog else "")
-        raise LibraryLocked(
-            f"the library '{folder}' is being written by {owner}; try again when that is done"
-        ) from error
+        raise LibraryLocked(f"{busy}; try again when that is done") from error
     except OSError as error:
         raise TwinlensError(f"cannot write to '{folder}': {error.strerror or error}") from error
     try:

@@ -1,9 +1,11 @@
-"""Files come into memory, several ahead of the encoder: bytes, hash, photo or passages."""
+"""Files come into memory, several ahead of the encoder: bytes, hash, photo or passages.
+
+Threads read and hash; photos are decoded in processes, see `indexer.decoding`.
+"""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,9 +17,9 @@ import PIL
 from PIL import Image
 
 from indexer.catalog import FileState, KnownFile
+from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
 from indexer.metadata import METADATA_VERSION, read_metadata
-from indexer.photos import read_photo
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
@@ -57,19 +59,19 @@ class Reader:
     """How files are read.
 
     Attributes:
-        size_hint: pixels a side that the encoder sees.
-        max_megapixels: larger photos are skipped.
+        decoders: the processes that decode photos.
+        limits: what a photo may cost there.
         ahead: files held in memory before they are asked for.
     """
 
-    size_hint: int
-    max_megapixels: float
+    decoders: Decoders
+    limits: DecodeOptions
     ahead: int
 
     @property
     def name(self) -> str:
         """What a broken file was read with: another name may read it well."""
-        return f"{READER_VERSION}, Pillow {PIL.__version__}, {self.max_megapixels:g} MP"
+        return f"{READER_VERSION}, Pillow {PIL.__version__}, {self.limits}"
 
     def is_settled(self, known: KnownFile) -> bool:
         """Tell whether a file was read well, or would not be read any better today."""
@@ -114,9 +116,7 @@ class Reader:
         known = job.known
         try:
             if state.kind == Kind.PHOTO:
-                size, cap = self.size_hint, self.max_megapixels
-                photo = read_photo(data, size_hint=size, max_megapixels=cap)
-                about = _about(job.found, data)
+                photo, about = self.decoders.photo(data), _about(job.found, data)
                 return Loaded(state=state, known=known, photo=photo, texts=("",), about=about)
             read = read_passages(state.path, data)
         except FileUnreadable as error:
@@ -139,13 +139,10 @@ def _about(found: Found, data: bytes) -> Metadata | None:
 def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """Start threads for a `Reader`; on leaving, what is not yet read is dropped."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="reader")
-    with warnings.catch_warnings():
-        # Pillow's remarks about odd metadata are not for the user.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _content(found: Found) -> bytes:

@@ -1,15 +1,18 @@
 """Immutable files of vectors: the source of truth for what was embedded.
 
 A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
-metadata `format` and `kind`. It is written once, whole, and never changed.
+metadata `format`, `kind` and `checksum`. It is written once, whole, and never changed. Every read
+compares the checksum, so a bit that flipped on the disk is never searched, nor merged on. Files
+of before there was one have none, and are taken as they are.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from indexer.errors import LibraryDamaged, TwinlensError, way_out
+from indexer.errors import LibraryDamaged, TwinlensError, mending
 from indexer.types import Kind, SegmentRow
 
 SEGMENT_FORMAT = "1"
+
+UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
+"""What reading a safetensors file raises where it is not what it should be."""
 
 MERGED_ROWS = 65_536
 """Merging stops at so many rows: 64 MB at 512 dimensions, little enough to read in one go."""
@@ -63,6 +69,36 @@ def replacing(path: Path) -> Iterator[Path]:
         raise TwinlensError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def sealed(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """Lay out tensors as a safetensors file whose header holds a checksum of them."""
+    solid = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    data: bytes = save(solid, metadata={**metadata, "checksum": _checksum(solid)})
+    return data
+
+
+def read_sealed(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return the tensors and the metadata of a file that `sealed` laid out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Exception: one of `UNREADABLE`; it is broken, or its checksum is that of other tensors.
+    """
+    with safe_open(path, framework="numpy") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    if metadata.get("checksum", _checksum(tensors)) != _checksum(tensors):
+        raise ValueError("its checksum does not fit: the disk has changed some bits")
+    return tensors, metadata
+
+
+def _checksum(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Hash the content of tensors in the order of their names."""
+    digest = blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()
+
+
 class SegmentStore:
     """The segments of a library: one folder of numbered files.
 
@@ -97,19 +133,39 @@ class SegmentStore:
         """
         path = self.path(row.number)
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                ids, vectors = file.get_tensor("ids"), file.get_tensor("vectors")
+            tensors, metadata = read_sealed(path)
+            ids, vectors = tensors["ids"], tensors["vectors"]
         except FileNotFoundError as error:
-            raise LibraryDamaged(_damage(path, "is missing")) from error
-        except (SafetensorError, OSError, TypeError, ValueError) as error:
-            raise LibraryDamaged(_damage(path, f"is broken ({error})")) from error
-        found = (metadata.get("kind"), ids.dtype, ids.shape, vectors.dtype, vectors.shape)
-        wanted = (row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._width))
+            raise _damage(path, "is missing") from error
+        except UNREADABLE as error:
+            raise _damage(path, f"is broken ({error})") from error
+        found = [metadata.get("kind"), ids.dtype, ids.shape, vectors.dtype, vectors.shape]
+        wanted: list[object]
+        wanted = [row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._width)]
         if found != wanted:
             what = f"does not hold {row.rows} {row.kind} vectors of length {self._width}"
-            raise LibraryDamaged(_damage(path, what))
+            raise _damage(path, what)
         return Segment(kind=row.kind, ids=ids, vectors=vectors)
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of all segments on the disk, whoever names them."""
+        return [int(path.stem) for path in self._folder.glob("*.safetensors")]
+
+    def survey(self, number: int) -> tuple[SegmentRow, Segment]:
+        """Read a segment that no catalog tells about.
+
+        Raises:
+            LibraryDamaged: it is broken, or of another width.
+        """
+        path = self.path(number)
+        try:
+            tensors, metadata = read_sealed(path)
+            row = SegmentRow(
+                number=number, kind=Kind(metadata.get("kind", "")), rows=len(tensors["ids"])
+            )
+        except UNREADABLE as error:
+            raise _damage(path, f"is broken ({error})") from error
+        return row, self.read(row)
 
     def joined(
         self, rows: Iterable[SegmentRow], *, without: NDArray[np.int64]
@@ -139,10 +195,10 @@ class SegmentStore:
 
 def _file(segment: Segment) -> bytes:
     """Lay out a segment as a file."""
-    vectors = np.ascontiguousarray(segment.vectors)
-    tensors: dict[str, NDArray[Any]] = {"ids": segment.ids, "vectors": vectors}
-    data: bytes = save(tensors, metadata={"format": SEGMENT_FORMAT, "kind": segment.kind.value})
-    return data
+    return sealed(
+        {"ids": segment.ids, "vectors": segment.vectors},
+        {"format": SEGMENT_FORMAT, "kind": segment.kind.value},
+    )
 
 
 def _less(segment: Segment, ids: NDArray[np.int64]) -> Segment:
@@ -159,9 +215,9 @@ def _concatenated(segments: Sequence[Segment]) -> Segment:
     return Segment(kind=segments[0].kind, ids=ids[order], vectors=vectors[order])
 
 
-def _damage(path: Path, what: str) -> str:
+def _damage(path: Path, fault: str) -> LibraryDamaged:
     """Name the file and the way out."""
-    return f"{path} {what}; {way_out(path.parent.parent)}"
+    return LibraryDamaged(path, fault, mending(path.parent.parent))
 
 
 def _sync(path: Path) -> None:

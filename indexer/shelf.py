@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from indexer.catalog import Catalog, Merge, Snapshot
-from indexer.errors import LibraryDamaged
+from indexer.errors import LibraryDamaged, ModelMismatch
 from indexer.segments import MERGED_ROWS, Segment, SegmentStore, replacing
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
@@ -46,7 +46,8 @@ class Shelf:
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._width = catalog.facts().width
+        self._folder = folder
+        self._width, self._fingerprint = catalog.facts().width, catalog.facts().fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
         self._ann = folder / "ann"
         self._loaded: dict[Kind, Loaded] = {}
@@ -54,6 +55,11 @@ class Shelf:
     def write(self, segments: Iterable[Segment]) -> list[SegmentRow]:
         """Write segments under the next free numbers, for the catalog to name."""
         return self._segments.write(segments, self._catalog.facts().next_segment)
+
+    def segments(self, kind: Kind) -> Iterator[Segment]:
+        """Yield the vectors of the items of a kind, in few segments."""
+        snapshot = self._catalog.snapshot(kind)
+        return self._segments.joined(snapshot.segments, without=snapshot.deleted)
 
     def refresh(self) -> None:
         """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
@@ -66,11 +72,11 @@ class Shelf:
             total, newer = _count(snapshot.segments), _count(tail)
             if len(snapshot.deleted) > STALE_SHARE * total:
                 self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
-                self._rebase(kind)
+                self.rebuild(kind)
             elif newer > STALE_SHARE * (total - newer):
                 small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
                 self._merge(kind, small, base=0)
-                self._rebase(kind)
+                self.rebuild(kind)
             elif len(tail) > MAX_TAIL:
                 self._merge(kind, tail, base=snapshot.base)
         self.sweep()
@@ -78,18 +84,39 @@ class Shelf:
     def sweep(self) -> None:
         """Delete the files that no commit names: a killed writer's, and those merged away."""
         self._segments.sweep(self._catalog.segment_numbers())
-        named = {self._base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
+        named = {self.base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
         for path in self._ann.glob("*"):
             if path not in named:
                 path.unlink(missing_ok=True)
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
-        loaded = self._loaded.get(kind)
-        if loaded is None or loaded.generation != self._catalog.facts().generation:
+        loaded, facts = self._loaded.get(kind), self._catalog.facts()
+        if facts.fingerprint != self._fingerprint:
+            raise ModelMismatch(
+                self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
+            )
+        if loaded is None or loaded.generation != facts.generation:
             self._loaded.pop(kind, None)  # a failed load must not leave a half-grown index
             loaded = self._loaded[kind] = self._reload(kind, loaded)
         return loaded
+
+    def rebuild(self, kind: Kind) -> None:
+        """Save an index over all segments of a kind."""
+        snapshot = self._catalog.snapshot(kind)
+        index = VectorIndex(self._width)
+        for row in snapshot.segments:
+            segment = self._segments.read(row)
+            index.add(segment.ids, segment.vectors)
+        number = max((row.number for row in snapshot.segments), default=0)
+        self._ann.mkdir(exist_ok=True)
+        with replacing(self.base_path(kind, number)) as part:
+            index.save(part)
+        self._catalog.rebase(kind, number)
+
+    def base_path(self, kind: Kind, number: int) -> Path:
+        """Return where the saved index over the segments up to a number lies."""
+        return self._ann / f"{kind}-{number:06d}.faiss"
 
     def _merge(
         self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
@@ -100,23 +127,6 @@ class Shelf:
         new = self.write(self._segments.joined(rows, without=purged))
         old = [row.number for row in rows]
         self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
-
-    def _rebase(self, kind: Kind) -> None:
-        """Save an index over all segments of a kind."""
-        snapshot = self._catalog.snapshot(kind)
-        index = VectorIndex(self._width)
-        for row in snapshot.segments:
-            segment = self._segments.read(row)
-            index.add(segment.ids, segment.vectors)
-        number = max((row.number for row in snapshot.segments), default=0)
-        self._ann.mkdir(exist_ok=True)
-        with replacing(self._base_path(kind, number)) as part:
-            index.save(part)
-        self._catalog.rebase(kind, number)
-
-    def _base_path(self, kind: Kind, number: int) -> Path:
-        """Return where the saved index over the segments up to a number lies."""
-        return self._ann / f"{kind}-{number:06d}.faiss"
 
     def _reload(self, kind: Kind, loaded: Loaded | None) -> Loaded:
         """Read the last commit; once more if a writer merged segments away meanwhile."""
@@ -154,7 +164,7 @@ class Shelf:
         filled from the segments.
         """
         held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        path = self._base_path(kind, snapshot.base)
+        path = self.base_path(kind, snapshot.base)
         try:
             index = VectorIndex.load(path, dim=self._width, size=_count(held))
         except LibraryDamaged:

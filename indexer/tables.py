@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import ExceptionContext
 
-from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, way_out
+from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
 
 
 class PathBytes(TypeDecorator[Path]):
@@ -171,4 +171,4 @@ def _error(path: Path, error: BaseException) -> TwinlensError:
         return LibraryLocked(f"{path} is busy; another process is writing. Try again")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return TwinlensError(f"cannot use {path}: {error}; see to the disk and its permissions")
-    return LibraryDamaged(f"{path} is broken ({error}); {way_out(path.parent)}")
+    return LibraryDamaged(path, f"is broken ({error})", mending(path.parent))

@@ -13,37 +13,22 @@ is written before the commit that names its ids, and needs no repair.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from indexer.encoder import Tokens, TokenShape
 from indexer.errors import TwinlensError
+from indexer.segments import replacing
 
 TOKENS = "tokens.bin"
 
 _MAGIC = b"twinlens tokens1"
 _HEADER = struct.Struct("<16sII40x")
-
-Tokens = NDArray[np.float32]
-"""Image tokens of photos. Shape (photos, tokens, width)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenShape:
-    """Size of what is kept of a photo: so many tokens of so many numbers."""
-
-    tokens: int
-    width: int
-
-    @property
-    def record(self) -> int:
-        """Bytes a photo."""
-        return self.tokens * (2 + self.width)
 
 
 class TokenStore:
@@ -79,10 +64,32 @@ class TokenStore:
             with self._path.open("wb" if fresh else "r+b") as file:
                 file.write(_HEADER.pack(_MAGIC, shape.tokens, shape.width))
                 for item, record in zip(ids, _records(tokens), strict=True):
-                    file.seek(_HEADER.size + item * shape.record)
+                    file.seek(_HEADER.size + item * _record_bytes(shape))
                     file.write(record)
                 file.flush()
                 os.fsync(file.fileno())
+        except OSError as error:
+            raise TwinlensError(f"cannot write {self._path}: {error.strerror or error}") from error
+
+    def copy(self, other: TokenStore, shift: int) -> None:
+        """Keep what another store has, under ids that are higher by `shift`, in place of all else.
+
+        Raises:
+            TwinlensError: the disk is full or closed to us.
+        """
+        shape = other.shape()
+        if shape is None:
+            self._path.unlink(missing_ok=True)
+            return
+        try:
+            with (
+                replacing(self._path) as part,
+                other._path.open("rb") as old,
+                part.open("wb") as new,
+            ):
+                new.write(old.read(_HEADER.size))
+                new.seek(shift * _record_bytes(shape), os.SEEK_CUR)
+                shutil.copyfileobj(old, new)
         except OSError as error:
             raise TwinlensError(f"cannot write {self._path}: {error.strerror or error}") from error
 
@@ -94,11 +101,16 @@ class TokenStore:
             return [_record(file, item, shape) for item in ids]
 
 
+def _record_bytes(shape: TokenShape) -> int:
+    """Return the length of a record."""
+    return shape.tokens * (2 + shape.width)
+
+
 def _record(file: BinaryIO, item: int, shape: TokenShape) -> Tokens | None:
     """Read one record; None if it is a hole, or lies beyond the end."""
-    file.seek(_HEADER.size + item * shape.record)
-    data = file.read(shape.record)
-    if len(data) < shape.record:
+    file.seek(_HEADER.size + item * _record_bytes(shape))
+    data = file.read(_record_bytes(shape))
+    if len(data) < _record_bytes(shape):
         return None
     scales = np.frombuffer(data, dtype=np.float16, count=shape.tokens)
     if not (np.isfinite(scales).all() and scales.all()):

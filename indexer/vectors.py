@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoder import Vectors
-from indexer.errors import LibraryDamaged, TwinlensError
+from indexer.errors import LibraryDamaged, TwinlensError, mending
 from indexer.types import Candidate
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -21,6 +22,20 @@ _LANES = 16
 dimensions a search takes 13 times as long as at 256 or 272. Zeros fill the rest."""
 
 _ADD_ROWS = 65_536  # vectors widened to float32 at a time: 128 MB at 512 dimensions
+
+
+class Part(Protocol):
+    """Vectors under their ids, such as a segment. Shapes (n,) and (n, dim)."""
+
+    @property
+    def ids(self) -> Ids:
+        """The ids."""
+        ...
+
+    @property
+    def vectors(self) -> NDArray[np.float16]:
+        """The vectors."""
+        ...
 
 
 class VectorIndex:
@@ -63,6 +78,17 @@ class VectorIndex:
         except RuntimeError as error:
             raise KeyError(f"an id of {ids.tolist()} is not in the index") from error
         return np.ascontiguousarray(vectors[:, : self.dim])
+
+    def is_made_of(self, parts: Iterable[Part]) -> bool:
+        """Tell whether the index is what adding these parts in their order would give."""
+        held, start = self.ids, 0
+        for part in parts:
+            rows = slice(start, start := start + len(part.ids))
+            if not np.array_equal(held[rows], part.ids):
+                return False
+            if not np.array_equal(self._index.reconstruct_batch(part.ids), _filled(part.vectors)):
+                return False
+        return start == len(self)
 
     def search(
         self,
@@ -111,15 +137,17 @@ class VectorIndex:
         Raises:
             LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
         """
-        index = cls(dim)
+        index, remedy = cls(dim), mending(path.parent.parent)
         try:
             index._index = faiss.read_index(str(path))
         except (RuntimeError, MemoryError) as error:
-            raise LibraryDamaged(f"{path} is not a FAISS index") from error
+            raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
         if not isinstance(index._index, faiss.IndexIDMap2):
-            raise LibraryDamaged(f"{path} is not a FAISS index with ids")
+            raise LibraryDamaged(path, "is not a FAISS index with ids", remedy)
+        if index._index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise LibraryDamaged(path, "does not rank by inner product", remedy)
         if (index._index.d, len(index)) != (_padded(dim), size):
-            raise LibraryDamaged(f"{path} does not hold {size} vectors of {dim}")
+            raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
         return index
 
 

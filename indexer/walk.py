@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.errors import FileUnreadable
+from indexer.ignore import IGNORE_FILE, Ignore
 from indexer.types import Kind, Skip
 
 PHOTO_SUFFIXES = frozenset(
@@ -75,7 +77,7 @@ def walk(
 
     Args:
         roots: folders or single files. Give resolved paths: a file is known by its path.
-        options: what to pass over.
+        options: what to pass over, beside what `.twinlensignore` files name.
         apart: folders never entered, such as the library itself.
 
     Yields:
@@ -87,13 +89,17 @@ def walk(
     for path in named:
         beside = (path.with_name(path.name + SIDECAR), path.with_suffix(SIDECAR))
         yield from _look(path, _sidecars(each for each in beside if os.path.exists(each)))  # noqa: PTH110
-    folders = deque(root for root in roots if root.is_dir())
-    links: deque[Path] = deque()
+    folders = deque(_Folder(path=root) for root in roots if root.is_dir())
+    links: deque[_Folder] = deque()
     while folders or links:
+        folder = (folders or links).popleft()
         try:
-            below = _enter((folders or links).popleft(), entered, options)
+            below = _enter(folder, entered, options)
         except OSError as error:
             yield Skip(path=Path(error.filename), reason=_reason(error))
+            continue
+        except FileUnreadable as error:
+            yield Skip(path=folder.path, reason=f"{IGNORE_FILE}: {error}")
             continue
         yield from (Skip(path=path, reason="a link that leads nowhere") for path in below.broken)
         links.extend(below.links)
@@ -105,34 +111,62 @@ def walk(
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """A folder to enter, and what its parent leaves out; None for a root."""
+
+    path: Path
+    ignore: Ignore | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Below:
     """What one folder holds, each list sorted by name."""
 
-    folders: list[Path]
-    links: list[Path]
+    folders: list[_Folder]
+    links: list[_Folder]
     files: list[Path]
     broken: list[Path]
 
 
-def _enter(folder: Path, entered: set[Identity], options: WalkOptions) -> _Below:
+def _enter(folder: _Folder, entered: set[Identity], options: WalkOptions) -> _Below:
     """List a folder the first time it is met; a second time, by a link or a loop, nothing."""
     below = _Below(folders=[], links=[], files=[], broken=[])
-    identity = _identity(folder)
+    identity = _identity(folder.path)
     if identity in entered:
         return below
     entered.add(identity)
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith(".") and not options.include_hidden:
-                continue
-            path = Path(entry.path)
-            if entry.is_symlink() and not os.path.exists(path):  # noqa: PTH110 -- never raises
-                below.broken.append(path)
-            elif not entry.is_dir():
-                below.files.append(path)
-            elif entry.name not in options.exclude_dirs:
-                (below.links if entry.is_symlink() else below.folders).append(path)
+    with os.scandir(folder.path) as scanned:
+        entries = sorted(scanned, key=lambda entry: entry.name)
+    ignore = Ignore.above(folder.path) if folder.ignore is None else folder.ignore
+    if any(entry.name == IGNORE_FILE for entry in entries):
+        ignore = ignore.within(folder.path)
+    for entry in entries:
+        path = Path(entry.path)
+        if _is_passed_over(entry, options, ignore):
+            continue
+        if entry.is_symlink() and not os.path.exists(path):  # noqa: PTH110 -- never raises
+            below.broken.append(path)
+        elif not _is_dir(entry):
+            below.files.append(path)
+        else:
+            known = below.links if entry.is_symlink() else below.folders
+            known.append(_Folder(path=path, ignore=ignore))
     return below
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    """Tell a folder, or a link to one; a link that leads in a circle is none."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
+
+
+def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: Ignore) -> bool:
+    """Tell whether a name is not looked at: hidden, excluded, or ignored."""
+    if entry.name.startswith(".") and not options.include_hidden:
+        return True
+    is_dir = _is_dir(entry)
+    if is_dir and entry.name in options.exclude_dirs:
+        return True
+    return ignore.covers(entry.path, is_dir=is_dir)
 
 
 def _sidecars(files: Iterable[Path]) -> dict[str, Path]:

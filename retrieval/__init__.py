@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
+    from indexer.check import Finding, check, repair
+    from indexer.decoding import DecodeOptions
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
-    from indexer.library import Library
+    from indexer.library import Library, Patience
+    from indexer.reindex import ReindexReport, reindex
     from indexer.types import Kind
     from retrieval.evaluation import (
         Comparison,
@@ -34,8 +37,10 @@ __all__ = [
     "Comparison",
     "Concept",
     "Concepts",
+    "DecodeOptions",
     "Encoder",
     "Evaluation",
+    "Finding",
     "Hit",
     "IndexOptions",
     "IndexReport",
@@ -45,11 +50,14 @@ __all__ = [
     "Library",
     "Obedience",
     "PairSet",
+    "Patience",
     "Query",
+    "ReindexReport",
     "Reranker",
     "Row",
     "Searcher",
     "TwinlensError",
+    "check",
     "compare",
     "contact_sheet",
     "default_reranker",
@@ -63,13 +71,18 @@ __all__ = [
     "load_reranker",
     "parse_query",
     "read_pairs",
+    "reindex",
+    "repair",
 ]
 
 _HOMES = {
     "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
+    "indexer.check": ("Finding", "check", "repair"),
+    "indexer.decoding": ("DecodeOptions",),
     "indexer.encoder": ("Encoder",),
     "indexer.errors": ("TwinlensError",),
-    "indexer.library": ("Library",),
+    "indexer.library": ("Library", "Patience"),
+    "indexer.reindex": ("ReindexReport", "reindex"),
     "indexer.types": ("Kind",),
     "retrieval.evaluation": (
         "Comparison",

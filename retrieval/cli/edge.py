@@ -16,15 +16,8 @@ from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 
 COMMANDS = (
-    "index",
-    "search",
-    "learn",
-    "info",
-    "evaluate",
-    "train",
-    "train-reranker",
-    "blend",
-    "demo",
+    *("index", "search", "watch", "learn", "info", "check", "forget", "move-root", "reindex"),
+    *("evaluate", "train", "train-reranker", "blend", "demo"),
 )
 
 _DEBUG = "TWINLENS_DEBUG"

@@ -17,10 +17,17 @@ from indexer.photos import MAX_MEGAPIXELS
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, note, progress
-from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
+from retrieval.cli.options import (
+    ModelChoice,
+    example,
+    with_json,
+    with_library,
+    with_model,
+    with_patience,
+)
 
 if TYPE_CHECKING:
-    from retrieval import IndexOptions, IndexReport
+    from retrieval import IndexOptions, IndexReport, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +59,7 @@ def with_index_options(function: F) -> Callable[..., Any]:
         show_default=True,
         help="Skip larger photos.",
     )
+    @click.option("--allow-truncated", is_flag=True, help="Index photos whose end is missing.")
     @wraps(function)
     def wrapped(
         *,
@@ -59,11 +67,14 @@ def with_index_options(function: F) -> Callable[..., Any]:
         exclude_dir: tuple[str, ...],
         include_hidden: bool,
         max_image_megapixels: float,
+        allow_truncated: bool,
         **others: Any,
     ) -> Any:
         options = retrieval.IndexOptions(
             batch_size=batch_size,
-            max_megapixels=max_image_megapixels,
+            decode=retrieval.DecodeOptions(
+                max_megapixels=max_image_megapixels, allow_truncated=allow_truncated
+            ),
             walk=WalkOptions(
                 exclude_dirs=(*EXCLUDED_DIRS, *exclude_dir), include_hidden=include_hidden
             ),
@@ -84,12 +95,14 @@ def with_index_options(function: F) -> Callable[..., Any]:
 @with_library
 @with_model("the library's own, else builtin")
 @with_index_options
+@with_patience
 @with_json
 def command(
     folders: tuple[Path, ...],
     library: Path,
     model: ModelChoice,
     options: IndexOptions,
+    patience: Patience,
     as_json: bool,
 ) -> int:
     """Index photos and texts.
@@ -99,9 +112,10 @@ def command(
     read.
     """
     total = sum(isinstance(file, Found) for file in walk(folders, options=options.walk))
-    encoder = model.load(_model_of(library))
+    encoder = model.load(model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
+        opened.writing(patience),
         progress("indexing") as report,
     ):
         done = retrieval.index_folders(
@@ -112,11 +126,11 @@ def command(
             progress=lambda step: report(step.files, total, step.photos),
         )
     list_skipped(done.skipped)
-    click.echo(json.dumps(_as_json(done)) if as_json else _sentence(done))
+    click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 
-def _model_of(folder: Path) -> str:
+def model_of(folder: Path) -> str:
     """Name the model of a library, or the built-in one where there is none yet."""
     try:
         with retrieval.Library.open(folder) as library:
@@ -132,7 +146,7 @@ def _as_json(done: IndexReport) -> dict[str, object]:
     return {**asdict(done), "skipped": skipped, "seconds": round(done.seconds, 2)}
 
 
-def _sentence(done: IndexReport) -> str:
+def sentence(done: IndexReport) -> str:
     """Say in one line what was done."""
     changes = (
         (done.photos, "photos added"),

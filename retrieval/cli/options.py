@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -160,6 +161,22 @@ def with_hubness(function: F) -> F:
         show_default=True,
         help="Hold back what is near to every query, from words to photos and back.",
     )(function)
+
+
+def with_patience(function: F) -> Callable[..., Any]:
+    """Add `--no-wait`; the command takes `patience: Patience`."""
+
+    @click.option(
+        "--no-wait",
+        is_flag=True,
+        help="End with code 12 if another process is writing, instead of waiting for it.",
+    )
+    @wraps(function)
+    def wrapped(*, no_wait: bool, **others: Any) -> Any:
+        seconds = 0.0 if no_wait else math.inf
+        return function(patience=retrieval.Patience(seconds=seconds, tell=note), **others)
+
+    return wrapped
 
 
 def with_json(function: F) -> F:

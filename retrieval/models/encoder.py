@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from indexer.encoder import Vectors
-from indexer.tokens import Tokens, TokenShape
+from indexer.encoder import Tokens, TokenShape, Vectors
 from indexer.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank

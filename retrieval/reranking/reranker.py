@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from indexer.encoder import Encoder
-from indexer.tokens import Tokens, TokenShape
+from indexer.encoder import Encoder, Tokens, TokenShape
 from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
 from retrieval.reranking.fusion import Fusion, Scores

@@ -51,7 +51,10 @@ def _refused(folder: Path, match: str) -> None:
     """A search is refused; the message names the fault and the way out."""
     with pytest.raises(LibraryDamaged, match=match) as caught:
         _search(folder)
-    assert f"run: twinlens index FOLDER --library {folder}" in str(caught.value)
+    assert caught.value.remedy in (
+        f"mend it with: twinlens check --repair --library {folder}",
+        f"delete {folder} and run: twinlens index FOLDER --library {folder}",
+    )
 
 
 def _rewrite(path: Path, **changes: object) -> None:
@@ -153,7 +156,7 @@ def _refused_to_add(folder: Path, what: str) -> None:
     with Library.open(folder) as library, pytest.raises(LibraryDamaged) as caught:
         index_folders(library, ENCODER, [folder.parent / "photos"])
     assert str(caught.value) == (
-        f"{folder / 'banks.safetensors'} {what}: what is indexed can be searched, but nothing can "
+        f"{folder / 'banks.safetensors'} {what}; what is indexed can be searched, but nothing can "
         f"be added; to add, delete {folder} and run: twinlens index FOLDER --library {folder}"
     )
     assert _search(folder) == WHOLE

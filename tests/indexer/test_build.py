@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from indexer.build import IndexOptions, IndexReport, Progress, index_folders
+from indexer.decoding import DecodeOptions
 from indexer.encoder import Vectors
 from indexer.errors import LibraryLocked, ModelMismatch, TwinlensError, UsageError
 from indexer.library import Library
@@ -261,7 +262,7 @@ def test_a_broken_file_is_not_read_again(
 ) -> None:
     (photos / "broken.jpg").write_text("hello")
     _index(library, photos)
-    monkeypatch.setattr("indexer.reading.read_photo", None)
+    monkeypatch.setattr("indexer.decoding.Decoders.photo", None)
     assert len(_index(library, photos).skipped) == 1
 
 
@@ -275,9 +276,9 @@ def test_a_photo_that_breaks_leaves(library: Library, photos: Path) -> None:
 
 def test_a_higher_cap_tries_again(library: Library, tmp_path: Path) -> None:
     photo = draw(tmp_path / "p" / "a.png", "red", size=(200, 100))
-    (skip,) = _index(library, photo, max_megapixels=0.01).skipped
+    (skip,) = _index(library, photo, decode=DecodeOptions(max_megapixels=0.01)).skipped
     assert skip.reason.startswith("0 megapixels, over the limit of 0.01; raise it")
-    report = _index(library, photo, max_megapixels=0.02)
+    report = _index(library, photo, decode=DecodeOptions(max_megapixels=0.02))
     assert (report.skipped, set(_held(library))) == ((), {"a.png"})
 
 

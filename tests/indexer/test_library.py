@@ -244,8 +244,9 @@ def test_another_model_is_refused(library: Library) -> None:
     with pytest.raises(ModelMismatch) as caught:
         Library.open_or_create(library.folder, other)
     assert str(caught.value) == (
-        f"the library '{library.folder}' was built with the model 'colours' (c0105), not 'other' "
-        "(0123456789ab); name that model with --model, or another folder with --library"
+        f"{library.folder} was built with the model 'colours' (c0105), not 'other' "
+        "(0123456789ab); name that model with --model, another folder with --library, or change "
+        "the library's model with: twinlens reindex --model"
     )
     with Library.open_or_create(library.folder, ENCODER) as again:
         again.check_model(ColourEncoder(name="another name of the same weights"))

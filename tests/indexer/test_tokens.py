@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.encoder import Tokens, TokenShape
 from indexer.errors import TwinlensError
-from indexer.tokens import TOKENS, Tokens, TokenShape, TokenStore
+from indexer.tokens import TOKENS, TokenStore
 
 SHAPE = TokenShape(tokens=3, width=4)
 
@@ -46,8 +47,7 @@ def test_a_record_cut_off_is_none(tmp_path: Path) -> None:
 
 def test_the_file_takes_what_its_header_says(tmp_path: Path) -> None:
     TokenStore(tmp_path).write([4], drawn(1))
-    assert (tmp_path / TOKENS).stat().st_size == 64 + 5 * SHAPE.record
-    assert SHAPE.record == 3 * (2 + 4)
+    assert (tmp_path / TOKENS).stat().st_size == 64 + 5 * 3 * (2 + 4)
 
 
 def test_another_shape_is_begun_anew(tmp_path: Path) -> None:

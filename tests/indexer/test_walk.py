@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from indexer.types import Kind, Skip
@@ -47,6 +48,54 @@ def test_hidden_and_excluded_folders_are_passed_over(tmp_path: Path) -> None:
     assert _paths(tmp_path) == [kept]
     every = WalkOptions(exclude_dirs=(), include_hidden=True)
     assert sorted(_paths(tmp_path, options=every)) == sorted([kept, hidden, *excluded])
+
+
+def _ignore(folder: Path, *lines: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".twinlensignore").write_text("\n".join(lines))
+
+
+def test_an_ignore_file_is_read_as_git_reads_its_own(tmp_path: Path) -> None:
+    """The same lines, given to git itself, leave out the same files."""
+    names = ["a.jpg", "b.png", "keep.png", "raw/a.jpg", "raw/sub/c.png", "sub/raw/d.jpg"]
+    names += ["sub/e.png", "sub/x y.jpg", "thumb/f.jpg", "sub/thumb/g.jpg", "#h.jpg", "!i.jpg"]
+    _touch(*(tmp_path / name for name in names))
+    top = ["# a remark", "", "*.png", "!keep.png", "/raw/", "thumb", r"\#h.jpg", r"\!i.jpg"]
+    sub = ["!e.png", "x y.jpg", "!thumb/"]
+    for where, lines in ((tmp_path, top), (tmp_path / "sub", sub)):
+        _ignore(where, *lines)
+        (where / ".gitignore").write_text("\n".join(lines))
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    listing = ["git", "-C", tmp_path, "ls-files", "--others", "--exclude-standard", "-z"]
+    told = subprocess.run(listing, check=True, capture_output=True, text=True).stdout
+    wanted = sorted(name for name in told.split("\0") if name and "ignore" not in name)
+    assert wanted == ["a.jpg", "keep.png", "sub/e.png", "sub/raw/d.jpg", "sub/thumb/g.jpg"]
+    assert sorted(str(path.relative_to(tmp_path)) for path in _paths(tmp_path)) == wanted
+
+
+def test_an_ignore_file_above_the_root_counts_but_the_root_is_walked(tmp_path: Path) -> None:
+    root = tmp_path / "album" / "raw"
+    _touch(root / "a.jpg", root / "b.png")
+    _ignore(tmp_path, "*.png")
+    _ignore(tmp_path / "album", "/raw/")
+    assert _paths(tmp_path) == []
+    assert _paths(root) == [root / "a.jpg"]
+
+
+def test_names_that_are_not_utf_8_can_be_ignored(tmp_path: Path) -> None:
+    _touch(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")), tmp_path / "b.jpg")
+    (tmp_path / ".twinlensignore").write_bytes(b"caf\xe9.jpg\n")
+    assert _paths(tmp_path) == [tmp_path / "b.jpg"]
+
+
+def test_an_ignore_file_that_cannot_be_read_closes_its_folder(as_a_user: Path) -> None:
+    _touch(as_a_user / "sub" / "secret.jpg", as_a_user / "a.jpg")
+    _ignore(as_a_user / "sub", "*")
+    (as_a_user / "sub" / ".twinlensignore").chmod(0)
+    found, skip = walk([as_a_user], options=WalkOptions())
+    assert found.path == as_a_user / "a.jpg"
+    assert skip.path == as_a_user / "sub"
+    assert skip.reason.startswith(".twinlensignore: permission denied: its folder is passed over")
 
 
 def test_a_root_is_walked_whatever_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,189 @@
+"""Photos are decoded in processes of their own: no file takes the run down.
+
+A file that crashes its process, fills its memory or takes too long costs itself alone; another
+process takes the place of the one that went. Processes start when the first photo comes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+
+from PIL import Image
+
+from indexer.decoder_process import Header, receive, send
+from indexer.errors import FileUnreadable, UsageError
+from indexer.photos import MAX_MEGAPIXELS
+
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # Memory that a photo leaves is kept for the next: fresh pages cost as much as decoding does.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+}
+
+_BASE_BYTES = 2_000_000_000  # Python, its libraries, and the largest file that is read
+_BYTES_A_PIXEL = 16  # four copies of four bytes: read, in RGBA, on white, in RGB
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """What a photo may cost.
+
+    Attributes:
+        max_megapixels: larger photos are refused by their header.
+        allow_truncated: read what is there of a file that ends too early; the rest is grey.
+        seconds: for one photo. Honest ones take 0.1 s, 200 megapixels on a busy machine some 20.
+        memory_bytes: address space of one process; 0 for what the largest photo needs.
+    """
+
+    max_megapixels: float = MAX_MEGAPIXELS
+    allow_truncated: bool = False
+    seconds: float = 60.0
+    memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_megapixels", "seconds"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+
+    @property
+    def limit(self) -> int:
+        """Bytes of address space."""
+        return self.memory_bytes or int(_BASE_BYTES + _BYTES_A_PIXEL * self.max_megapixels * 1e6)
+
+    def __str__(self) -> str:
+        truncated = ", truncated too" if self.allow_truncated else ""
+        return f"{self.max_megapixels:g} MP{truncated}"
+
+
+class Decoders:
+    """Processes that decode photos, as many as threads ask at once. Close them, or use `with`.
+
+    Args:
+        options: what a photo may cost.
+        size_hint: pixels a side that the encoder sees.
+    """
+
+    def __init__(self, options: DecodeOptions, *, size_hint: int) -> None:
+        self._options = options
+        self._header: Header = {
+            "size_hint": size_hint,
+            "max_megapixels": options.max_megapixels,
+            "allow_truncated": options.allow_truncated,
+        }
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
+
+    def photo(self, data: bytes) -> Image.Image:
+        """Decode a photo, as `indexer.photos.read_photo` does; any thread may call this.
+
+        Raises:
+            FileUnreadable: the reason, fit for a list of skipped files.
+        """
+        process = self._take()
+        try:
+            header, pixels = process.ask(self._header, data, self._options.seconds)
+        except BaseException:
+            process.end()
+            raise
+        self._idle.put(process)
+        if "reason" in header:
+            raise FileUnreadable(str(header["reason"]))
+        return Image.frombytes("RGB", (int(header["width"]), int(header["height"])), pixels)
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; none may be at work."""
+        while not self._idle.empty():
+            self._idle.get().end()
+
+    def _take(self) -> _Process:
+        """Take a process that waits for work, else start one."""
+        try:
+            process = self._idle.get_nowait()
+        except Empty:
+            return _Process(self._options.limit)
+        if process.is_alive():
+            return process
+        process.end()
+        return self._take()
+
+
+class _Process:
+    """One process, asked by one thread at a time."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._popen = subprocess.Popen(
+            # -P: a photo folder that is the current folder must not lend modules.
+            [sys.executable, "-P", "-m", "indexer.decoder_process", str(memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+        )
+
+    def is_alive(self) -> bool:
+        """Tell whether it still runs."""
+        return self._popen.poll() is None
+
+    def ask(self, header: Header, body: bytes, seconds: float) -> tuple[Header, bytes]:
+        """Send a request and wait for the answer; after so many seconds, kill the process.
+
+        Raises:
+            FileUnreadable: the process died of it.
+        """
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        watch = threading.Timer(seconds, self._popen.kill)
+        watch.start()
+        try:
+            send(self._popen.stdin, header, body)
+            return receive(self._popen.stdout)
+        except (OSError, EOFError) as error:
+            late = watch.finished.is_set()
+            raise FileUnreadable(self._obituary(seconds if late else 0.0)) from error
+        finally:
+            watch.cancel()
+
+    def end(self) -> None:
+        """Kill it, and let go of its pipes."""
+        self._popen.kill()
+        try:
+            self._popen.communicate()
+        except (OSError, ValueError):
+            self._popen.wait()
+
+    def _obituary(self, seconds: float) -> str:
+        """Say what the process died of; `seconds` if it was too slow."""
+        if seconds:
+            return f"took longer than {seconds:g} s to decode"
+        code = self._popen.wait()
+        if code == -signal.SIGKILL:
+            return "its decoder was killed, perhaps for want of memory"
+        died = signal.Signals(-code).name if code < 0 else f"code {code}"
+        return f"crashed its decoder ({died})"
+
+
+def _environment() -> dict[str, str]:
+    """Let the process find this package, wherever it lies; one thread, and memory that is kept."""
+    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(filter(None, paths))
+    return os.environ | _ENVIRONMENT | {"PYTHONPATH": path}

@@ -1,0 +1,50 @@
+"""`twinlens reindex`: the same library, of another model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import retrieval
+from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import list_skipped, note, progress
+from retrieval.cli.index import with_index_options
+from retrieval.cli.options import ModelChoice, example, with_library, with_model, with_patience
+
+if TYPE_CHECKING:
+    from retrieval import IndexOptions, Patience
+
+
+@click.command(epilog=example("twinlens reindex --model ViT-B-32/laion2b_s34b_b79k"))
+@with_library
+@with_model("builtin")
+@with_index_options
+@with_patience
+def command(library: Path, model: ModelChoice, options: IndexOptions, patience: Patience) -> int:
+    """Embed the whole library anew, with another model.
+
+    Searches go on with the old model until all is done; then one commit switches. Killed
+    before that, the library is as it was, and the same command goes on where it stopped. It
+    takes the disk space of two libraries meanwhile.
+    """
+    with retrieval.Library.open(library) as opened:
+        total = opened.catalog.count_files()
+    encoder = model.load()
+    with progress("embedding") as report:
+        done = retrieval.reindex(
+            library,
+            encoder,
+            options=options,
+            patience=patience,
+            progress=lambda step: report(step.files, max(total, step.files), step.photos),
+        )
+    list_skipped(done.skipped)
+    if any((library / "concepts").glob("*")):
+        note("learned names belong to the model before; learn them again with: twinlens learn")
+    click.echo(
+        f"{done.photos:,} photos and {done.texts:,} texts are of {encoder.name} now, "
+        f"in {done.seconds:.1f} s"
+    )
+    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE

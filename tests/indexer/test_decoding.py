@@ -1,0 +1,181 @@
+"""Photos decoded in processes: the same pixels, and a file that breaks one costs itself alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from indexer.decoding import DecodeOptions, Decoders
+from indexer.errors import FileUnreadable
+from indexer.photos import read_photo
+
+ROOT = Path(__file__).parents[2]
+
+in_proc = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="finds the process in /proc"
+)
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+        yield decoders
+
+
+@cache
+def _noise(format_: str, side: int = 48) -> bytes:
+    """A photo of noise, the same each time."""
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, format_)
+    return data.getvalue()
+
+
+def _huge() -> bytes:
+    """100 megapixels of one bit, 400 MB as RGB, in a few KB."""
+    data = BytesIO()
+    Image.new("1", (10_000, 10_000)).save(data, "PNG")
+    return data.getvalue()
+
+
+def _children() -> list[int]:
+    """The processes that this one has started."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
+@contextmanager
+def _stopped(decoders: Decoders) -> Iterator[int]:
+    """The process of some decoders, stopped: the photo it gets is one that it never finishes."""
+    before = set(_children())
+    decoders.photo(_noise("PNG"))
+    (child,) = set(_children()) - before
+    os.kill(child, signal.SIGSTOP)
+    yield child
+
+
+def _end(child: int, how: signal.Signals) -> None:
+    """Let a stopped process die."""
+    os.kill(child, how)
+    os.kill(child, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+def test_the_pixels_are_those_of_read_photo(decoders: Decoders, format_: str) -> None:
+    data = _noise(format_)
+    image, wanted = decoders.photo(data), read_photo(data, size_hint=16)
+    assert (image.mode, image.size) == (wanted.mode, wanted.size)
+    assert image.tobytes() == wanted.tobytes()
+
+
+def test_the_reason_is_that_of_read_photo(decoders: Decoders) -> None:
+    for data in (b"", b"no photo", _noise("JPEG")[:500]):
+        with pytest.raises(FileUnreadable) as here:
+            read_photo(data, size_hint=16)
+        with pytest.raises(FileUnreadable) as there:
+            decoders.photo(data)
+        assert str(there.value) == str(here.value)
+
+
+def test_a_truncated_photo_is_read_where_that_is_allowed() -> None:
+    whole = _noise("JPEG", 256)
+    with Decoders(DecodeOptions(allow_truncated=True), size_hint=128) as decoders:
+        image = decoders.photo(whole[: len(whole) // 2])
+    above, below = np.asarray(image)[:64], np.asarray(image)[-64:]
+    assert np.array_equal(above, np.asarray(Image.open(BytesIO(whole)))[:64])
+    assert (below == below[0, 0]).all()  # one grey
+
+
+def test_memory_has_a_cap() -> None:
+    options = DecodeOptions(memory_bytes=450_000_000)
+    with Decoders(options, size_hint=16) as decoders:
+        with pytest.raises(FileUnreadable, match="memory"):
+            decoders.photo(_huge())
+        assert decoders.photo(_noise("PNG")).size == (48, 48)
+
+
+@in_proc
+def test_time_has_a_limit_and_the_next_photo_a_new_process() -> None:
+    with Decoders(DecodeOptions(seconds=5), size_hint=16) as decoders:
+        with _stopped(decoders), pytest.raises(FileUnreadable, match="took longer than 5 s"):
+            decoders.photo(_noise("PNG"))
+        assert decoders.photo(_noise("PNG")).size == (48, 48)
+
+
+@in_proc
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        (signal.SIGSEGV, r"crashed its decoder \(SIGSEGV\)"),
+        (signal.SIGKILL, "its decoder was killed"),
+    ],
+)
+def test_a_crash_costs_one_file(how: signal.Signals, reason: str) -> None:
+    before = set(_children())
+    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+        with _stopped(decoders) as child:
+            threading.Timer(0.2, _end, (child, how)).start()
+            with pytest.raises(FileUnreadable, match=reason):
+                decoders.photo(_noise("PNG"))
+        assert decoders.photo(_noise("PNG")).size == (48, 48)
+    assert set(_children()) == before, "a process was left behind"
+
+
+@in_proc
+def test_a_process_that_died_while_idle_is_no_ones_fault() -> None:
+    before = set(_children())
+    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+        decoders.photo(_noise("PNG"))
+        (child,) = set(_children()) - before
+        os.kill(child, signal.SIGKILL)
+        time.sleep(0.1)
+        assert decoders.photo(_noise("PNG")).size == (48, 48)
+
+
+def test_a_decoder_is_light() -> None:
+    heavy = "{'torch', 'faiss', 'sqlalchemy', 'indexer.catalog'}"
+    code = f"import indexer.decoder_process, sys; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+mutations = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    format_=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]),
+    changes=mutations,
+    kept=st.floats(0.1, 1),
+    tail=st.binary(max_size=40),
+)
+def test_no_bytes_break_a_decoder(
+    decoders: Decoders, format_: str, changes: list[tuple[float, int]], kept: float, tail: bytes
+) -> None:
+    data = bytearray(_noise(format_, 24))
+    for where, byte in changes:
+        data[int(where * len(data))] = byte
+    mutated = bytes(data[: int(kept * len(data))]) + tail
+    try:
+        answer = decoders.photo(mutated).mode
+    except FileUnreadable as error:
+        answer = str(error)
+    assert answer
+    assert "its decoder" not in answer  # it neither crashed nor was killed

@@ -1,0 +1,140 @@
+"""Another model: the old vectors answer until one commit, whatever happens before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.build import IndexOptions, index_folders
+from indexer.check import check
+from indexer.encoder import Vectors
+from indexer.errors import LibraryLocked, ModelMismatch, UsageError
+from indexer.library import NEXT, Library
+from indexer.reindex import reindex
+from indexer.types import Kind
+from indexer.walk import WalkOptions
+from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
+
+OLD = ColourEncoder(generic=GENERIC)
+
+
+class Mirror(ColourEncoder):
+    """Another space of more dimensions: the colours in reverse order, then zeros."""
+
+    def __init__(self) -> None:
+        super().__init__(name="mirror", fingerprint="fedcba", generic=GENERIC)
+        self.dim += 3
+        self.left = 1_000  # photos until it fails
+
+    def _mirrored(self, vectors: Vectors) -> Vectors:
+        return np.pad(vectors[:, : len(COLOURS) + 1][:, ::-1], ((0, 0), (0, 3)))
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        self.left -= len(images)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return self._mirrored(_stack9(super().encode_images, images))
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        return self._mirrored(_stack9(super().encode_texts, texts))
+
+
+def _stack9(encode: object, inputs: Sequence[object]) -> Vectors:
+    """Embed with the colours' own length."""
+    encoder = encode.__self__
+    encoder.dim -= 3
+    try:
+        return encode(inputs)
+    finally:
+        encoder.dim += 3
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A library of eight photos, one of them hidden, and a text."""
+    for colour in COLOURS:
+        draw(tmp_path / "photos" / f"{colour}.png", colour)
+    (tmp_path / "photos" / "red.png").rename(tmp_path / "photos" / ".red.png")
+    (tmp_path / "photos" / "notes.txt").write_text("a red car\na yellow sun\n")
+    options = IndexOptions(walk=WalkOptions(include_hidden=True))
+    with Library.create(tmp_path / "library", OLD) as library:
+        index_folders(library, OLD, [tmp_path / "photos"], options=options)
+    return tmp_path / "library"
+
+
+def _best(folder: Path, encoder: ColourEncoder, words: str) -> str:
+    with Library.open(folder) as library:
+        library.check_model(encoder)
+        (hits,) = library.search(encoder.encode_texts([words]), Kind.PHOTO, 1)
+        return library.records([hits[0].id])[0].path.name
+
+
+def test_the_library_is_of_the_other_model(folder: Path, tmp_path: Path) -> None:
+    with Library.open(folder) as library:
+        before = library.catalog.facts().next_id
+    report = reindex(folder, Mirror())
+    assert (report.photos, report.texts, report.skipped) == (8, 2, ())
+    assert _best(folder, Mirror(), "purple") == "purple.png"
+    assert _best(folder, Mirror(), "red") == ".red.png"  # hidden, but the library held it
+    with Library.open(folder) as library:
+        assert (library.model, library.dim) == ("mirror", OLD.dim + 3)
+        assert library.info().folders == (tmp_path / "photos",)
+        (hits,) = library.search(Mirror().encode_texts(["red"]), Kind.PHOTO, 100)
+        assert min(hit.id for hit in hits) >= before, "an id was given out twice"
+        draw(tmp_path / "photos" / "new.png", "red", "blue")
+        options = IndexOptions(walk=WalkOptions(include_hidden=True))
+        again = index_folders(library, Mirror(), [tmp_path / "photos"], options=options)
+        assert (again.photos, again.unchanged) == (1, 9)
+    assert check(folder) == []
+    assert not (folder / NEXT).exists()
+
+
+def test_killed_in_the_middle_the_old_one_answers_and_the_next_run_goes_on(folder: Path) -> None:
+    broken, options = Mirror(), IndexOptions(batch_size=2, commit_every=2)
+    broken.left = 5
+    with pytest.raises(KeyboardInterrupt):
+        reindex(folder, broken, options=options)
+    assert _best(folder, OLD, "green") == "green.png"
+    (finding,) = check(folder)
+    assert (finding.path, finding.grave) == (folder / NEXT, False)
+    again = Mirror()
+    assert reindex(folder, again, options=options).photos == 8
+    assert 1_000 - again.left == 8 - 5, "what was embedded was embedded again"
+    assert check(folder) == []
+
+
+def test_an_unfinished_set_of_a_third_model_is_dropped(folder: Path) -> None:
+    Library.create(folder / NEXT, ColourEncoder(fingerprint="third")).close()
+    assert reindex(folder, Mirror()).photos == 8
+
+
+def test_a_reader_that_was_open_is_told(folder: Path) -> None:
+    with Library.open(folder) as reader:
+        reindex(folder, Mirror())
+        with pytest.raises(ModelMismatch, match="has the model 'mirror' since it was opened"):
+            reader.search(OLD.encode_texts(["red"]), Kind.PHOTO, 1)
+
+
+def test_the_switch_waits_for_no_one_by_default(folder: Path) -> None:
+    with Library.open(folder) as writer, writer.writing():
+        with pytest.raises(LibraryLocked):
+            reindex(folder, Mirror())
+        assert _best(folder, OLD, "green") == "green.png"
+    assert reindex(folder, Mirror()).photos == 8
+
+
+def test_a_folder_that_is_not_there_stops_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").rename(tmp_path / "unplugged")
+    with pytest.raises(UsageError, match="is its drive plugged in"):
+        reindex(folder, Mirror())
+    assert _best(folder, OLD, "green") == "green.png"
+
+
+def test_an_empty_library_is_named(tmp_path: Path) -> None:
+    Library.create(tmp_path / "library", OLD).close()
+    with pytest.raises(UsageError, match="holds nothing"):
+        reindex(tmp_path / "library", Mirror())

@@ -1,0 +1,96 @@
+"""The commands that keep a library: check, forget, move-root, reindex, watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes import draw
+from tests.retrieval.cli.test_two_writers import COMMAND, ROOT
+
+if TYPE_CHECKING:
+    from tests.retrieval.cli.conftest import Run
+
+
+def test_check_names_and_repairs(run: Run, indexed: Path, tmp_path: Path) -> None:
+    (segment,) = (tmp_path / "library" / "vectors").glob("000001*")
+    segment.write_bytes(segment.read_bytes()[:-4])
+    named = run("check", "--json")
+    finding = json.loads(named.stdout.splitlines()[0])
+    assert (named.exit_code, finding["path"], finding["grave"]) == (11, str(segment), True)
+    mended = run("check", "--repair")
+    assert mended.exit_code == 0
+    assert f"{segment} is broken" in mended.stdout
+    assert mended.stderr.endswith("dropped; embed them anew with: twinlens index\n")
+    assert run("check").stdout == "the library is whole\n"
+    assert "added" in run("index", indexed).stdout
+
+
+def test_check_names_a_broken_name(run: Run, indexed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "library" / "concepts" / "rex-1.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"broken")
+    result = run("check")
+    assert result.exit_code == 11
+    assert result.stdout.startswith(f"{path} is a broken concept")
+
+
+def test_forget(run: Run, indexed: Path) -> None:
+    result = run("forget", indexed / "red.png")
+    assert (result.exit_code, result.stdout) == (0, "1 files forgotten\n")
+    assert run("forget", indexed / "red.png").exit_code == 4
+    assert "red.png" not in run("search", "red", "-f").stdout
+    assert "1 photos added" in run("index", indexed).stdout
+
+
+def test_move_root(run: Run, indexed: Path, tmp_path: Path) -> None:
+    new = indexed.rename(tmp_path / "elsewhere")
+    (new / "half.png").unlink()
+    result = run("move-root", indexed, new)
+    assert (result.exit_code, result.stdout) == (0, f"4 files moved to {new}\n")
+    assert result.stderr == "1 of them are not there; the next twinlens index drops them\n"
+    assert run("search", "red", "-f").stdout.splitlines()[0] == str(new / "red.png")
+    assert run("move-root", indexed, new).exit_code == 2
+
+
+def test_reindex(run: Run, indexed: Path, loaded: list[str]) -> None:
+    result = run("reindex", "--model", "other")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("3 photos and 2 texts are of other now, in ")
+    assert run("search", "red").exit_code == 0
+    assert loaded[-1] == "other"
+
+
+@pytest.fixture
+def watcher(indexed: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """`twinlens watch` over the photos, once it watches."""
+    command = [sys.executable, "-c", COMMAND, "watch", indexed, "--library", tmp_path / "library"]
+    env, pipe = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env, text=True) as process:
+        assert process.stderr.readline() == "watching; Ctrl-C ends it\n"
+        time.sleep(1)  # until the system reports what changes
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_watch_follows_and_ends(
+    run: Run, watcher: subprocess.Popen[str], photos: Path, ending: signal.Signals
+) -> None:
+    draw(photos / "new" / "green.png", "green")
+    assert watcher.stdout.readline().startswith("1 photos added, 4 unchanged in ")
+    assert run("search", "green", "-f").stdout.splitlines()[0] == str(photos / "new" / "green.png")
+    (photos / "new" / "green.png").unlink()
+    assert watcher.stdout.readline().startswith("1 removed, 4 unchanged in ")
+    watcher.send_signal(ending)
+    out, err = watcher.communicate(timeout=60)
+    assert (watcher.returncode, out, err) == (0, "", "no longer watching\n")
