@@ -209,7 +209,7 @@ def test_an_error_is_one_line_on_stderr(run: Run, args: list[str], code: int, me
 
 def test_a_locked_library_gives_12(run: Run, indexed: Path, tmp_path: Path) -> None:
     with Library.open(tmp_path / "library") as library, library.writing():
-        result = run("index", indexed)
+        result = run("index", indexed, "--no-wait")
     assert (result.exit_code, result.stdout) == (12, "")
 
 
