@@ -122,9 +122,7 @@ def test_captions_and_keywords_of_exif() -> None:
     assert (about.rating, about.keywords) == (4, ("café", "Rome"))
 
 
-@pytest.mark.parametrize(
-    "junk", ["OLYMPUS DIGITAL CAMERA     ", "SONY DSC", "DCIM\\100", "___"]
-)
+@pytest.mark.parametrize("junk", ["OLYMPUS DIGITAL CAMERA     ", "SONY DSC", "DCIM\\100", "___"])
 def test_what_cameras_write_where_a_caption_belongs(junk: str) -> None:
     exif = Image.Exif()
     exif[DESCRIPTION] = junk
