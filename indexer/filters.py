@@ -115,16 +115,19 @@ class Not:
     filter: Filter
 
 
-Filter: TypeAlias = (
-    Taken | Near | Place | Camera | In | Tag | Type | Held | Rated | AllOf | AnyOf | Not
-)
+Told: TypeAlias = Taken | Near | Camera | Held | Rated
+"""Filters of what the row of a photo says."""
+
+Filter: TypeAlias = Told | Place | In | Tag | Type | AllOf | AnyOf | Not
 
 
 def compiled(where: Filter) -> ColumnElement[bool]:
     """Return a filter as a condition on `items` joined with `files`."""
     match where:
         case AllOf(filters=filters):
-            return and_(true(), *map(compiled, filters))
+            told = [each for each in filters if isinstance(each, Told)]
+            others = [each for each in filters if not isinstance(each, Told)]
+            return and_(_told(told) if told else true(), *map(compiled, others))
         case AnyOf(filters=filters):
             return or_(false(), *map(compiled, filters))
         case Not(filter=filter_):
@@ -141,8 +144,7 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case Type(suffixes=suffixes):
             return or_(*map(_ends_with, suffixes))
         case _:
-            told = select(tables.photos.c.file_id).where(_photo(where))
-            return tables.files.c.id.in_(told)
+            return _told([where])
 
 
 def below(root: Path) -> ColumnElement[bool]:
@@ -154,7 +156,13 @@ def below(root: Path) -> ColumnElement[bool]:
     return or_(path == name, (path >= first) & (path < last))
 
 
-def _photo(where: Taken | Near | Camera | Held | Rated) -> ColumnElement[bool]:
+def _told(filters: Sequence[Told]) -> ColumnElement[bool]:
+    """Match files whose photo matches each filter; one look at `photos` serves them all."""
+    told = select(tables.photos.c.file_id).where(*map(_photo, filters))
+    return tables.files.c.id.in_(told)
+
+
+def _photo(where: Told) -> ColumnElement[bool]:
     """Return a filter of metadata as a condition on `photos`."""
     photos = tables.photos.c
     match where:

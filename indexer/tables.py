@@ -103,7 +103,7 @@ photos = Table(
     Column("y", Float),
     Column("z", Float),
     Column("place", Text, nullable=False),
-    Column("camera", Text, nullable=False),
+    Column("camera", Text, nullable=False, index=True),
     Column("lens", Text, nullable=False),
     Column("rating", Integer),
     Column("keywords", JSON, nullable=False),

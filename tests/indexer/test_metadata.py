@@ -6,6 +6,7 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
@@ -253,3 +254,19 @@ def test_heic_says_what_jpeg_says() -> None:
     about = read_metadata(buffer.getvalue())
     assert (about.camera, about.place, about.rating) == ("Nikon D750", "Rome, Italy", 3)
     assert (about.width, about.height) == (32, 64)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's remarks about odd tags
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "HEIF", "WEBP", "TIFF"])
+def test_spoilt_bytes_cost_no_photo(format_: str) -> None:
+    read_metadata(jpeg())
+    buffer = BytesIO()
+    exif = camera_tags() if format_ == "TIFF" else camera_tags().tobytes()
+    packet = xmp('xmp:Rating="3"', listed("dc:subject", "dog"))
+    Image.new("RGB", (16, 16)).save(buffer, format_, exif=exif, xmp=packet)
+    whole = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        spoilt = whole.copy()
+        spoilt[rng.integers(0, len(spoilt), 6)] = rng.integers(0, 256, 6)
+        assert isinstance(read_metadata(spoilt.tobytes()), Metadata)
