@@ -347,6 +347,11 @@ class Catalog:
         with self._engine.begin() as connection:
             _write_meta(connection, {key: value})
 
+    def noted(self, key: str) -> str:
+        """Return one fact, empty if it was never noted."""
+        with self._engine.begin() as connection:
+            return _read_meta(connection).get(key, "")
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One transaction that readers will notice by its generation."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 from types import TracebackType
 
@@ -29,6 +29,7 @@ from indexer.errors import (
     way_out,
 )
 from indexer.hubness import with_alpha, with_hubness
+from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.types import Candidate, Kind, Record
@@ -241,11 +242,16 @@ class Library:
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
-        with self._searching:
-            loaded = self._shelf.load(kind)
-            ids = np.setdiff1d(loaded.index.ids, loaded.deleted)
-            drawn = np.random.default_rng(seed).permutation(ids)[:count]
-            return loaded.index.fetch(np.sort(drawn))[:, : self.dim]
+        return self._sample(kind, count, seed=seed)[:, : self.dim]
+
+    def moments(self, query: Kind, item: Kind) -> Moments | None:
+        """Return how high generic queries of a kind score the items of a kind in this library.
+
+        As measured at the end of the last index run, or now if that never was. None where the
+        library has no such generic queries, or too few items to tell.
+        """
+        noted = self.catalog.noted(_moments_key(query, item))
+        return Moments.loads(noted) if noted else self._measure(query, item)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
@@ -315,6 +321,40 @@ class Library:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
             self._shelf.refresh()
+            self._note_moments()
+
+    def _note_moments(self) -> None:
+        """Measure the moments anew where the library has changed much since."""
+        for query, item in product(Kind, Kind):
+            noted = self.catalog.noted(_moments_key(query, item))
+            if noted and Moments.loads(noted).fits(self.catalog.count(item)):
+                continue
+            measured = self._measure(query, item)
+            if measured is not None:
+                self.catalog.note(_moments_key(query, item), measured.dumps())
+
+    def _measure(self, query: Kind, item: Kind) -> Moments | None:
+        """Measure moments, if the generic queries and the items are enough for it."""
+        generic, items = self._generic(query), self.catalog.count(item)
+        if len(generic) < FEWEST_QUERIES or items < FEWEST_ITEMS:
+            return None
+        return measure(generic, self._sample(item, SAMPLE, seed=0), items=items)
+
+    def _generic(self, kind: Kind) -> Vectors:
+        """Return the bank of a kind; where there is none, the library's own items stand in."""
+        try:
+            bank = self._banks.of(kind)
+        except LibraryDamaged:  # what is indexed can be searched all the same
+            return np.empty((0, self.dim), dtype=np.float32)
+        return bank if len(bank) else self.sample(kind, SAMPLE, seed=0)
+
+    def _sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
+        """Return rows of items at random as they are stored. Shape (n, dim) or (n, dim + 1)."""
+        with self._searching:
+            loaded = self._shelf.load(kind)
+            ids = np.setdiff1d(loaded.index.ids, loaded.deleted)
+            drawn = np.random.default_rng(seed).permutation(ids)[:count]
+            return loaded.index.fetch(np.sort(drawn))
 
     def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
         """Yield one segment for each kind that has vectors."""
@@ -350,6 +390,11 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
         NewFile(state=entry.state, texts=entry.texts, ids=range(start, stop))
         for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
     ]
+
+
+def _moments_key(query: Kind, item: Kind) -> str:
+    """Name the fact that holds the moments of a direction."""
+    return f"moments_{query}_{item}"
 
 
 def _catalog_path(folder: Path) -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
-    from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
+    from retrieval.search import Hit, Query, Searcher, Term, compose, ensemble, parse_query
 
 __all__ = [
     "Comparison",
@@ -38,8 +38,10 @@ __all__ = [
     "Query",
     "Row",
     "Searcher",
+    "Term",
     "TwinlensError",
     "compare",
+    "compose",
     "contact_sheet",
     "ensemble",
     "evaluate",
@@ -61,7 +63,7 @@ _HOMES = {
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.search": ("Hit", "Query", "Searcher", "ensemble", "parse_query"),
+    "retrieval.search": ("Hit", "Query", "Searcher", "Term", "compose", "ensemble", "parse_query"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -54,10 +54,11 @@ def with_scoring(function: F) -> Callable[..., Any]:
 @click.command(
     epilog=example(
         'twinlens search "a cat on a sofa" --top 5',
+        'twinlens search "beach" + "sunset" - "people"',
         "twinlens search ./cat.jpg --for texts --html found.html",
     )
 )
-@click.argument("query")
+@click.argument("query", nargs=-1, required=True, metavar="QUERY...")
 @with_library
 @click.option(
     "-t",
@@ -81,7 +82,7 @@ def with_scoring(function: F) -> Callable[..., Any]:
 @with_output
 @with_model("the library's own")
 def command(  # noqa: PLR0913 - one a group of options
-    query: str,
+    query: tuple[str, ...],
     library: Path,
     top: int,
     kind: Kind,
@@ -92,8 +93,9 @@ def command(  # noqa: PLR0913 - one a group of options
     """Find photos or texts by words or photo.
 
     QUERY is words; or a file, photo or text, if it begins with ./ ../ ~/ / or file://
+    Several are joined by + and -, with a space on each side; 2:dogs counts twice.
     """
-    asked = retrieval.parse_query(query)
+    asked = retrieval.parse_query(*query)
     note(asked.hint)
     with retrieval.Library.open(library) as opened:
         if not opened.counts()[kind]:

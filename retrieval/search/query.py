@@ -6,63 +6,113 @@
 | `./cat.jpg` `../cat.jpg` `/photos/cat.jpg` `~/cat.jpg` `file:///photos/cat.jpg` | a photo |
 | `./note.txt` | the words in that file |
 | `Path("cat.jpg")` (from Python) | a file, whatever it looks like |
+| `beach + sunset - people` | terms, each of the above; see `retrieval.search.algebra` |
 """
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from indexer.errors import FileUnreadable
 from indexer.texts import read_passages
 from indexer.types import Kind
 from indexer.walk import kind_of
 from retrieval.errors import QueryInvalid
+from retrieval.search.algebra import FILE_MARKS, exists, path_of, split_terms
 
-FILE_MARKS = ("./", "../", "/", "~/", "file://")
+_TAKEN = re.compile(r"(?:^|\s)(-[^\W\d]\w*)")  # "-people": a minus at once before a word
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is looked for: words in `text`, or the photo at `path`.
+    """What is looked for: words in `text`, the photo at `path`, or several `terms` together.
 
     `path` is set for a text file too: where the words came from. `hint` is a line for the
-    person who may have meant something else; empty as a rule.
+    person who may have meant something else; empty as a rule. With `terms`, `text` is what was
+    written, and `kind` is that of words if any of them asks in words.
     """
 
     kind: Kind
     text: str = ""
     path: Path | None = None
     hint: str = ""
+    terms: tuple[Term, ...] = ()
 
 
-def parse_query(written: str | Path) -> Query:
-    """Tell words from a file, and read the file if it is a text.
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One of the terms of a query.
+
+    Attributes:
+        query: words or a photo, without terms of its own.
+        weight: how much it counts beside the others; below 0 it pushes down what it names.
+    """
+
+    query: Query
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.query.terms:
+            raise QueryInvalid(f"'{self.query.text}' has terms of its own; join all in one query")
+        if not math.isfinite(self.weight) or self.weight == 0:
+            raise QueryInvalid(f"a weight must be a number other than 0, not {self.weight}")
+
+
+def parse_query(*written: str | Path) -> Query:
+    """Tell words from files and terms from each other, and read the files that are texts.
+
+    Args:
+        written: the query, in one piece or several: `"beach - people"`, or
+            `"beach", "-", Path("people.jpg")`.
 
     Raises:
-        QueryInvalid: nothing is asked for, or the file is missing, empty or no text.
+        QueryInvalid: nothing is asked for, or a file is missing, empty or no text.
     """
+    parts = split_terms(written)
+    if not parts:
+        raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
+    terms = [Term(query=_simple(part.written), weight=part.weight) for part in parts]
+    if len(terms) == 1 and terms[0].weight > 0:
+        return terms[0].query
+    return compose(terms, text=" ".join(" ".join(map(str, written)).split()))
+
+
+def compose(terms: Sequence[Term], *, text: str = "") -> Query:
+    """Make one query of several terms; `text` is how a person would write it.
+
+    Raises:
+        QueryInvalid: no term asks for anything.
+    """
+    if not any(term.weight > 0 for term in terms):
+        raise QueryInvalid(
+            'the query says only what not to find; say what to find, too: "beach - people"'
+        )
+    words = any(term.query.kind == Kind.TEXT for term in terms)
+    hints = dict.fromkeys(term.query.hint for term in terms if term.query.hint)
+    return Query(
+        kind=Kind.TEXT if words else Kind.PHOTO,
+        text=text,
+        hint="; ".join(hints),
+        terms=tuple(terms),
+    )
+
+
+def _simple(written: str | Path) -> Query:
+    """Make a query of one term: a file, or words."""
     if isinstance(written, Path):
         return _file_query(written)
     if written.startswith(FILE_MARKS):
-        return _file_query(_path(written))
-    words = " ".join(written.split())
-    if not words:
-        raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
-    return Query(kind=Kind.TEXT, text=words, hint=_hint(written))
-
-
-def _path(written: str) -> Path:
-    """Turn a path or a `file://` address into a path."""
-    if written.startswith("file://"):
-        return Path(unquote(urlsplit(written).path))
-    return Path(written).expanduser()
+        return _file_query(path_of(written))
+    return Query(kind=Kind.TEXT, text=" ".join(written.split()), hint=_hint(written))
 
 
 def _file_query(path: Path) -> Query:
     """Make a query of an existing file."""
-    if not path.exists():
+    if not exists(path):
         raise QueryInvalid(f"no file at '{path}' to search with; words need no path before them")
     if not path.is_file():
         raise QueryInvalid(f"'{path}' is no file; name one photo or text to search with")
@@ -80,9 +130,10 @@ def _words(path: Path) -> str:
 
 
 def _hint(written: str) -> str:
-    """Say how to search with a file that the words happen to name."""
-    try:
-        named = Path(written).is_file()
-    except (OSError, ValueError):  # too long, or a NUL byte: no name of a file
+    """Say how to search with a file that the words happen to name, or how to take words away."""
+    if exists(Path(written)) and Path(written).is_file():
+        return f"searching for the words; '{written}' is also a file here: ./{written}"
+    found = _TAKEN.search(written)
+    if found is None:
         return ""
-    return f"searching for the words; '{written}' is also a file here: ./{written}" if named else ""
+    return f"'{found[1]}' is searched for as it stands; to push it down write: - {found[1][1:]}"

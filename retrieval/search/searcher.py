@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from retrieval.choices import ENSEMBLE
 from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.search import prompts
+from retrieval.search.asking import Asked, Unit, candidates, joined, mixed
+from retrieval.search.matching import Matching
 from retrieval.search.query import Query, parse_query
 
 
@@ -25,6 +27,8 @@ class Hit:
 
     It is the cosine, less what the item's hubness costs; `Searcher.search` says where.
     `text` is the passage that was found, empty for a photo; `id` names it in the library.
+    `match` is how likely it is a match, from 0 to 1; None where the library cannot tell, see
+    `Library.moments`.
     """
 
     rank: int
@@ -33,6 +37,16 @@ class Hit:
     path: Path
     text: str
     id: int
+    match: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How a search scores: see the arguments of `Searcher.search`."""
+
+    kind: Kind
+    hubness: bool
+    ensemble: bool
 
 
 class Searcher:
@@ -62,7 +76,7 @@ class Searcher:
         """Return the best `top` photos (or texts) for words or a photo, best first.
 
         Args:
-            query: words, a file, or what `parse_query` made of them.
+            query: words, a file, terms with signs, or what `parse_query` made of them.
             kind: what to find.
             top: how many.
             hubness: hold back what is near to every query, where words look for photos or a
@@ -73,16 +87,42 @@ class Searcher:
             QueryInvalid: the query is empty, or its file cannot be read.
         """
         asked = query if isinstance(query, Query) else parse_query(query)
-        named = ensemble and kind == Kind.PHOTO and prompts.is_name(asked.text)
-        vector = self._encode(asked, named=named)  # (1, dim)
-        alpha = self._encoder.hubness.alpha(query=asked.kind, item=kind) if hubness else 0.0
-        (candidates,) = self._library.search(vector, kind, top, alpha=alpha)
-        records = self._library.records([candidate.id for candidate in candidates])
-        return _hits(candidates, records)
+        way = _Way(kind=kind, hubness=hubness, ensemble=ensemble)
+        score = self._ask(asked, way)
+        found = candidates(self._library, score, kind, top)
+        records = self._library.records([candidate.id for candidate in found])
+        return _hits(found, records, self._matching(score.unit, asked, kind))
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
         return self._reader.hint(query.text)
+
+    def _ask(self, query: Query, way: _Way) -> Asked:
+        """Turn a query, of one term or several, into what the items are scored by."""
+        if query.terms:
+            terms = joined(query.terms)
+            plain = replace(way, hubness=False)
+            asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
+            return mixed(asked, [term.weight for term in terms])
+        named = way.ensemble and way.kind == Kind.PHOTO and prompts.is_name(query.text)
+        alpha = self._encoder.hubness.alpha(query=query.kind, item=way.kind)
+        alpha = alpha if way.hubness else 0.0
+        unit = self._unit(query.kind, way.kind, alpha)
+        return Asked(vector=self._encode(query, named=named), alpha=alpha, unit=unit)
+
+    def _unit(self, query: Kind, item: Kind, alpha: float) -> Unit | None:
+        """Say what unrelated items score in this direction, where the library can tell."""
+        moments = self._library.moments(query, item)
+        if moments is None or not moments.spread(alpha):
+            return None
+        return Unit(mean=moments.mean(alpha), spread=moments.spread(alpha))
+
+    def _matching(self, unit: Unit | None, query: Query, kind: Kind) -> Matching | None:
+        """Say how scores become probabilities, where there is a unit for them."""
+        if unit is None:
+            return None
+        items = max(1, self._library.counts()[kind])
+        return Matching(unit=unit, query=query.kind, item=kind, items=items)
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
@@ -98,9 +138,11 @@ class Searcher:
         return self._encoder.encode_images([photo])
 
 
-def _hits(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:
+def _hits(
+    found: Sequence[Candidate], records: Sequence[Record], matching: Matching | None
+) -> list[Hit]:
     """Join scores and records, best first; an item that left meanwhile has no record."""
-    scores = {candidate.id: candidate.score for candidate in candidates}
+    scores = {candidate.id: candidate.score for candidate in found}
     return [
         Hit(
             rank=rank,
@@ -109,6 +151,7 @@ def _hits(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[Hi
             path=record.path,
             text=record.text,
             id=record.id,
+            match=matching.probability(scores[record.id]) if matching else None,
         )
         for rank, record in enumerate(records, start=1)
     ]
