@@ -9,16 +9,18 @@ asked twice: of a library that holds answers to it, and of the same library with
 
 | direction | question | answers | what else is there |
 |---|---|---|---|
-| words to photos | a label | 1, 3 or 10 of its photos | captioned photos, no caption has the label |
+| words to photos | a label | some of its photos | captioned photos, no caption has the label |
 | words to photos | a caption | its photo | labelled photos |
 | photo to photos | a labelled photo | others of its label | captioned photos, as above |
 | photo to texts | a photo | its captions | captions that share no word with these |
 | words to texts | a caption | the others of its photo | likewise |
 
-Questions and photos are split by a hash of their names: one half fits the constants (a logistic
-regression over the first ten hits of all) and the threshold, the other is reported. Refused is what has no hit of `THRESHOLD` or more.
-"Answered" are the questions with an answer among the first ten hits, if there is one.
-Prints one JSON object; `constants` is what `retrieval/search/matching.py` holds.
+Of a label's photos 1 or 3 are among the first 100 items, and ten times as many items hold about
+three times as many answers. Questions and photos are split by a hash of their names: one half fits
+the constants (a logistic regression over the first ten hits of all) and the threshold, the other is
+reported. Refused is a question without a hit of the threshold; "answered" are those with an answer
+among the first ten hits. Prints one JSON object; `constants` and `threshold` are what
+`retrieval/search/matching.py` holds.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -42,17 +45,33 @@ from indexer.moments import SAMPLE, Moments, measure
 from indexer.photos import read_photo
 from indexer.types import Kind
 from retrieval.models import TowerEncoder, load_encoder
-from retrieval.search.matching import THRESHOLD
 from retrieval.search.prompts import ensemble
 
 BATCH = 250
 TOP = 10
 SIZES = (100, 300, 1000, 3000)
-OWN = (1, 3, 10)
+OWN = (1, 3)  # answers to a label among the first 100 items
 MOST = 100  # questions of a kind and half
 REFUSED = 0.05  # of the answered questions, at most
-COMMON = frozenset("with from that this their there into over under near while other".split())
+COMMON = frozenset(
+    [
+        "with",
+        "from",
+        "that",
+        "this",
+        "their",
+        "there",
+        "into",
+        "over",
+        "under",
+        "near",
+        "while",
+        "other",
+    ]
+)
 Direction = tuple[Kind, Kind]
+Constants = tuple[float, float, float]
+"""Slope, offset, size."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,7 @@ class Case:
     own: Vectors  # (answers, dim + 1)
     others: Vectors  # (n, dim + 1)
     moments: Moments
+    many: int = 1  # answers that a library of 100 items holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,12 +170,13 @@ class Bench:
                 continue
             rows = self.labelled_rows[owned == label]
             (vector,) = ensemble(self.encoder, [label])
+            words = self.asked(vector, WORDS)
             for many in OWN:
-                own = rows[rng.permutation(len(rows))[:many]]
-                yield "label", WORDS, Case(self.asked(vector, WORDS), own, others, units[WORDS])
+                own = rows[rng.permutation(len(rows))]
+                yield "label", WORDS, Case(words, own, others, units[WORDS], many)
             one, *rest = rng.permutation(len(rows))
             photo = self.asked(rows[one, :-1], ALIKE)
-            yield "labelled photo", ALIKE, Case(photo, rows[rest[:3]], others, units[ALIKE])
+            yield "labelled photo", ALIKE, Case(photo, rows[rest], others, units[ALIKE])
 
     def measured(self, way: Direction, rows: Vectors) -> Moments:
         """What unrelated questions reach among these items."""
@@ -166,12 +187,13 @@ def ask(case: Case, size: int, seed: int) -> tuple[Asked, Asked]:
     """Ask with and without the answers, of a library of so many items."""
     rng = np.random.default_rng(seed)
     others = case.others[rng.permutation(len(case.others))[:size]]
+    own = case.own[: max(1, round(case.many * (len(others) / SIZES[0]) ** 0.5))]
     alpha = -float(case.query[-1])
     z = [
         (rows @ case.query - case.moments.mean(alpha)) / case.moments.spread(alpha)
-        for rows in (others, case.own)
+        for rows in (others, own)
     ]
-    both, right = np.concatenate(z), np.repeat([False, True], [len(others), len(case.own)])
+    both, right = np.concatenate(z), np.repeat([False, True], [len(others), len(own)])
     first = np.argsort(-both, kind="stable")[:TOP]
     without = -np.sort(-z[0])[:TOP]
     return (
@@ -202,15 +224,16 @@ def main() -> None:
     for direction in (WORDS, ALIKE, TEXTS, KIN):
         name = " to ".join(direction)
         constants = fit(pool(fitted[direction]))
+        least = threshold(pool(fitted[direction]), constants)
         result[name] = {
             "constants": [round(value, 3) for value in constants],
-            "threshold": round(threshold(pool(fitted[direction]), constants), 3),
+            "threshold": round(least, 3),
             "report": {
-                kind: figures(asked, constants)
+                kind: figures(asked, constants, least)
                 for kind, asked in [*tested[direction].items(), ("all", pool(tested[direction]))]
             },
         }
-        curves[name] = (pool(tested[direction]), constants)
+        curves[name] = Curve(pool(tested[direction]), constants, least)
     print(json.dumps(result))
     if chosen.curve:
         draw(curves, chosen.curve)
@@ -234,7 +257,7 @@ def pool(gathered: dict[str, list[Asked]]) -> list[Asked]:
     return [asked for each in gathered.values() for asked in each]
 
 
-def fit(asked: list[Asked]) -> tuple[float, float, float]:
+def fit(asked: list[Asked]) -> Constants:
     """Fit slope, offset and the cost of size: log-odds = slope * z - offset - cost * ln(n/1000)."""
     z = np.concatenate([each.z for each in asked])
     sizes = np.concatenate([np.full(len(each.z), np.log(each.items / 1000)) for each in asked])
@@ -244,29 +267,29 @@ def fit(asked: list[Asked]) -> tuple[float, float, float]:
     return float(slope), float(-model.intercept_[0]), float(-cost)
 
 
-def match(asked: Asked, constants: tuple[float, float, float]) -> np.ndarray:
+def match(asked: Asked, constants: Constants) -> np.ndarray:
     """The probability of each hit."""
     slope, offset, cost = constants
     return 1 / (1 + np.exp(offset + cost * np.log(asked.items / 1000) - slope * asked.z))
 
 
-def best(asked: list[Asked], constants: tuple[float, float, float]) -> np.ndarray:
+def best(asked: list[Asked], constants: Constants) -> np.ndarray:
     """The probability of the best hit of each question."""
     return np.array([match(each, constants).max() for each in asked])
 
 
-def threshold(asked: list[Asked], constants: tuple[float, float, float]) -> float:
+def threshold(asked: list[Asked], constants: Constants) -> float:
     """The threshold that refuses `REFUSED` of the answered questions."""
     answered = [each for each in asked if each.right.any()]
     return float(np.quantile(best(answered, constants), REFUSED))
 
 
-def figures(asked: list[Asked], constants: tuple[float, float, float]) -> dict[str, object]:
+def figures(asked: list[Asked], constants: Constants, least: float) -> dict[str, object]:
     """Precision and recall of "nothing matches", and how true the probabilities are."""
     highest = best(asked, constants)
     present = np.array([each.present for each in asked])
     answered = np.array([each.right.any() for each in asked])
-    refused = highest < THRESHOLD
+    refused = highest < least
     hits = np.concatenate([match(each, constants) for each in asked])
     right = np.concatenate([each.right for each in asked])
     by_size = {
@@ -305,27 +328,34 @@ def calibration_error(hits: np.ndarray, right: np.ndarray) -> float:
     return float(sum(gaps))
 
 
-def draw(curves: dict[str, tuple[list[Asked], tuple[float, float, float]]], path: Path) -> None:
-    """Draw, by threshold, the share of absent and of answered questions that are refused."""
-    from matplotlib.figure import Figure
+@dataclass(frozen=True)
+class Curve:
+    """What is drawn of one direction."""
 
+    asked: list[Asked]
+    constants: Constants
+    threshold: float
+
+
+def draw(curves: dict[str, Curve], path: Path) -> None:
+    """Draw, by threshold, the share of absent and of present questions that are refused."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = np.linspace(0, 1, 201)
-    for name, (asked, constants) in curves.items():
-        highest = best(asked, constants)
-        present = np.array([each.present for each in asked])
+    for name, curve in curves.items():
+        highest = best(curve.asked, curve.constants)
+        present = np.array([each.present for each in curve.asked])
         refused = highest[None] < steps[:, None]  # (steps, questions)
         recall = refused[:, ~present].mean(axis=1)
-        wrongly = refused[:, present].mean(axis=1)
         precision = (refused & ~present).sum(axis=1) / np.maximum(1, refused.sum(axis=1))
         (line,) = left.plot(steps, recall, label=name)
-        left.plot(steps, wrongly, linestyle=":", color=line.get_color())
+        left.plot(steps, refused[:, present].mean(axis=1), ":", color=line.get_color())
         right.plot(recall[1:], precision[1:])
-    left.axvline(THRESHOLD, color="grey", linewidth=0.8)
+        at = np.searchsorted(steps, curve.threshold)
+        right.plot(recall[at], precision[at], "o", color=line.get_color())
     left.set(xlabel="threshold", ylabel="refused (dotted: though there is an answer)")
-    right.set(xlabel="recall of “nothing matches”", ylabel="precision")
-    left.legend()
+    right.set(xlabel="recall of “nothing matches”", ylabel="its precision (dot: default)")
+    left.legend(fontsize="small")
     figure.savefig(path, dpi=120)
 
 

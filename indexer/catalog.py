@@ -100,6 +100,16 @@ class KnownFile(FileState):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhotoFile:
+    """A photo of the library: the id of its item, and its file as it was indexed."""
+
+    id: int
+    path: Path
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewFile:
     """A file to add, in place of any other at its path. One text an item; "" for a photo."""
 
@@ -299,6 +309,18 @@ class Catalog:
         """Return where these files lie."""
         columns = select(tables.files.c.id, tables.files.c.path)
         return {row.id: row.path for row in self._rows_in(columns, tables.files.c.id, file_ids)}
+
+    def photo_files(self, roots: Sequence[Path]) -> list[PhotoFile]:
+        """Return the photos below these folders, or all if none is named, by path."""
+        files = tables.files.c
+        wanted = (
+            select(tables.items.c.id, files.path, files.size, files.digest)
+            .join(tables.files)
+            .where(files.kind == Kind.PHOTO, *([or_(*map(_is_below, roots))] if roots else []))
+            .order_by(files.path)
+        )
+        with self._engine.begin() as connection:
+            return [PhotoFile(**row._asdict()) for row in connection.execute(wanted)]
 
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""

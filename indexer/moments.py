@@ -5,7 +5,9 @@ mean of what unrelated queries reach in this library, and in units of their spre
 between models and libraries. Generic queries are the library's banks, or items of the library
 where a model has no bank; nearly all pairs of one of them with one item are unrelated.
 
-    score = c - alpha * h    mean = E c - alpha * E h    spread^2 = Var c - 2 alpha Cov + alpha^2 Var h
+    score    = c - alpha * h
+    mean     = E c - alpha * E h
+    spread^2 = Var c - 2 alpha Cov(c, h) + alpha^2 Var h
 
 The moments of c (cosine) and h (hubness) are kept, so each search has its own alpha.
 """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
+    from indexer.duplicates import Group, find_duplicates
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
     from indexer.library import Library
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
-    from retrieval.search import Hit, Query, Searcher, Term, compose, ensemble, parse_query
+    from retrieval.search import (
+        Hit,
+        Query,
+        Searcher,
+        Term,
+        compose,
+        default_threshold,
+        ensemble,
+        parse_query,
+    )
 
 __all__ = [
     "Comparison",
@@ -27,6 +37,7 @@ __all__ = [
     "Concepts",
     "Encoder",
     "Evaluation",
+    "Group",
     "Hit",
     "IndexOptions",
     "IndexReport",
@@ -43,8 +54,10 @@ __all__ = [
     "compare",
     "compose",
     "contact_sheet",
+    "default_threshold",
     "ensemble",
     "evaluate",
+    "find_duplicates",
     "index_folders",
     "learn_concept",
     "load_encoder",
@@ -54,6 +67,7 @@ __all__ = [
 
 _HOMES = {
     "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
+    "indexer.duplicates": ("Group", "find_duplicates"),
     "indexer.encoder": ("Encoder",),
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library",),
@@ -63,7 +77,16 @@ _HOMES = {
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.search": ("Hit", "Query", "Searcher", "Term", "compose", "ensemble", "parse_query"),
+    "retrieval.search": (
+        "Hit",
+        "Query",
+        "Searcher",
+        "Term",
+        "compose",
+        "default_threshold",
+        "ensemble",
+        "parse_query",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

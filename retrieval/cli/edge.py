@@ -15,7 +15,18 @@ import click
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 
-COMMANDS = ("index", "search", "learn", "info", "evaluate", "train", "blend", "demo")
+COMMANDS = (
+    "index",
+    "search",
+    "export",
+    "duplicates",
+    "learn",
+    "info",
+    "evaluate",
+    "train",
+    "blend",
+    "demo",
+)
 
 _DEBUG = "TWINLENS_DEBUG"
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from retrieval.search.matching import default_threshold
 from retrieval.search.prompts import ensemble
 from retrieval.search.query import Query, Term, compose, parse_query
 from retrieval.search.searcher import Hit, Searcher
 
-__all__ = ["Hit", "Query", "Searcher", "Term", "compose", "ensemble", "parse_query"]
+__all__ = [
+    "Hit",
+    "Query",
+    "Searcher",
+    "Term",
+    "compose",
+    "default_threshold",
+    "ensemble",
+    "parse_query",
+]

@@ -17,25 +17,35 @@ from dataclasses import dataclass
 from indexer.types import Kind
 from retrieval.search.asking import Unit
 
-THRESHOLD = 0.2
-"""What matches less likely is no match: one in twenty queries that search can answer is lost so."""
+LARGEST = 10_000
+"""Items above which no more is taken off: a large library holds more of what is asked for, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Odds:
-    """The constants of one direction."""
+    """The constants of one direction.
+
+    `threshold` is the probability below which a hit is no match; with it one in twenty queries
+    that search can answer was refused on the half of the data that all of this was fitted to.
+    """
 
     slope: float
     offset: float
     size: float
+    threshold: float
 
 
 _ODDS = {
-    (Kind.TEXT, Kind.PHOTO): Odds(slope=3.0, offset=10.0, size=0.5),
-    (Kind.PHOTO, Kind.PHOTO): Odds(slope=3.0, offset=10.0, size=0.5),
-    (Kind.PHOTO, Kind.TEXT): Odds(slope=3.0, offset=10.0, size=0.5),
-    (Kind.TEXT, Kind.TEXT): Odds(slope=3.0, offset=10.0, size=0.5),
+    (Kind.TEXT, Kind.PHOTO): Odds(slope=3.557, offset=13.579, size=0.56, threshold=0.09),
+    (Kind.PHOTO, Kind.PHOTO): Odds(slope=2.357, offset=10.044, size=0.153, threshold=0.18),
+    (Kind.PHOTO, Kind.TEXT): Odds(slope=3.738, offset=15.358, size=1.07, threshold=0.07),
+    (Kind.TEXT, Kind.TEXT): Odds(slope=3.198, offset=13.218, size=1.059, threshold=0.05),
 }
+
+
+def default_threshold(query: Kind, item: Kind) -> float:
+    """Return how likely a hit must be to count as a match, unless told otherwise."""
+    return _ODDS[query, item].threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,5 +68,7 @@ class Matching:
         """Return how likely a hit of this score is a match, from 0 to 1."""
         odds = _ODDS[self.query, self.item]
         z = (score - self.unit.mean) / self.unit.spread
-        log_odds = odds.slope * z - odds.offset - odds.size * math.log(self.items / 1000)
+        log_odds = (
+            odds.slope * z - odds.offset - odds.size * math.log(min(self.items, LARGEST) / 1000)
+        )
         return 1 / (1 + math.exp(-max(-500.0, log_odds)))

@@ -176,8 +176,10 @@ def test_plus_and_minus_on_drawn_colours(library: Library) -> None:
 
 def test_a_lone_term_scores_as_it_did(library: Library) -> None:
     searcher = Searcher(library, ColourEncoder())
-    assert searcher.search("5:red") == searcher.search("red") == searcher.search(
-        compose([Term(query=parse_query("red"), weight=2.0)])
+    assert (
+        searcher.search("5:red")
+        == searcher.search("red")
+        == searcher.search(compose([Term(query=parse_query("red"), weight=2.0)]))
     )
 
 
