@@ -353,7 +353,7 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
         right.plot(recall[1:], precision[1:])
         at = np.searchsorted(steps, curve.threshold)
         right.plot(recall[at], precision[at], "o", color=line.get_color())
-    left.set(xlabel="threshold", ylabel="refused (dotted: though there is an answer)")
+    left.set(xlabel="threshold", ylabel="refused (dotted: has an answer)")
     right.set(xlabel="recall of “nothing matches”", ylabel="its precision (dot: default)")
     left.legend(fontsize="small")
     figure.savefig(path, dpi=120)

@@ -335,8 +335,11 @@ class Library:
 
     def _measure(self, query: Kind, item: Kind) -> Moments | None:
         """Measure moments, if the generic queries and the items are enough for it."""
-        generic, items = self._generic(query), self.catalog.count(item)
-        if len(generic) < FEWEST_QUERIES or items < FEWEST_ITEMS:
+        items = self.catalog.count(item)
+        if items < FEWEST_ITEMS:
+            return None
+        generic = self._generic(query)
+        if len(generic) < FEWEST_QUERIES:
             return None
         return measure(generic, self._sample(item, SAMPLE, seed=0), items=items)
 

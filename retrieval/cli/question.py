@@ -14,6 +14,7 @@ import retrieval
 from indexer.types import Kind
 from retrieval.choices import ENSEMBLE
 from retrieval.cli.console import note
+from retrieval.cli.hits import percent
 from retrieval.cli.options import ModelChoice, with_hubness, with_library, with_model
 
 if TYPE_CHECKING:
@@ -70,15 +71,19 @@ class Question:
         likely = [hit for hit in hits if hit.match is None or hit.match >= least]
         left_out = len(hits) - len(likely)
         if likely and left_out:
-            note(f"left out {left_out} below {least:.0%}; with them: --threshold 0")
+            note(f"{left_out} more are no match; show them with --threshold 0")
         elif left_out:
-            nearest = hits[0]
-            what = f'"{nearest.text}" in {nearest.path}' if nearest.text else str(nearest.path)
-            note(
-                f"nothing matches; the nearest is {what} with {nearest.match:.0%}, below "
-                f"{least:.0%}; see it with: --threshold 0"
-            )
+            note(_nothing(hits[0], least))
         return likely
+
+
+def _nothing(nearest: Hit, least: float) -> str:
+    """Say that nothing matches, and what came nearest."""
+    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else str(nearest.path)
+    return (
+        f"nothing matches. The nearest is {what}: a match with {percent(nearest.match)}, and "
+        f"{percent(least)} is the least that counts; show it with --threshold 0"
+    )
 
 
 def with_question(function: F) -> Callable[..., Any]:
@@ -109,7 +114,7 @@ def with_question(function: F) -> Callable[..., Any]:
         metavar="P",
         type=click.FloatRange(min=0, max=1),
         help="Leave out what matches less likely than P, from 0 to 1; 0 shows all "
-        "[default: loses one right answer in twenty].",
+        "[default: what loses one right answer in twenty].",
     )
     @with_scoring
     @with_model("the library's own")

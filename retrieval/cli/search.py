@@ -33,6 +33,7 @@ def command(question: Question, output: Output) -> int:
     """Find photos or texts by words or photo.
 
     QUERY is words; or a file, photo or text, if it begins with ./ ../ ~/ / or file://
+
     Several are joined by + and -, with a space on each side; 2:dogs counts twice.
     """
     if output.layout == Layout.PREVIEW:

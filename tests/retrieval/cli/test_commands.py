@@ -91,6 +91,7 @@ def test_search_as_json(run: Run, indexed: Path) -> None:
     assert first == {
         "rank": 1,
         "score": 1.0,
+        "match": None,
         "kind": "photo",
         "path": str(indexed / "red.png"),
         "text": "",
@@ -153,7 +154,7 @@ def test_search_hints_at_a_file_of_that_name(
     [
         (["search", ""], 2, "the query is empty"),
         (["search", "./gone.jpg"], 2, "no file at 'gone.jpg'"),
-        (["search"], 2, "Missing argument 'QUERY'"),
+        (["search"], 2, "Missing argument 'QUERY...'"),
         (["search", "x", "--top", "0"], 2, "--top"),
         (["search", "x", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command 'nonsense'"),
