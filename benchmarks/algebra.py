@@ -74,13 +74,16 @@ class Bench:
         return self.photos @ query - self.alpha * self.hubs
 
     def subtract(self, first: Vectors, second: Vectors, *, weight: float) -> Scores:
+        """Take the other's score away."""
         return self.score(first) - weight * self.score(second)
 
     def project(self, first: Vectors, second: Vectors, *, weight: float) -> Scores:
+        """Take the part of the query away that lies along the other."""
         query = first - weight * (first @ second) * second
         return self.score(query / np.linalg.norm(query))
 
     def floor(self, first: Vectors, second: Vectors, *, floor: float, weight: float) -> Scores:
+        """Take away what the other's cosine has above a floor."""
         excess = self.photos @ second - self.mean - floor * self.spread
         return self.score(first) - weight * np.maximum(0, excess)
 

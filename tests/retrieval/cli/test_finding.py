@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,8 +75,8 @@ def test_what_is_absent_matches_nothing(run: Run, many: Path) -> None:
 
 
 def test_the_threshold_cuts_by_the_match(run: Run, many: Path) -> None:
-    rows = [json.loads(line) for line in run("search", "red", "--json", "--threshold", 0).stdout.splitlines()]
-    matches = [row["match"] for row in rows]
+    lines = run("search", "red", "--json", "--threshold", 0).stdout.splitlines()
+    matches = [json.loads(line)["match"] for line in lines]
     assert matches == sorted(matches, reverse=True)
     middle = (matches[1] + matches[2]) / 2 if matches[1] > matches[2] else matches[1]
     kept = run("search", "red", "-f", "--threshold", middle)
@@ -147,7 +146,7 @@ def test_export_links_or_lists(run: Run, indexed: Path, tmp_path: Path) -> None:
     assert run("export", "red", "--to", tmp_path / "links", "--link").exit_code == 0
     assert (tmp_path / "links" / "half.png").resolve() == indexed / "half.png"
     assert run("export", "red", "--to", tmp_path / "list", "--list").exit_code == 0
-    assert os.listdir(tmp_path / "list") == ["manifest.csv"]
+    assert [path.name for path in (tmp_path / "list").iterdir()] == ["manifest.csv"]
 
 
 def test_export_skips_what_is_gone(run: Run, indexed: Path, tmp_path: Path) -> None:
