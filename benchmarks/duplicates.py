@@ -108,7 +108,7 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
     "half the size": lambda photo: jpeg(half(photo)),
     "JPEG quality 30": lambda photo: jpeg(photo, 30),
     "cropped to 95 %": lambda photo: jpeg(cut(photo, 0.95)),
-    "cropped to 88 %": lambda photo: jpeg(cut(photo, 0.88)),
+    "cropped to 87 %": lambda photo: jpeg(cut(photo, 0.87)),
     "a corner of 90 %": lambda photo: jpeg(cut(photo, 0.9, 0.0)),
     "brighter by 30 %": lambda photo: jpeg(ImageEnhance.Brightness(photo).enhance(1.3)),
     "contrast + 30 %": lambda photo: jpeg(ImageEnhance.Contrast(photo).enhance(1.3)),

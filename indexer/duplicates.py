@@ -31,13 +31,13 @@ from indexer.types import Kind
 NEAR = 0.9
 """Cosine from which photos are compared as pictures; nineteen copies in twenty lie above it."""
 
-ALIKE = 0.92
+ALIKE = 0.9
 """Correlation from which pictures are copies of one shot."""
 
 _BLOCK = 512  # photos looked up at once
 _NEIGHBOURS = 64  # of each photo, at most; larger groups still join through each other
 _SIDE = 32  # pixels a side of a picture that is compared
-_CROPS = (1.0, 0.95, 0.9, 0.85)  # of a side, about the middle
+_CROPS = tuple(1 - 0.02 * step for step in range(9))  # of a side, about the middle
 _WHOLE = 1_000_000  # a size hint that makes no photo smaller
 
 Picture: TypeAlias = NDArray[np.uint8]

@@ -19,7 +19,7 @@ from retrieval.cli.options import example, with_library
 if TYPE_CHECKING:
     from retrieval import Group
 
-ALIKE = 0.92  # as `indexer.duplicates` has it, whose import takes in FAISS
+ALIKE = 0.9  # as `indexer.duplicates` has it, whose import takes in FAISS
 
 
 def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:

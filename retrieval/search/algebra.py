@@ -62,10 +62,13 @@ def split_terms(written: Sequence[str | Path]) -> list[Part]:
 
 
 def path_of(written: str) -> Path:
-    """Turn a path or a `file://` address into a path."""
-    if written.startswith("file://"):
+    """Turn a path or a `file://` address into a path; a malformed one names no file."""
+    if not written.startswith("file://"):
+        return Path(written).expanduser()
+    try:
         return Path(unquote(urlsplit(written).path))
-    return Path(written).expanduser()
+    except ValueError:
+        return Path(written)
 
 
 def exists(path: Path) -> bool:

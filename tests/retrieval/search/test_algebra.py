@@ -114,6 +114,22 @@ def test_any_text_is_terms_or_is_refused(written: list[str]) -> None:
         assert str(part.written).strip() not in ("", "+", "-")
 
 
+marks = st.sampled_from(["./", "../", "~/", "/", "file://", "file://[", "2:./"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.text(max_size=8), marks, st.sampled_from("+-")), max_size=6))
+def test_any_query_is_one_or_is_refused(written: list[str]) -> None:
+    for pieces in (written, [" ".join(written)], ["".join(written)]):
+        try:
+            query = parse_query(*pieces)
+        except QueryInvalid:
+            continue
+        terms = query.terms or (Term(query=query),)
+        assert any(term.weight > 0 for term in terms)
+        assert all(term.query.path or term.query.text for term in terms)
+
+
 words = st.text(alphabet="abc-+é", min_size=1, max_size=8).filter(lambda word: word not in "+-")
 weights = st.sampled_from([0.5, 1, 2, 3.25, -1, -2.5])
 
