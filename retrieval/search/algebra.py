@@ -63,8 +63,10 @@ def split_terms(written: Sequence[str | Path]) -> list[Part]:
 
 def path_of(written: str) -> Path:
     """Turn a path or a `file://` address into a path; a malformed one names no file."""
-    if not written.startswith("file://"):
+    if written.startswith("~/"):
         return Path(written).expanduser()
+    if not written.startswith("file://"):
+        return Path(written)
     try:
         return Path(unquote(urlsplit(written).path))
     except ValueError:

@@ -99,6 +99,11 @@ def test_terms_of_terms_and_weights_of_nothing_are_refused() -> None:
             Term(query=word, weight=weight)
 
 
+def test_a_home_is_meant_only_at_the_start() -> None:
+    with pytest.raises(QueryInvalid, match="no file at '~0'"):
+        parse_query("./~0")
+
+
 pieces = st.lists(st.text(alphabet="ab+-:.0 2/~\n\x00é", max_size=12), max_size=5)
 
 
