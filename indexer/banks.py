@@ -25,9 +25,13 @@ class Banks:
     photos: NDArray[np.float16]
     texts: NDArray[np.float16]
 
+    def of(self, kind: Kind) -> Vectors:
+        """Return the bank of a kind. Shape (bank, dim)."""
+        return (self.photos if kind == Kind.PHOTO else self.texts).astype(np.float32)
+
     def facing(self, kind: Kind) -> Vectors:
         """Return the bank that corrects items of a kind: it is of the other kind."""
-        return (self.texts if kind == Kind.PHOTO else self.photos).astype(np.float32)
+        return self.of(Kind.TEXT if kind == Kind.PHOTO else Kind.PHOTO)
 
 
 def banks_of(encoder: Encoder) -> Banks:

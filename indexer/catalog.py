@@ -122,6 +122,16 @@ class KnownFile(FileState):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhotoFile:
+    """A photo of the library: the id of its item, and its file as it was indexed."""
+
+    id: int
+    path: Path
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewFile:
     """A file to add, in place of any other at its path. One text an item; "" for a photo.
 
@@ -383,6 +393,18 @@ class Catalog:
         columns = select(tables.files.c.id, tables.files.c.path)
         return {row.id: row.path for row in self._rows_in(columns, tables.files.c.id, file_ids)}
 
+    def photo_files(self, roots: Sequence[Path]) -> list[PhotoFile]:
+        """Return the photos below these folders, or all if none is named, by path."""
+        files = tables.files.c
+        wanted = (
+            select(tables.items.c.id, files.path, files.size, files.digest)
+            .join(tables.files)
+            .where(files.kind == Kind.PHOTO, *([or_(*map(below, roots))] if roots else []))
+            .order_by(files.path)
+        )
+        with self._engine.begin() as connection:
+            return [PhotoFile(**row._asdict()) for row in connection.execute(wanted)]
+
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""
         with self._engine.begin() as connection:
@@ -548,6 +570,11 @@ class Catalog:
         """Write one fact."""
         with self._engine.begin() as connection:
             _write_meta(connection, {key: value})
+
+    def noted(self, key: str) -> str:
+        """Return one fact, empty if it was never noted."""
+        with self._engine.begin() as connection:
+            return _read_meta(connection).get(key, "")
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 from types import TracebackType
 
@@ -31,6 +31,7 @@ from indexer.errors import (
 )
 from indexer.filters import Filter
 from indexer.hubness import with_alpha, with_hubness
+from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
 from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
@@ -317,11 +318,16 @@ class Library:
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
-        with self._searching:
-            loaded = self._shelf.load(kind)
-            ids = np.setdiff1d(loaded.index.ids, loaded.deleted)
-            drawn = np.random.default_rng(seed).permutation(ids)[:count]
-            return loaded.index.fetch(np.sort(drawn))[:, : self.dim]
+        return self._sample(kind, count, seed=seed)[:, : self.dim]
+
+    def moments(self, query: Kind, item: Kind) -> Moments | None:
+        """Return how high generic queries of a kind score the items of a kind in this library.
+
+        As measured at the end of the last index run, or now if that never was. None where the
+        library has no such generic queries, or too few items to tell.
+        """
+        noted = self.catalog.noted(_moments_key(query, item))
+        return Moments.loads(noted) if noted else self._measure(query, item)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
@@ -451,6 +457,43 @@ class Library:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
             self._shelf.refresh()
+            self._note_moments()
+
+    def _note_moments(self) -> None:
+        """Measure the moments anew where the library has changed much since."""
+        for query, item in product(Kind, Kind):
+            noted = self.catalog.noted(_moments_key(query, item))
+            if noted and Moments.loads(noted).fits(self.catalog.count(item)):
+                continue
+            measured = self._measure(query, item)
+            if measured is not None:
+                self.catalog.note(_moments_key(query, item), measured.dumps())
+
+    def _measure(self, query: Kind, item: Kind) -> Moments | None:
+        """Measure moments, if the generic queries and the items are enough for it."""
+        items = self.catalog.count(item)
+        if items < FEWEST_ITEMS:
+            return None
+        generic = self._generic(query)
+        if len(generic) < FEWEST_QUERIES:
+            return None
+        return measure(generic, self._sample(item, SAMPLE, seed=0), items=items)
+
+    def _generic(self, kind: Kind) -> Vectors:
+        """Return the bank of a kind; where there is none, the library's own items stand in."""
+        try:
+            bank = self.banks.of(kind)
+        except LibraryDamaged:  # what is indexed can be searched all the same
+            return np.empty((0, self.dim), dtype=np.float32)
+        return bank if len(bank) else self.sample(kind, SAMPLE, seed=0)
+
+    def _sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
+        """Return rows of items at random as they are stored. Shape (n, dim) or (n, dim + 1)."""
+        with self._searching:
+            loaded = self._shelf.load(kind)
+            ids = np.setdiff1d(loaded.index.ids, loaded.deleted)
+            drawn = np.random.default_rng(seed).permutation(ids)[:count]
+            return loaded.index.fetch(np.sort(drawn))
 
     def _sweep(self) -> None:
         """Delete the files that no commit names."""
@@ -500,6 +543,11 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
         NewFile(state=entry.state, texts=entry.texts, ids=range(start, stop), about=entry.about)
         for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
     ]
+
+
+def _moments_key(query: Kind, item: Kind) -> str:
+    """Name the fact that holds the moments of a direction."""
+    return f"moments_{query}_{item}"
 
 
 def catalog_path(folder: Path) -> Path:

@@ -81,6 +81,20 @@ def read_photo(
         raise FileUnreadable(_reason(error, data)) from error
 
 
+def photo_size(path: Path) -> tuple[int, int]:
+    """Read width and height in pixels from a photo's header, as they are stored.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    data = _read(path)
+    try:
+        with opened(data) as image:
+            return image.size
+    except BAD_DATA as error:
+        raise FileUnreadable(_reason(error, data)) from error
+
+
 def _read(path: Path) -> bytes:
     """Read a whole file."""
     try:

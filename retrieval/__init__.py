@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
     from indexer.check import Finding, check, repair
     from indexer.decoding import DecodeOptions
+    from indexer.duplicates import Group, find_duplicates
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
     from indexer.library import Library, Patience
@@ -31,7 +32,16 @@ if TYPE_CHECKING:
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
     from retrieval.reranking import Reranker, default_reranker, load_reranker
-    from retrieval.search import Hit, Query, Searcher, ensemble, parse_query
+    from retrieval.search import (
+        Hit,
+        Query,
+        Searcher,
+        Term,
+        compose,
+        default_threshold,
+        ensemble,
+        parse_query,
+    )
 
 __all__ = [
     "Comparison",
@@ -41,6 +51,7 @@ __all__ = [
     "Encoder",
     "Evaluation",
     "Finding",
+    "Group",
     "Hit",
     "IndexOptions",
     "IndexReport",
@@ -56,15 +67,19 @@ __all__ = [
     "Reranker",
     "Row",
     "Searcher",
+    "Term",
     "TwinlensError",
     "check",
     "compare",
+    "compose",
     "contact_sheet",
     "default_reranker",
+    "default_threshold",
     "ensemble",
     "evaluate",
     "evaluate_instructions",
     "exam_of",
+    "find_duplicates",
     "index_folders",
     "learn_concept",
     "load_encoder",
@@ -79,6 +94,7 @@ _HOMES = {
     "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
     "indexer.check": ("Finding", "check", "repair"),
     "indexer.decoding": ("DecodeOptions",),
+    "indexer.duplicates": ("Group", "find_duplicates"),
     "indexer.encoder": ("Encoder",),
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library", "Patience"),
@@ -98,7 +114,16 @@ _HOMES = {
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
     "retrieval.reranking": ("Reranker", "default_reranker", "load_reranker"),
-    "retrieval.search": ("Hit", "Query", "Searcher", "ensemble", "parse_query"),
+    "retrieval.search": (
+        "Hit",
+        "Query",
+        "Searcher",
+        "Term",
+        "compose",
+        "default_threshold",
+        "ensemble",
+        "parse_query",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

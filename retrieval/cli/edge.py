@@ -16,7 +16,8 @@ from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 
 COMMANDS = (
-    *("index", "search", "watch", "learn", "info", "check", "forget", "move-root", "reindex"),
+    *("index", "search", "export", "duplicates", "watch", "learn", "info"),
+    *("check", "forget", "move-root", "reindex"),
     *("evaluate", "train", "train-reranker", "blend", "demo"),
 )
 

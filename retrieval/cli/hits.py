@@ -1,7 +1,9 @@
-"""Hits on stdout: a table for people, lines for programs."""
+"""Hits on stdout: a table or previews for people, lines for programs."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from rich.text import Text
 
 from indexer.types import Kind
 from retrieval.cli.console import printable, shorten_left
+from retrieval.cli.preview import show
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FIXED = 16  # cells of rank, score, and the space between columns
+MATCH = 7  # and those of the probability
 PATH_SHARE = 0.34  # of the rest that a path may have beside a text
 
 
@@ -35,6 +39,12 @@ class Layout(StrEnum):
     JSON = "json"
     PATHS = "paths"
     NUL = "nul"
+    CSV = "csv"
+    PREVIEW = "preview"
+
+
+FIELDS = ("rank", "score", "match", "kind", "path", "text", "id")
+"""What JSON and CSV tell of a hit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +56,22 @@ class Output:
 
 
 def with_output(function: F) -> Callable[..., Any]:
-    """Add `--json`, `-f`, `-0` and `--html`; the command takes `output: Output`."""
+    """Add `--json`, `--csv`, `-f`, `-0`, `-p`, `--html`; the command takes `output: Output`."""
 
     @click.option("--json", "layout", flag_value="json", help="Print one JSON object a line.")
+    @click.option("--csv", "layout", flag_value="csv", help="Print CSV with a header line.")
     @click.option(
         "-f", "--filepath-only", "layout", flag_value="paths", help="Print bare paths, one a line."
     )
     @click.option(
         "-0", "--null", "layout", flag_value="nul", help="Print bare paths, each ended by NUL."
+    )
+    @click.option(
+        "-p",
+        "--preview",
+        "layout",
+        flag_value="preview",
+        help="Show the photos in the terminal.",
     )
     @click.option(
         "--html",
@@ -74,6 +92,10 @@ def write_hits(hits: Sequence[Hit], layout: Layout) -> None:
     if layout == Layout.TABLE:
         console = Console()
         return write_table(hits, console) if console.is_terminal else _write(_plain, hits)
+    if layout == Layout.PREVIEW:
+        return write_previews(hits)
+    if layout == Layout.CSV:
+        return _write_csv(hits)
     lines = {Layout.JSON: _json, Layout.PATHS: _path, Layout.NUL: _path}
     return _write(lines[layout], hits, end="\0" if layout == Layout.NUL else "\n")
 
@@ -81,18 +103,42 @@ def write_hits(hits: Sequence[Hit], layout: Layout) -> None:
 def write_table(hits: Sequence[Hit], console: Console) -> None:
     """Print hits as a table that fits the console."""
     texts = any(hit.kind == Kind.TEXT for hit in hits)
-    room = max(10, console.width - FIXED)
+    matches = any(hit.match is not None for hit in hits)
+    room = max(10, console.width - FIXED - MATCH * matches)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
+    if matches:
+        table.add_column("match", justify="right", no_wrap=True)
     if texts:
         table.add_column("text", ratio=1)
     table.add_column("file", no_wrap=True)
     width = int(room * PATH_SHARE) if texts else room
     for hit in hits:
+        match = [Text(percent(hit.match))] if matches else []
         words = [Text(printable(hit.text))] if texts else []
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", *words, _link(hit, width, dim=texts))
+        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), *match, *words]
+        table.add_row(*row, _link(hit, width, dim=texts))
     console.print(table)
+
+
+def write_previews(hits: Sequence[Hit]) -> None:
+    """Print each hit with its photo below it."""
+    console = Console()
+    for hit in hits:
+        told = (str(hit.rank), f"{hit.score:.3f}", percent(hit.match))
+        line = Text("  ".join(filter(None, told)) + "  ", style="dim")
+        room = max(10, console.width - line.cell_len)
+        console.print(line + _link(hit, room, dim=False), no_wrap=True)
+        if hit.kind == Kind.PHOTO:
+            show(hit.path, console)
+        else:
+            console.print(Text(printable(hit.text)))
+
+
+def percent(match: float | None) -> str:
+    """Say a probability for a person; nothing where it is not known."""
+    return "" if match is None else f"{100 * match:.0f} %"
 
 
 def _link(hit: Hit, width: int, *, dim: bool) -> Text:
@@ -120,15 +166,7 @@ def _path(hit: Hit) -> str:
 
 def _json(hit: Hit) -> str:
     """One JSON object; what a photo does not say is left out."""
-    found = {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "kind": hit.kind,
-        "path": str(hit.path),
-        "text": hit.text,
-        "id": hit.id,
-    }
-    return json.dumps({**found, **_about(hit)})
+    return json.dumps({**_values(hit), **_about(hit)})
 
 
 def _about(hit: Hit) -> dict[str, object]:
@@ -147,3 +185,19 @@ def _about(hit: Hit) -> dict[str, object]:
         "caption": about.caption,
     }
     return {name: value for name, value in told.items() if value not in (None, "", [])}
+
+
+def _values(hit: Hit) -> dict[str, object]:
+    """What is told of a hit, as plain values under the names of `FIELDS`."""
+    values = {field: getattr(hit, field) for field in FIELDS}
+    match = None if hit.match is None else round(hit.match, 4)
+    return {**values, "score": round(hit.score, 6), "match": match, "path": str(hit.path)}
+
+
+def _write_csv(hits: Sequence[Hit]) -> None:
+    """Print a header and one row a hit; what is not known stays empty."""
+    page = io.StringIO()
+    writer = csv.DictWriter(page, FIELDS)
+    writer.writeheader()
+    writer.writerows(_values(hit) for hit in hits)
+    click.echo(page.getvalue(), nl=False)

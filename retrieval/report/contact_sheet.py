@@ -36,6 +36,10 @@ class Answer(Protocol):
         """Higher is better."""
 
     @property
+    def match(self) -> float | None:
+        """How likely it is a match, from 0 to 1, where that is known."""
+
+    @property
     def kind(self) -> Kind:
         """A photo or a text."""
 
@@ -50,11 +54,16 @@ class Answer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One query and its answers. The query is `words` or a `photo`."""
+    """One query and its answers. The query is `words` or a `photo`; or `title` says what they are.
+
+    `captions` are shown in place of scores, one an answer, in the order of rank.
+    """
 
     answers: Sequence[Answer]
     words: str = ""
     photo: Path | None = None
+    title: str = ""
+    captions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from retrieval.search.hit import Hit
+from retrieval.search.matching import default_threshold
 from retrieval.search.prompts import ensemble
-from retrieval.search.query import Query, parse_query
+from retrieval.search.query import Query, Term, compose, parse_query
 from retrieval.search.searcher import Searcher
 
-__all__ = ["Hit", "Query", "Searcher", "ensemble", "parse_query"]
+__all__ = [
+    "Hit",
+    "Query",
+    "Searcher",
+    "Term",
+    "compose",
+    "default_threshold",
+    "ensemble",
+    "parse_query",
+]

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from indexer.types import Candidate, Kind, Metadata, Record
+from retrieval.search.matching import Matching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,9 @@ class Hit:
     It is the cosine, less what the item's hubness costs, more where it shares words with the
     query, and moved by the reranker where one takes part; `Searcher.search` says where. `text` is
     the passage that was found, empty for a photo; `id` names it in the library; `about` is what a
-    photo says about itself.
+    photo says about itself. `match` is how likely it is a match by the first stage, from 0 to 1;
+    None where the library cannot tell, see `Library.moments`. `worded` tells whether it shares
+    telling words with the query.
     """
 
     rank: int
@@ -27,9 +30,13 @@ class Hit:
     text: str
     id: int
     about: Metadata = field(default_factory=Metadata)
+    match: float | None = None
+    worded: bool = False
 
 
-def hits_of(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:
+def hits_of(
+    candidates: Sequence[Candidate], records: Sequence[Record], matching: Matching | None
+) -> list[Hit]:
     """Join scores and records, best first; an item that left meanwhile has no record."""
     scores = {candidate.id: candidate.score for candidate in candidates}
     return [
@@ -41,6 +48,7 @@ def hits_of(candidates: Sequence[Candidate], records: Sequence[Record]) -> list[
             text=record.text,
             id=record.id,
             about=record.about,
+            match=matching.probability(scores[record.id]) if matching else None,
         )
         for rank, record in enumerate(records, start=1)
     ]

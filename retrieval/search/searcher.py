@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,22 @@ from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
-from retrieval.search.fusion import SHARED, fused
+from retrieval.search.asking import Asked, Unit, candidates, joined, mixed, scores_of
+from retrieval.search.fusion import SHARED, fused, with_worded
 from retrieval.search.hit import Hit, hits_of, newest_first
+from retrieval.search.matching import Matching
 from retrieval.search.query import Query, parse_query
 from retrieval.search.second_look import POOL, Note, SecondLook
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How a search scores: see the arguments of `Searcher.search`."""
+
+    kind: Kind
+    hubness: bool
+    ensemble: bool
+    words: bool
 
 
 class Searcher:
@@ -73,7 +86,7 @@ class Searcher:
         photo all that the filters let through is found, newest first.
 
         Args:
-            query: words, a file, or what `parse_query` made of them.
+            query: words, a file, terms with signs, or what `parse_query` made of them.
             kind: what to find.
             top: how many; 0 for all.
             offset: how many of the best to pass over: the pages before.
@@ -88,37 +101,35 @@ class Searcher:
             QueryInvalid: the query is empty, or its file cannot be read.
         """
         asked = query if isinstance(query, Query) else parse_query(query)
+        way = _Way(kind=kind, hubness=hubness, ensemble=ensemble, words=words)
         second = self._second_look(asked, kind, instruct)
         wanted = offset + top if top else self._library.counts()[kind]
-        depth = max(wanted, POOL) if second else wanted
-        if asked.is_filter:
-            candidates = self._newest(asked, kind, depth)
-        else:
-            named = ensemble and kind == Kind.PHOTO and prompts.is_name(asked.text)
-            vector = self._encode(asked, named=named)  # (1, dim)
-            alpha = self._encoder.hubness.alpha(query=asked.kind, item=kind) if hubness else 0.0
-            (candidates,) = self._library.search(
-                vector, kind, depth, alpha=alpha, where=asked.where
-            )
-            if words and asked.text:
-                shared = self._library.catalog.worded(asked.text, kind, SHARED, where=asked.where)
-                score = partial(self._library.score, vector, kind, alpha=alpha)
-                candidates = fused(candidates, shared, score)[:depth]
-        hits = hits_of(candidates, self._library.records([each.id for each in candidates]))
-        hits = second.rescored(asked, hits, kind, instruct) if second else hits
+        found = self._first_look(asked, way, max(wanted, POOL) if second else wanted)
+        hits = second.rescored(asked, found, kind, instruct) if second else found
         page = hits[offset:wanted]
         return page if sort == Sort.SCORE else newest_first(page, offset)
-
-    def _newest(self, query: Query, kind: Kind, depth: int) -> list[Candidate]:
-        """Return all that the filters of a query let through, newest first, without a score."""
-        where = query.where or AllOf()
-        return [
-            Candidate(id=id_, score=0.0) for id_ in self._library.catalog.newest(kind, where, depth)
-        ]
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
         return self._reader.hint(query.text)
+
+    def _first_look(self, query: Query, way: _Way, depth: int) -> list[Hit]:
+        """Find the best items by their vectors, and by words they share with the query."""
+        if query.is_filter:
+            newest = self._library.catalog.newest(way.kind, query.where or AllOf(), depth)
+            found = [Candidate(id=id_, score=0.0) for id_ in newest]
+            return hits_of(found, self._library.records(newest), None)
+        asked = self._ask(query, way)
+        found = candidates(self._library, asked, way.kind, depth, where=query.where)
+        spoken = query.words if way.words else ""
+        shared = self._library.catalog.worded(spoken, way.kind, SHARED, where=query.where)
+        found = fused(found, shared, partial(scores_of, self._library, asked, way.kind))[:depth]
+        hits = hits_of(
+            found,
+            self._library.records([each.id for each in found]),
+            self._matching(asked.unit, query, way.kind),
+        )
+        return with_worded(hits, shared)
 
     def _second_look(self, query: Query, kind: Kind, instruct: str) -> SecondLook | None:
         """Return the second stage where it takes part; it cannot read learned names."""
@@ -126,6 +137,33 @@ class Searcher:
         if second is None or self._reader.reads_name(query.text):
             return None
         return second if second.sees(query, kind, instruct) else None
+
+    def _ask(self, query: Query, way: _Way) -> Asked:
+        """Turn a query, of one term or several, into what the items are scored by."""
+        if query.terms:
+            terms = joined(query.terms)
+            plain = replace(way, hubness=False)
+            asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
+            return mixed(asked, [term.weight for term in terms])
+        named = way.ensemble and way.kind == Kind.PHOTO and prompts.is_name(query.text)
+        alpha = self._encoder.hubness.alpha(query=query.kind, item=way.kind)
+        alpha = alpha if way.hubness else 0.0
+        unit = self._unit(query.kind, way.kind, alpha)
+        return Asked(vector=self._encode(query, named=named), alpha=alpha, unit=unit)
+
+    def _unit(self, query: Kind, item: Kind, alpha: float) -> Unit | None:
+        """Say what unrelated items score in this direction, where the library can tell."""
+        moments = self._library.moments(query, item)
+        if moments is None or not moments.spread(alpha):
+            return None
+        return Unit(mean=moments.mean(alpha), spread=moments.spread(alpha))
+
+    def _matching(self, unit: Unit | None, query: Query, kind: Kind) -> Matching | None:
+        """Say how scores become probabilities, where there is a unit for them."""
+        if unit is None:
+            return None
+        items = max(1, self._library.counts()[kind])
+        return Matching(unit=unit, query=query.kind, item=kind, items=items)
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""

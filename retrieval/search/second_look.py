@@ -44,8 +44,12 @@ class SecondLook:
     note: Note
 
     def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
-        """Tell whether a second look changes anything: across kinds, where it is on."""
-        if query.is_filter:
+        """Tell whether a second look changes anything: across kinds, where it is on.
+
+        It reads words or a photo, not both in one query.
+        """
+        photos = any(term.query.kind == Kind.PHOTO for term in query.terms)
+        if query.is_filter or photos:
             return False
         fusion = self.reranker.fusion
         steered = bool(instruction) and fusion.instructed > 0
@@ -65,7 +69,7 @@ class SecondLook:
         if not hits:
             return []
         sights = self._sights(query, hits)
-        texts = [query.text if kind == Kind.PHOTO else hit.text for hit in hits]
+        texts = [query.words if kind == Kind.PHOTO else hit.text for hit in hits]
         plain = self._scores([(text, "") for text in texts], sights)
         first = np.array([hit.score for hit in hits])
         fusion = self.reranker.fusion

@@ -92,6 +92,7 @@ def test_search_as_json(run: Run, indexed: Path) -> None:
     assert first == {
         "rank": 1,
         "score": 1.0,
+        "match": None,
         "kind": "photo",
         "path": str(indexed / "red.png"),
         "text": "",

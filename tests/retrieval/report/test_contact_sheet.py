@@ -26,6 +26,7 @@ class Found:
     kind: Kind = Kind.PHOTO
     text: str = ""
     score: float = 0.25
+    match: float | None = None
 
 
 @dataclass

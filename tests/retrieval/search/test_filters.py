@@ -47,7 +47,7 @@ from retrieval.search.filters import parse_filters
         ("near:41.9,12.5", "", Near(latitude=41.9, longitude=12.5, km=25.0)),
         ("near:-41.9,12.5,0.5", "", Near(latitude=-41.9, longitude=12.5, km=0.5)),
         ("near:italy", "", Place(name="italy")),
-        ("2:dogs and -cats: yes", "2:dogs and -cats: yes", None),
+        ("16:9 and -cats: yes", "16:9 and -cats: yes", None),
         ("what is in: a box", "what is in: a box", None),
         (
             "camera:canon camera:nikon tag:a tag:b",

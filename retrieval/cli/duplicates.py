@@ -1,0 +1,158 @@
+"""`twinlens duplicates`: photos that are there more than once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import retrieval
+from indexer.types import Kind
+from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import note, printable, progress
+from retrieval.cli.options import example, with_library
+
+if TYPE_CHECKING:
+    from retrieval import Group
+
+ALIKE = 0.9  # as `indexer.duplicates` has it, whose import takes in FAISS
+
+
+def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`, `-f` and `-0`; the command takes `layout: str`."""
+
+    @click.option("--json", "layout", flag_value="json", help="Print one JSON object a group.")
+    @click.option(
+        "-f",
+        "--filepath-only",
+        "layout",
+        flag_value="paths",
+        help="Print bare paths of all but the best copy, one a line.",
+    )
+    @click.option("-0", "--null", "layout", flag_value="nul", help="The same, each ended by NUL.")
+    @wraps(function)
+    def wrapped(*, layout: str | None, **others: Any) -> Any:
+        return function(layout=layout or "groups", **others)
+
+    return wrapped
+
+
+@click.command(epilog=example("twinlens duplicates ~/Pictures --html duplicates.html"))
+@click.argument(
+    "folders", nargs=-1, metavar="[FOLDER]...", type=click.Path(resolve_path=True, path_type=Path)
+)
+@with_library
+@click.option(
+    "--threshold",
+    metavar="C",
+    type=click.FloatRange(min=0, max=1),
+    default=ALIKE,
+    show_default=True,
+    help="Correlation from which two pictures are near copies.",
+)
+@with_layout
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a contact sheet, too.",
+)
+def command(
+    folders: tuple[Path, ...], library: Path, threshold: float, layout: str, html: Path | None
+) -> int:
+    """Find photos that are there more than once.
+
+    Exact copies have the same pixels; near ones were resized, recompressed, brightened or cropped
+    a little. The best copy of each comes first: most pixels, then most bytes. Only photos that
+    are indexed are looked at; nothing is deleted.
+    """
+    with retrieval.Library.open(library) as opened, progress("comparing") as report:
+        groups = retrieval.find_duplicates(opened, folders, alike=threshold, progress=report)
+    if html is not None:
+        _write_sheet(groups, html)
+    for line in _LAYOUTS[layout](groups):
+        click.echo(line, nl=False)
+    note(_summary(groups, threshold))
+    return ExitCode.DONE if groups else ExitCode.NOTHING
+
+
+def _lines(groups: Sequence[Group]) -> Iterator[str]:
+    """Show each group below a line that says what it is."""
+    for group in groups:
+        yield f"{_heading(group)}\n"
+        for copy in group.copies:
+            size = f"{copy.width} × {copy.height}"
+            yield f"  {size:>13}  {copy.bytes / 1e6:7.2f} MB  {printable(str(copy.path))}\n"
+
+
+def _json(groups: Sequence[Group]) -> Iterator[str]:
+    """Show each group as one JSON object."""
+    for group in groups:
+        copies = [
+            {
+                "path": str(copy.path),
+                "width": copy.width,
+                "height": copy.height,
+                "bytes": copy.bytes,
+            }
+            for copy in group.copies
+        ]
+        kind = "exact" if group.exact else "near"
+        yield json.dumps({"kind": kind, "alike": round(group.alike, 4), "copies": copies}) + "\n"
+
+
+def _paths(end: str) -> Callable[[Sequence[Group]], Iterator[str]]:
+    """Show the paths of all copies but the best of each group."""
+
+    def lines(groups: Sequence[Group]) -> Iterator[str]:
+        rest = (str(copy.path) for group in groups for copy in group.copies[1:])
+        yield from (path + end for path in dict.fromkeys(rest))
+
+    return lines
+
+
+_LAYOUTS = {"groups": _lines, "json": _json, "paths": _paths("\n"), "nul": _paths("\0")}
+
+
+def _heading(group: Group) -> str:
+    """Say what a group is."""
+    count = len(group.copies)
+    return (
+        f"{count} exact copies" if group.exact else f"{count} near copies, {group.alike:.3f} alike"
+    )
+
+
+def _summary(groups: Sequence[Group], threshold: float) -> str:
+    """Say how much there is of what."""
+    if not groups:
+        return f"no duplicates: nothing exact, and nothing {threshold:g} alike"
+    exact = sum(group.exact for group in groups)
+    spare = {copy for group in groups for copy in group.copies[1:]}
+    size = sum(copy.bytes for copy in spare) / 1e6
+    return (
+        f"{exact} groups exact, {len(groups) - exact} near (at least {threshold:g} alike): "
+        f"{len(spare):,} copies beside the best, {size:,.1f} MB"
+    )
+
+
+def _write_sheet(groups: Sequence[Group], path: Path) -> None:
+    """Write the contact sheet and say where it is."""
+    rows = [
+        retrieval.Row(
+            answers=[
+                retrieval.Hit(
+                    rank=rank, score=group.alike, kind=Kind.PHOTO, path=copy.path, text="", id=0
+                )
+                for rank, copy in enumerate(group.copies, start=1)
+            ],
+            title=_heading(group),
+            captions=[f"{copy.width} × {copy.height}" for copy in group.copies],
+        )
+        for group in groups
+    ]
+    retrieval.contact_sheet(rows, path, title="twinlens duplicates", note="The best copy first.")
+    note(f"contact sheet: {path}")

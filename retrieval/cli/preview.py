@@ -1,0 +1,43 @@
+"""Photos in the terminal: Kitty's protocol, sixel (iTerm2, foot, WezTerm, xterm), or blocks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from indexer.errors import FileUnreadable, UsageError
+from indexer.photos import read_photo
+
+CELLS = 40
+"""Width of a preview in terminal cells; its height follows."""
+
+_PIXELS = 400  # of the shorter side, at least: some ten a cell, as dense terminals have
+
+
+def check_previews() -> None:
+    """Refuse previews where the package that draws them is missing.
+
+    Raises:
+        UsageError: says how to install it.
+    """
+    if find_spec("textual_image") is None:
+        raise UsageError(
+            "-p draws with the package textual-image; install it with: "
+            "pip install 'twinlens[preview]'"
+        )
+
+
+def show(path: Path, console: Console) -> None:
+    """Draw a photo as this terminal can, or say why it cannot be read."""
+    try:
+        photo = read_photo(path, size_hint=_PIXELS // 2)
+    except FileUnreadable as error:
+        console.print(Text(f"({error})", style="dim"))
+        return
+    # Imported here: it asks the terminal what it can draw as soon as it is imported.
+    drawing = import_module("textual_image.renderable")
+    console.print(drawing.Image(photo, width=min(CELLS, console.width), height="auto"))

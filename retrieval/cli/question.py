@@ -1,0 +1,232 @@
+"""The question of a search: its options, and the hits that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import retrieval
+from indexer.types import Kind
+from retrieval.choices import ENSEMBLE, Sort
+from retrieval.cli.console import note
+from retrieval.cli.filters import Filters, with_filters
+from retrieval.cli.hits import percent
+from retrieval.cli.options import (
+    ModelChoice,
+    Reranking,
+    with_hubness,
+    with_library,
+    with_model,
+    with_reranking,
+)
+
+if TYPE_CHECKING:
+    from retrieval import Hit, Query
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How answers are scored: hubs held back, names asked for by sentences, words looked up."""
+
+    hubness: bool
+    ensemble: bool
+    words: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Which hits are shown: `top` of them (0 for all) after the first `offset`, in an order."""
+
+    top: int
+    offset: int
+    sort: Sort
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is looked for, where, and what counts as found; `threshold` None is the default."""
+
+    query: Query
+    library: Path
+    model: ModelChoice
+    kind: Kind
+    page: Page
+    threshold: float | None
+    scoring: Scoring
+    reranking: Reranking
+
+    def answers(self) -> list[Hit]:
+        """Search, and say on stderr what a person should know about the answers."""
+        note(self.query.hint)
+        with retrieval.Library.open(self.library) as opened:
+            if not opened.counts()[self.kind]:
+                note(f"the library has no {self.kind}s; add some with: twinlens index FOLDER")
+                return []
+            encoder = self.model.load(opened.model)
+            searcher = retrieval.Searcher(opened, encoder, self.reranking.load(encoder), note)
+            note(searcher.hint(self.query))
+            hits = searcher.search(
+                self.query,
+                kind=self.kind,
+                top=self.page.top,
+                offset=self.page.offset,
+                sort=self.page.sort,
+                hubness=self.scoring.hubness,
+                ensemble=self.scoring.ensemble,
+                words=self.scoring.words,
+                instruct=self.reranking.instruct,
+            )
+        return self._likely(hits)
+
+    def _likely(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Return the hits that are likely enough, and tell about the others."""
+        least = self.threshold
+        if least is None:
+            least = retrieval.default_threshold(self.query.kind, self.kind)
+        likely = [hit for hit in hits if hit.worded or hit.match is None or hit.match >= least]
+        left_out = len(hits) - len(likely)
+        if likely and left_out:
+            note(f"{left_out} more are no match; show them with --threshold 0")
+        elif left_out:
+            note(_nothing(hits[0], least))
+        return likely
+
+
+def _nothing(nearest: Hit, least: float) -> str:
+    """Say that nothing matches, and what came nearest."""
+    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else str(nearest.path)
+    return (
+        f"nothing matches. The nearest is {what}: a match with {percent(nearest.match)}, and "
+        f"{percent(least)} is the least that counts; show it with --threshold 0"
+    )
+
+
+def with_question(function: F) -> Callable[..., Any]:
+    """Add QUERY and the options of a search; the command takes `question: Question`."""
+
+    @click.argument("query", nargs=-1, metavar="QUERY...")
+    @with_library
+    @with_page
+    @with_filters
+    @click.option(
+        "--for",
+        "kind",
+        type=click.Choice(list(KINDS)),
+        default="photos",
+        show_default=True,
+        callback=lambda _ctx, _param, value: KINDS[value],
+        help="What to find.",
+    )
+    @click.option(
+        "--threshold",
+        metavar="P",
+        type=click.FloatRange(min=0, max=1),
+        help="Leave out what matches less likely than P, from 0 to 1; 0 shows all "
+        "[default: what loses one right answer in twenty].",
+    )
+    @with_reranking(instruct=True)
+    @with_scoring
+    @with_model("the library's own")
+    @wraps(function)
+    def wrapped(  # noqa: PLR0913 - one a group of options
+        *,
+        query: tuple[str, ...],
+        filters: Filters,
+        library: Path,
+        model: ModelChoice,
+        kind: Kind,
+        page: Page,
+        threshold: float | None,
+        scoring: Scoring,
+        reranking: Reranking,
+        **others: Any,
+    ) -> Any:
+        question = Question(
+            query=retrieval.parse_query(*query, filters=filters),
+            library=library,
+            model=model,
+            kind=kind,
+            page=page,
+            threshold=threshold,
+            scoring=scoring,
+            reranking=reranking,
+        )
+        return function(question=question, **others)
+
+    return wrapped
+
+
+def with_scoring(function: F) -> Callable[..., Any]:
+    """Add `--hubness`, `--ensemble` and `--words`; the command takes `scoring: Scoring`."""
+
+    @with_hubness
+    @click.option(
+        "--ensemble/--no-ensemble",
+        default=ENSEMBLE,
+        show_default=True,
+        help="Ask for photos of a bare name by several sentences about it.",
+    )
+    @click.option(
+        "--words/--no-words",
+        default=True,
+        show_default=True,
+        help="Put forward whose captions, keywords, file, folder or place names share words.",
+    )
+    @wraps(function)
+    def wrapped(*, hubness: bool, ensemble: bool, words: bool, **others: Any) -> Any:
+        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words)
+        return function(scoring=scoring, **others)
+
+    return wrapped
+
+
+def with_page(function: F) -> Callable[..., Any]:
+    """Add `--top`, `--page`, `--offset` and `--sort`; the command takes `page: Page`."""
+
+    @click.option(
+        "-t",
+        "--top",
+        metavar="N",
+        type=click.IntRange(min=0),
+        default=10,
+        show_default=True,
+        help="How many to find; 0 for all.",
+    )
+    @click.option(
+        "--page",
+        "number",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        help="Show the N-th so many, from 1.",
+    )
+    @click.option(
+        "--offset",
+        metavar="N",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Pass over the N best.",
+    )
+    @click.option(
+        "--sort",
+        type=click.Choice([each.value for each in Sort]),
+        default=Sort.SCORE.value,
+        show_default=True,
+        callback=lambda _ctx, _param, value: Sort(value),
+        help="The order in which they are shown.",
+    )
+    @wraps(function)
+    def wrapped(*, top: int, number: int, offset: int, sort: Sort, **others: Any) -> Any:
+        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort)
+        return function(page=page, **others)
+
+    return wrapped

@@ -1,0 +1,197 @@
+"""Signs, "nothing matches", duplicates, export, CSV and previews from the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import retrieval
+from indexer.types import Kind
+from retrieval.cli import preview
+from retrieval.cli.hits import Layout, write_hits
+from retrieval.search import Hit
+from tests.fakes import COLOURS, ColourEncoder, draw
+from tests.retrieval.cli.conftest import Run
+
+HIT = Hit(rank=1, score=0.25, kind=Kind.PHOTO, path=Path("a b.png"), text="", id=7, match=0.8512)
+
+
+def paths(stdout: str) -> list[str]:
+    return [Path(line).name for line in stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize(
+    "written",
+    [["red", "-", "blue"], ["red - blue"], ["red -", "blue"], ["-", "1:blue", "+", "2:red"]],
+)
+def test_signs_in_one_piece_or_several(run: Run, written: Sequence[str]) -> None:
+    result = run("search", "-f", *written)
+    assert (result.exit_code, paths(result.stdout)) == (0, ["red.png", "half.png", "blue.png"])
+
+
+def test_a_photo_and_words(run: Run, indexed: Path) -> None:
+    result = run("search", "-f", "-t", 1, indexed / "red.png", "+", "blue")
+    assert paths(result.stdout) == ["half.png"]
+
+
+@pytest.mark.usefixtures("indexed")
+def test_only_taking_away_is_wrong_usage(run: Run) -> None:
+    result = run("search", "-", "red")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "only what not to find" in result.stderr
+
+
+@pytest.fixture
+def many(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve photos, none of them purple, and a bank of 124 generic texts."""
+    colours = [colour for colour in COLOURS if colour != "purple"]
+    generic = [f"{one} {two}" for one in colours for two in colours] * 3
+    encoder = ColourEncoder(generic={Kind.TEXT: generic})
+    monkeypatch.setattr(retrieval, "load_encoder", lambda *_: encoder, raising=False)
+    folder = tmp_path / "many"
+    for number, (one, two) in enumerate(zip(colours * 2, colours[1:] * 2, strict=False)):
+        draw(folder / f"{number}-{one}-{two}.png", one, two)
+    assert run("index", folder).exit_code == 0
+    return folder
+
+
+def test_what_is_absent_matches_nothing(run: Run, many: Path) -> None:
+    result = run("search", "purple", "--json")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert f"nothing matches. The nearest is {many}" in result.stderr
+    shown = run("search", "purple", "--json", "--threshold", 0)
+    assert shown.exit_code == 0
+    first, *_ = map(json.loads, shown.stdout.splitlines())
+    assert 0 <= first["match"] < 0.09
+
+
+def test_the_threshold_cuts_by_the_match(run: Run, many: Path) -> None:
+    lines = run("search", "red", "--json", "--threshold", 0).stdout.splitlines()
+    matches = [json.loads(line)["match"] for line in lines]
+    assert matches == sorted(matches, reverse=True)
+    middle = (matches[1] + matches[2]) / 2 if matches[1] > matches[2] else matches[1]
+    kept = run("search", "red", "-f", "--threshold", middle)
+    wanted = sum(match >= middle for match in matches)
+    assert len(kept.stdout.splitlines()) == wanted
+    assert f"{len(matches) - wanted} more are no match" in kept.stderr
+
+
+@pytest.mark.usefixtures("indexed")
+def test_too_few_photos_to_tell(run: Run) -> None:
+    result = run("search", "purple", "--json")
+    assert result.exit_code == 0
+    assert {json.loads(line)["match"] for line in result.stdout.splitlines()} == {None}
+
+
+def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    other = Hit(rank=2, score=0.1, kind=Kind.TEXT, path=Path('x,"y".txt'), text="two\nlines", id=8)
+    write_hits([HIT, other], Layout.CSV)
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
+        ["rank", "score", "match", "kind", "path", "text", "id"],
+        ["1", "0.25", "0.8512", "photo", "a b.png", "", "7"],
+        ["2", "0.1", "", "text", 'x,"y".txt', "two\nlines", "8"],
+    ]
+
+
+def test_previews_draw_the_photo_below_its_line(
+    run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run("search", "red", "-t", 1, "-p", "--no-words")
+    first, *drawn = result.stdout.splitlines()
+    assert first.startswith("1  1.000  …")
+    assert first.endswith("photos/red.png")
+    assert len(drawn) > 5
+    monkeypatch.setattr(preview, "find_spec", lambda _name: None)
+    missing = run("search", "red", "-p")
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "pip install 'twinlens[preview]'" in missing.stderr
+
+
+def test_a_preview_of_what_is_gone_says_why(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    preview.show(tmp_path / "gone.png", console)
+    assert "(no such file or directory)" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_export_copies_and_overwrites_nothing(run: Run, indexed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert run("export", "red", "-t", 1, "--to", out, "--no-words").exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "manifest-2.csv", "manifest.csv", "red-2.png", "red.png",
+    ]  # fmt: skip
+    assert (out / "red-2.png").read_bytes() == (indexed / "red.png").read_bytes()
+    with (out / "manifest-2.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert row == {
+        "rank": "1",
+        "score": "1.0",
+        "match": "",
+        "file": "red-2.png",
+        "path": str(indexed / "red.png"),
+        "text": "",
+    }
+
+
+def test_export_links_or_lists(run: Run, indexed: Path, tmp_path: Path) -> None:
+    assert run("export", "red", "--to", tmp_path / "links", "--link").exit_code == 0
+    assert (tmp_path / "links" / "half.png").resolve() == indexed / "half.png"
+    assert run("export", "red", "--to", tmp_path / "list", "--list").exit_code == 0
+    assert [path.name for path in (tmp_path / "list").iterdir()] == ["manifest.csv"]
+
+
+def test_export_skips_what_is_gone(run: Run, indexed: Path, tmp_path: Path) -> None:
+    (indexed / "red.png").unlink()
+    result = run("export", "red", "--to", tmp_path / "out")
+    assert result.exit_code == 3
+    assert f"skipping {indexed / 'red.png'}" in result.stderr
+    assert "red.png" not in (tmp_path / "out" / "manifest.csv").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def doubled(tmp_path: Path, run: Run) -> Path:
+    """A photo of noise, its copy, and a smaller one; the name holds a line break."""
+    folder = tmp_path / "doubled"
+    folder.mkdir()
+    noise = Image.effect_noise((96, 96), 80).resize((192, 192)).convert("RGB")
+    noise.save(folder / "a\nb.png")
+    shutil.copy(folder / "a\nb.png", folder / "copy.png")
+    noise.resize((96, 96)).save(folder / "small.png")
+    assert run("index", folder).exit_code == 0
+    return folder
+
+
+def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: Path) -> None:
+    shown = run("duplicates", "--html", tmp_path / "sheet.html")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("2 exact copies\n      192 × 192  ")
+    assert "a\\nb.png\n" in shown.stdout
+    assert "2 near copies, 0.9" in shown.stdout
+    assert "1 groups exact, 1 near (at least 0.9 alike): 2 copies" in shown.stderr
+    assert "192 × 192" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in run("duplicates", "--json").stdout.splitlines()]
+    assert [(row["kind"], len(row["copies"])) for row in rows] == [("exact", 2), ("near", 2)]
+    assert rows[1]["copies"][1] == {
+        "path": str(doubled / "small.png"),
+        "width": 96,
+        "height": 96,
+        "bytes": (doubled / "small.png").stat().st_size,
+    }
+    spare = run("duplicates", "-0").stdout
+    assert spare == f"{doubled / 'copy.png'}\0{doubled / 'small.png'}\0"
+    assert len(list(doubled.iterdir())) == 3
+
+
+def test_no_duplicates(run: Run, indexed: Path, doubled: Path) -> None:
+    result = run("duplicates", indexed / "gone")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "no duplicates" in result.stderr

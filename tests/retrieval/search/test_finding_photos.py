@@ -1,0 +1,80 @@
+"""The built-in model on real photos: what a negative names goes down, what is absent is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import skimage
+
+from indexer.build import index_folders
+from indexer.library import Library
+from indexer.types import Kind
+from retrieval.models import load_encoder
+from retrieval.search import Searcher, default_threshold
+
+DATA = Path(skimage.__file__).parent / "data"
+NAMES = (
+    "astronaut.png", "brick.png", "camera.png", "chelsea.png", "clock_motion.png", "coffee.png",
+    "coins.png", "grass.png", "horse.png", "moon.png", "motorcycle_left.png", "rocket.jpg",
+)  # fmt: skip
+LEAST = default_threshold(Kind.TEXT, Kind.PHOTO)
+
+
+@pytest.fixture(scope="module")
+def searcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searcher]:
+    folder = tmp_path_factory.mktemp("photos")
+    for name in NAMES:
+        shutil.copy(DATA / name, folder)
+    encoder = load_encoder("builtin", "cpu")
+    with Library.create(tmp_path_factory.mktemp("library") / "of", encoder) as library:
+        index_folders(library, encoder, [folder])
+        yield Searcher(library, encoder)
+
+
+def found(searcher: Searcher, query: str) -> dict[str, tuple[int, float]]:
+    """Rank and score of each photo, by name."""
+    hits = searcher.search(query, top=len(NAMES))
+    return {hit.path.stem: (hit.rank, hit.score) for hit in hits}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unwanted", "subject", "other"),
+    [
+        ("an animal", "a cat", "chelsea", "horse"),
+        ("a vehicle", "a motorcycle", "motorcycle_left", "rocket"),
+    ],
+)
+def test_a_negative_pushes_its_subject_down(
+    searcher: Searcher, wanted: str, unwanted: str, subject: str, other: str
+) -> None:
+    plain, lowered = (found(searcher, q) for q in (wanted, f"{wanted} - {unwanted}"))
+    assert plain[subject][0] < plain[other][0] <= 3
+    assert lowered[other][0] < lowered[subject][0]
+    assert lowered[other][1] == pytest.approx(plain[other][1])  # what is not meant stays
+    assert lowered[subject][1] < plain[subject][1] - 0.1
+
+
+def test_two_words_find_what_shows_both(searcher: Searcher) -> None:
+    (best, *_) = searcher.search("a cup + a spoon")
+    assert best.path.stem == "coffee"
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("a cat", "chelsea"), ("a cup of coffee", "coffee"), ("a motorcycle", "motorcycle_left")],
+)
+def test_what_is_there_is_likely(searcher: Searcher, query: str, name: str) -> None:
+    best, second, *_ = searcher.search(query)
+    assert best.path.stem == name
+    assert best.match is not None
+    assert second.match is not None
+    assert best.match > 0.5 > LEAST > second.match
+
+
+@pytest.mark.parametrize("query", ["a submarine", "two children on a swing", "an accordion"])
+def test_what_is_not_there_is_not(searcher: Searcher, query: str) -> None:
+    matches = [hit.match for hit in searcher.search(query)]
+    assert max(match for match in matches if match is not None) < LEAST

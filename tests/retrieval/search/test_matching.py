@@ -1,0 +1,48 @@
+"""Scores as probabilities; the formula is written out by hand, in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from indexer.types import Kind
+from retrieval.search import default_threshold
+from retrieval.search.asking import Unit
+from retrieval.search.matching import LARGEST, Matching
+
+
+def matching(items: int = 1000, query: Kind = Kind.TEXT) -> Matching:
+    unit = Unit(mean=-0.3, spread=0.15)
+    return Matching(unit=unit, query=query, item=Kind.PHOTO, items=items)
+
+
+@pytest.mark.parametrize("score", [-5.0, 0.0, 0.27, 0.3, 1.0])
+def test_the_logistic_of_spreads_above_the_mean(score: float) -> None:
+    z = (score + 0.3) / 0.15
+    expected = 1 / (1 + np.exp(13.579 + 0.56 * np.log(500 / 1000) - 3.557 * z))
+    assert matching(500).probability(score) == pytest.approx(expected)
+
+
+def test_a_library_of_another_scale_gives_the_same_probabilities() -> None:
+    narrow = Matching(
+        unit=Unit(mean=0.2, spread=0.03), query=Kind.TEXT, item=Kind.PHOTO, items=1000
+    )
+    for z in (0.0, 3.0, 4.0):
+        assert narrow.probability(0.2 + 0.03 * z) == pytest.approx(
+            matching().probability(-0.3 + 0.15 * z)
+        )
+
+
+def test_size_costs_up_to_the_largest() -> None:
+    sizes = [matching(items).probability(0.3) for items in (10, 1000, LARGEST, 100 * LARGEST)]
+    assert sizes[0] > sizes[1] > sizes[2] == sizes[3]
+
+
+def test_far_below_the_mean_is_nothing() -> None:
+    assert matching().probability(-1e9) == pytest.approx(0.0, abs=1e-100)
+
+
+def test_every_direction_has_a_threshold() -> None:
+    for query in Kind:
+        for item in Kind:
+            assert 0 < default_threshold(query, item) < 0.5
