@@ -83,7 +83,7 @@ class ImageTextMatching:
     """
 
     batch = 32
-    adapted = r"text_encoder\..*\.(query|key|value|dense)|itm_head"
+    adapted = r"text_encoder\..*\.(query|key|value|dense)"
 
     def __init__(self, module: Any, processor: Any) -> None:
         self.module, self.processor = module, processor
@@ -108,8 +108,9 @@ class ImageTextMatching:
             attention_mask=tokens["attention_mask"].to(self.module.device),
             encoder_hidden_states=self._states(sights),
         ).last_hidden_state  # (c, n, width)
-        logits: Tensor = self.module.itm_head(states[:, 0]).float()  # (c, 2): no, yes
-        return logits[:, 1] - logits[:, 0]
+        weight, bias = self.module.itm_head.parameters()
+        margin = _margin(states[:, 0], weight, yes=1, no=0)
+        return margin + (bias[1] - bias[0]).float()
 
     def _joined(self, query: str, instruction: str) -> str:
         """Return query and instruction as one text."""
@@ -167,8 +168,8 @@ class YesNo:
             padding_side="left",  # so that all end at the last place
             return_tensors="pt",
         ).to(self.module.device)
-        logits: Tensor = self.module(**inputs, logits_to_keep=1).logits[:, -1].float()  # (c, words)
-        return logits[:, self._yes] - logits[:, self._no]
+        states = self.module.model(**inputs, use_cache=False).last_hidden_state  # (c, n, width)
+        return _margin(states[:, -1], self.module.lm_head.weight, yes=self._yes, no=self._no)
 
     def prompt(self, query: str, instruction: str) -> str:
         """Return what the model is told, with a place for the photo."""
@@ -186,6 +187,20 @@ class YesNo:
                 "reranker in Qwen3-VL-Reranker's format answers with"
             )
         return int(number)
+
+
+def _margin(states: Tensor, head: Tensor, *, yes: int, no: int) -> Tensor:
+    """Return by how much the logit of yes exceeds that of no, float32, shape (c,).
+
+    Large logits in bfloat16 are some tenths apart; their difference is taken in the weights.
+
+    Args:
+        states: shape (c, width).
+        head: shape (answers, width).
+        yes: row of the answer yes.
+        no: row of the answer no.
+    """
+    return states.float() @ (head[yes].float() - head[no].float())
 
 
 class _Reader:
