@@ -32,6 +32,12 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return made
 
 
+@pytest.fixture
+def blip(tmp_path: Path) -> Path:
+    """A model of one kind, where the kind makes no difference."""
+    return tiny_blip(tmp_path / "start")
+
+
 def triples(folder: Path) -> TripleSet:
     """The same query under two opposite instructions, for photos of four colours."""
     rows = []
@@ -75,58 +81,58 @@ def test_only_layers_that_read_words_change(folder: Path, tmp_path: Path) -> Non
     assert not any("embed" in name or "norm" in name.lower() for name in changed)
 
 
-def test_a_seed_repeats_the_run(folder: Path, tmp_path: Path) -> None:
+def test_a_seed_repeats_the_run(blip: Path, tmp_path: Path) -> None:
     given = triples(tmp_path)
     found = []
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
-        tune_large(str(folder), given, Tuning(steps=3, lr=1e-2, seed=seed), tmp_path / out, CPU)
+        tune_large(str(blip), given, Tuning(steps=3, lr=1e-2, seed=seed), tmp_path / out, CPU)
         found.append(scores(tmp_path / out, given))
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.allclose(found[0], found[2])
 
 
-def test_the_result_says_how_it_came_to_be(folder: Path, tmp_path: Path) -> None:
+def test_the_result_says_how_it_came_to_be(blip: Path, tmp_path: Path) -> None:
     fusion = Fusion(text_to_image=0.02, image_to_text=0.0, instructed=0.1)
-    save_fusion(fusion, folder)
+    save_fusion(fusion, blip)
     out = tmp_path / "runs" / "mine"
     (tmp_path / "runs" / "mine.part").mkdir(parents=True)
     (tmp_path / "runs" / "mine.part" / "half").touch()  # of a run that was killed as it wrote
-    tune_large(str(folder), triples(tmp_path), Tuning(steps=1), out, CPU)
+    tune_large(str(blip), triples(tmp_path), Tuning(steps=1), out, CPU)
     record = json.loads((out / "train.json").read_text())
-    assert (record["init"], record["triples"], record["tuning"]["rank"]) == (str(folder), 8, 16)
+    assert (record["init"], record["triples"], record["tuning"]["rank"]) == (str(blip), 8, 16)
     assert read_fusion(out) == fusion
     assert not (out / "half").exists()
     assert [path.name for path in out.parent.iterdir()] == ["mine"]
     assert find_large(str(out)) == out
 
 
-def test_a_killed_run_leaves_no_folder(folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_folder(blip: Path, tmp_path: Path) -> None:
     def kill(step: int, _loss: float) -> None:
         if step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune_large(str(folder), triples(tmp_path), Tuning(), tmp_path / "out", CPU, kill)
+        tune_large(str(blip), triples(tmp_path), Tuning(), tmp_path / "out", CPU, kill)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("out")]
 
 
-def test_photos_that_cannot_be_read_are_left_out_and_named(folder: Path, tmp_path: Path) -> None:
+def test_photos_that_cannot_be_read_are_left_out_and_named(blip: Path, tmp_path: Path) -> None:
     given = triples(tmp_path)
     (tmp_path / "green.png").write_bytes(b"no photo")
-    (skip,) = tune_large(str(folder), given, Tuning(steps=1), tmp_path / "out", CPU)
+    (skip,) = tune_large(str(blip), given, Tuning(steps=1), tmp_path / "out", CPU)
     assert skip.path == tmp_path / "green.png"
     assert json.loads((tmp_path / "out" / "train.json").read_text())["triples"] == 6
 
 
-def test_one_answer_alone_teaches_nothing(folder: Path, tmp_path: Path) -> None:
+def test_one_answer_alone_teaches_nothing(blip: Path, tmp_path: Path) -> None:
     right = tuple(triple for triple in triples(tmp_path).triples if triple.label)
     with pytest.raises(PairsInvalid, match="labelled 0: what is wrong can only be learned beside"):
-        tune_large(str(folder), TripleSet(triples=right), Tuning(), tmp_path / "out", CPU)
+        tune_large(str(blip), TripleSet(triples=right), Tuning(), tmp_path / "out", CPU)
 
 
-def test_a_place_that_is_taken_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_place_that_is_taken_is_refused(blip: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already; choose another --out"):
-        tune_large(str(folder), triples(tmp_path), Tuning(), folder, CPU)
+        tune_large(str(blip), triples(tmp_path), Tuning(), blip, CPU)
 
 
 def test_the_built_in_one_learns_otherwise(tmp_path: Path) -> None:
@@ -142,10 +148,9 @@ def test_without_the_package_it_says_what_to_install(
         tune_large("a/b", triples(tmp_path), Tuning(), tmp_path / "out", CPU)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
-    folder = tiny_blip(tmp_path / "start")
+def test_a_loss_that_is_not_finite_ends_the_run(blip: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"the loss of step \d+ is not finite"):
-        tune_large(str(folder), triples(tmp_path), Tuning(lr=1e30), tmp_path / "out", CPU)
+        tune_large(str(blip), triples(tmp_path), Tuning(lr=1e30), tmp_path / "out", CPU)
     assert not (tmp_path / "out").exists()
 
 
