@@ -109,8 +109,8 @@ class ImageTextMatching:
             encoder_hidden_states=self._states(sights),
         ).last_hidden_state  # (c, n, width)
         weight, bias = self.module.itm_head.parameters()
-        margin = _margin(states[:, 0], weight, yes=1, no=0)
-        return margin + (bias[1] - bias[0]).float()
+        offset: Tensor = (bias[1] - bias[0]).float()
+        return _margin(states[:, 0], weight, yes=1, no=0) + offset
 
     def _joined(self, query: str, instruction: str) -> str:
         """Return query and instruction as one text."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from retrieval.reranking.large import (
     save_fusion,
 )
 from tests.fakes import ColourEncoder
+from tests.hub import COMMIT, Hub, serving
 from tests.large import PLACES, tiny_blip, tiny_yes_no
 
 CPU = torch.device("cpu")
@@ -265,14 +267,50 @@ def test_what_is_nowhere_is_told_from_a_hub_id(spec: str) -> None:
         load_reranker(spec, ColourEncoder())
 
 
+@pytest.fixture
+def online(blip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """An empty cache, and a hub that has a reranker."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving(shutil.copytree(blip, tmp_path / "repository"), monkeypatch) as hub:
+        yield hub
+
+
+def test_a_model_is_fetched_once_and_then_never_asked_for(blip: Path, online: Hub) -> None:
+    expected = scored(load_large_reranker(str(blip), CPU), ASKED, photos())
+    first = load_large_reranker("someone/reranker", CPU)
+    np.testing.assert_array_equal(scored(first, ASKED, photos()), expected)
+    assert any(line.endswith("/model.safetensors") for line in online.asked)
+    online.asked.clear()
+    load_large_reranker("someone/reranker", CPU)
+    assert online.asked == []
+
+
+def test_a_fetch_that_broke_off_is_completed(online: Hub) -> None:
+    load_large_reranker("someone/reranker", CPU)
+    (weights,) = Path(constants.HF_HUB_CACHE).rglob("snapshots/*/model.safetensors")
+    weights.resolve().unlink()
+    weights.unlink()
+    assert load_large_reranker("someone/reranker", CPU).name == "someone/reranker"
+    assert weights.exists()
+
+
+def test_weights_of_another_architecture_are_not_fetched(online: Hub) -> None:
+    (online.repository / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    with pytest.raises(ModelUnavailable, match="holds LlamaForCausalLM"):
+        load_large_reranker("someone/reranker", CPU)
+    assert not any("safetensors" in line for line in online.asked)
+
+
 def put_into_cache(cache: Path, files: Path, *names: str) -> None:
     """Lay files of a repository `someone/reranker` into a cache as the hub's client does."""
-    repository, commit = cache / "models--someone--reranker", "0123456789" * 4
+    repository = cache / "models--someone--reranker"
     (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(commit)
-    (repository / "snapshots" / commit).mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "snapshots" / COMMIT).mkdir(parents=True)
     for name in names:
-        shutil.copyfile(files / name, repository / "snapshots" / commit / name)
+        shutil.copyfile(files / name, repository / "snapshots" / COMMIT / name)
 
 
 @pytest.fixture
