@@ -37,8 +37,8 @@ from retrieval.reranking.sources import find_large
 from retrieval.reranking.store import CONFIG
 from retrieval.reranking.triples import Triple, TripleSet
 
-SIZE_HINT = 448
-"""Pixels a side that a photo is decoded for; search gives a reranker no more."""
+SIZE_HINT = 224
+"""Pixels a side that photos are decoded for, as search does where the encoder sees so many."""
 
 _WARMUP = 0.1  # share of the steps in which the rate rises
 _CLIP = 1.0  # largest norm of the gradient
