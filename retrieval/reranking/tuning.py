@@ -156,6 +156,8 @@ def _learn(
     )
     adapted = peft.LoraModel(judge.module, lora, "lora")
     weights = [weight for weight in adapted.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.data = weight.data.float()  # small steps are lost in the bfloat16 of a GPU
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=0.0)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config.steps))
     rng = np.random.default_rng(config.seed)
