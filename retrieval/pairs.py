@@ -169,41 +169,55 @@ def _clean(captions: object) -> tuple[str, ...] | None:
     if captions is None:
         return ()
     values = [captions] if isinstance(captions, str) else captions
-    if not isinstance(values, list) or not all(map(_is_text, values)):
+    if not isinstance(values, list) or not all(map(is_text, values)):
         return None
     return tuple(text for text in (value.strip() for value in values) if text)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """True for a string that can be written as UTF-8."""
     return isinstance(value, str) and not _SURROGATE.search(value)
 
 
-def _photo_row(source: Path, line: int, image: object, captions: object) -> Pair | Skip:
-    """Check one row of a file of pairs."""
-    where = source.with_name(f"{source.name}:{line}")
+def is_file(path: Path) -> bool:
+    """True for a file that is there; False also for a name that no disk would take."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _photo_row(where: Path, image: object, captions: object) -> Pair | Skip:
+    """Check one row of a file of pairs; `where` is the file's path with the line's number."""
     texts = _clean(captions)
     if not isinstance(image, str) or not image:
         return Skip(path=where, reason="no image named")
     if texts is None:
         return Skip(path=where, reason=_NO_TEXT)
-    path = source.parent / image
-    if not path.is_file():
+    path = where.parent / image
+    if not is_file(path):
         return Skip(path=path, reason=f"missing (named by {where.name})")
     return Pair(name=image, photo=PhotoFile(path=path), captions=texts)
 
 
 def _from_jsonl(source: Path) -> Iterator[Pair | Skip]:
     """One object a line."""
+    for where, row in read_objects(source):
+        if isinstance(row, str):
+            yield Skip(path=where, reason=row)
+            continue
+        yield _photo_row(where, _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS))
+
+
+def read_objects(source: Path) -> Iterator[tuple[Path, dict[str, object] | str]]:
+    """Yield each line of a JSONL file that is not blank: where it is, and its object.
+
+    In the place of an object stands the reason why there is none.
+    """
     with source.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            row = _object(text)
-            if isinstance(row, str):
-                yield Skip(path=source.with_name(f"{source.name}:{line}"), reason=row)
-                continue
-            yield _photo_row(source, line, _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS))
+            if text.strip():
+                yield source.with_name(f"{source.name}:{line}"), _object(text)
 
 
 def _object(text: str) -> dict[str, object] | str:
@@ -234,12 +248,11 @@ def _from_table(source: Path) -> Iterator[Pair | Skip]:
                     f"name one of them {' or '.join(columns[:2])}"
                 )
         while (row := _next_row(table)) is not None:
+            where = source.with_name(f"{source.name}:{table.line_num}")
             if isinstance(row, str):
-                where = source.with_name(f"{source.name}:{table.line_num}")
                 yield Skip(path=where, reason=row)
                 continue
-            image, caption = _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS)
-            yield _photo_row(source, table.line_num, image, caption)
+            yield _photo_row(where, _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS))
 
 
 def _next_row(table: csv.DictReader[str]) -> dict[str, object] | str | None:

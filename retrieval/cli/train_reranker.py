@@ -1,4 +1,4 @@
-"""`twinlens train-reranker`: teach the second stage from photos with captions.
+"""`twinlens train-reranker`: teach the second stage, from photos with captions or from triples.
 
 The options are the fields of `RerankerTraining`; their help is the docstring of that.
 """
@@ -20,6 +20,7 @@ from retrieval.cli.fields import documented, option
 from retrieval.cli.options import ModelChoice, example, with_model
 from retrieval.training.reranker.config import RerankerTraining
 
+_OF_TRIPLES = {"steps", "lr", "rank", "seed"}
 _PATH = click.Path(path_type=Path)
 
 
@@ -35,32 +36,41 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     epilog=example(
         "twinlens train-reranker --pairs train.jsonl --val dev.jsonl --out runs/two",
         'twinlens search "a dog" --instruct "no people" --reranker runs/two',
+        "twinlens train-reranker --triples mine.jsonl --init MODEL --out runs/large",
     )
 )
 @click.option(
     "--pairs",
     type=_PATH,
     multiple=True,
-    required=True,
     metavar="PAIRS",
     help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
 )
 @click.option(
+    "--triples",
+    type=_PATH,
+    metavar="JSONL",
+    help="Instead: query, instruction, candidate and label, for a model of transformers.",
+)
+@click.option(
     "--val",
     type=_PATH,
-    required=True,
     metavar="PAIRS",
     help="Pairs to choose on how far the reranker is trusted; not to be learned from.",
 )
 @click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
-@click.option("--init", type=_PATH, metavar="DIR", help="Reranker to start from [default: new].")
+@click.option(
+    "--init", metavar="SPEC", help="Reranker to start from; with --pairs [default: a new one]."
+)
+@click.option("--rank", type=int, default=None, help="Of the adapters, with --triples.")
 @_with_fields
 @with_model("builtin")
 def command(
     pairs: tuple[Path, ...],
-    val: Path,
+    triples: Path | None,
+    val: Path | None,
     out: Path,
-    init: Path | None,
+    init: str | None,
     model: ModelChoice,
     **given: Any,
 ) -> int:
@@ -69,12 +79,62 @@ def command(
     It reads with the dual encoder --model, which stays as it is. Lessons are made of the captions:
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped
     goes on when the same command is given again.
+
+    With --triples, low-rank adapters of a large reranker --init learn from
+    {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
+    --steps, --lr, --rank, --seed and --device count.
     """
-    training = _training({name: value for name, value in given.items() if value is not None})
+    settings = {name: value for name, value in given.items() if value is not None}
+    if triples is not None:
+        return _from_triples(triples, init, out, model, settings)
+    return _from_pairs(pairs, val, out, init, (model, settings))
+
+
+def _from_triples(
+    triples: Path, init: str | None, out: Path, model: ModelChoice, settings: dict[str, Any]
+) -> int:
+    """Fine-tune a large reranker."""
+    unfit = sorted(set(settings) - _OF_TRIPLES)
+    if unfit or init is None:
+        what = f"do not go with it: --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
+        raise click.UsageError(f"--triples: {what}; see 'twinlens train-reranker --help'")
+    from retrieval.models.encoder import choose_device
+    from retrieval.training.reranker.triples import read_triples
+    from retrieval.training.reranker.tuning import Tuning, tune_large
+
+    tuning = Tuning(**settings)
+    with progress("learning", "steps") as bar:
+        skipped = tune_large(
+            init,
+            read_triples(triples),
+            tuning,
+            out,
+            choose_device(model.device),
+            lambda step, _loss: bar(step, tuning.steps),
+        )
+    list_skipped(skipped)
+    note(f"wrote {out}")
+    return ExitCode.SKIPPED if skipped else ExitCode.DONE
+
+
+def _from_pairs(
+    pairs: tuple[Path, ...],
+    val: Path | None,
+    out: Path,
+    init: str | None,
+    how: tuple[ModelChoice, dict[str, Any]],
+) -> int:
+    """Train the network that reads with a built-in encoder."""
+    model, settings = how
+    if not pairs or val is None:
+        raise click.UsageError("name --pairs to learn from and --val to choose on, or --triples")
+    if "rank" in settings:
+        raise click.UsageError("--rank is for --triples")
+    training = _training(settings)
     from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
 
-    encoder = model.load()
-    config = RerankerRun(pairs=pairs, val=val, out=out, init=init, training=training)
+    encoder, start = model.load(), Path(init) if init else None
+    config = RerankerRun(pairs=pairs, val=val, out=out, init=start, training=training)
     with ExitStack() as stack:
         bars = _Bars(stack, training.steps)
         watch = Watch(note=note, looked=bars.looked, learned=bars.learned)

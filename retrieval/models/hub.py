@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,17 @@ def _first_stop(endpoint: str) -> tuple[str, int]:
     if proxy and not proxy_bypass(to.hostname or ""):
         to = urlsplit(proxy if "//" in proxy else f"//{proxy}", scheme="http")
     return to.hostname or "", to.port or PORTS.get(to.scheme, 1080)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep the log lines of a model's package off the terminal: what matters is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

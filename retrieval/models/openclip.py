@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from retrieval.errors import ModelUnavailable
-from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub
+from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub, unlogged
 from retrieval.models.images import ImageSpec, Resize
 from retrieval.models.model import Model, fingerprint
 
@@ -38,7 +36,7 @@ def load_open_clip(spec: str) -> Model:
         architecture, _, tag = spec.partition("/")
         pretrained = _check_weights(architecture, tag)
     try:
-        with _unlogged():
+        with unlogged():
             module, preprocess = from_cache_or_hub(lambda: _create(architecture, pretrained))
     except FAILURES as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
@@ -83,7 +81,7 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
     if not name.startswith(_HUB):
         _check_architecture(name)
     try:
-        with _unlogged():
+        with unlogged():
             module = from_cache_or_hub(lambda: open_clip.create_model(name, pretrained=None))
     except FAILURES as error:
         raise ModelUnavailable(f"cannot build {name}: {_line(error)}; {_NEXT}") from error
@@ -94,7 +92,7 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
 def _load_tokenizer(architecture: str) -> Any:
     """Return open_clip's tokenizer of an architecture; some are files on the hub."""
     try:
-        with _unlogged():
+        with unlogged():
             return from_cache_or_hub(lambda: open_clip.get_tokenizer(architecture))
     except FAILURES as error:
         config = open_clip.get_model_config(architecture) or {}
@@ -103,17 +101,6 @@ def _load_tokenizer(architecture: str) -> Any:
             f"cannot load the tokenizer of {architecture}: {_line(error)}; put the files of "
             f"'{named}' into the Hugging Face cache (HF_HOME), {_NEXT}"
         ) from error
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keep open_clip's log lines off the terminal: what matters is raised."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 class _Tokenizer:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from indexer.encoder import Encoder
-from retrieval.errors import ModelUnavailable
+from retrieval.models.encoder import TowerEncoder
 from retrieval.reranking.fusion import Fusion, Scores, fused
 from retrieval.reranking.reading import Asked
 from retrieval.reranking.reranker import Reranker, Sight, TokenReranker, load_token_reranker
@@ -55,4 +57,7 @@ def load_reranker(spec: str, encoder: Encoder) -> Reranker:
     folder = Path(spec).expanduser()
     if (folder / CONFIG).is_file():
         return load_token_reranker(folder, encoder, str(folder))
-    raise ModelUnavailable(f"no reranker '{spec}'")
+    from retrieval.reranking.large import load_large_reranker
+
+    device = encoder.device if isinstance(encoder, TowerEncoder) else torch.device("cpu")
+    return load_large_reranker(spec, device)

@@ -15,6 +15,8 @@ from retrieval.models import load_encoder
 from retrieval.reranking import Fusion
 from retrieval.reranking.network import RerankerNetwork
 from retrieval.reranking.store import Checkpoint, save_reranker
+from tests.fakes import draw
+from tests.large import tiny_blip
 from tests.retrieval.reranking.test_network import SHAPE
 from tests.tiny import colour_pairs, tiny_model
 
@@ -146,3 +148,25 @@ def test_train_reranker_ends_with_what_it_is_trusted_with(run: Run, place: Path)
                 "--model", place / "model")  # fmt: skip
     assert (again.exit_code, again.stdout) == (1, "")
     assert "holds a finished reranker; choose another --out" in again.stderr
+
+
+def test_train_reranker_learns_from_triples(run: Run, tmp_path: Path) -> None:
+    start = tiny_blip(tmp_path / "start")
+    rows = [
+        {"query": "a door", "instruction": "", "candidate": f"{name}.png", "label": label}
+        for name, label in (("red", 1), ("blue", 0), ("gone", 1))
+    ]
+    for name in ("red", "blue"):
+        draw(tmp_path / f"{name}.png", name, size=(32, 32))
+    triples = tmp_path / "triples.jsonl"
+    triples.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ("train-reranker", "--triples", triples, "--out", tmp_path / "out")
+    result = run(*asked, "--init", start, "--steps", 2)
+    assert result.exit_code == 3, result.output
+    assert f"skipping {tmp_path / 'gone.png'}: " in result.stderr
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+    assert "--triples: needs --init" in run(*asked).stderr
+    unfit = run(*asked, "--init", start, "--dropout", 0.5)
+    assert (unfit.exit_code, "do not go with it: --dropout" in unfit.stderr) == (2, True)
+    bare = run("train-reranker", "--out", tmp_path / "none")
+    assert (bare.exit_code, "name --pairs to learn from" in bare.stderr) == (2, True)

@@ -1,19 +1,12 @@
-"""The hub is asked for what is not here, and for nothing else; without it the words are clear.
-
-The hub is a small one on this machine: an HTTP server with the files of one repository, which
-notes every request.
-"""
+"""The hub is asked for what is not here, and for nothing else; without it the words are clear."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import socket
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import open_clip
 import pytest
@@ -24,10 +17,10 @@ from safetensors.torch import save_file
 from retrieval.errors import ModelUnavailable
 from retrieval.models import hub, load_model
 from retrieval.models.checkpoint import save_checkpoint
+from tests.hub import COMMIT, Hub, serving
 
 SMALL = "ViT-S-32-alt"
 SPEC = "hf-hub:someone/small"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 
@@ -44,55 +37,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Hub(ThreadingHTTPServer):
-    """Serves one repository, and remembers what it was asked."""
-
-    repository: Path
-    asked: list[str]
-
-
-class Answer(BaseHTTPRequestHandler):
-    """The part of the hub's protocol that fetches a file."""
-
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, *, body: bool) -> None:
-        self.server.asked.append(f"{self.command} {self.path}")
-        file = self.server.repository / self.path.rpartition("/")[2]
-        found = "/resolve/" in self.path and file.is_file()
-        content = file.read_bytes() if found else b""
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", str(len(content)))
-        if not found:
-            self.send_header("X-Error-Code", "RepoNotFound")
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
 @pytest.fixture
 def served(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The hub, and this process set to use it."""
-    server = Hub(("127.0.0.1", 0), Answer)
-    server.repository, server.asked = repository, []
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(repository, monkeypatch) as hub:
+        yield hub
 
 
 @pytest.fixture
