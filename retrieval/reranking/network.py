@@ -7,6 +7,10 @@ attend to each other and to the image tokens, all by softmax attention. The scor
 words, each weighed by a learned gate, and from how well each word, as it was before, finds its
 like among the image tokens (late interaction).
 
+An instruction is a text of its own, scored like a query and multiplied by a sign between -1 and 1
+that is read from its words alone: "with grass" and "no grass" look for the same thing, and want
+the contrary. So what was learned of captions serves instructions, too.
+
 Source: Li et al. 2021, ALBEF (arXiv 2107.07651), for cross-attention after two towers; Lee et al.
 2018, SCAN (arXiv 1803.08024), for words that find their image regions.
 """
@@ -50,16 +54,21 @@ class NetworkConfig:
 
 
 class Words(NamedTuple):
-    """Texts, prepared. `states` (t, n, w); `seen` (t, n) is False at padding."""
+    """Texts, prepared. `seen` is False at padding; `match` finds its like among image tokens.
+
+    `states` and `match` (t, n, w); `seen` (t, n); `sign` (t,).
+    """
 
     states: Tensor
     seen: Tensor
+    sign: Tensor
+    match: Tensor
 
 
 class Sights(NamedTuple):
-    """Photos, prepared. `states` (p, m, w); `keys` and `values` (layers, p, m, w)."""
+    """Photos, prepared. `match` (p, m, w); `keys` and `values` (layers, p, m, w)."""
 
-    states: Tensor
+    match: Tensor
     keys: Tensor
     values: Tensor
 
@@ -123,7 +132,8 @@ class RerankerNetwork(nn.Module):
         self.from_image = nn.Linear(config.image_width, width)
         self.position = nn.Parameter(torch.randn(config.image_tokens, width) * 0.02)
         self.from_text = nn.Linear(config.text_width, width)
-        self.part = nn.Parameter(torch.zeros(2, width))  # what is sought; how
+        self.part = nn.Parameter(torch.zeros(2, width))  # of a query; of an instruction
+        self.polarity = nn.Linear(width, 1)
         self.image_layers = nn.ModuleList(
             Layer(config, dropout) for _ in range(config.image_layers)
         )
@@ -146,7 +156,7 @@ class RerankerNetwork(nn.Module):
         x = self.image_norm(x)
         both = torch.stack([layer.key_value(x) for layer in self._crossing()])  # (layers, p, m, 2w)
         keys, values = both.chunk(2, dim=-1)
-        return Sights(x, keys, values)
+        return Sights(F.normalize(self.image_match(x), dim=-1), keys, values)
 
     def words(self, tokens: Tensor, seen: Tensor, part: Tensor) -> Words:
         """Prepare texts.
@@ -154,12 +164,16 @@ class RerankerNetwork(nn.Module):
         Args:
             tokens: of the text tower. (t, n, text width).
             seen: False at padding. (t, n).
-            part: 0 for the words of the query, 1 for those of the instruction. (t, n).
+            part: 0 for a query, 1 for an instruction. (t,).
         """
-        x = self.from_text(tokens) + self.part[part]
+        x = self.from_text(tokens) + self.part[part].unsqueeze(1)
         for layer in self.text_layers:
             x = layer(x, seen)
-        return Words(x, seen)
+        told = seen.unsqueeze(-1).to(x.dtype)  # (t, n, 1)
+        mean = (x * told).sum(dim=1) / told.sum(dim=1)  # (t, w)
+        polarity = self.polarity(mean).squeeze(-1).tanh()  # (t,)
+        sign = torch.where(part == 1, polarity, torch.ones_like(polarity))
+        return Words(x, seen, sign, F.normalize(self.word_match(x), dim=-1))
 
     def score(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Tensor:
         """Score couples: the texts at `text` with the photos at `photo`, each (c,) → (c,)."""
@@ -174,7 +188,7 @@ class RerankerNetwork(nn.Module):
         read = (gate.unsqueeze(-1) * x).sum(dim=1)  # (c, w)
         found = (gate * self._matches(words, sights, text, photo)).sum(dim=1)  # (c,)
         scored: Tensor = self.verdict(read).squeeze(-1) + self.match_scale * found
-        return scored
+        return words.sign[text] * scored
 
     def _crossing(self) -> Iterator[CrossLayer]:
         """Yield the layers in which words look at photos."""
@@ -182,9 +196,7 @@ class RerankerNetwork(nn.Module):
 
     def _matches(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Tensor:
         """Say how near each word comes to the image tokens most like it. → (c, n)."""
-        of_words = F.normalize(self.word_match(words.states), dim=-1)[text]  # (c, n, w)
-        of_photos = F.normalize(self.image_match(sights.states), dim=-1)[photo]  # (c, m, w)
-        cosines = of_words @ of_photos.transpose(1, 2)  # (c, n, m)
+        cosines = words.match[text] @ sights.match[photo].transpose(1, 2)  # (c, n, m)
         return ((cosines * self.sharpness).softmax(dim=-1) * cosines).sum(dim=-1)
 
 

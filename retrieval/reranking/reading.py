@@ -1,4 +1,4 @@
-"""Texts as a reranker reads them: tokens of the text tower, the instruction after the query."""
+"""Texts as a reranker reads them: tokens of the text tower, of queries and of instructions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Asked: TypeAlias = tuple[str, str]
 
 
 class Tokens(NamedTuple):
-    """Texts side by side. `states` (t, n, text width); `seen` and `part` (t, n).
+    """Texts side by side. `states` (t, n, text width); `seen` (t, n); `part` (t,).
 
-    `seen` is False at padding; `part` is 0 in the query, 1 in the instruction.
+    `seen` is False at padding; `part` is 0 for a query, 1 for an instruction.
     """
 
     states: Tensor
@@ -49,21 +49,18 @@ class TextReader:
         self._device = encoder.device
         self._kept: dict[str, Tensor] | None = {} if keep else None
 
-    def read(self, asked: Sequence[Asked]) -> Tokens:
-        """Return the tokens of queries and their instructions, each read on its own."""
-        parts = {text for pair in asked for text in pair if text}
-        known = self._states(sorted(parts, key=len))
-        rows = [[known[text] for text in pair if text] for pair in asked]
-        longest = max(sum(map(len, row)) for row in rows)
-        width = rows[0][0].shape[1]
-        states = torch.zeros(len(rows), longest, width, device=self._device)
-        part = torch.zeros(len(rows), longest, dtype=torch.long, device=self._device)
-        seen = torch.zeros(len(rows), longest, dtype=torch.bool, device=self._device)
+    def read(self, queries: Sequence[str], instructions: Sequence[str] = ()) -> Tokens:
+        """Return the tokens of queries, and of instructions after them."""
+        texts = [*queries, *instructions]
+        known = self._states(sorted(set(texts), key=len))
+        rows = [known[text] for text in texts]
+        states = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1], device=self._device)
+        seen = torch.zeros(states.shape[:2], dtype=torch.bool, device=self._device)
         for number, row in enumerate(rows):
-            length = sum(map(len, row))
-            states[number, :length] = torch.cat(row).float()
-            seen[number, :length] = True
-            part[number, len(row[0]) : length] = 1
+            states[number, : len(row)] = row.float()
+            seen[number, : len(row)] = True
+        part = torch.zeros(len(rows), dtype=torch.long, device=self._device)
+        part[len(queries) :] = 1
         return Tokens(states, seen, part)
 
     def cuts(self, text: str) -> bool:

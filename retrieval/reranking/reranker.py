@@ -9,7 +9,6 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from indexer.encoder import Encoder, Tokens, TokenShape
 from retrieval.errors import ModelUnavailable
@@ -101,25 +100,36 @@ class TokenReranker:
         """Score couples of texts and photos. Shape (couples,)."""
         if not asked:
             return np.zeros(0)
-        texts = list(dict.fromkeys(asked))
-        place = {text: number for number, text in enumerate(texts)}
-        of_text = torch.tensor([place[text] for text in asked])
+        queries, instructions = (list(dict.fromkeys(side)) for side in zip(*asked, strict=True))
+        instructions = [text for text in instructions if text]
+        place = {text: number for number, text in enumerate(queries)}
+        after = {text: len(queries) + number for number, text in enumerate(instructions)}
         photos = {id(sight): sight for sight in sights}
         seat = {key: number for number, key in enumerate(photos)}
-        of_photo = torch.tensor([seat[id(sight)] for sight in sights])
         tokens = np.stack([np.asarray(sight, dtype=np.float32) for sight in photos.values()])
         seen = self._network.sights(torch.from_numpy(tokens).to(self._encoder.device))
-        words = self._network.words(*self._reader.read(texts))
-        return self._scored(words, seen, of_text, of_photo)
+        words = self._network.words(*self._reader.read(queries, instructions))
+        of_photo = [seat[id(sight)] for sight in sights]
+        scores = self._scored(words, seen, [place[query] for query, _ in asked], of_photo)
+        told = [number for number, (_, text) in enumerate(asked) if text]
+        if told:
+            of_text = [after[asked[number][1]] for number in told]
+            scores[told] += self._scored(words, seen, of_text, [of_photo[n] for n in told])
+        return scores
 
-    def _scored(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Scores:
+    def _scored(
+        self, words: Words, sights: Sights, text: Sequence[int], photo: Sequence[int]
+    ) -> Scores:
         """Score couples in portions. Shape (couples,)."""
         device = self._encoder.device
+        portions = zip(
+            torch.split(torch.tensor(text), COUPLES),
+            torch.split(torch.tensor(photo), COUPLES),
+            strict=True,
+        )
         parts = [
             self._network.score(words, sights, some.to(device), others.to(device))
-            for some, others in zip(
-                torch.split(text, COUPLES), torch.split(photo, COUPLES), strict=True
-            )
+            for some, others in portions
         ]
         scores: Scores = torch.cat(parts).double().cpu().numpy()
         return scores

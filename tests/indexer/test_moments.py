@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.banks import BANKS
 from indexer.build import index_folders
+from indexer.catalog import Facts
 from indexer.library import Library
 from indexer.moments import Moments, measure
 from indexer.types import Kind
@@ -92,7 +92,7 @@ def test_a_missing_bank_is_no_reason_to_fail(tmp_path: Path) -> None:
     folder = tmp_path / "library"
     with Library.create(folder, encoder) as library:
         index_folders(library, encoder, [drawn(tmp_path / "photos", 12)])
-    (folder / BANKS).unlink()
+    (folder / Facts.banks).unlink()
     with Library.open(folder) as library:
         assert library.moments(Kind.TEXT, Kind.PHOTO) is not None  # as noted
         library.catalog.note("moments_text_photo", "")

@@ -14,7 +14,8 @@ class RerankerTraining:
 
     Attributes:
         steps: batches to learn from.
-        lessons: of each kind in a batch; those of retrieval come twice.
+        lessons: in a batch, of captions and photos.
+        steering: lessons in a batch, of instructions.
         verdict: how labels become a loss.
         lr: peak learning rate.
         weight_decay: of AdamW, on matrices alone.
@@ -30,7 +31,8 @@ class RerankerTraining:
     """
 
     steps: int = 5_000
-    lessons: int = 2
+    lessons: int = 4
+    steering: int = 2
     verdict: Verdict = Verdict.BOTH
     lr: float = 5e-4
     weight_decay: float = 0.05
@@ -45,7 +47,7 @@ class RerankerTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "lessons", "views", "reach", "checkpoint_every"):
+        for name in ("steps", "lessons", "steering", "views", "reach", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if self.lr <= 0:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,12 +42,19 @@ class School:
     Attributes:
         reader: of the texts.
         views: image tokens of the photos. Each (photos, m, width).
-        sources: of lessons; each step draws from all.
+        retrieval: lessons of captions and photos.
+        steering: lessons of instructions.
     """
 
     reader: TextReader
     views: Sequence[Tensor]
-    sources: Sequence[Source]
+    retrieval: Source
+    steering: Source
+
+    def lessons(self, config: RerankerTraining, rng: np.random.Generator) -> list[Lesson]:
+        """Draw those of one batch."""
+        captions = [self.retrieval.draw(rng) for _ in range(config.lessons)]
+        return captions + [self.steering.draw(rng) for _ in range(config.steering)]
 
 
 def train_reranker(
@@ -80,8 +86,7 @@ def train_reranker(
     for step in range(place.step, config.steps):
         rng = np.random.default_rng([config.seed, step])
         torch.manual_seed(int(rng.integers(1 << 62)))  # of dropout
-        lessons = [source.draw(rng) for source in school.sources for _ in range(config.lessons)]
-        loss = _loss(network, school, lessons, config, rng)
+        loss = _loss(network, school, school.lessons(config, rng), config, rng)
         if not math.isfinite(loss.item()):
             raise TrainingFailed(f"the loss of step {step} is not finite; try a lower --lr")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -122,20 +127,58 @@ def _loss(
 ) -> Tensor:
     """Score every couple of every lesson at once, and judge each lesson. Returns a scalar."""
     dtype = next(network.parameters()).dtype
-    tokens = school.reader.read([text for lesson in lessons for text in lesson.texts])
+    plans = [_Plan.of(lesson) for lesson in lessons]
+    queries = [text for plan in plans for text in plan.queries]
+    instructions = [text for plan in plans for text in plan.instructions]
+    tokens = school.reader.read(queries, instructions)
     kept = torch.from_numpy(rng.random(tokens.seen.shape) >= config.word_drop)
     kept[:, 0] = True
     words = network.words(tokens.states.to(dtype), tokens.seen & kept, tokens.part)
     sights = network.sights(_seen(school.views, lessons, rng).to(dtype))
     sights = _thinned(sights, config.patch_drop, rng)
-    text, photo = _couples(lessons)
-    scores = network.score(words, sights, text, photo).float()
-    parts = torch.split(scores, [lesson.labels.size for lesson in lessons])
+    text, photo = _couples(plans, lessons)
+    parts = torch.split(network.score(words, sights, text, photo).float(), _sizes(plans, lessons))
     losses = [
-        judge(part.view(lesson.labels.shape), torch.from_numpy(lesson.labels), config.verdict)
-        for part, lesson in zip(parts, lessons, strict=True)
+        judge(plan.rows(part), torch.from_numpy(lesson.labels), config.verdict)
+        for plan, part, lesson in zip(plans, parts, lessons, strict=True)
     ]
     return torch.stack(losses).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Which texts of a lesson are read, each once, and which of them make each of its rows.
+
+    Attributes:
+        queries: without repetition.
+        instructions: without repetition, and without the empty one.
+        query: of each row, counted among the queries.
+        instruction: of each row, counted among the instructions; -1 for none.
+    """
+
+    queries: list[str]
+    instructions: list[str]
+    query: list[int]
+    instruction: list[int]
+
+    @classmethod
+    def of(cls, lesson: Lesson) -> _Plan:
+        """Plan a lesson."""
+        queries = list(dict.fromkeys(query for query, _ in lesson.texts))
+        instructions = list(dict.fromkeys(text for _, text in lesson.texts if text))
+        return cls(
+            queries=queries,
+            instructions=instructions,
+            query=[queries.index(query) for query, _ in lesson.texts],
+            instruction=[instructions.index(text) if text else -1 for _, text in lesson.texts],
+        )
+
+    def rows(self, scores: Tensor) -> Tensor:
+        """Add up query and instruction of each row. (texts * photos,) → (rows, photos)."""
+        each = scores.view(len(self.queries) + len(self.instructions), -1)
+        none = each.new_zeros(1, each.shape[1])
+        told = torch.cat([each[len(self.queries) :], none])  # the last, -1, is none
+        return each[self.query] + told[self.instruction]
 
 
 def _seen(views: Sequence[Tensor], lessons: Sequence[Lesson], rng: np.random.Generator) -> Tensor:
@@ -150,23 +193,36 @@ def _seen(views: Sequence[Tensor], lessons: Sequence[Lesson], rng: np.random.Gen
 
 def _thinned(sights: Sights, share: float, rng: np.random.Generator) -> Sights:
     """Leave out a random share of the image tokens; the class token stays."""
-    kept = rng.random(sights.states.shape[1]) >= share
+    kept = rng.random(sights.match.shape[1]) >= share
     kept[0] = True
     chosen = torch.from_numpy(np.flatnonzero(kept))
-    return Sights(sights.states[:, chosen], sights.keys[:, :, chosen], sights.values[:, :, chosen])
+    return Sights(sights.match[:, chosen], sights.keys[:, :, chosen], sights.values[:, :, chosen])
 
 
-def _couples(lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
-    """Return text and photo of each couple, counted over all lessons. (c,) and (c,)."""
-    texts: list[NDArray[np.int64]] = []
-    photos: list[NDArray[np.int64]] = []
-    first_text = first_photo = 0
-    for lesson in lessons:
-        rows, columns = np.indices(lesson.labels.shape)
-        texts.append(rows.ravel() + first_text)
-        photos.append(columns.ravel() + first_photo)
-        first_text, first_photo = first_text + len(lesson.texts), first_photo + len(lesson.photos)
-    return torch.from_numpy(np.concatenate(texts)), torch.from_numpy(np.concatenate(photos))
+def _couples(plans: Sequence[_Plan], lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
+    """Return text and photo of each couple, lesson by lesson. (c,) and (c,).
+
+    Texts are counted over the queries of all lessons, then over all instructions.
+    """
+    texts: list[int] = []
+    photos: list[int] = []
+    first_query, first_photo = 0, 0
+    first_instruction = sum(len(plan.queries) for plan in plans)
+    for plan, lesson in zip(plans, lessons, strict=True):
+        seats = range(first_photo, first_photo + len(lesson.photos))
+        queries = range(first_query, first_query + len(plan.queries))
+        told = range(first_instruction, first_instruction + len(plan.instructions))
+        for text in (*queries, *told):
+            texts += [text] * len(seats)
+            photos += seats
+        first_query, first_photo, first_instruction = queries.stop, seats.stop, told.stop
+    return torch.tensor(texts), torch.tensor(photos)
+
+
+def _sizes(plans: Sequence[_Plan], lessons: Sequence[Lesson]) -> list[int]:
+    """Count the couples of each lesson."""
+    texts = [len(plan.queries) + len(plan.instructions) for plan in plans]
+    return [count * len(lesson.photos) for count, lesson in zip(texts, lessons, strict=True)]
 
 
 def judge(scores: Tensor, labels: Tensor, verdict: Verdict) -> Tensor:

@@ -168,13 +168,12 @@ def _gathered(
 
 
 def _school(material: Material, encoder: TowerEncoder, reach: int) -> School:
-    """Make two lessons of retrieval for each one of steering, where the captions allow it."""
+    """Prepare the lessons of both kinds."""
     if len(material.vectors) < SIDE:
         raise UsageError(f"{len(material.vectors)} photos are too few to learn from")
-    near = Retrieval(material, reach)
-    steering = Steering(material, shipped_grammar())
     return School(
         reader=TextReader(encoder, keep=True),
         views=material.views,
-        sources=(near, near, steering),
+        retrieval=Retrieval(material, reach),
+        steering=Steering(material, shipped_grammar()),
     )

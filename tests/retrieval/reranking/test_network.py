@@ -57,21 +57,34 @@ def test_a_score_depends_on_its_own_couple_alone(encoder: TowerEncoder, tmp_path
     assert len(set(np.round(together, 6))) == 3
 
 
-def test_the_instruction_is_part_of_what_is_asked(encoder: TowerEncoder) -> None:
-    tokens = TextReader(encoder).read([("red", "no blue"), ("a red photo", "")])
-    assert tokens.part.tolist() == [[0, 1, 1], [0, 0, 0]]
-    assert tokens.seen.tolist() == [[True, True, True], [True, True, True]]
-    alone = TextReader(encoder).read([("no blue", "")])
-    torch.testing.assert_close(tokens.states[0, 1:], alone.states[0], atol=2e-3, rtol=0)
+def test_queries_come_first_then_instructions_and_padding_changes_nothing(
+    encoder: TowerEncoder,
+) -> None:
+    tokens = TextReader(encoder).read(["red", "a red photo"], ["no blue"])
+    assert tokens.part.tolist() == [0, 0, 1]
+    assert tokens.seen.tolist() == [[True, False, False], [True] * 3, [True, True, False]]
+    alone = TextReader(encoder).read(["no blue"])
+    torch.testing.assert_close(tokens.states[2, :2], alone.states[0], atol=2e-3, rtol=0)
+
+
+def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncoder) -> None:
+    made = network()
+    with torch.no_grad():
+        made.part.zero_()  # else a query and an instruction are read a little differently
+        made.polarity.bias.fill_(-9.0)  # tanh(-9) = -1
+        made.polarity.weight.zero_()
+    checkpoint = Checkpoint(network=made, encoder=encoder.fingerprint, fusion=Fusion())
+    mine = TokenReranker(checkpoint, encoder, "mine")
+    sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
+    red, blue, both = mine.score([("red", ""), ("blue", ""), ("red", "blue")], [sight] * 3)
+    assert both == pytest.approx(red - blue, abs=1e-3)
 
 
 def test_texts_that_are_remembered_are_the_same(encoder: TowerEncoder) -> None:
     keeping, plain = TextReader(encoder, keep=True), TextReader(encoder)
-    asked = [("red beside blue", ""), ("red", "a photo")]
-    keeping.read(asked[1:])
-    torch.testing.assert_close(
-        keeping.read(asked).states, plain.read(asked).states, atol=2e-3, rtol=0
-    )
+    keeping.read(["red"], ["a photo"])
+    kept, read = (each.read(["red beside blue"], ["a photo"]) for each in (keeping, plain))
+    torch.testing.assert_close(kept.states, read.states, atol=2e-3, rtol=0)
 
 
 def test_an_instruction_that_is_too_long_is_told(encoder: TowerEncoder) -> None:

@@ -124,7 +124,7 @@ def test_a_photo_with_two_right_texts_is_no_column_of_a_list() -> None:
 
 
 def config(source: Path, out: Path, **training: object) -> RerankerRun:
-    settings = {"steps": 6, "lessons": 1, "checkpoint_every": 2, **training}
+    settings = {"steps": 6, "lessons": 2, "steering": 1, "checkpoint_every": 2, **training}
     return RerankerRun(
         pairs=(source,), val=source, out=out, network=SHAPE,
         training=RerankerTraining(**settings),  # type: ignore[arg-type]
