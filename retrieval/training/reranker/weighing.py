@@ -26,7 +26,7 @@ QUERIES = 1_000
 """Queries of a direction that choose its weight, about so many: evenly drawn from all."""
 
 GAIN = 0.5
-"""Points of that sum which a weight must gain; less is chance, with so many weights to choose from."""
+"""Points of that sum which a weight must gain: less is chance, among so many weights."""
 
 BALANCE = 2.0
 """How far from 0 p-MRR may be under an instruction that asks for nothing, in percent."""
