@@ -28,13 +28,14 @@ with Library.open(Path(sys.argv[1])) as library, library.writing():
 """
 
 COMMAND = """
-import sys
+import signal, sys
 import retrieval
 from retrieval.cli import main
 from tests.fakes import ColourEncoder
 retrieval.load_encoder = lambda spec="builtin", device="auto": ColourEncoder(
     name=spec, fingerprint=f"fingerprint of {spec}")
 sys.argv = ["twinlens", *sys.argv[1:]]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 main()
 """
 
