@@ -256,7 +256,7 @@ def _embed_photos(
     sights: list[Sight] = []
     seen: set[bytes] = set()
     for start in range(0, len(pairs), BATCH):
-        batch = list(_decode(pairs[start : start + BATCH], encoder.image_size, skipped))
+        batch = list(decode(pairs[start : start + BATCH], encoder.image_size, skipped))
         for pair, image in batch:
             digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).digest()
             duplicates += [pair.name] if digest in seen else []
@@ -279,7 +279,7 @@ def _embed_photos(
     )
 
 
-def _decode(
+def decode(
     pairs: tuple[Pair, ...], size_hint: int, skipped: list[Skip]
 ) -> Iterator[tuple[Pair, Image.Image]]:
     """Open each photo; add what cannot be read to `skipped`."""

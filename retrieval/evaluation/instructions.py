@@ -21,18 +21,15 @@ Source: Weller et al. 2024, FollowIR (arXiv 2403.15246), for p-MRR; Oh et al. 20
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from indexer.encoder import Encoder, Vectors
-from indexer.errors import FileUnreadable
-from indexer.types import Kind
+from indexer.types import Kind, Skip
 from retrieval.errors import EvaluationInvalid
-from retrieval.evaluation.evaluate import BATCH, Progress
+from retrieval.evaluation.evaluate import BATCH, Progress, decode
 from retrieval.evaluation.first_stage import FirstStage
 from retrieval.evaluation.metrics import bootstrap_interval
 from retrieval.evaluation.second_stage import DEPTH, SecondStage
@@ -138,8 +135,9 @@ def exam_of(
     sights: list[Sight] = []
     looks: list[dict[str, int]] = []
     kept: list[Pair] = []
+    skipped: list[Skip] = []
     for start in range(0, len(pairs.pairs), BATCH):
-        decoded = list(_decoded(pairs.pairs[start : start + BATCH], encoder.image_size))
+        decoded = list(decode(pairs.pairs[start : start + BATCH], encoder.image_size, skipped))
         photos = [photo for _, photo in decoded]
         kept += [pair for pair, _ in decoded]
         vectors += [encoder.encode_images(photos)] if photos else []
@@ -155,13 +153,6 @@ def exam_of(
         sights=sights,
         search=searching(encoder, np.concatenate(vectors)),
     )
-
-
-def _decoded(pairs: Sequence[Pair], size_hint: int) -> Iterator[tuple[Pair, Image.Image]]:
-    """Open the photos that can be read."""
-    for pair in pairs:
-        with suppress(FileUnreadable):
-            yield pair, pair.open(size_hint=size_hint)
 
 
 def searching(encoder: Encoder, photos: Vectors) -> Search:

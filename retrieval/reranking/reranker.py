@@ -110,12 +110,20 @@ class TokenReranker:
         seen = self._network.sights(torch.from_numpy(tokens).to(self._encoder.device))
         words = self._network.words(*self._reader.read(queries, instructions))
         of_photo = [seat[id(sight)] for sight in sights]
-        scores = self._scored(words, seen, [place[query] for query, _ in asked], of_photo)
-        told = [number for number, (_, text) in enumerate(asked) if text]
-        if told:
-            of_text = [after[asked[number][1]] for number in told]
-            scores[told] += self._scored(words, seen, of_text, [of_photo[n] for n in told])
-        return scores
+        plain = [(place[query], photo) for (query, _), photo in zip(asked, of_photo, strict=True)]
+        told = [
+            (after[text], photo) if text else None
+            for (_, text), photo in zip(asked, of_photo, strict=True)
+        ]
+        couples = list(dict.fromkeys([*plain, *filter(None, told)]))  # each is looked at once
+        scores = self._scored(words, seen, *map(list, zip(*couples, strict=True)))
+        of_couple = dict(zip(couples, scores.tolist(), strict=True))
+        return np.array(
+            [
+                of_couple[query] + (of_couple[wish] if wish else 0.0)
+                for query, wish in zip(plain, told, strict=True)
+            ]
+        )
 
     def _scored(
         self, words: Words, sights: Sights, text: Sequence[int], photo: Sequence[int]

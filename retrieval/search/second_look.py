@@ -70,13 +70,14 @@ class SecondLook:
             return []
         sights = self._sights(query, hits)
         texts = [query.words if kind == Kind.PHOTO else hit.text for hit in hits]
-        plain = self._scores([(text, "") for text in texts], sights)
+        wishes = ["", instruction] if instruction else [""]
+        asked = [(text, wish) for wish in wishes for text in texts]
+        scores = self._scores(asked, sights * len(wishes)).reshape(len(wishes), len(texts))
         first = np.array([hit.score for hit in hits])
         fusion = self.reranker.fusion
-        total = fused(first, plain, fusion.weight(query=query.kind, item=kind))
+        total = fused(first, scores[0], fusion.weight(query=query.kind, item=kind))
         if instruction:
-            steered = self._scores([(text, instruction) for text in texts], sights)
-            total = fused(total, steered - plain, fusion.instructed)
+            total = fused(total, scores[1] - scores[0], fusion.instructed)
             if self.reranker.cuts(instruction):
                 self.note("the instruction is too long for the reranker; its end is left out")
         order = np.argsort(-total, kind="stable")
