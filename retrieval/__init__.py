@@ -5,8 +5,9 @@ The public names. Each is loaded when it is first used, so `import retrieval` ta
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from retrieval.lazy import loader
 
 if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from indexer.library import Library, Patience
     from indexer.reindex import ReindexReport, reindex
     from indexer.types import Kind
+    from retrieval.engine.choice import quick_encoder
     from retrieval.evaluation import (
         Comparison,
         Evaluation,
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
-    from retrieval.reranking import Reranker, default_reranker, load_reranker
+    from retrieval.reranking import (
+        Reranker,
+        default_fusion,
+        default_reranker,
+        load_reranker,
+    )
     from retrieval.search import (
         Hit,
         Query,
@@ -73,6 +80,7 @@ __all__ = [
     "compare",
     "compose",
     "contact_sheet",
+    "default_fusion",
     "default_reranker",
     "default_threshold",
     "ensemble",
@@ -85,6 +93,7 @@ __all__ = [
     "load_encoder",
     "load_reranker",
     "parse_query",
+    "quick_encoder",
     "read_pairs",
     "reindex",
     "repair",
@@ -109,11 +118,12 @@ _HOMES = {
         "evaluate_instructions",
         "exam_of",
     ),
+    "retrieval.engine.choice": ("quick_encoder",),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.reranking": ("Reranker", "default_reranker", "load_reranker"),
+    "retrieval.reranking": ("Reranker", "default_fusion", "default_reranker", "load_reranker"),
     "retrieval.search": (
         "Hit",
         "Query",
@@ -125,16 +135,8 @@ _HOMES = {
         "parse_query",
     ),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its module (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'retrieval' has no attribute '{name}'")
-    value: object = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -112,7 +112,7 @@ def command(
     read.
     """
     total = sum(isinstance(file, Found) for file in walk(folders, options=options.walk))
-    encoder = model.load(model_of(library))
+    encoder = model.quick(model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
         opened.writing(patience),

@@ -49,11 +49,19 @@ class ModelChoice:
     device: str
 
     def load(self, default: str = "builtin") -> Encoder:
-        """Load the model that was asked for, else `default`; say so where it may take a while."""
+        """Load the model that was asked for, else `default`, in torch."""
+        return retrieval.load_encoder(self._named(default), self.device)
+
+    def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
+        """Return the quickest encoder for it; with `few`, for a query alone."""
+        return retrieval.quick_encoder(self._named(default), self.device, few=few, note=note)
+
+    def _named(self, default: str) -> str:
+        """Return the spec, and say so where loading it may take a while."""
         spec = self.spec or default
         if "/" in spec and not Path(spec).expanduser().exists():
             note(f"loading {spec}")
-        return retrieval.load_encoder(spec, self.device)
+        return spec
 
 
 def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
@@ -97,6 +105,12 @@ class Reranking:
     def asked(self) -> bool:
         """Tell whether a reranker was asked for."""
         return self.wanted is True or (self.spec is not None and self.wanted is None)
+
+    def takes_part(self, usual: float) -> bool:
+        """Tell whether there is a second look; `usual` is its weight where nothing is said."""
+        if self.spec or self.instruct or self.wanted is not None:
+            return self.wanted is not False or bool(self.instruct)
+        return usual > 0
 
     def require(self, encoder: Encoder) -> Reranker:
         """Load the reranker that was named, else the one that ships."""

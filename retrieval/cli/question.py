@@ -26,7 +26,7 @@ from retrieval.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from retrieval import Hit, Query
+    from retrieval import Encoder, Hit, Library, Query, Reranker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,8 +71,8 @@ class Question:
             if not opened.counts()[self.kind]:
                 note(f"the library has no {self.kind}s; add some with: twinlens index FOLDER")
                 return []
-            encoder = self.model.load(opened.model)
-            searcher = retrieval.Searcher(opened, encoder, self.reranking.load(encoder), note)
+            encoder, reranker = self._models(opened)
+            searcher = retrieval.Searcher(opened, encoder, reranker, note)
             note(searcher.hint(self.query))
             hits = searcher.search(
                 self.query,
@@ -86,6 +86,14 @@ class Question:
                 instruct=self.reranking.instruct,
             )
         return self._likely(hits)
+
+    def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
+        """Load the models: torch's for a second look, else the quickest."""
+        fusion = retrieval.default_fusion(library.fingerprint)
+        if not self.reranking.takes_part(fusion.weight(query=self.query.kind, item=self.kind)):
+            return self.model.quick(library.model, few=True), None
+        encoder = self.model.load(library.model)
+        return encoder, self.reranking.load(encoder)
 
     def _likely(self, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits that are likely enough, and tell about the others."""

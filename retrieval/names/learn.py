@@ -27,7 +27,8 @@ from indexer.photos import read_photo
 from indexer.types import Kind, Skip
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder
-from retrieval.models.slots import Phrase, PromptTower
+from retrieval.models.phrases import Phrase
+from retrieval.models.slots import PromptTower
 from retrieval.names.concepts import Concept, Concepts, TokenVectors, clean_name
 from retrieval.names.shift import find_direction, strangers
 from retrieval.shipped import shipped

@@ -25,8 +25,7 @@ from retrieval.models.encoder import batches
 from retrieval.models.hub import FAILURES, unlogged
 from retrieval.reranking.fusion import Fusion, Scores
 from retrieval.reranking.judges import ImageTextMatching, Judge, YesNo
-from retrieval.reranking.reading import Asked
-from retrieval.reranking.reranker import Sight
+from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.sources import MATCHING, class_of, find_large
 
 FUSION = "fusion.json"

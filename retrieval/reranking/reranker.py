@@ -1,61 +1,24 @@
-"""What search asks of a reranker, and the kind that ships: a network over the encoder's tokens."""
+"""The reranker that ships: a network over the tokens of the encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 
-from indexer.encoder import Encoder, Tokens, TokenShape
+from indexer.encoder import Encoder, TokenShape
 from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
-from retrieval.reranking.fusion import Fusion, Scores
+from retrieval.reranking.fusion import Scores
 from retrieval.reranking.network import Sights, Words
-from retrieval.reranking.reading import Asked, TextReader
+from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.reading import TextReader
 from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
 
 COUPLES = 256  # scored at once: 50 MB of activations
-
-Sight: TypeAlias = Image.Image | Tokens
-"""What a reranker reads of a photo: the photo itself, or its tokens, shape (tokens, width)."""
-
-
-class Reranker(Protocol):
-    """Says how well photos match texts, each photo and text seen together."""
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        ...
-
-    @property
-    def fusion(self) -> Fusion:
-        """How its scores count beside the first stage's."""
-        ...
-
-    @property
-    def token_shape(self) -> TokenShape | None:
-        """Size of the tokens that it reads from a library; None if it reads photos alone."""
-        ...
-
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
-        """Return what it reads of RGB photos."""
-        ...
-
-    def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction is longer than it reads."""
-        ...
-
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
-        """Score couples: each text, with its instruction, and the photo at the same place.
-
-        Higher is better. Shape (couples,).
-        """
-        ...
 
 
 class TokenReranker:

@@ -23,12 +23,11 @@ from indexer.errors import UsageError
 from indexer.segments import replacing
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
-from retrieval.models.checkpoint import RECORD, pack, unpack
+from retrieval.models.checkpoint import pack, unpack
+from retrieval.models.folder import RECORD
+from retrieval.reranking.config import CONFIG, FORMAT, WEIGHTS, read_config
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
-
-FORMAT = 1
-CONFIG, WEIGHTS = "reranker.json", "reranker.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ def load_reranker_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     try:
         network = RerankerNetwork(NetworkConfig(**config["network"]))
         network.load_state_dict(unpack(load_file(folder / WEIGHTS)))
@@ -84,33 +83,3 @@ def load_reranker_checkpoint(folder: Path) -> Checkpoint:
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
     return Checkpoint(network=network.eval(), encoder=encoder, fusion=fusion)
-
-
-def reads_with(folder: Path) -> str:
-    """Return the fingerprint of the dual encoder that a reranker reads with.
-
-    Raises:
-        ModelUnavailable: there is no reranker.
-    """
-    return str(_read_config(folder).get("encoder"))
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """Read and check `reranker.json`."""
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelUnavailable(
-            f"no reranker at '{folder}': it has no {CONFIG}; a folder that `twinlens "
-            "train-reranker` wrote has"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
-        raise ModelUnavailable(f"'{folder / CONFIG}' does not describe a reranker of twinlens")
-    if config["format"] > FORMAT:
-        raise ModelUnavailable(
-            f"reranker '{folder}' has format {config['format']}, this twinlens reads up to "
-            f"{FORMAT}: upgrade twinlens"
-        )
-    return config

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, asks_of
-from retrieval.reranking.reading import Asked
+from retrieval.reranking.protocol import Asked
 from retrieval.training.reranker.material import Material
 
 SIDE = 8  # photos of a lesson

@@ -16,12 +16,12 @@ from indexer.types import Skip
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import TowerEncoder
 from retrieval.pairs import Pair, read_pairs
+from retrieval.reranking.config import CONFIG
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.grammar import shipped_grammar
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.reading import TextReader
 from retrieval.reranking.store import (
-    CONFIG,
     Checkpoint,
     load_reranker_checkpoint,
     save_reranker,
