@@ -105,7 +105,7 @@ def command(
     patience: Patience,
     as_json: bool,
 ) -> int:
-    """Index photos and texts.
+    """Index photos, camera RAW, videos and texts.
 
     What is new or changed below FOLDER is added, what is gone is forgotten. Files that cannot
     be read are skipped and listed. Run it again whenever files have changed; only those are
@@ -150,6 +150,7 @@ def sentence(done: IndexReport) -> str:
     """Say in one line what was done."""
     changes = (
         (done.photos, "photos added"),
+        (done.videos, "videos added"),
         (done.texts, "texts added"),
         (done.updated, "files updated"),
         (done.moved, "moved"),
