@@ -43,7 +43,7 @@ class Layout(StrEnum):
     PREVIEW = "preview"
 
 
-FIELDS = ("rank", "score", "match", "kind", "path", "time", "text", "id")
+FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
 """What JSON and CSV tell of a hit."""
 
 
