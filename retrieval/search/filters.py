@@ -160,7 +160,8 @@ def _type(value: str) -> Type:
     name = value.lower().lstrip(".")
     suffixes = TYPES.get(_SPELLINGS.get(name, name), (f".{name}",))
     if not set(suffixes) & set(SUFFIXES):
-        known = sorted({suffix.lstrip(".") for suffix in SUFFIXES} | set(TYPES))
+        single = set(SUFFIXES) - set(TYPES["raw"]) - set(TYPES["video"])
+        known = sorted({suffix.lstrip(".") for suffix in single} | set(TYPES))
         raise QueryInvalid(f"type:{value} is no type of file here; there are {', '.join(known)}")
     return Type(suffixes=suffixes)
 

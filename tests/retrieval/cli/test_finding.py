@@ -139,6 +139,7 @@ def test_export_copies_and_overwrites_nothing(run: Run, indexed: Path, tmp_path:
         "file": "red-2.png",
         "path": str(indexed / "red.png"),
         "text": "",
+        "time": "",
     }
 
 
