@@ -14,20 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.companions import companions, followers
 from indexer.errors import FileUnreadable
+from indexer.formats import kind_of
 from indexer.ignore import IGNORE_FILE, Ignore
 from indexer.types import Kind, Skip
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
-)
-"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
-
 SIDECAR = ".xmp"
 """What editors write beside a photo: `a.jpg.xmp`, or `a.xmp`."""
-
-TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
 
 Identity: TypeAlias = tuple[int, int | str]
 
@@ -51,7 +45,8 @@ class WalkOptions:
 class Found:
     """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
 
-    `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the time of its last change.
+    `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the time of its last change. `also`
+    are the names of the files of the same shot that follow it, see `indexer.companions`.
     """
 
     path: Path
@@ -60,14 +55,7 @@ class Found:
     mtime_ns: int
     sidecar: Path | None = None
     sidecar_ns: int = 0
-
-
-def kind_of(path: Path) -> Kind | None:
-    """Tell a photo from a text by its suffix; None for anything else."""
-    suffix = path.suffix.lower()
-    if suffix in PHOTO_SUFFIXES:
-        return Kind.PHOTO
-    return Kind.TEXT if suffix in TEXT_SUFFIXES else None
+    also: tuple[str, ...] = ()
 
 
 def walk(
@@ -105,9 +93,11 @@ def walk(
         links.extend(below.links)
         folders.extendleft(reversed(below.folders))
         sidecars = _sidecars(below.files)
+        pairs = companions((path.name for path in below.files), folder.path)
+        passed = followers(pairs)
         for path in below.files:
-            if path not in named:
-                yield from _look(path, sidecars)
+            if path not in named and path.name not in passed:
+                yield from _look(path, sidecars, pairs.get(path.name, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +164,9 @@ def _sidecars(files: Iterable[Path]) -> dict[str, Path]:
     return {path.name.lower(): path for path in files if path.suffix.lower() == SIDECAR}
 
 
-def _look(path: Path, sidecars: Mapping[str, Path]) -> Iterator[Found | Skip]:
+def _look(
+    path: Path, sidecars: Mapping[str, Path], also: tuple[str, ...] = ()
+) -> Iterator[Found | Skip]:
     """Yield a path if it is a photo or text; pipes and devices are neither."""
     kind = kind_of(path)
     if kind is None:
@@ -187,7 +179,8 @@ def _look(path: Path, sidecars: Mapping[str, Path]) -> Iterator[Found | Skip]:
         yield Skip(path=path, reason=_reason(error))
         return
     if stat.S_ISREG(status.st_mode):
-        sidecar, sidecar_ns = _beside(path, sidecars) if kind == Kind.PHOTO else (None, 0)
+        shot = (path.name, *also)
+        sidecar, sidecar_ns = _beside(shot, sidecars) if kind == Kind.PHOTO else (None, 0)
         yield Found(
             path=path,
             kind=kind,
@@ -195,12 +188,13 @@ def _look(path: Path, sidecars: Mapping[str, Path]) -> Iterator[Found | Skip]:
             mtime_ns=status.st_mtime_ns,
             sidecar=sidecar,
             sidecar_ns=sidecar_ns,
+            also=also,
         )
 
 
-def _beside(path: Path, sidecars: Mapping[str, Path]) -> tuple[Path | None, int]:
-    """Return a photo's sidecar and when it changed; a whole name goes before a stem."""
-    names = (f"{path.name}{SIDECAR}".lower(), f"{path.stem}{SIDECAR}".lower())
+def _beside(shot: Sequence[str], sidecars: Mapping[str, Path]) -> tuple[Path | None, int]:
+    """Return a shot's sidecar and when it changed; a whole name goes before a stem."""
+    names = [f"{name}{SIDECAR}".lower() for name in (*shot, shot[0].rpartition(".")[0])]
     sidecar = next((sidecars[name] for name in names if name in sidecars), None)
     try:
         return sidecar, sidecar.stat().st_mtime_ns if sidecar else 0
