@@ -19,19 +19,23 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     Column,
     Connection,
+    LargeBinary,
     Row,
     TableClause,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
     true,
+    type_coerce,
 )
 
 from indexer import migration, photo_rows, tables, words
 from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
 from indexer.filters import Filter, below, compiled
+from indexer.register import State
 from indexer.tables import connect
 from indexer.types import Kind, Metadata, Record, SegmentRow
 
@@ -387,6 +391,20 @@ class Catalog:
         inside = or_(*(below(root) for root in roots))
         with self._engine.begin() as connection:
             return set(connection.scalars(select(tables.files.c.id).where(inside)))
+
+    def states(self, roots: Iterable[Path]) -> Iterator[tuple[int, State]]:
+        """Yield id and state of the files below these folders, by id; see `indexer.register`.
+
+        One that could not be read whole has no stamp: it may have to be looked at again.
+        """
+        files = tables.files.c
+        whole = case((files.reasons == [], files.stamp))
+        path = type_coerce(files.path, LargeBinary)
+        inside = or_(*(below(root) for root in roots))
+        wanted = select(files.id, path, files.size, files.mtime_ns, whole).where(inside)
+        with self._engine.begin() as connection:
+            for id_, *state in connection.execute(wanted.order_by(files.id)):
+                yield id_, tuple(state)
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return where these files lie."""

@@ -79,7 +79,7 @@ class Reader:
 
     def is_described(self, known: KnownFile, found: Found) -> bool:
         """Tell whether what a photo and its sidecar say is known."""
-        return known.stamp == _stamp(found)
+        return known.stamp == stamp_of(found)
 
     def read_all(self, jobs: Iterable[Job], pool: ThreadPoolExecutor) -> Iterator[Loaded | Skip]:
         """Read files in the threads of a pool; they come in the order of the jobs."""
@@ -105,7 +105,7 @@ class Reader:
             mtime_ns=found.mtime_ns,
             digest=blake2b(data, digest_size=16).digest(),
             reader=self.name,
-            stamp=_stamp(found),
+            stamp=stamp_of(found),
         )
         if known and known.digest == state.digest and self.is_settled(known):
             return Loaded(state=state, known=known, about=_about(found, data))
@@ -125,7 +125,7 @@ class Reader:
         return Loaded(state=state, known=known, texts=read.passages)
 
 
-def _stamp(found: Found) -> str:
+def stamp_of(found: Found) -> str:
     """Name what reads a photo's metadata, and the sidecar it reads; empty for a text."""
     return f"{METADATA_VERSION} {found.sidecar_ns}" if found.kind == Kind.PHOTO else ""
 
