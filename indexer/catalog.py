@@ -574,9 +574,7 @@ class Catalog:
             _rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
             _rename(connection, moved)
             _move_roots(connection, old, new)
-            roots = _roots(connection)
-            for id_, path in moved.items():
-                words.rename(connection, id_, path, roots)
+            words.rename(connection, moved, _roots(connection))
         return list(moved.values())
 
     def rebase(self, kind: Kind, number: int) -> None:
@@ -665,7 +663,7 @@ def _move(connection: Connection, move: Move) -> None:
     connection.execute(
         tables.files.update().where(tables.files.c.id == move.file_id).values(values)
     )
-    words.rename(connection, move.file_id, move.path, _roots(connection))
+    words.rename(connection, {move.file_id: move.path}, _roots(connection))
     if move.about is not None:
         photo_rows.put(connection, {move.file_id: move.about})
         words.tell(connection, move.file_id, move.about)
