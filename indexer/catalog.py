@@ -735,7 +735,7 @@ def _ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
 
 def _file_values(state: FileState) -> dict[str, Any]:
     """Return a file as a row of its table."""
-    return asdict(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
+    return vars(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
 
 
 def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
