@@ -19,11 +19,12 @@ from indexer.catalog import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
+from indexer.formats import kind_of
 from indexer.library import Batch, Entry, Library, Patience
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
 from indexer.types import Kind, Skip
-from indexer.walk import Found, WalkOptions, kind_of, walk
+from indexer.walk import Found, WalkOptions, walk
 
 LOOKUP_ROWS = 500
 """Paths that are looked up in the catalog at once: one statement."""
@@ -76,6 +77,7 @@ class IndexReport:
 
     Attributes:
         photos: photos that are new.
+        videos: videos that are new.
         texts: passages that are new.
         updated: files whose content had changed.
         moved: files known from another path.
@@ -86,6 +88,7 @@ class IndexReport:
     """
 
     photos: int
+    videos: int
     texts: int
     updated: int
     moved: int
@@ -198,7 +201,7 @@ class _Run:
 
     def embedded(self, loaded: Iterable[Loaded | Skip]) -> Iterator[Entry | Move]:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
-        for chunk in _chunks(loaded, self._options.batch_size):
+        for chunk in _chunks(loaded, self._options.batch_size, size=_items):
             self._skipped += [item for item in chunk if isinstance(item, Skip)]
             files = [item for item in chunk if isinstance(item, Loaded)]
             alike = self._catalog.with_content(file.state.digest for file in files)
@@ -243,8 +246,8 @@ class _Run:
 
     def _entries(self, files: Sequence[Loaded]) -> Iterator[Entry]:
         """Embed the photos of a batch together, and its passages together."""
-        photos = [file.photo for file in files if file.photo is not None]
-        texts = [text for file in files if file.photo is None for text in file.texts]
+        photos = [photo for file in files for photo in file.photos]
+        texts = [text for file in files if not file.photos for text in file.texts]
         kept: deque[Tokens] = deque()
         encode = partial(_look, self._encoder, kept)
         rows = {
@@ -256,12 +259,13 @@ class _Run:
             for row, vector in enumerate(islice(rows[file.state.kind], len(file.texts))):
                 vectors[row] = vector
             self._add(file)
-            tokens = kept.popleft() if file.photo is not None and kept else None
+            tokens = [kept.popleft() for _ in file.photos if kept]
             yield Entry(
                 state=file.state,
                 texts=file.texts,
                 vectors=vectors,
-                tokens=tokens,
+                tokens=np.concatenate(tokens) if tokens else None,
+                times=file.times,
                 about=file.about,
             )
 
@@ -294,6 +298,7 @@ class _Run:
         """Say what the run did."""
         return IndexReport(
             photos=self._count["photos"],
+            videos=self._count["videos"],
             texts=self._count["texts"],
             updated=self._count["updated"],
             moved=self._count["moved"],
@@ -318,8 +323,8 @@ class _Run:
         self._list(file.state.path, file.state.reasons)
         if file.known and file.texts:
             self._count["updated"] += 1
-        elif file.photo:
-            self._count["photos"] += 1
+        elif file.photos:
+            self._count["videos" if file.times else "photos"] += 1
         else:
             self._count["texts"] += len(file.texts)
 
@@ -382,9 +387,9 @@ def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) 
     return vectors
 
 
-def _items(change: Entry | Move | Loaded) -> int:
+def _items(change: Entry | Move | Loaded | Skip) -> int:
     """Count what a change weighs: its photos or passages, and 1 for none."""
-    return 1 if isinstance(change, Move) else max(1, len(change.texts))
+    return 1 if isinstance(change, Move | Skip) else max(1, len(change.texts))
 
 
 def _one(_: object) -> int:

@@ -1,7 +1,8 @@
 """The process in which photos are decoded, one by one: `python -m indexer.decoder_process`.
 
-It knows Pillow and numpy, no FAISS, no SQLite and no model. Requests come on stdin, answers go to
-stdout; both are frames, see `send`. It ends when stdin does, so it never outlives its parent.
+It knows Pillow, LibRaw, FFmpeg and numpy, no FAISS, no SQLite and no model. Requests come on
+stdin, answers go to stdout; both are frames, see `send`. It ends when stdin does, so it never
+outlives its parent.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ import signal
 import struct
 import sys
 import warnings
-from typing import IO, TypeAlias
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, TypeAlias
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from indexer.errors import FileUnreadable
+from indexer.formats import Form
 from indexer.photos import read_photo
+from indexer.raws import read_raw
+from indexer.videos import read_video
 
-Header: TypeAlias = dict[str, int | float | bool | str]
+Header: TypeAlias = dict[str, Any]
+"""What JSON can say."""
 
 _LENGTHS = struct.Struct("<IQ")
 
@@ -44,7 +51,7 @@ def receive(stream: IO[bytes]) -> tuple[Header, bytes]:
 
 
 def main() -> None:
-    """Answer every request with an RGB photo and its size, or with a reason why not."""
+    """Answer every request with RGB pictures and their sizes, or with a reason why not."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     warnings.simplefilter("ignore")
@@ -57,20 +64,31 @@ def main() -> None:
             os._exit(0)
 
 
-def _answer(header: Header, data: bytes) -> tuple[Header, bytes]:
-    """Decode one photo. Nothing else runs here, so Pillow's global may be set."""
+def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
+    """Decode one file. Nothing else runs here, so Pillow's global may be set."""
     ImageFile.LOAD_TRUNCATED_IMAGES = bool(header["allow_truncated"])
+    size_hint, cap = int(header["size_hint"]), float(header["max_megapixels"])
     try:
-        image = read_photo(
-            data,
-            size_hint=int(header["size_hint"]),
-            max_megapixels=float(header["max_megapixels"]),
-        )
-        return {"width": image.width, "height": image.height}, image.tobytes()
+        if header["form"] == Form.VIDEO:
+            path = Path(os.fsdecode(body))
+            video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=header["frames"])
+            told = {"tags": dict(video.tags), "times": [frame.time for frame in video.frames]}
+            size = (video.width, video.height)
+            return _shown([frame.image for frame in video.frames], size=size, **told)
+        if header["form"] == Form.RAW:
+            raw = read_raw(body, size_hint=size_hint, max_megapixels=cap)
+            return _shown([raw.image], size=(raw.width, raw.height))
+        return _shown([read_photo(body, size_hint=size_hint, max_megapixels=cap)])
     except FileUnreadable as error:
         return {"reason": str(error)}, b""
     except MemoryError:
         return {"reason": "too large for the memory that decoding may take"}, b""
+
+
+def _shown(images: Sequence[Image.Image], **told: Any) -> tuple[Header, bytes]:
+    """Return pictures as a frame: their sizes and what is told in the header, then the pixels."""
+    sizes = [image.size for image in images]
+    return {"sizes": sizes, **told}, b"".join(image.tobytes() for image in images)
 
 
 def _limit_memory(limit: int) -> None:

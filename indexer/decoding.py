@@ -1,4 +1,4 @@
-"""Photos are decoded in processes of their own: no file takes the run down.
+"""Photos, RAW and videos are decoded in processes of their own: no file takes the run down.
 
 A file that crashes its process, fills its memory or takes too long costs itself alone; another
 process takes the place of the one that went. Processes start when the first photo comes.
@@ -20,7 +20,10 @@ from PIL import Image
 
 from indexer.decoder_process import Header, receive, send
 from indexer.errors import FileUnreadable, UsageError
+from indexer.formats import Form
 from indexer.photos import MAX_MEGAPIXELS
+from indexer.raws import Raw
+from indexer.videos import MOST_FRAMES, Frame, Video
 
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -40,18 +43,21 @@ class DecodeOptions:
 
     Attributes:
         max_megapixels: larger photos are refused by their header.
+        frames: of one video, at most.
         allow_truncated: read what is there of a file that ends too early; the rest is grey.
-        seconds: for one photo. Honest ones take 0.1 s, 200 megapixels on a busy machine some 20.
+        seconds: for one file. Honest photos take 0.1 s, videos 2, 200 megapixels on a busy
+            machine some 20.
         memory_bytes: address space of one process; 0 for what the largest photo needs.
     """
 
     max_megapixels: float = MAX_MEGAPIXELS
+    frames: int = MOST_FRAMES
     allow_truncated: bool = False
     seconds: float = 60.0
     memory_bytes: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("max_megapixels", "seconds"):
+        for name in ("max_megapixels", "frames", "seconds"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
 
@@ -78,6 +84,7 @@ class Decoders:
         self._header: Header = {
             "size_hint": size_hint,
             "max_megapixels": options.max_megapixels,
+            "frames": options.frames,
             "allow_truncated": options.allow_truncated,
         }
         self._idle: SimpleQueue[_Process] = SimpleQueue()
@@ -88,16 +95,49 @@ class Decoders:
         Raises:
             FileUnreadable: the reason, fit for a list of skipped files.
         """
+        _, (image,) = self._pictures(Form.PICTURE, data)
+        return image
+
+    def raw(self, data: bytes) -> Raw:
+        """Read the picture of a camera RAW, as `indexer.raws.read_raw` does.
+
+        Raises:
+            FileUnreadable: as of `photo`.
+        """
+        told, (image,) = self._pictures(Form.RAW, data)
+        width, height = told["size"]
+        return Raw(image=image, width=width, height=height)
+
+    def video(self, path: Path) -> Video:
+        """Read the frames that stand for a video, as `indexer.videos.read_video` does.
+
+        Raises:
+            FileUnreadable: as of `photo`.
+        """
+        told, images = self._pictures(Form.VIDEO, os.fsencode(path))
+        frames = [
+            Frame(time=time, image=image) for time, image in zip(told["times"], images, strict=True)
+        ]
+        width, height = told["size"]
+        return Video(frames=tuple(frames), width=width, height=height, tags=told["tags"])
+
+    def _pictures(self, form: Form, body: bytes) -> tuple[Header, list[Image.Image]]:
+        """Let a process decode a file; return what it tells, and the pictures."""
         process = self._take()
         try:
-            header, pixels = process.ask(self._header, data, self._options.seconds)
+            told, pixels = process.ask({**self._header, "form": form}, body, self._options.seconds)
         except BaseException:
             process.end()
             raise
         self._idle.put(process)
-        if "reason" in header:
-            raise FileUnreadable(str(header["reason"]))
-        return Image.frombytes("RGB", (int(header["width"]), int(header["height"])), pixels)
+        if "reason" in told:
+            raise FileUnreadable(str(told["reason"]))
+        images, at = [], 0
+        for width, height in told["sizes"]:
+            after = at + 3 * width * height
+            images.append(Image.frombytes("RGB", (width, height), pixels[at:after]))
+            at = after
+        return told, images
 
     def __enter__(self) -> Decoders:
         return self

@@ -62,6 +62,7 @@ class Entry:
         texts: one an item: the passages of a text, "" for a photo, nothing for a broken file.
         vectors: one an item. Shape (texts, dim).
         tokens: of a photo, for a reranker. Shape (texts, tokens, width).
+        times: of the frames of a video, in seconds; empty for all else.
         about: what a photo says about itself; None for a text or a broken file.
     """
 
@@ -69,6 +70,7 @@ class Entry:
     texts: tuple[str, ...]
     vectors: Vectors
     tokens: Tokens | None = None
+    times: tuple[float, ...] = ()
     about: Metadata | None = None
 
 
@@ -106,6 +108,8 @@ class LibraryInfo:
 
     Attributes:
         photos: how many.
+        videos: how many.
+        frames: of these videos.
         texts: how many passages.
         skipped: files that could not be read, whole or in part.
         folders: that were indexed.
@@ -119,6 +123,8 @@ class LibraryInfo:
     """
 
     photos: int
+    videos: int
+    frames: int
     texts: int
     skipped: int
     folders: tuple[Path, ...]
@@ -341,8 +347,11 @@ class Library:
         """Say what the library holds."""
         counts, facts = self.counts(), self.catalog.facts()
         banks = {Kind.PHOTO: facts.text_bank, Kind.TEXT: facts.photo_bank}
+        frames, videos = self.catalog.count_frames()
         return LibraryInfo(
-            photos=counts[Kind.PHOTO],
+            photos=counts[Kind.PHOTO] - frames,
+            videos=videos,
+            frames=frames,
             texts=counts[Kind.TEXT],
             skipped=self.catalog.count_skipped(),
             folders=tuple(self.catalog.roots()),
@@ -540,7 +549,13 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     """Issue ids from `first` on, one a text."""
     edges = accumulate((len(entry.texts) for entry in entries), initial=first)
     return [
-        NewFile(state=entry.state, texts=entry.texts, ids=range(start, stop), about=entry.about)
+        NewFile(
+            state=entry.state,
+            texts=entry.texts,
+            ids=range(start, stop),
+            times=entry.times,
+            about=entry.about,
+        )
         for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
     ]
 

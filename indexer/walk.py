@@ -14,20 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.companions import companions, followers
 from indexer.errors import FileUnreadable
+from indexer.formats import kind_of
 from indexer.ignore import IGNORE_FILE, Ignore
 from indexer.types import Kind, Skip
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
-)
-"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
-
 SIDECAR = ".xmp"
 """What editors write beside a photo: `a.jpg.xmp`, or `a.xmp`."""
-
-TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
 
 Identity: TypeAlias = tuple[int, int | str]
 
@@ -53,7 +47,8 @@ class Found:
 
     `location` is its path as text: of most files an index run asks no more, and a `Path` costs
     more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the
-    time of its last change.
+    time of its last change. `also` are the names of the files of the same shot that follow it, see
+    `indexer.companions`.
     """
 
     location: str
@@ -62,19 +57,12 @@ class Found:
     mtime_ns: int
     sidecar: Path | None = None
     sidecar_ns: int = 0
+    also: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         """Where it lies."""
         return Path(self.location)
-
-
-def kind_of(path: Path | str) -> Kind | None:
-    """Tell a photo from a text by its suffix; None for anything else."""
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a str, see `Found`
-    if suffix in PHOTO_SUFFIXES:
-        return Kind.PHOTO
-    return Kind.TEXT if suffix in TEXT_SUFFIXES else None
 
 
 def walk(
@@ -113,9 +101,12 @@ def walk(
         links.extend(below.links)
         folders.extendleft(reversed(below.folders))
         sidecars = _sidecars(below.files)
+        pairs = companions(map(_name, below.files), folder.path)
+        passed = followers(pairs)
         for location in below.files:
-            if location not in named:
-                yield from _look(location, sidecars)
+            name = _name(location)
+            if location not in named and name not in passed:
+                yield from _look(location, sidecars, pairs.get(name, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +172,9 @@ def _sidecars(files: Iterable[str]) -> dict[str, str]:
     return {_name(each).lower(): each for each in files if each.lower().endswith(SIDECAR)}
 
 
-def _look(location: str, sidecars: Mapping[str, str]) -> Iterator[Found | Skip]:
+def _look(
+    location: str, sidecars: Mapping[str, str], also: tuple[str, ...] = ()
+) -> Iterator[Found | Skip]:
     """Yield a file if it is a photo or text; pipes and devices are neither."""
     kind = kind_of(location)
     if kind is None:
@@ -196,7 +189,7 @@ def _look(location: str, sidecars: Mapping[str, str]) -> Iterator[Found | Skip]:
     if stat.S_ISREG(status.st_mode):
         sidecar, sidecar_ns = None, 0
         if sidecars and kind == Kind.PHOTO:
-            sidecar, sidecar_ns = _beside(Path(location), sidecars)
+            sidecar, sidecar_ns = _beside((_name(location), *also), sidecars)
         yield Found(
             location=location,
             kind=kind,
@@ -204,12 +197,13 @@ def _look(location: str, sidecars: Mapping[str, str]) -> Iterator[Found | Skip]:
             mtime_ns=status.st_mtime_ns,
             sidecar=sidecar,
             sidecar_ns=sidecar_ns,
+            also=also,
         )
 
 
-def _beside(path: Path, sidecars: Mapping[str, str]) -> tuple[Path | None, int]:
-    """Return a photo's sidecar and when it changed; a whole name goes before a stem."""
-    names = (f"{path.name}{SIDECAR}".lower(), f"{path.stem}{SIDECAR}".lower())
+def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | None, int]:
+    """Return a shot's sidecar and when it changed; a whole name goes before a stem."""
+    names = [f"{name}{SIDECAR}".lower() for name in (*shot, shot[0].rpartition(".")[0])]
     sidecar = next((Path(sidecars[name]) for name in names if name in sidecars), None)
     try:
         return sidecar, sidecar.stat().st_mtime_ns if sidecar else 0

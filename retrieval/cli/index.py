@@ -14,6 +14,7 @@ import click
 import retrieval
 from indexer.errors import LibraryMissing
 from indexer.photos import MAX_MEGAPIXELS
+from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import Report, list_skipped, note, progress
@@ -61,6 +62,14 @@ def with_index_options(function: F) -> Callable[..., Any]:
         help="Skip larger photos.",
     )
     @click.option("--allow-truncated", is_flag=True, help="Index photos whose end is missing.")
+    @click.option(
+        "--video-frames",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=MOST_FRAMES,
+        show_default=True,
+        help="Frames by which a long video is found, at most.",
+    )
     @wraps(function)
     def wrapped(
         *,
@@ -69,12 +78,15 @@ def with_index_options(function: F) -> Callable[..., Any]:
         include_hidden: bool,
         max_image_megapixels: float,
         allow_truncated: bool,
+        video_frames: int,
         **others: Any,
     ) -> Any:
         options = retrieval.IndexOptions(
             batch_size=batch_size,
             decode=retrieval.DecodeOptions(
-                max_megapixels=max_image_megapixels, allow_truncated=allow_truncated
+                max_megapixels=max_image_megapixels,
+                frames=video_frames,
+                allow_truncated=allow_truncated,
             ),
             walk=WalkOptions(
                 exclude_dirs=(*EXCLUDED_DIRS, *exclude_dir), include_hidden=include_hidden
@@ -106,11 +118,14 @@ def command(
     patience: Patience,
     as_json: bool,
 ) -> int:
-    """Index photos and texts.
+    """Index photos, camera RAW, videos and texts.
 
     What is new or changed below FOLDER is added, what is gone is forgotten. Files that cannot
     be read are skipped and listed. Run it again whenever files have changed; only those are
     read.
+
+    A video is found by frames of it. The RAW of a JPEG and the film of a Live Photo count as one
+    with the photo of that name.
     """
     encoder = model.load(model_of(library))
     with (
@@ -166,6 +181,7 @@ def sentence(done: IndexReport) -> str:
     """Say in one line what was done."""
     changes = (
         (done.photos, "photos added"),
+        (done.videos, "videos added"),
         (done.texts, "texts added"),
         (done.updated, "files updated"),
         (done.moved, "moved"),

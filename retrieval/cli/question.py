@@ -44,11 +44,15 @@ class Scoring:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Which hits are shown: `top` of them (0 for all) after the first `offset`, in an order."""
+    """Which hits are shown: `top` of them (0 for all) after the first `offset`, in an order.
+
+    A video has one hit, or with `frames` as many as match.
+    """
 
     top: int
     offset: int
     sort: Sort
+    frames: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +84,7 @@ class Question:
                 top=self.page.top,
                 offset=self.page.offset,
                 sort=self.page.sort,
+                frames=self.page.frames,
                 hubness=self.scoring.hubness,
                 ensemble=self.scoring.ensemble,
                 words=self.scoring.words,
@@ -103,7 +108,7 @@ class Question:
 
 def _nothing(nearest: Hit, least: float) -> str:
     """Say that nothing matches, and what came nearest."""
-    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else str(nearest.path)
+    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else nearest.where
     return (
         f"nothing matches. The nearest is {what}: a match with {percent(nearest.match)}, and "
         f"{percent(least)} is the least that counts; show it with --threshold 0"
@@ -190,7 +195,7 @@ def with_scoring(function: F) -> Callable[..., Any]:
 
 
 def with_page(function: F) -> Callable[..., Any]:
-    """Add `--top`, `--page`, `--offset` and `--sort`; the command takes `page: Page`."""
+    """Add `--top`, `--page`, `--offset`, `--sort`, `--frames`; the command takes `page: Page`."""
 
     @click.option(
         "-t",
@@ -224,9 +229,12 @@ def with_page(function: F) -> Callable[..., Any]:
         callback=lambda _ctx, _param, value: Sort(value),
         help="The order in which they are shown.",
     )
+    @click.option("--frames", is_flag=True, help="Show all frames of a video that match, not one.")
     @wraps(function)
-    def wrapped(*, top: int, number: int, offset: int, sort: Sort, **others: Any) -> Any:
-        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort)
+    def wrapped(
+        *, top: int, number: int, offset: int, sort: Sort, frames: bool, **others: Any
+    ) -> Any:
+        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort, frames=frames)
         return function(page=page, **others)
 
     return wrapped

@@ -99,7 +99,7 @@ def _index(
         note(f"not now: {error}")  # a drive was unplugged, or another process is writing
         return
     list_skipped(done.skipped)
-    if done.photos or done.texts or done.updated or done.moved or done.removed:
+    if done.photos or done.videos or done.texts or done.updated or done.moved or done.removed:
         click.echo(sentence(done))
 
 

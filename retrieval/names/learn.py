@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable, TwinlensError
 from indexer.library import Library
-from indexer.photos import read_photo
+from indexer.pictures import read_picture
 from indexer.types import Kind, Skip
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder
@@ -150,7 +150,7 @@ def embed_views(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, 
     skipped: list[Skip] = []
     for path in dict.fromkeys(photo.expanduser().absolute() for photo in photos):
         try:
-            seen += _views(read_photo(path, size_hint=towers.image_size))
+            seen += _views(read_picture(path, size_hint=towers.image_size))
         except FileUnreadable as error:
             skipped.append(Skip(path=path, reason=str(error)))
     if not seen:

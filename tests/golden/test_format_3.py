@@ -68,6 +68,6 @@ def test_it_grows(library: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos" / "red.png", "red")
     with Library.open(library) as opened:
         assert index_folders(opened, ColourEncoder(), [tmp_path / "photos"]).photos == 1
-        assert (opened.info().format, opened.info().photos) == (3, 5)
+        assert (opened.info().format, opened.info().photos) == (4, 5)
         hits = Searcher(opened, ColourEncoder()).search("red in:photos type:png", top=0)
     assert len(hits) == 5

@@ -484,9 +484,9 @@ def test_a_file_that_changes_while_it_is_read_is_skipped(library: Library, photo
 def test_wrong_requests(library: Library, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder to index"):
         _index(library)
-    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.mp3").touch()
     with pytest.raises(UsageError, match="neither a folder, nor a photo or text"):
-        _index(library, tmp_path / "a.mp4")
+        _index(library, tmp_path / "a.mp3")
     with pytest.raises(UsageError, match="batch_size must be above 0, not 0"):
         IndexOptions(batch_size=0)
     with pytest.raises(ModelMismatch):

@@ -36,7 +36,7 @@ def test_found_tells_kind_size_and_date(tmp_path: Path) -> None:
 
 
 def test_unknown_suffixes_are_passed_over(tmp_path: Path) -> None:
-    _touch(tmp_path / "a.mp4", tmp_path / "b", tmp_path / "c.jpg.part")
+    _touch(tmp_path / "a.mp3", tmp_path / "b", tmp_path / "c.jpg.part")
     assert _paths(tmp_path) == []
 
 

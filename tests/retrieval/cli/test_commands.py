@@ -96,6 +96,7 @@ def test_search_as_json(run: Run, indexed: Path) -> None:
         "kind": "photo",
         "path": str(indexed / "red.png"),
         "text": "",
+        "time": None,
     }
     assert len(lines) == 3
 

@@ -96,9 +96,9 @@ def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
     other = Hit(rank=2, score=0.1, kind=Kind.TEXT, path=Path('x,"y".txt'), text="two\nlines", id=8)
     write_hits([HIT, other], Layout.CSV)
     assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
-        ["rank", "score", "match", "kind", "path", "text", "id"],
-        ["1", "0.25", "0.8512", "photo", "a b.png", "", "7"],
-        ["2", "0.1", "", "text", 'x,"y".txt', "two\nlines", "8"],
+        ["rank", "score", "match", "kind", "path", "text", "id", "time"],
+        ["1", "0.25", "0.8512", "photo", "a b.png", "", "7", ""],
+        ["2", "0.1", "", "text", 'x,"y".txt', "two\nlines", "8", ""],
     ]
 
 
