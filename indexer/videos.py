@@ -33,6 +33,7 @@ MOST_FRAMES = 32
 
 _FORMATS = "mov,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg"
 _ALIKE = 6.0  # mean difference of grey levels at 16 x 16: noise and compression make some 2
+_ROUNDED = 0.001  # seconds to which times are kept
 _FEW = 300  # frames that are looked at one by one, where key frames do not do
 
 
@@ -97,7 +98,9 @@ def read_frame(
         FileUnreadable: the reason.
     """
     if time is None:
-        frames = read_video(path, size_hint=size_hint, most=FEWEST_FRAMES).frames
+        frames = read_video(
+            path, size_hint=size_hint, max_megapixels=max_megapixels, most=FEWEST_FRAMES
+        ).frames
         return frames[len(frames) // 2].image
     with _opened(path, max_megapixels) as film:
         for frame in film.from_moment(time):
@@ -130,9 +133,9 @@ class _Film:
     def from_moment(self, time: float) -> Iterator[Any]:
         """Yield all frames from a moment on."""
         self._stream.codec_context.skip_frame = "DEFAULT"
-        self._seek(time)
+        self._seek(time + _ROUNDED)
         for frame in self._container.decode(self._stream):
-            if self._time(frame) >= time - 0.001:
+            if self._time(frame) >= time - _ROUNDED:
                 yield frame
 
     def picture(self, frame: Any, size_hint: int) -> Frame:

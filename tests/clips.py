@@ -30,25 +30,45 @@ def clip(
     *,
     codec: str = "libx264",
     key_every: float = 1.0,
+    live: str = "",
     tags: dict[str, str] | None = None,
 ) -> Path:
-    """Film scenes, each for so many seconds, with a key frame every so many."""
+    """Film scenes, each for so many seconds, with a key frame every so many.
+
+    `live` names a format that is written as by a recorder that cannot go back: no length is known.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(path, "w", options={"movflags": "use_metadata_tags"}) as container:
+    options = {"movflags": "use_metadata_tags"} if path.suffix in {".mov", ".mp4"} else {}
+    stream = _Stream()
+    with av.open(stream if live else path, "w", format=live or None, options=options) as container:
         container.metadata.update(tags or {})
-        stream = container.add_stream(codec, rate=FPS)
-        stream.width, stream.height = scenes[0][0].size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.gop_size = round(key_every * FPS)
-        stream.codec_context.time_base = Fraction(1, FPS)
+        track = container.add_stream(codec, rate=FPS)
+        track.width, track.height = scenes[0][0].size
+        track.pix_fmt = "yuv420p"
+        track.codec_context.gop_size = round(key_every * FPS)
+        track.codec_context.time_base = Fraction(1, FPS)
         if codec == "libx264":
-            stream.options = {"preset": "ultrafast", "sc_threshold": "0", "crf": "12"}
+            track.options = {"preset": "ultrafast", "sc_threshold": "0", "crf": "12"}
         for image, seconds in scenes:
             for _ in range(round(seconds * FPS)):
                 frame = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+                container.mux(track.encode(frame))
+        container.mux(track.encode())
+    if live:
+        path.write_bytes(stream.data)
     return path
+
+
+class _Stream:
+    """What can be written to, and no more."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Append."""
+        self.data += data
+        return len(data)
 
 
 def turned(path: Path, degrees: int) -> Path:

@@ -12,6 +12,7 @@ from indexer.build import IndexReport, index_folders
 from indexer.check import check
 from indexer.duplicates import find_duplicates
 from indexer.library import Library
+from indexer.reindex import reindex
 from indexer.rescue import rescue
 from indexer.types import Kind, Orientation, Record
 from tests.clips import clip, scene
@@ -171,3 +172,13 @@ def test_a_companion_of_any_name(library: Library, folder: Path) -> None:
     (hit,) = _found(library, "red", 9)
     assert hit.about.also == (f"{name}.dng",)
     assert _index(library, folder).unchanged == 1
+
+
+def test_another_model_takes_videos_over(library: Library, folder: Path, video: Path) -> None:
+    _index(library, folder)
+    library.close()
+    other = ColourEncoder(name="other", fingerprint="07e4")
+    report = reindex(library.folder, other)
+    assert (report.photos, report.skipped) == (2, ())
+    with Library.open(library.folder) as switched:
+        assert [frame.time for frame in _found(switched, "purple", 9)] == [12.0, 2.0]

@@ -71,6 +71,17 @@ def test_times_are_those_of_the_key_frames(tmp_path: Path) -> None:
     assert _frames(path, most=2) == [(3.0, "red"), (11.0, "white")]
 
 
+def test_a_video_of_unknown_length(tmp_path: Path) -> None:
+    scenes = [(BLACK, 6), (RED, 6), (GREEN, 6)]
+    path = clip(tmp_path / "a.webm", scenes, codec="libvpx-vp9", live="webm")
+    # From the start on, a key frame each 5 s; at 0 and 5 s it is black.
+    assert _frames(path) == [(10.0, "red"), (15.0, "green")]
+    assert np.array_equal(
+        np.asarray(read_frame(path, 15.0, size_hint=24)),
+        np.asarray(read_video(path, size_hint=24).frames[1].image),
+    )
+
+
 def test_look_alikes_are_dropped(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.mp4", [(RED, 10), (GREEN, 5), (RED, 5)])
     assert [colour for _, colour in _frames(path)] == ["red", "green", "red"]
