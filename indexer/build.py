@@ -21,7 +21,8 @@ from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
 from indexer.formats import kind_of
 from indexer.library import Batch, Entry, Library, Patience
-from indexer.reading import Job, Loaded, Reader, reading_threads
+from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
+from indexer.register import Register, State
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, walk
 
@@ -161,14 +162,14 @@ class _Run:
         self.reader = Reader(
             decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
-        self._unseen: set[int] = set()  # files of the catalog that the walk has not met
+        self._unseen = Register(())  # files of the catalog that the walk has not met
         self._closed: list[Path] = []  # what the walk could not look at
         self._skipped: list[Skip] = []
         self._count: Counter[str] = Counter()
 
     def begin(self, roots: Sequence[Path]) -> Batch:
         """Note what the library knows below the roots; the first commit names new ones."""
-        self._unseen = self._catalog.files_below(roots)
+        self._unseen = Register(self._catalog.states(roots))
         known = self._catalog.roots()
         return Batch(
             roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
@@ -182,15 +183,21 @@ class _Run:
             self._skipped += skips
             self._closed += [skip.path for skip in skips]
             self._count["files"] += len(files)
-            known = self._catalog.known(file.path for file in files)
-            self._unseen -= {file.id for file in known.values()}
-            for file in files:
-                old = known.get(file.path)
-                if old and self._is_same(old, file):
-                    self._leave(old)
-                else:
-                    yield Job(found=file, known=old)
+            same = self._unseen.meet([_state(file) for file in files])
+            self._count["unchanged"] += int(same.sum())
+            yield from self._looked_up([files[row] for row in np.flatnonzero(~same)])
             self._tell()
+
+    def _looked_up(self, files: Sequence[Found]) -> Iterator[Job]:
+        """Pass on new and changed files with what is known of them, and broken ones if it pays."""
+        known = self._catalog.known(file.path for file in files)
+        self._unseen.strike(file.id for file in known.values())
+        for file in files:
+            old = known.get(file.path)
+            if old and self._is_same(old, file):
+                self._leave(old)
+            else:
+                yield Job(found=file, known=old)
 
     def embedded(self, loaded: Iterable[Loaded | Skip]) -> Iterator[Entry | Move]:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
@@ -225,7 +232,7 @@ class _Run:
         state = file.state
         if origin.path != state.path:
             self._count["moved"] += 1
-            self._unseen.discard(origin.id)
+            self._unseen.strike([origin.id])
             self._list(state.path, origin.reasons)
         else:
             self._leave(origin)
@@ -364,6 +371,11 @@ def _root(library: Library, folder: Path) -> Path:
     if not root.is_dir() and kind_of(root) is None:
         raise UsageError(f"'{folder}' is neither a folder, nor a photo or text of a known suffix")
     return root
+
+
+def _state(file: Found) -> State:
+    """Return what tells an unchanged file from a changed one."""
+    return os.fsencode(file.location), file.size, file.mtime_ns, stamp_of(file)
 
 
 def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) -> Vectors:

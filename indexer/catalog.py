@@ -19,19 +19,23 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     Column,
     Connection,
+    LargeBinary,
     Row,
     TableClause,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
     true,
+    type_coerce,
 )
 
 from indexer import migration, photo_rows, tables, words
 from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
 from indexer.filters import Filter, below, compiled
+from indexer.register import State
 from indexer.tables import connect
 from indexer.types import Kind, Metadata, Record, SegmentRow
 
@@ -398,6 +402,20 @@ class Catalog:
         with self._engine.begin() as connection:
             return set(connection.scalars(select(tables.files.c.id).where(inside)))
 
+    def states(self, roots: Iterable[Path]) -> Iterator[tuple[int, State]]:
+        """Yield id and state of the files below these folders, by id; see `indexer.register`.
+
+        One that could not be read whole has no stamp: it may have to be looked at again.
+        """
+        files = tables.files.c
+        whole = case((files.reasons == [], files.stamp))
+        path = type_coerce(files.path, LargeBinary)
+        inside = or_(*(below(root) for root in roots))
+        wanted = select(files.id, path, files.size, files.mtime_ns, whole).where(inside)
+        with self._engine.begin() as connection:
+            for id_, *state in connection.execute(wanted.order_by(files.id)):
+                yield id_, tuple(state)
+
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return where these files lie."""
         columns = select(tables.files.c.id, tables.files.c.path)
@@ -569,9 +587,7 @@ class Catalog:
             _rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
             _rename(connection, moved)
             _move_roots(connection, old, new)
-            roots = _roots(connection)
-            for id_, path in moved.items():
-                words.rename(connection, id_, path, roots)
+            words.rename(connection, moved, _roots(connection))
         return list(moved.values())
 
     def rebase(self, kind: Kind, number: int) -> None:
@@ -668,7 +684,7 @@ def _move(connection: Connection, move: Move) -> None:
     connection.execute(
         tables.files.update().where(tables.files.c.id == move.file_id).values(values)
     )
-    words.rename(connection, move.file_id, move.path, _roots(connection))
+    words.rename(connection, {move.file_id: move.path}, _roots(connection))
     if move.about is not None:
         photo_rows.put(connection, {move.file_id: move.about})
         words.tell(connection, move.file_id, move.about)
@@ -745,7 +761,7 @@ def _ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
 
 def _file_values(state: FileState) -> dict[str, Any]:
     """Return a file as a row of its table."""
-    return asdict(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
+    return vars(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
 
 
 def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:

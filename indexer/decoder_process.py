@@ -13,17 +13,12 @@ import signal
 import struct
 import sys
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
 from indexer.errors import FileUnreadable
-from indexer.formats import Form
-from indexer.photos import read_photo
-from indexer.raws import read_raw
-from indexer.videos import read_video
+from indexer.sight import Look, see, written
 
 Header: TypeAlias = dict[str, Any]
 """What JSON can say."""
@@ -51,7 +46,7 @@ def receive(stream: IO[bytes]) -> tuple[Header, bytes]:
 
 
 def main() -> None:
-    """Answer every request with RGB pictures and their sizes, or with a reason why not."""
+    """Answer every request with RGB pictures and what the file says, or with a reason why not."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     warnings.simplefilter("ignore")
@@ -65,30 +60,18 @@ def main() -> None:
 
 
 def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
-    """Decode one file. Nothing else runs here, so Pillow's global may be set."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = bool(header["allow_truncated"])
-    size_hint, cap = int(header["size_hint"]), float(header["max_megapixels"])
+    """Look at one file. Nothing else runs here, so Pillow's global may be set."""
+    look = Look(**header)
+    ImageFile.LOAD_TRUNCATED_IMAGES = look.allow_truncated
     try:
-        if header["form"] == Form.VIDEO:
-            path = Path(os.fsdecode(body))
-            video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=header["frames"])
-            told = {"tags": dict(video.tags), "times": [frame.time for frame in video.frames]}
-            size = (video.width, video.height)
-            return _shown([frame.image for frame in video.frames], size=size, **told)
-        if header["form"] == Form.RAW:
-            raw = read_raw(body, size_hint=size_hint, max_megapixels=cap)
-            return _shown([raw.image], size=(raw.width, raw.height))
-        return _shown([read_photo(body, size_hint=size_hint, max_megapixels=cap)])
+        seen = see(body, look)
     except FileUnreadable as error:
         return {"reason": str(error)}, b""
     except MemoryError:
         return {"reason": "too large for the memory that decoding may take"}, b""
-
-
-def _shown(images: Sequence[Image.Image], **told: Any) -> tuple[Header, bytes]:
-    """Return pictures as a frame: their sizes and what is told in the header, then the pixels."""
-    sizes = [image.size for image in images]
-    return {"sizes": sizes, **told}, b"".join(image.tobytes() for image in images)
+    sizes = [image.size for image in seen.photos]
+    told = {"sizes": sizes, "times": seen.times, "about": written(seen.about)}
+    return told, b"".join(image.tobytes() for image in seen.photos)
 
 
 def _limit_memory(limit: int) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -22,8 +22,8 @@ from indexer.decoder_process import Header, receive, send
 from indexer.errors import FileUnreadable, UsageError
 from indexer.formats import Form
 from indexer.photos import MAX_MEGAPIXELS
-from indexer.raws import Raw
-from indexer.videos import MOST_FRAMES, Frame, Video
+from indexer.sight import Look, Seen, read_back
+from indexer.videos import MOST_FRAMES
 
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -81,63 +81,47 @@ class Decoders:
 
     def __init__(self, options: DecodeOptions, *, size_hint: int) -> None:
         self._options = options
-        self._header: Header = {
-            "size_hint": size_hint,
-            "max_megapixels": options.max_megapixels,
-            "frames": options.frames,
-            "allow_truncated": options.allow_truncated,
-        }
+        self._look = Look(
+            form=Form.PICTURE,
+            size_hint=size_hint,
+            max_megapixels=options.max_megapixels,
+            frames=options.frames,
+            allow_truncated=options.allow_truncated,
+        )
         self._idle: SimpleQueue[_Process] = SimpleQueue()
 
-    def photo(self, data: bytes) -> Image.Image:
-        """Decode a photo, as `indexer.photos.read_photo` does; any thread may call this.
+    def see(
+        self, form: Form, body: bytes, *, sidecar: Path | None = None, pictures: bool = True
+    ) -> Seen:
+        """Look at a file, as `indexer.sight.see` does; any thread may call this.
+
+        Args:
+            form: how it is read.
+            body: its content; of a video its path.
+            sidecar: the `.xmp` file beside it.
+            pictures: whether they are wanted, or only what the file says.
 
         Raises:
             FileUnreadable: the reason, fit for a list of skipped files.
         """
-        _, (image,) = self._pictures(Form.PICTURE, data)
-        return image
-
-    def raw(self, data: bytes) -> Raw:
-        """Read the picture of a camera RAW, as `indexer.raws.read_raw` does.
-
-        Raises:
-            FileUnreadable: as of `photo`.
-        """
-        told, (image,) = self._pictures(Form.RAW, data)
-        width, height = told["size"]
-        return Raw(image=image, width=width, height=height)
-
-    def video(self, path: Path) -> Video:
-        """Read the frames that stand for a video, as `indexer.videos.read_video` does.
-
-        Raises:
-            FileUnreadable: as of `photo`.
-        """
-        told, images = self._pictures(Form.VIDEO, os.fsencode(path))
-        frames = [
-            Frame(time=time, image=image) for time, image in zip(told["times"], images, strict=True)
-        ]
-        width, height = told["size"]
-        return Video(frames=tuple(frames), width=width, height=height, tags=told["tags"])
-
-    def _pictures(self, form: Form, body: bytes) -> tuple[Header, list[Image.Image]]:
-        """Let a process decode a file; return what it tells, and the pictures."""
+        beside = "" if sidecar is None else str(sidecar)
+        look = replace(self._look, form=form, sidecar=beside, pictures=pictures)
         process = self._take()
         try:
-            told, pixels = process.ask({**self._header, "form": form}, body, self._options.seconds)
+            told, pixels = process.ask(asdict(look), body, self._options.seconds)
         except BaseException:
             process.end()
             raise
         self._idle.put(process)
         if "reason" in told:
             raise FileUnreadable(str(told["reason"]))
-        images, at = [], 0
+        photos, at = [], 0
         for width, height in told["sizes"]:
             after = at + 3 * width * height
-            images.append(Image.frombytes("RGB", (width, height), pixels[at:after]))
+            photos.append(Image.frombytes("RGB", (width, height), pixels[at:after]))
             at = after
-        return told, images
+        about = read_back(told["about"])
+        return Seen(photos=tuple(photos), times=tuple(told["times"]), about=about)
 
     def __enter__(self) -> Decoders:
         return self

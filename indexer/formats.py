@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -47,12 +48,12 @@ SUFFIXES = {
 """The form of each suffix."""
 
 
-def form_of(path: PurePath) -> Form | None:
+def form_of(path: PurePath | str) -> Form | None:
     """Tell by its suffix how a file is read; None for one that is not looked at."""
-    return SUFFIXES.get(path.suffix.lower())
+    return SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 - twice as fast
 
 
-def kind_of(path: PurePath) -> Kind | None:
+def kind_of(path: PurePath | str) -> Kind | None:
     """Tell a photo from a text; the frames of a video are photos. None for anything else."""
     form = form_of(path)
     if form is None:

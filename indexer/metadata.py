@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,6 +94,13 @@ class _Found:
 _NOTHING = _Found()
 
 
+def with_place(about: Metadata) -> Metadata:
+    """Name the position of a photo, if it has one; the towns of the world take 0.2 s to load."""
+    if about.latitude is None or about.longitude is None:
+        return about
+    return replace(about, place=gazetteer().name(about.latitude, about.longitude))
+
+
 def read_metadata(source: Path | bytes, *, sidecar: Path | None = None) -> Metadata:
     """Read what a photo says about itself; never fails, whatever the file holds.
 
@@ -166,7 +173,6 @@ def _merged(
         taken=_first(each.taken for each in clocks),
         latitude=latitude,
         longitude=longitude,
-        place=gazetteer().name(*position) if position else "",
         camera=_first(each.camera for each in (exif, sidecar, xmp)) or "",
         lens=_first(each.lens for each in (exif, sidecar, xmp)) or "",
         rating=_first(each.rating for each in told),

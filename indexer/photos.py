@@ -47,6 +47,7 @@ BAD_DATA = (
     AssertionError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,  # a later frame that claims to be larger than the first
     Warning,  # where the host makes warnings errors
 )
 """What Pillow's readers raise for data that is not what it claims to be."""

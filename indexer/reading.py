@@ -1,6 +1,6 @@
 """Files come into memory, several ahead of the encoder: bytes, hash, photo or passages.
 
-Threads read and hash; photos and videos are decoded in processes, see `indexer.decoding`.
+Threads read and hash; processes decode, and read what files say, see `indexer.decoding`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ from indexer.catalog import FileState, KnownFile
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
 from indexer.formats import Form, form_of
-from indexer.metadata import (
-    METADATA_VERSION,
-    read_metadata,
-    read_raw_metadata,
-    read_video_metadata,
-)
+from indexer.metadata import METADATA_VERSION, with_place
+from indexer.sight import Seen
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
@@ -71,15 +67,6 @@ class Loaded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """What was seen of a photo or a video: pictures, their times in a video, and what it says."""
-
-    photos: tuple[Image.Image, ...]
-    about: Metadata
-    times: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reader:
     """How files are read.
 
@@ -104,7 +91,7 @@ class Reader:
 
     def is_described(self, known: KnownFile, found: Found) -> bool:
         """Tell whether what a photo and its sidecar say is known."""
-        return known.stamp == _stamp(found)
+        return known.stamp == stamp_of(found)
 
     def read_all(self, jobs: Iterable[Job], pool: ThreadPoolExecutor) -> Iterator[Loaded | Skip]:
         """Read files in the threads of a pool; they come in the order of the jobs."""
@@ -130,7 +117,7 @@ class Reader:
             mtime_ns=found.mtime_ns,
             digest=digest,
             reader=self.name,
-            stamp=_stamp(found),
+            stamp=stamp_of(found),
         )
         if known and known.digest == state.digest and self.is_settled(known):
             return Loaded(state=state, known=known, about=self._about(found, data))
@@ -156,47 +143,24 @@ class Reader:
         state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
         return Loaded(state=state, known=known, texts=read.passages)
 
-    def _seen(self, found: Found, data: bytes) -> _Seen:
-        """Decode a photo, a RAW or a video, and read what it says."""
-        form = form_of(found.path)
-        if form == Form.VIDEO:
-            video = self.decoders.video(found.path)
-            size = (video.width, video.height)
-            about = read_video_metadata(video.tags, size=size, sidecar=found.sidecar)
-            photos = tuple(frame.image for frame in video.frames)
-            times = tuple(frame.time for frame in video.frames)
-            return _Seen(photos=photos, times=times, about=_with_also(about, found))
-        if form == Form.RAW:
-            raw = self.decoders.raw(data)
-            size = (raw.width, raw.height)
-            about = read_raw_metadata(data, size=size, sidecar=found.sidecar)
-            return _Seen(photos=(raw.image,), about=_with_also(about, found))
-        photo = self.decoders.photo(data)
-        return _Seen(photos=(photo,), about=_photo_about(found, data))
+    def _seen(self, found: Found, data: bytes, *, pictures: bool = True) -> Seen:
+        """Let a process look at a photo, a RAW or a video; name its place and its companions."""
+        form = form_of(found.location) or Form.PICTURE
+        body = os.fsencode(found.location) if form == Form.VIDEO else data
+        seen = self.decoders.see(form, body, sidecar=found.sidecar, pictures=pictures)
+        return replace(seen, about=replace(with_place(seen.about), also=found.also))
 
     def _about(self, found: Found, data: bytes) -> Metadata | None:
         """Read what a photo and its sidecar say; None for a text, or what cannot be read."""
         if found.kind == Kind.TEXT:
             return None
-        if form_of(found.path) == Form.PICTURE:
-            return _photo_about(found, data)
         try:
-            return self._seen(found, data).about
+            return self._seen(found, data, pictures=False).about
         except FileUnreadable:
             return None
 
 
-def _photo_about(found: Found, data: bytes) -> Metadata:
-    """Read what a photo and its sidecar say."""
-    return _with_also(read_metadata(data, sidecar=found.sidecar), found)
-
-
-def _with_also(about: Metadata, found: Found) -> Metadata:
-    """Name what belongs to the same shot."""
-    return replace(about, also=found.also)
-
-
-def _stamp(found: Found) -> str:
+def stamp_of(found: Found) -> str:
     """Name what reads a photo's metadata, its sidecar and its companions; empty for a text."""
     if found.kind == Kind.TEXT:
         return ""
@@ -216,7 +180,7 @@ def _versions() -> str:
 
 def _weight(job: Job) -> int:
     """Return how many photos a file may turn out to be, where memory is counted."""
-    return _VIDEO_WEIGHT if form_of(job.found.path) == Form.VIDEO else 1
+    return _VIDEO_WEIGHT if form_of(job.found.location) == Form.VIDEO else 1
 
 
 @contextmanager
@@ -234,7 +198,7 @@ def _content(found: Found) -> tuple[bytes, bytes]:
 
     A video is read where it lies, and known again by samples of it.
     """
-    is_video = form_of(found.path) == Form.VIDEO
+    is_video = form_of(found.location) == Form.VIDEO
     limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
     if found.size > limit and not is_video:
         raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,7 @@ from indexer.photos import MAX_MEGAPIXELS
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note, progress
+from retrieval.cli.console import Report, list_skipped, note, progress
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -28,6 +28,7 @@ from retrieval.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from indexer.build import Progress
     from retrieval import IndexOptions, IndexReport, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -126,7 +127,6 @@ def command(
     A video is found by frames of it. The RAW of a JPEG and the film of a Live Photo count as one
     with the photo of that name.
     """
-    total = sum(isinstance(file, Found) for file in walk(folders, options=options.walk))
     encoder = model.quick(model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
@@ -138,11 +138,27 @@ def command(
             encoder,
             folders,
             options=options,
-            progress=lambda step: report(step.files, total, step.photos),
+            progress=_with_total(report, folders, options.walk),
         )
     list_skipped(done.skipped)
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+def _with_total(
+    report: Report, folders: Sequence[Path], options: WalkOptions
+) -> Callable[[Progress], None]:
+    """Report of how many files; counting them takes time, so it waits for the first new one."""
+
+    @cache
+    def total() -> int:
+        return sum(isinstance(file, Found) for file in walk(folders, options=options))
+
+    def tell(step: Progress) -> None:
+        if step.photos or step.texts or step.unchanged + step.skipped < step.files:
+            report(step.files, total(), step.photos)
+
+    return tell
 
 
 def model_of(folder: Path) -> str:

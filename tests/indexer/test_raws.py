@@ -13,7 +13,8 @@ from PIL import Image
 
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
-from indexer.metadata import read_raw_metadata
+from indexer.formats import Form
+from indexer.metadata import read_raw_metadata, with_place
 from indexer.pictures import picture_size, read_picture
 from indexer.raws import read_raw
 from tests.clips import scene
@@ -112,18 +113,18 @@ def test_spoilt_bytes_cost_themselves_alone() -> None:
             spoilt = whole.copy()
             spoilt[rng.integers(0, 1_000, 6)] = rng.integers(0, 256, 6)
             try:
-                raw = decoders.raw(spoilt.tobytes())
+                seen = decoders.see(Form.RAW, spoilt.tobytes())
             except FileUnreadable:
                 continue
-            assert raw.image.mode == "RGB"
+            assert [photo.mode for photo in seen.photos] == ["RGB"]
 
 
 def test_a_process_decodes_it_alike() -> None:
     data = dng(SENSOR, preview=PREVIEW, orientation=6)
     with Decoders(DecodeOptions(), size_hint=100) as decoders:
-        raw, same = decoders.raw(data), read_raw(data, size_hint=100)
-    assert (raw.width, raw.height) == (same.width, same.height) == (480, 640)
-    assert np.array_equal(np.asarray(raw.image), np.asarray(same.image))
+        seen, same = decoders.see(Form.RAW, data), read_raw(data, size_hint=100)
+    assert (seen.about.width, seen.about.height) == (same.width, same.height) == (480, 640)
+    assert np.array_equal(np.asarray(seen.photos[0]), np.asarray(same.image))
 
 
 def test_a_file_is_read_by_its_suffix(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def _panasonic(data: bytes) -> bytes:
 @pytest.mark.parametrize("made_by", [bytes, _olympus, _panasonic])
 def test_metadata_of_tiff_by_any_name(made_by: type[bytes]) -> None:
     data = made_by(dng(scene("red"), exif=EXIF, gps=ROME))
-    about = read_raw_metadata(data, size=(96, 64))
+    about = with_place(read_raw_metadata(data, size=(96, 64)))
     assert about.taken == datetime(2019, 7, 14, 18, 3, 11)
     assert (about.camera, about.lens) == ("Fujifilm X100V", "23mm f/2")
     assert about.latitude == pytest.approx(41 + 53 / 60 + 30.84 / 3600)
@@ -158,7 +159,7 @@ def test_metadata_of_fujifilm_lies_in_its_jpeg() -> None:
     jpeg = _jpeg(exif)
     header = b"FUJIFILMCCD-RAW 0201FF389501X-T4".ljust(84, b"\0")
     data = header + (100).to_bytes(4, "big") + len(jpeg).to_bytes(4, "big") + bytes(8) + jpeg
-    about = read_raw_metadata(data, size=(4, 3))
+    about = with_place(read_raw_metadata(data, size=(4, 3)))
     assert (about.camera, about.taken) == ("Fujifilm X-T4", datetime(2019, 7, 14, 18, 3, 11))
 
 
@@ -177,7 +178,7 @@ def test_metadata_of_canons_cr3_lies_in_boxes() -> None:
         box(b"CMT4", tiff({1: "S", 2: (33.0, 55.0, 0.0), 3: "E", 4: (18.0, 25.0, 0.0)})),
     )
     data = box(b"ftyp", b"crx \0\0\0\1") + box(b"moov", box(b"uuid", bytes(16) + b"".join(boxes)))
-    about = read_raw_metadata(data, size=(3, 4))
+    about = with_place(read_raw_metadata(data, size=(3, 4)))
     assert (about.camera, about.lens) == ("Canon EOS R5", "RF50mm F1.2")
     assert (about.latitude, about.longitude) == pytest.approx((-(33 + 55 / 60), 18 + 25 / 60))
     assert about.place == "Cape Town, South Africa"
@@ -185,7 +186,7 @@ def test_metadata_of_canons_cr3_lies_in_boxes() -> None:
 
 def test_what_no_reader_knows_says_nothing() -> None:
     for data in (b"", b"FUJIFILMCCD-RAW", b"\0\0\0\x08ftyp", b"II*\0\xff\xff\xff\xff"):
-        about = read_raw_metadata(data, size=(0, 0))
+        about = with_place(read_raw_metadata(data, size=(0, 0)))
         assert (about.taken, about.camera) == (None, "")
 
 

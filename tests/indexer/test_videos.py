@@ -13,7 +13,8 @@ from PIL import Image
 
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
-from indexer.metadata import read_video_metadata
+from indexer.formats import Form
+from indexer.metadata import read_video_metadata, with_place
 from indexer.photos import read_photo
 from indexer.videos import read_frame, read_video
 from tests.clips import clip, scene, turned
@@ -125,7 +126,8 @@ def test_what_a_video_says(tmp_path: Path) -> None:
         "title": "Harbour",
     }
     path = clip(tmp_path / "a.mov", [(RED, 1)], tags=tags)
-    about = read_video_metadata(read_video(path, size_hint=24).tags, size=(96, 64))
+    tags = read_video(path, size_hint=24).tags
+    about = with_place(read_video_metadata(tags, size=(96, 64)))
     assert about.taken == datetime(2019, 7, 14, 18, 3, 11)
     assert (about.latitude, about.longitude) == (41.8919, 12.5113)
     assert (about.place, about.camera, about.title) == ("Rome, Italy", "Apple iPhone 12", "Harbour")
@@ -186,18 +188,20 @@ def test_without_the_package_the_reason_says_what_to_install(
 def test_a_process_decodes_it_alike(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.mp4", [(RED, 3), (GREEN, 3)], tags={"title": "Two"})
     with Decoders(DecodeOptions(), size_hint=24) as decoders:
-        video = decoders.video(path)
+        seen = decoders.see(Form.VIDEO, bytes(path))
         same = read_video(path, size_hint=24)
-        assert [frame.time for frame in video.frames] == [frame.time for frame in same.frames]
-        for frame, other in zip(video.frames, same.frames, strict=True):
-            assert np.array_equal(np.asarray(frame.image), np.asarray(other.image))
-        assert (video.width, video.height, video.tags) == (same.width, same.height, same.tags)
+        assert list(seen.times) == [frame.time for frame in same.frames]
+        for photo, frame in zip(seen.photos, same.frames, strict=True):
+            assert np.array_equal(np.asarray(photo), np.asarray(frame.image))
+        size = (same.width, same.height)
+        assert seen.about == read_video_metadata(same.tags, size=size)
+        assert (seen.about.width, seen.about.height, seen.about.title) == (*size, "Two")
         path.write_bytes(b"words")
         with pytest.raises(FileUnreadable, match="broken or unknown"):
-            decoders.video(path)
+            decoders.see(Form.VIDEO, bytes(path))
     hasty = Decoders(DecodeOptions(seconds=0.01), size_hint=24)
     with hasty, pytest.raises(FileUnreadable, match=r"took longer than 0\.01 s"):
-        hasty.video(path)
+        hasty.see(Form.VIDEO, bytes(path))
 
 
 def test_spoilt_bytes_cost_themselves_alone(tmp_path: Path) -> None:
@@ -211,10 +215,10 @@ def test_spoilt_bytes_cost_themselves_alone(tmp_path: Path) -> None:
                 spoilt[rng.integers(0, len(spoilt), 20)] = rng.integers(0, 256, 20)
                 path.write_bytes(spoilt.tobytes())
                 try:
-                    video = decoders.video(path)
+                    seen = decoders.see(Form.VIDEO, bytes(path))
                 except FileUnreadable:
                     continue
-                assert video.frames
+                assert seen.photos
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG"])

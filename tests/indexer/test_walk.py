@@ -31,7 +31,7 @@ def test_found_tells_kind_size_and_date(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_bytes(b"12345")
     os.utime(path, ns=(7, 1_234_567_890))
-    wanted = Found(path=path, kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
+    wanted = Found(location=str(path), kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
     assert list(walk([tmp_path], options=WalkOptions())) == [wanted]
 
 
