@@ -19,10 +19,11 @@ from indexer.encoder import UNIT_TOLERANCE
 from indexer.errors import LibraryDamaged, LibraryTooNew, mending
 from indexer.library import NEXT, Library, Patience, catalog_path, held, lock_of
 from indexer.rescue import BROKEN, rescue
-from indexer.segments import Segment, SegmentStore
+from indexer.segments import Segment, SegmentStore, checksum_of
 from indexer.shelf import Shelf
+from indexer.tuning import Plan
 from indexer.types import Kind, SegmentRow
-from indexer.vectors import Ids, VectorIndex
+from indexer.vectors import ExactIndex, Ids
 
 _LOOKS = 5
 
@@ -110,7 +111,7 @@ def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
     before += check(folder)
     with Library.open(folder) as library, library.writing(patience):
         for kind in Kind:
-            dropped += _mend(folder, library.catalog, kind)
+            dropped += _mend(library, kind)
         Shelf(folder, library.catalog).sweep()
     left = check(folder)
     mended = [finding for finding in dict.fromkeys(before) if finding not in left]
@@ -202,11 +203,18 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    path, width = Shelf(folder, catalog).base_path(kind, base), catalog.facts().width
-    store = SegmentStore(folder / "vectors", width)
+    shelf, plan = Shelf(folder, catalog), vectors.snapshot.plan
+    path, store = (
+        shelf.base_path(kind, base),
+        SegmentStore(folder / "vectors", catalog.facts().width),
+    )
     try:
-        index = VectorIndex.load(path, dim=width, size=sum(row.rows for row in rows))
-        if index.is_made_of(map(store.read, rows)):
+        index = shelf.saved(kind, vectors.snapshot)
+        if isinstance(index, ExactIndex):
+            is_whole = index.is_made_of(map(store.read, rows))
+        else:
+            is_whole = Plan.loads(plan).checksum == checksum_of(path)
+        if is_whole:
             return
     except LibraryDamaged as error:
         fault = error.fault if path.exists() else "is missing"
@@ -245,8 +253,9 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
         yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
 
 
-def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:
+def _mend(library: Library, kind: Kind) -> int:
     """Drop what has no vectors, and save the index of a kind anew where it is not right."""
+    folder, catalog = library.folder, library.catalog
     store = SegmentStore(folder / "vectors", catalog.facts().width)
     vectors = _survey(store, catalog, kind)
     dropped = 0
@@ -256,5 +265,5 @@ def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        Shelf(folder, catalog).rebuild(kind)
+        Shelf(folder, catalog).rebuild(kind, library.questions)
     return dropped

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from indexer.catalog import Catalog, Merge, Snapshot
+from indexer.encoder import Vectors
 from indexer.errors import LibraryDamaged, ModelMismatch
-from indexer.segments import MERGED_ROWS, Segment, SegmentStore, replacing
+from indexer.inverted import EXACT_ROWS, InvertedIndex, make, training_rows
+from indexer.loaded import Loaded, SavedIndex
+from indexer.rows import StoredRows, mapped
+from indexer.segments import (
+    MERGED_ROWS,
+    Segment,
+    SegmentStore,
+    checksum_of,
+    discard,
+    replacing,
+)
+from indexer.tuning import Aim, Asking, Plan, Ranks, fitted, halved, neighbour_ranks
 from indexer.types import Kind, SegmentRow
-from indexer.vectors import Ids, VectorIndex
+from indexer.vectors import ExactIndex, Ids, VectorIndex
 
 STALE_SHARE = 0.1
 """The saved index is written anew once it lacks this share; deleted vectors go at this share."""
+
+MAX_TAIL_ROWS = EXACT_ROWS
+"""Or so many vectors, however large it is: each search looks at them one by one."""
 
 MAX_TAIL = 8
 """So many segments may be newer than the saved index: each costs the first search a file."""
@@ -24,14 +40,12 @@ MAX_TAIL = 8
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """The vectors of one kind in memory, as of one commit."""
+Questions: TypeAlias = Callable[[Kind], Mapping[Kind, Asking]]
+"""Gives queries by their kind, to tune the index of the items of a kind."""
 
-    generation: int
-    numbers: frozenset[int]
-    index: VectorIndex
-    deleted: Ids
+_AIM = "aim"  # the fact that says what the indexes have to reach
+
+T = TypeVar("T")
 
 
 class Shelf:
@@ -61,7 +75,15 @@ class Shelf:
         snapshot = self._catalog.snapshot(kind)
         return self._segments.joined(snapshot.segments, without=snapshot.deleted)
 
-    def refresh(self) -> None:
+    def aim(self) -> Aim:
+        """Return what the indexes have to reach."""
+        return Aim.loads(self._catalog.noted(_AIM))
+
+    def set_aim(self, aim: Aim) -> None:
+        """Note what the indexes have to reach from the next time they are written."""
+        self._catalog.note(_AIM, aim.dumps())
+
+    def refresh(self, questions: Questions) -> None:
         """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
 
         The cost of an index run so grows with what changed, not with the library.
@@ -72,11 +94,13 @@ class Shelf:
             total, newer = _count(snapshot.segments), _count(tail)
             if len(snapshot.deleted) > STALE_SHARE * total:
                 self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
-                self.rebuild(kind)
-            elif newer > STALE_SHARE * (total - newer):
+                self.rebuild(kind, questions)
+            elif newer > min(STALE_SHARE * (total - newer), MAX_TAIL_ROWS):
                 small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
                 self._merge(kind, small, base=0)
-                self.rebuild(kind)
+                self.rebuild(kind, questions)
+            elif not self.suits(kind):
+                self.rebuild(kind, questions)
             elif len(tail) > MAX_TAIL:
                 self._merge(kind, tail, base=snapshot.base)
         self.sweep()
@@ -87,32 +111,75 @@ class Shelf:
         named = {self.base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
         for path in self._ann.glob("*"):
             if path not in named:
-                path.unlink(missing_ok=True)
+                discard(path)
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
-        loaded, facts = self._loaded.get(kind), self._catalog.facts()
+        loaded = held = self._loaded.get(kind)
+        facts = self._catalog.facts()
         if facts.fingerprint != self._fingerprint:
             raise ModelMismatch(
                 self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
             )
         if loaded is None or loaded.generation != facts.generation:
-            self._loaded.pop(kind, None)  # a failed load must not leave a half-grown index
-            loaded = self._loaded[kind] = self._reload(kind, loaded)
+            self._loaded.pop(kind, None)  # a failed load must not leave a half-grown tail
+            loaded = self._loaded[kind] = self._current(
+                kind, lambda snapshot: self._read(kind, snapshot, held)
+            )
         return loaded
 
-    def rebuild(self, kind: Kind) -> None:
-        """Save an index over all segments of a kind."""
+    def suits(self, kind: Kind) -> bool:
+        """Tell whether the saved index of a kind is of the type that its size asks for."""
         snapshot = self._catalog.snapshot(kind)
-        index = VectorIndex(self._width)
-        for row in snapshot.segments:
-            segment = self._segments.read(row)
-            index.add(segment.ids, segment.vectors)
+        exact = self.aim().is_exact(_count(snapshot.segments))
+        return not snapshot.base or exact == (not snapshot.plan)
+
+    def rebuild(self, kind: Kind, questions: Questions) -> None:
+        """Save an index over all segments of a kind, of the type that their number asks for."""
+        snapshot, aim = self._catalog.snapshot(kind), self.aim()
         number = max((row.number for row in snapshot.segments), default=0)
         self._ann.mkdir(exist_ok=True)
         with replacing(self.base_path(kind, number)) as part:
-            index.save(part)
-        self._catalog.rebase(kind, number)
+            if aim.is_exact(_count(snapshot.segments)):
+                plan = ""
+                self._exact(snapshot).save(part)
+            else:
+                index = self._inverted(snapshot)
+                ranks = self._ranks(index, snapshot.segments, halved(questions(kind), 0))
+                index.save(part)
+                probes = fitted(ranks, aim.recall)
+                plan = Plan(probes=probes, checksum=checksum_of(part)).dumps()
+        self._catalog.rebase(kind, number, plan)
+
+    def tune(self, kind: Kind, questions: Questions) -> None:
+        """Make the saved index of a kind reach the aim; written anew where its type does not."""
+        snapshot = self._catalog.snapshot(kind)
+        if snapshot.segments and not (snapshot.base and self.suits(kind)):
+            self.rebuild(kind, questions)
+        elif snapshot.plan:
+            ranks = self.ranks(kind, halved(questions(kind), 0))
+            probes = fitted(ranks, self.aim().recall)
+            plan = replace(Plan.loads(snapshot.plan), probes=probes)
+            self._catalog.rebase(kind, snapshot.base, plan.dumps())
+
+    def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
+        """Return the ranks of the lists that hold true neighbours; empty for an exact index.
+
+        Raises:
+            LibraryDamaged: the saved index is missing, or not what the catalog says.
+        """
+        snapshot = self._catalog.snapshot(kind)
+        index = self.saved(kind, snapshot) if snapshot.plan else None
+        if not isinstance(index, InvertedIndex):
+            return {}
+        held = [row for row in snapshot.segments if row.number <= snapshot.base]
+        return self._ranks(index, held, asking)
+
+    def rows(self, kind: Kind) -> tuple[StoredRows, Ids]:
+        """Return the vectors of a kind by id, and the ids that have no item any more."""
+        return self._current(
+            kind, lambda snapshot: (self._stored(snapshot.segments), snapshot.deleted)
+        )
 
     def base_path(self, kind: Kind, number: int) -> Path:
         """Return where the saved index over the segments up to a number lies."""
@@ -128,48 +195,100 @@ class Shelf:
         old = [row.number for row in rows]
         self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
 
-    def _reload(self, kind: Kind, loaded: Loaded | None) -> Loaded:
+    def _current(self, kind: Kind, read: Callable[[Snapshot], T]) -> T:
         """Read the last commit; once more if a writer merged segments away meanwhile."""
         while True:
             snapshot = self._catalog.snapshot(kind)
             try:
-                return self._read(kind, snapshot, loaded)
+                return read(snapshot)
             except LibraryDamaged:
                 if snapshot.generation == self._catalog.facts().generation:
                     raise
-                loaded = None
 
     def _read(self, kind: Kind, snapshot: Snapshot, loaded: Loaded | None) -> Loaded:
-        """Add to the vectors in memory those of the segments that are newer."""
+        """Open the saved index, and read the segments that are newer; what is there is kept."""
         numbers = frozenset(row.number for row in snapshot.segments)
-        if loaded is not None and loaded.numbers <= numbers:
-            index, held = loaded.index, loaded.numbers
+        if (
+            loaded is not None
+            and (loaded.number, loaded.plan) == (snapshot.base, snapshot.plan)
+            and loaded.numbers <= numbers
+        ):
+            base, tail, held = loaded.base, loaded.tail, loaded.numbers
         else:
-            index, held = self._read_base(kind, snapshot)
+            base, held = self._read_base(kind, snapshot)
+            tail = VectorIndex(self._width)
         for row in snapshot.segments:
             if row.number not in held:
                 segment = self._segments.read(row)
-                index.add(segment.ids, segment.vectors)
+                tail.add(segment.ids, segment.vectors)
         return Loaded(
             generation=snapshot.generation,
             numbers=numbers,
-            index=index,
+            base=base,
+            number=snapshot.base,
+            plan=snapshot.plan,
+            tail=tail,
             deleted=snapshot.deleted,
         )
 
-    def _read_base(self, kind: Kind, snapshot: Snapshot) -> tuple[VectorIndex, frozenset[int]]:
-        """Read the saved index and say which segments it holds.
+    def _read_base(self, kind: Kind, snapshot: Snapshot) -> tuple[SavedIndex, frozenset[int]]:
+        """Open the saved index and say which segments it holds.
 
-        It is derived: where it is missing or broken, an empty one takes its place, to be
-        filled from the segments.
+        It is derived: where it is missing or broken, an empty one takes its place, and all
+        segments are read.
         """
         held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        path = self.base_path(kind, snapshot.base)
         try:
-            index = VectorIndex.load(path, dim=self._width, size=_count(held))
+            base = self.saved(kind, snapshot)
         except LibraryDamaged:
             return VectorIndex(self._width), frozenset()
-        return index, frozenset(row.number for row in held)
+        return base, frozenset(row.number for row in held)
+
+    def saved(self, kind: Kind, snapshot: Snapshot) -> SavedIndex:
+        """Open the saved index.
+
+        Raises:
+            LibraryDamaged: it is missing, or not what the catalog says.
+        """
+        held = [row for row in snapshot.segments if row.number <= snapshot.base]
+        path, size = self.base_path(kind, snapshot.base), _count(held)
+        if not snapshot.plan:
+            return ExactIndex.load(path, dim=self._width, size=size)
+        return InvertedIndex.load(
+            path,
+            dim=self._width,
+            size=size,
+            probes=Plan.loads(snapshot.plan).probes,
+            rows=self._stored(held),
+        )
+
+    def _exact(self, snapshot: Snapshot) -> VectorIndex:
+        """Make an exact index of all segments."""
+        index = VectorIndex(self._width)
+        for segment in map(self._segments.read, snapshot.segments):
+            index.add(segment.ids, segment.vectors)
+        return index
+
+    def _ranks(
+        self, index: InvertedIndex, rows: Iterable[SegmentRow], asking: Mapping[Kind, Asking]
+    ) -> dict[Kind, Ranks]:
+        """Return the ranks of the lists that hold true neighbours among some segments."""
+        return neighbour_ranks(index, map(self._segments.read, rows), asking)
+
+    def _inverted(self, snapshot: Snapshot) -> InvertedIndex:
+        """Make an index of lists of all segments."""
+        rows, size = self._stored(snapshot.segments), _count(snapshot.segments)
+        drawn = np.random.default_rng(0).permutation(rows.ids)[: training_rows(size)]
+        sample: Vectors = rows.fetch(np.sort(drawn))
+        segments = map(self._segments.read, snapshot.segments)
+        return InvertedIndex(self._width, make(segments, sample, size), probes={}, rows=rows)
+
+    def _stored(self, rows: Iterable[SegmentRow]) -> StoredRows:
+        """Map segments that the catalog names."""
+        width = self._width
+        return StoredRows(
+            [mapped(self._segments.path(row.number), row, width) for row in rows], width
+        )
 
 
 def _count(rows: Iterable[SegmentRow]) -> int:
