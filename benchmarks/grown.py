@@ -39,11 +39,42 @@ def unit(vectors: NDArray[np.floating]) -> Vectors:
     return scaled
 
 
-def doubled(vectors: Vectors, *, seed: int, partners: int = NEIGHBOURS) -> Vectors:
-    """Return vectors of twice the length: each beside one of its nearest. Shape (n, 2 dim)."""
-    nearest = _nearest(vectors, partners + 1)
-    pick = np.random.default_rng(seed).integers(1, nearest.shape[1], len(vectors))
-    return unit(np.concatenate([vectors, vectors[nearest[np.arange(len(vectors)), pick]]], axis=1))
+def twice(vectors: Vectors) -> Vectors:
+    """Return unit vectors beside themselves. Shape (n, 2 dim)."""
+    return unit(np.concatenate([vectors, vectors], axis=1))
+
+
+def doubled(vectors: Vectors, *, seed: int) -> Vectors:
+    """Return unit vectors of twice the length: each beside one that is near. Shape (n, 2 dim).
+
+    As if a second model had seen another photo of the same. Near are those of the same cell of a
+    coarse quantizer, since the nearest of a million would take an hour.
+    """
+    rng = np.random.default_rng(seed)
+    centres = vectors[rng.permutation(len(vectors))[: max(1, len(vectors) // NEIGHBOURS)]]
+    cells = np.concatenate(
+        [(some @ centres.T).argmax(axis=1) for some in np.array_split(vectors, 64)]
+    )
+    order = np.lexsort((rng.random(len(vectors)), cells))
+    partner = np.empty(len(vectors), dtype=np.int64)
+    partner[order] = np.roll(order, 1)  # the next of the cell; at its edge, of the one beside it
+    return unit(np.concatenate([vectors, vectors[partner]], axis=1))
+
+
+def likeness(real: Vectors, made: Vectors, words: Vectors) -> str:
+    """Say how like real vectors made ones are, among as many of them, and to words."""
+    some = made[np.random.default_rng(1).permutation(len(made))[: len(real)]]
+    lines = []
+    for name, vectors in (("real", real), ("grown", some)):
+        cosines = words[:500] @ vectors.T
+        best = np.partition(cosines, -10, axis=1)[:, -10]
+        near = vectors[:500] @ vectors.T
+        tenth = np.partition(near, -11, axis=1)[:, -11]
+        lines.append(
+            f"{name}: cosine to words {cosines.mean():.3f} ± {cosines.std():.3f}, to their tenth "
+            f"{best.mean():.3f}, of a photo to its tenth {tenth.mean():.3f}"
+        )
+    return "\n".join(lines)
 
 
 def _nearest(vectors: Vectors, count: int) -> NDArray[np.int64]:

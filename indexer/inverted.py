@@ -9,6 +9,7 @@ lists that it looks through.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class InvertedIndex:
         *,
         probes: Mapping[int, int],
         rows: StoredRows,
-        exact_rows: int = EXACT_ROWS,
+        exact_rows: int,
     ) -> None:
         self.dim = dim
         self._index = index
@@ -148,7 +149,14 @@ class InvertedIndex:
 
     @classmethod
     def load(
-        cls, path: Path, *, size: int, dim: int, probes: Mapping[int, int], rows: StoredRows
+        cls,
+        path: Path,
+        *,
+        dim: int,
+        size: int,
+        probes: Mapping[int, int],
+        rows: StoredRows,
+        exact_rows: int,
     ) -> InvertedIndex:
         """Open an index that `save` wrote. It stays on the disk.
 
@@ -164,7 +172,7 @@ class InvertedIndex:
             raise LibraryDamaged(path, "is not a FAISS index of lists", remedy)
         if (index.d, index.ntotal) != (padded(dim), size):
             raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
-        return cls(dim, index, probes=probes, rows=rows)
+        return cls(dim, index, probes=probes, rows=rows, exact_rows=exact_rows)
 
     def _held(self, number: int) -> Ids:
         """Return the ids of a list. Shape (n,)."""
@@ -205,7 +213,8 @@ def make(parts: Iterable[Part], sample: Vectors, size: int) -> Any:
 
 def list_count(size: int) -> int:
     """Return how many lists fit so many vectors: about 2 √size, a power of two."""
-    return int(2 ** round(np.log2(2 * np.sqrt(max(1, size)))))
+    root = math.sqrt(max(1, size))
+    return min(max(1, size), 1 << round(math.log2(2 * root)))
 
 
 def training_rows(size: int) -> int:

@@ -556,7 +556,7 @@ class Library:
                 yield Segment(
                     kind=kind,
                     ids=np.concatenate([np.array(run, dtype=np.int64) for run in ids]),
-                    vectors=self._rows(np.concatenate(vectors), kind).astype(np.float16),
+                    vectors=self.stored(np.concatenate(vectors), kind).astype(np.float16),
                 )
 
     def _keep_tokens(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> None:
@@ -567,7 +567,7 @@ class Library:
             ids = [number for run, _ in kept for number in run]
             self._tokens.write(ids, np.concatenate([tokens for _, tokens in kept]))
 
-    def _rows(self, vectors: Vectors, kind: Kind) -> Vectors:
+    def stored(self, vectors: Vectors, kind: Kind) -> Vectors:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
         if not self._corrects:
             return vectors

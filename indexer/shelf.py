@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.catalog import Catalog, Merge, Snapshot
 from indexer.encoder import Vectors
-from indexer.errors import LibraryDamaged, ModelMismatch
+from indexer.errors import LibraryDamaged, ModelMismatch, mending
 from indexer.inverted import EXACT_ROWS, InvertedIndex, make, training_rows
 from indexer.loaded import Loaded, SavedIndex
 from indexer.rows import StoredRows, mapped
@@ -147,8 +147,11 @@ class Shelf:
                 index = self._inverted(snapshot)
                 ranks = self._ranks(index, snapshot.segments, halved(questions(kind), 0))
                 index.save(part)
-                probes = fitted(ranks, aim.recall)
-                plan = Plan(probes=probes, checksum=checksum_of(part)).dumps()
+                plan = Plan(
+                    probes=fitted(ranks, aim.recall),
+                    bytes=part.stat().st_size,
+                    checksum=checksum_of(part),
+                ).dumps()
         self._catalog.rebase(kind, number, plan)
 
     def tune(self, kind: Kind, questions: Questions) -> None:
@@ -254,12 +257,16 @@ class Shelf:
         path, size = self.base_path(kind, snapshot.base), _count(held)
         if not snapshot.plan:
             return ExactIndex.load(path, dim=self._width, size=size)
+        plan = Plan.loads(snapshot.plan)
+        if path.exists() and path.stat().st_size != plan.bytes:
+            raise LibraryDamaged(path, "is not as it was written", mending(self._folder))
         return InvertedIndex.load(
             path,
             dim=self._width,
             size=size,
-            probes=Plan.loads(snapshot.plan).probes,
+            probes=plan.probes,
             rows=self._stored(held),
+            exact_rows=self.aim().exact_rows,
         )
 
     def _exact(self, snapshot: Snapshot) -> VectorIndex:
@@ -281,7 +288,8 @@ class Shelf:
         drawn = np.random.default_rng(0).permutation(rows.ids)[: training_rows(size)]
         sample: Vectors = rows.fetch(np.sort(drawn))
         segments = map(self._segments.read, snapshot.segments)
-        return InvertedIndex(self._width, make(segments, sample, size), probes={}, rows=rows)
+        index = make(segments, sample, size)
+        return InvertedIndex(self._width, index, probes={}, rows=rows, exact_rows=size)
 
     def _stored(self, rows: Iterable[SegmentRow]) -> StoredRows:
         """Map segments that the catalog names."""

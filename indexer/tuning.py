@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
@@ -72,10 +73,12 @@ class Plan:
 
     Attributes:
         probes: lists to look through, by how many candidates are wanted at most.
+        bytes: of the file. FAISS does not notice the lack of the last ones.
         checksum: of the file.
     """
 
     probes: Mapping[int, int]
+    bytes: int
     checksum: str
 
     def dumps(self) -> str:
@@ -87,7 +90,7 @@ class Plan:
         """Read what `dumps` wrote."""
         values = json.loads(noted)
         probes = {int(depth): probes for depth, probes in values["probes"].items()}
-        return cls(probes=probes, checksum=values["checksum"])
+        return cls(probes=probes, bytes=values["bytes"], checksum=values["checksum"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +120,10 @@ def halved(asking: Mapping[Kind, Asking], half: int) -> dict[Kind, Asking]:
 def fitted(ranks: Mapping[Kind, Ranks], recall: float) -> dict[int, int]:
     """Return by depth the fewest probes that reach a recall with queries of each kind.
 
+    The recall of other queries differs by chance, so a standard error is added.
+
     Args:
-        ranks: of the lists of the true neighbours, best first. Shape (queries, depth) each.
+        ranks: by the kind of the queries.
         recall: to be reached in the mean over queries.
     """
     return {
@@ -180,6 +185,11 @@ def nearest(parts: Iterable[Part], asking: Asking, depth: int) -> Ids:
 
 
 def _enough(ranks: Ranks, recall: float) -> int:
-    """Return the fewest probes that find this share of true neighbours."""
-    ordered = np.sort(ranks, axis=None)
-    return int(ordered[math.ceil(recall * ordered.size) - 1]) + 1
+    """Return the fewest probes whose recall is that much, even less its standard error."""
+
+    def sure(probes: int) -> float:
+        shares = (ranks < probes).mean(axis=1)  # (queries,)
+        return float(shares.mean() - shares.std() / math.sqrt(len(shares)))
+
+    every = range(1, int(ranks.max(initial=0)) + 2)  # the last of them finds all
+    return every[bisect_left(every, recall, key=sure)]

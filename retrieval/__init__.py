@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from indexer.errors import TwinlensError
     from indexer.library import Library, Patience
     from indexer.reindex import ReindexReport, reindex
+    from indexer.tune import Setting, tune
+    from indexer.tuning import Aim
     from indexer.types import Kind
     from retrieval.evaluation import (
         Comparison,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Aim",
     "Comparison",
     "Concept",
     "Concepts",
@@ -67,6 +70,7 @@ __all__ = [
     "Reranker",
     "Row",
     "Searcher",
+    "Setting",
     "Term",
     "TwinlensError",
     "check",
@@ -88,6 +92,7 @@ __all__ = [
     "read_pairs",
     "reindex",
     "repair",
+    "tune",
 ]
 
 _HOMES = {
@@ -99,6 +104,8 @@ _HOMES = {
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library", "Patience"),
     "indexer.reindex": ("ReindexReport", "reindex"),
+    "indexer.tune": ("Setting", "tune"),
+    "indexer.tuning": ("Aim",),
     "indexer.types": ("Kind",),
     "retrieval.evaluation": (
         "Comparison",
