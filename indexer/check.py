@@ -19,11 +19,10 @@ from indexer.encoder import UNIT_TOLERANCE
 from indexer.errors import LibraryDamaged, LibraryTooNew, mending
 from indexer.library import NEXT, Library, Patience, catalog_path, held, lock_of
 from indexer.rescue import BROKEN, rescue
-from indexer.segments import Segment, SegmentStore, checksum_of
+from indexer.segments import Segment, SegmentStore
 from indexer.shelf import Shelf
-from indexer.tuning import Plan
 from indexer.types import Kind, SegmentRow
-from indexer.vectors import ExactIndex, Ids
+from indexer.vectors import Ids
 
 _LOOKS = 5
 
@@ -203,18 +202,10 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    shelf, plan = Shelf(folder, catalog), vectors.snapshot.plan
-    path, store = (
-        shelf.base_path(kind, base),
-        SegmentStore(folder / "vectors", catalog.facts().width),
-    )
+    shelf = Shelf(folder, catalog)
+    path = shelf.indexes.path(kind, base)
     try:
-        index = shelf.saved(kind, vectors.snapshot)
-        if isinstance(index, ExactIndex):
-            is_whole = index.is_made_of(map(store.read, rows))
-        else:
-            is_whole = Plan.loads(plan).checksum == checksum_of(path)
-        if is_whole:
+        if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
             return
     except LibraryDamaged as error:
         fault = error.fault if path.exists() else "is missing"
@@ -241,7 +232,7 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
     shelf = Shelf(folder, catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
-    named |= {shelf.base_path(kind, catalog.snapshot(kind).base) for kind in Kind}
+    named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
     for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
         if path not in named:
             remedy = "the next index run deletes it"

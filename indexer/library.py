@@ -37,8 +37,8 @@ from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
-from indexer.tuning import Aim, Asking, Ranks
-from indexer.types import Candidate, Hubness, Kind, Metadata, Record
+from indexer.tuning import TUNING_ALPHA, Aim, Asking, Ranks
+from indexer.types import Candidate, Kind, Metadata, Record
 from indexer.vectors import Ids
 
 _QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
@@ -493,7 +493,7 @@ class Library:
         nobody = np.full(len(generic), -1, dtype=np.int64)
         own, items = self._drawn(item, _QUESTIONS, seed=1)
         return {
-            other: Asking(vectors=self._asking(generic, Hubness().text_to_image), own=nobody),
+            other: Asking(vectors=self._asking(generic, TUNING_ALPHA), own=nobody),
             item: Asking(vectors=self._asking(items[:, : self.dim], 0.0), own=own),
         }
 

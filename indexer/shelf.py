@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from indexer.catalog import Catalog, Merge, Snapshot
-from indexer.encoder import Vectors
-from indexer.errors import LibraryDamaged, ModelMismatch, mending
-from indexer.inverted import EXACT_ROWS, InvertedIndex, make, training_rows
+from indexer.errors import LibraryDamaged, ModelMismatch
+from indexer.inverted import EXACT_ROWS
 from indexer.loaded import Loaded, SavedIndex
-from indexer.rows import StoredRows, mapped
-from indexer.segments import (
-    MERGED_ROWS,
-    Segment,
-    SegmentStore,
-    checksum_of,
-    discard,
-    replacing,
-)
-from indexer.tuning import Aim, Asking, Plan, Ranks, fitted, halved, neighbour_ranks
+from indexer.rows import StoredRows
+from indexer.saved import IndexStore, Questions, count, held
+from indexer.segments import MERGED_ROWS, Segment, SegmentStore
+from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Kind, SegmentRow
-from indexer.vectors import ExactIndex, Ids, VectorIndex
+from indexer.vectors import Ids, VectorIndex
 
 STALE_SHARE = 0.1
 """The saved index is written anew once it lacks this share; deleted vectors go at this share."""
@@ -39,9 +31,6 @@ MAX_TAIL = 8
 
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
-
-Questions: TypeAlias = Callable[[Kind], Mapping[Kind, Asking]]
-"""Gives queries by their kind, to tune the index of the items of a kind."""
 
 _AIM = "aim"  # the fact that says what the indexes have to reach
 
@@ -63,7 +52,7 @@ class Shelf:
         self._folder = folder
         self._width, self._fingerprint = catalog.facts().width, catalog.facts().fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
-        self._ann = folder / "ann"
+        self.indexes = IndexStore(folder / "ann", self._segments, self._width)
         self._loaded: dict[Kind, Loaded] = {}
 
     def write(self, segments: Iterable[Segment]) -> list[SegmentRow]:
@@ -91,7 +80,7 @@ class Shelf:
         for kind in Kind:
             snapshot = self._catalog.snapshot(kind)
             tail = [row for row in snapshot.segments if row.number > snapshot.base]
-            total, newer = _count(snapshot.segments), _count(tail)
+            total, newer = count(snapshot.segments), count(tail)
             if len(snapshot.deleted) > STALE_SHARE * total:
                 self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
                 self.rebuild(kind, questions)
@@ -99,7 +88,7 @@ class Shelf:
                 small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
                 self._merge(kind, small, base=0)
                 self.rebuild(kind, questions)
-            elif not self.suits(kind):
+            elif not self.indexes.suits(snapshot, self.aim()):
                 self.rebuild(kind, questions)
             elif len(tail) > MAX_TAIL:
                 self._merge(kind, tail, base=snapshot.base)
@@ -108,62 +97,36 @@ class Shelf:
     def sweep(self) -> None:
         """Delete the files that no commit names: a killed writer's, and those merged away."""
         self._segments.sweep(self._catalog.segment_numbers())
-        named = {self.base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
-        for path in self._ann.glob("*"):
-            if path not in named:
-                discard(path)
+        self.indexes.sweep({kind: self._catalog.snapshot(kind).base for kind in Kind})
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
-        loaded = held = self._loaded.get(kind)
-        facts = self._catalog.facts()
+        loaded, facts = self._loaded.get(kind), self._catalog.facts()
         if facts.fingerprint != self._fingerprint:
             raise ModelMismatch(
                 self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
             )
         if loaded is None or loaded.generation != facts.generation:
-            self._loaded.pop(kind, None)  # a failed load must not leave a half-grown tail
+            kept = [self._loaded.pop(kind, None)]  # once: a failed load leaves a half-grown tail
             loaded = self._loaded[kind] = self._current(
-                kind, lambda snapshot: self._read(kind, snapshot, held)
+                kind, lambda snapshot: self._read(kind, snapshot, kept.pop() if kept else None)
             )
         return loaded
 
-    def suits(self, kind: Kind) -> bool:
-        """Tell whether the saved index of a kind is of the type that its size asks for."""
-        snapshot = self._catalog.snapshot(kind)
-        exact = self.aim().is_exact(_count(snapshot.segments))
-        return not snapshot.base or exact == (not snapshot.plan)
-
     def rebuild(self, kind: Kind, questions: Questions) -> None:
         """Save an index over all segments of a kind, of the type that their number asks for."""
-        snapshot, aim = self._catalog.snapshot(kind), self.aim()
-        number = max((row.number for row in snapshot.segments), default=0)
-        self._ann.mkdir(exist_ok=True)
-        with replacing(self.base_path(kind, number)) as part:
-            if aim.is_exact(_count(snapshot.segments)):
-                plan = ""
-                self._exact(snapshot).save(part)
-            else:
-                index = self._inverted(snapshot)
-                ranks = self._ranks(index, snapshot.segments, halved(questions(kind), 0))
-                index.save(part)
-                plan = Plan(
-                    probes=fitted(ranks, aim.recall),
-                    bytes=part.stat().st_size,
-                    checksum=checksum_of(part),
-                ).dumps()
+        snapshot = self._catalog.snapshot(kind)
+        number, plan = self.indexes.write(kind, snapshot, self.aim(), questions)
         self._catalog.rebase(kind, number, plan)
 
     def tune(self, kind: Kind, questions: Questions) -> None:
         """Make the saved index of a kind reach the aim; written anew where its type does not."""
-        snapshot = self._catalog.snapshot(kind)
-        if snapshot.segments and not (snapshot.base and self.suits(kind)):
+        snapshot, aim = self._catalog.snapshot(kind), self.aim()
+        if snapshot.segments and not (snapshot.base and self.indexes.suits(snapshot, aim)):
             self.rebuild(kind, questions)
-        elif snapshot.plan:
-            ranks = self.ranks(kind, halved(questions(kind), 0))
-            probes = fitted(ranks, self.aim().recall)
-            plan = replace(Plan.loads(snapshot.plan), probes=probes)
-            self._catalog.rebase(kind, snapshot.base, plan.dumps())
+        elif snapshot.base:
+            plan = self.indexes.tuned(kind, snapshot, aim, questions)
+            self._catalog.rebase(kind, snapshot.base, plan)
 
     def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
         """Return the ranks of the lists that hold true neighbours; empty for an exact index.
@@ -171,22 +134,13 @@ class Shelf:
         Raises:
             LibraryDamaged: the saved index is missing, or not what the catalog says.
         """
-        snapshot = self._catalog.snapshot(kind)
-        index = self.saved(kind, snapshot) if snapshot.plan else None
-        if not isinstance(index, InvertedIndex):
-            return {}
-        held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        return self._ranks(index, held, asking)
+        return self.indexes.ranks(kind, self._catalog.snapshot(kind), self.aim(), asking)
 
     def rows(self, kind: Kind) -> tuple[StoredRows, Ids]:
         """Return the vectors of a kind by id, and the ids that have no item any more."""
         return self._current(
-            kind, lambda snapshot: (self._stored(snapshot.segments), snapshot.deleted)
+            kind, lambda snapshot: (self.indexes.rows(snapshot.segments), snapshot.deleted)
         )
-
-    def base_path(self, kind: Kind, number: int) -> Path:
-        """Return where the saved index over the segments up to a number lies."""
-        return self._ann / f"{kind}-{number:06d}.faiss"
 
     def _merge(
         self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
@@ -216,12 +170,12 @@ class Shelf:
             and (loaded.number, loaded.plan) == (snapshot.base, snapshot.plan)
             and loaded.numbers <= numbers
         ):
-            base, tail, held = loaded.base, loaded.tail, loaded.numbers
+            base, tail, there = loaded.base, loaded.tail, loaded.numbers
         else:
-            base, held = self._read_base(kind, snapshot)
+            base, there = self._read_base(kind, snapshot)
             tail = VectorIndex(self._width)
         for row in snapshot.segments:
-            if row.number not in held:
+            if row.number not in there:
                 segment = self._segments.read(row)
                 tail.add(segment.ids, segment.vectors)
         return Loaded(
@@ -240,65 +194,8 @@ class Shelf:
         It is derived: where it is missing or broken, an empty one takes its place, and all
         segments are read.
         """
-        held = [row for row in snapshot.segments if row.number <= snapshot.base]
         try:
-            base = self.saved(kind, snapshot)
+            base = self.indexes.open(kind, snapshot, self.aim())
         except LibraryDamaged:
             return VectorIndex(self._width), frozenset()
-        return base, frozenset(row.number for row in held)
-
-    def saved(self, kind: Kind, snapshot: Snapshot) -> SavedIndex:
-        """Open the saved index.
-
-        Raises:
-            LibraryDamaged: it is missing, or not what the catalog says.
-        """
-        held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        path, size = self.base_path(kind, snapshot.base), _count(held)
-        if not snapshot.plan:
-            return ExactIndex.load(path, dim=self._width, size=size)
-        plan = Plan.loads(snapshot.plan)
-        if path.exists() and path.stat().st_size != plan.bytes:
-            raise LibraryDamaged(path, "is not as it was written", mending(self._folder))
-        return InvertedIndex.load(
-            path,
-            dim=self._width,
-            size=size,
-            probes=plan.probes,
-            rows=self._stored(held),
-            exact_rows=self.aim().exact_rows,
-        )
-
-    def _exact(self, snapshot: Snapshot) -> VectorIndex:
-        """Make an exact index of all segments."""
-        index = VectorIndex(self._width)
-        for segment in map(self._segments.read, snapshot.segments):
-            index.add(segment.ids, segment.vectors)
-        return index
-
-    def _ranks(
-        self, index: InvertedIndex, rows: Iterable[SegmentRow], asking: Mapping[Kind, Asking]
-    ) -> dict[Kind, Ranks]:
-        """Return the ranks of the lists that hold true neighbours among some segments."""
-        return neighbour_ranks(index, map(self._segments.read, rows), asking)
-
-    def _inverted(self, snapshot: Snapshot) -> InvertedIndex:
-        """Make an index of lists of all segments."""
-        rows, size = self._stored(snapshot.segments), _count(snapshot.segments)
-        drawn = np.random.default_rng(0).permutation(rows.ids)[: training_rows(size)]
-        sample: Vectors = rows.fetch(np.sort(drawn))
-        segments = map(self._segments.read, snapshot.segments)
-        index = make(segments, sample, size)
-        return InvertedIndex(self._width, index, probes={}, rows=rows, exact_rows=size)
-
-    def _stored(self, rows: Iterable[SegmentRow]) -> StoredRows:
-        """Map segments that the catalog names."""
-        width = self._width
-        return StoredRows(
-            [mapped(self._segments.path(row.number), row, width) for row in rows], width
-        )
-
-
-def _count(rows: Iterable[SegmentRow]) -> int:
-    """Count the vectors in segments."""
-    return sum(row.rows for row in rows)
+        return base, frozenset(row.number for row in held(snapshot))

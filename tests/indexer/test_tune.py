@@ -91,9 +91,9 @@ def library(made: Path, tmp_path: Path) -> Iterator[Library]:
 def recall(library: Library, vectors: Vectors, k: int = 10) -> float:
     """Share of the true neighbours that words find; ids count from 1, in the order of vectors."""
     rows = library.stored(vectors, Kind.PHOTO).astype(np.float16).astype(np.float32)
-    scores = QUERIES @ rows[:, :DIM].T - 0.25 * rows[:, DIM]  # the formula of indexer.hubness
+    scores = QUERIES @ rows[:, :DIM].T - 0.5 * rows[:, DIM]  # the formula of indexer.hubness
     true = np.argsort(-scores, axis=1)[:, :k] + 1
-    found = library.search(QUERIES, Kind.PHOTO, k, alpha=0.25)
+    found = library.search(QUERIES, Kind.PHOTO, k, alpha=0.5)
     shares = [
         len({hit.id for hit in hits} & set(row)) / k
         for hits, row in zip(found, true.tolist(), strict=True)
