@@ -25,11 +25,13 @@ def grown(photos: Vectors, rows: int, *, seed: int) -> Vectors:
     residuals = photos - centres
     vectors = np.empty((rows, photos.shape[1]), dtype=np.float32)
     vectors[: len(photos)] = photos[:rows]
-    for start in range(len(photos), rows, _BLOCK):
-        count = min(_BLOCK, rows - start)
-        place = rng.integers(0, len(photos), count)
-        lender = nearest[place, rng.integers(1, nearest.shape[1], count)]
-        vectors[start : start + count] = unit(centres[place] + residuals[lender])
+    pairs = len(photos) * (nearest.shape[1] - 1)  # no pair twice: equal vectors would tie
+    drawn = rng.choice(pairs, max(0, rows - len(photos)), replace=False)
+    for start in range(0, len(drawn), _BLOCK):
+        place, rank = np.divmod(drawn[start : start + _BLOCK], nearest.shape[1] - 1)
+        lender = nearest[place, 1 + rank]
+        at = len(photos) + start
+        vectors[at : at + len(place)] = unit(centres[place] + residuals[lender])
     return vectors
 
 

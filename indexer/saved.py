@@ -82,7 +82,7 @@ class IndexStore:
         path, rows = self.path(kind, snapshot.base), held(snapshot)
         if not snapshot.plan:
             return ExactIndex.load(path, dim=self._width, size=count(rows))
-        plan = Plan.loads(snapshot.plan)
+        plan = self._plan(kind, snapshot)
         if path.exists() and path.stat().st_size != plan.bytes:
             raise LibraryDamaged(path, "is not as it was written", mending(path.parent.parent))
         return InvertedIndex.load(
@@ -108,7 +108,7 @@ class IndexStore:
         index = self.open(kind, snapshot, aim)
         if isinstance(index, ExactIndex):
             return index.is_made_of(map(self._segments.read, held(snapshot)))
-        written = Plan.loads(snapshot.plan).checksum
+        written = self._plan(kind, snapshot).checksum
         return checksum_of(self.path(kind, snapshot.base)) == written
 
     def tuned(self, kind: Kind, snapshot: Snapshot, aim: Aim, questions: Questions) -> str:
@@ -116,7 +116,7 @@ class IndexStore:
         if not snapshot.plan:
             return ""
         ranks = self.ranks(kind, snapshot, aim, halved(questions(kind), 0))
-        return replace(Plan.loads(snapshot.plan), probes=fitted(ranks, aim.recall)).dumps()
+        return replace(self._plan(kind, snapshot), probes=fitted(ranks, aim.recall)).dumps()
 
     def ranks(
         self, kind: Kind, snapshot: Snapshot, aim: Aim, asking: Mapping[Kind, Asking]
@@ -146,6 +146,16 @@ class IndexStore:
         for path in self._folder.glob("*"):
             if path not in named:
                 discard(path)
+
+    def _plan(self, kind: Kind, snapshot: Snapshot) -> Plan:
+        """Read the plan of an index of lists."""
+        try:
+            return Plan.loads(snapshot.plan)
+        except (ValueError, KeyError, TypeError) as error:
+            path = self.path(kind, snapshot.base)
+            raise LibraryDamaged(
+                path, "has a plan that cannot be read", mending(path.parent.parent)
+            ) from error
 
     def _exact(self, snapshot: Snapshot) -> VectorIndex:
         """Make an exact index of all segments."""

@@ -124,7 +124,7 @@ def halved(asking: Mapping[Kind, Asking], half: int) -> dict[Kind, Asking]:
 def fitted(ranks: Mapping[Kind, Ranks], recall: float) -> dict[int, int]:
     """Return by depth the fewest probes that reach a recall with queries of each kind.
 
-    The recall of other queries differs by chance, so a standard error is added.
+    The recall of other queries differs by chance, so two standard errors are added.
 
     Args:
         ranks: by the kind of the queries.
@@ -189,11 +189,11 @@ def nearest(parts: Iterable[Part], asking: Asking, depth: int) -> Ids:
 
 
 def _enough(ranks: Ranks, recall: float) -> int:
-    """Return the fewest probes whose recall is that much, even less its standard error."""
+    """Return the fewest probes whose recall is that much, even less two standard errors."""
 
     def sure(probes: int) -> float:
         shares = (ranks < probes).mean(axis=1)  # (queries,)
-        return float(shares.mean() - shares.std() / math.sqrt(len(shares)))
+        return float(shares.mean() - 2 * shares.std() / math.sqrt(len(shares)))
 
     every = range(1, int(ranks.max(initial=0)) + 2)  # the last of them finds all
     return every[bisect_left(every, recall, key=sure)]

@@ -216,6 +216,17 @@ def test_a_broken_index_of_lists_is_found_and_made_anew(library: Library, damage
     assert recall(library, unit(3, ROWS)) >= 0.9
 
 
+@pytest.mark.parametrize("plan", ["{", "{}", "[]"])
+def test_a_plan_that_cannot_be_read_is_made_anew(library: Library, plan: str) -> None:
+    library.catalog.note("plan_photo", plan)
+    with Library.open(library.folder) as again:
+        assert recall(again, unit(3, ROWS)) == 1.0  # from the segments
+    (finding,) = check(library.folder)
+    assert finding.fault == "has a plan that cannot be read"
+    assert repair(library.folder).mended == (finding,)
+    assert recall(library, unit(3, ROWS)) >= 0.9
+
+
 def test_an_empty_library_has_nothing_to_tune(tmp_path: Path) -> None:
     with Library.create(tmp_path / "library", ENCODER) as library:
         assert tune(library, AIM) == []

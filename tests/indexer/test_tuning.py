@@ -43,8 +43,8 @@ def test_a_recall_that_chance_may_take_away_is_not_enough() -> None:
     # 96 of 100 queries find all in the first list, 4 nothing: 0.96 with a standard error of 0.02.
     ranks = np.zeros((100, 10), dtype=np.int64)
     ranks[:4] = 7
-    assert fitted({Kind.TEXT: ranks}, 0.94)[10] == 1
-    assert fitted({Kind.TEXT: ranks}, 0.95)[10] == 8
+    assert fitted({Kind.TEXT: ranks}, 0.92)[10] == 1
+    assert fitted({Kind.TEXT: ranks}, 0.93)[10] == 8
 
 
 def test_one_half_chooses_and_the_other_reports() -> None:
