@@ -209,12 +209,14 @@ class Snapshot:
         generation: counts commits; equal generations are the same commit.
         segments: by number.
         base: the number up to which the saved FAISS index holds the segments; 0 for none.
+        plan: how that index is searched; empty for an exact one.
         deleted: ids that segments still hold and no item has. Shape (n,).
     """
 
     generation: int
     segments: tuple[SegmentRow, ...]
     base: int
+    plan: str
     deleted: Ids
 
 
@@ -281,6 +283,7 @@ class Catalog:
             return Snapshot(
                 generation=int(meta["generation"]),
                 base=int(meta.get(_base_key(kind), 0)),
+                plan=meta.get(_plan_key(kind), ""),
                 segments=tuple(
                     SegmentRow(number=row.number, kind=kind, rows=row.rows)
                     for row in connection.execute(named)
@@ -590,10 +593,16 @@ class Catalog:
             words.rename(connection, moved, _roots(connection))
         return list(moved.values())
 
-    def rebase(self, kind: Kind, number: int) -> None:
-        """Note that the saved FAISS index holds the segments up to this number."""
+    def rebase(self, kind: Kind, number: int, plan: str) -> None:
+        """Note which segments the saved FAISS index holds, and how it is searched.
+
+        Args:
+            kind: of the vectors.
+            number: up to that of the last one.
+            plan: empty for an exact index.
+        """
         with self._writing() as connection:
-            _write_meta(connection, {_base_key(kind): str(number)})
+            _write_meta(connection, {_base_key(kind): str(number), _plan_key(kind): plan})
 
     def note(self, key: str, value: str) -> None:
         """Write one fact."""
@@ -674,6 +683,11 @@ def _count_up(connection: Connection, key: str, by: int) -> None:
 def _base_key(kind: Kind) -> str:
     """Name the fact that says how far the saved index of a kind goes."""
     return f"base_{kind}"
+
+
+def _plan_key(kind: Kind) -> str:
+    """Name the fact that says how the saved index of a kind is searched."""
+    return f"plan_{kind}"
 
 
 def _move(connection: Connection, move: Move) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from indexer.errors import TwinlensError
     from indexer.library import Library, Patience
     from indexer.reindex import ReindexReport, reindex
+    from indexer.tune import Setting, tune
+    from indexer.tuning import Aim
     from indexer.types import Kind
     from retrieval.engine.choice import quick_encoder
     from retrieval.evaluation import (
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Aim",
     "Comparison",
     "Concept",
     "Concepts",
@@ -74,6 +77,7 @@ __all__ = [
     "Reranker",
     "Row",
     "Searcher",
+    "Setting",
     "Term",
     "TwinlensError",
     "check",
@@ -97,6 +101,7 @@ __all__ = [
     "read_pairs",
     "reindex",
     "repair",
+    "tune",
 ]
 
 _HOMES = {
@@ -108,6 +113,8 @@ _HOMES = {
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library", "Patience"),
     "indexer.reindex": ("ReindexReport", "reindex"),
+    "indexer.tune": ("Setting", "tune"),
+    "indexer.tuning": ("Aim",),
     "indexer.types": ("Kind",),
     "retrieval.evaluation": (
         "Comparison",

@@ -110,7 +110,7 @@ def test_a_merge_swaps_segments_and_forgets_the_deleted(catalog: Catalog) -> Non
     catalog.apply(Change(removed=list(catalog.files_below([Path("/a")]))))
     merge = Merge(kind=Kind.PHOTO, old=[1, 2], new=[_segment(3, 1)], purged=np.array([1]), base=0)
     catalog.merge(merge)
-    catalog.rebase(Kind.PHOTO, 3)
+    catalog.rebase(Kind.PHOTO, 3, "")
     snapshot = catalog.snapshot(Kind.PHOTO)
     assert (snapshot.segments, snapshot.base) == ((_segment(3, 1),), 3)
     assert (snapshot.deleted.tolist(), catalog.count(Kind.PHOTO)) == ([], 1)
