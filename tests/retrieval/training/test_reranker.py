@@ -23,6 +23,8 @@ from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import judge
 from retrieval.training.reranker.material import Material, gather
 from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
+from retrieval.training.reranker.signs import Signs
+from retrieval.training.reranker.words import learn_words
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs, tiny_model
 
@@ -76,7 +78,9 @@ def test_lessons_of_steering_say_what_the_captions_say(material: Material, seed:
     lesson = Steering(material, grammar).draw(np.random.default_rng(seed))
     (query, wanting), (_, refusing), (_, nothing), (_, anything) = lesson.texts
     assert nothing == ""
-    phrases = {each.phrase: each.words[0] for each in grammar.attributes if each.words}
+    phrases = {
+        each.phrase.removeprefix("a "): each.words[0] for each in grammar.attributes if each.words
+    }
     wished = {word for phrase, word in phrases.items() if phrase in wanting}
     assert wished == {word for phrase, word in phrases.items() if phrase in refusing}
     assert not any(phrase in anything for phrase in phrases)
@@ -93,6 +97,28 @@ def test_lessons_of_steering_say_what_the_captions_say(material: Material, seed:
             continue
         assert on == (1 if answers and wished <= shown else -1)
         assert off == (1 if answers and not wished <= shown else -1)
+
+
+def test_lessons_of_signs_are_about_what_captions_name_but_is_not_held_back() -> None:
+    captions = ["A black dog runs through the grass .", "two men near a red car"]
+    signs = Signs(shipped_grammar(), captions)
+    texts, told = signs.draw(400, np.random.default_rng(0))
+    assert set(told.tolist()) == {-1, 0, 1}
+    assert any("black dog" in text for text in texts)
+    assert any("red car" in text for text in texts)
+    assert not any("grass" in text for text in texts)
+    no = [sign for text, sign in zip(texts, told, strict=True) if text.startswith("no ")]
+    assert no
+    assert set(no) <= {-1, 0}  # "no hurry" asks for nothing
+
+
+def test_words_are_learned_that_the_captions_say(material: Material) -> None:
+    learned = learn_words(material, shipped_grammar())
+    assert {"red", "blue"} <= set(learned.words)
+    assert not {"a", "photo", "picture", "show"}.intersection(learned.words)
+    scores = learned.score(["red"], material.views[0].float().numpy())[0]
+    shows = np.array(["red" in colours(material, photo) for photo in range(len(scores))])
+    assert scores[shows].mean() > scores[~shows].mean() + 1.0  # e times as likely
 
 
 def test_the_loss_is_its_formula() -> None:
@@ -145,7 +171,7 @@ def test_a_run_leaves_a_reranker_that_loads(
     assert record["run"]["training"]["steps"] == 40
     assert set(record["validation"]) == {"text_to_image", "image_to_text", "instructed"}
     assert sorted(path.name for path in out.iterdir()) == [
-        "reranker.json", "reranker.safetensors", "train.json",
+        "reranker.json", "reranker.safetensors", "train.json", "words.safetensors",
     ]  # fmt: skip
     with pytest.raises(TrainingFailed, match="holds a finished reranker"):
         run_reranker_training(config(source, out), encoder)
