@@ -98,6 +98,11 @@ class Reranking:
         """Tell whether a reranker was asked for."""
         return self.wanted is True or (self.spec is not None and self.wanted is None)
 
+    @property
+    def named(self) -> bool:
+        """Tell whether anything was said about a second look."""
+        return self.wanted is not None or self.spec is not None or bool(self.instruct)
+
     def require(self, encoder: Encoder) -> Reranker:
         """Load the reranker that was named, else the one that ships."""
         reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)

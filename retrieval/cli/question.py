@@ -26,7 +26,7 @@ from retrieval.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from retrieval import Hit, Query
+    from retrieval import Encoder, Hit, Query, Reranker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +72,7 @@ class Question:
                 note(f"the library has no {self.kind}s; add some with: twinlens index FOLDER")
                 return []
             encoder = self.model.load(opened.model)
-            searcher = retrieval.Searcher(opened, encoder, self.reranking.load(encoder), note)
+            searcher = retrieval.Searcher(opened, encoder, self._reranker(encoder), note)
             note(searcher.hint(self.query))
             hits = searcher.search(
                 self.query,
@@ -86,6 +86,11 @@ class Question:
                 instruct=self.reranking.instruct,
             )
         return self._likely(hits)
+
+    def _reranker(self, encoder: Encoder) -> Reranker | None:
+        """Load the reranker where it has a say: between words and photos, or if asked for."""
+        across = self.query.kind != self.kind
+        return self.reranking.load(encoder) if across or self.reranking.named else None
 
     def _likely(self, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits that are likely enough, and tell about the others."""

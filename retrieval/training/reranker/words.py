@@ -25,7 +25,7 @@ _FEWEST = 5  # photos that a word must be said of
 _EPOCHS, _BATCH = 10, 256
 _LR, _WEIGHT_DECAY, _DROPOUT = 1e-3, 0.05, 0.2
 _FLAT = 1e-3  # spread below which a number tells nothing
-_JOINTS = "the in on of and is with to at an are it for from by as that this while"
+_JOINTS = "a the in on of and is with to at an are it for from by as that this while"
 
 _Said = Sequence[set[str]]
 """The words of each caption of a photo."""
