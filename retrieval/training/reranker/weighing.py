@@ -27,7 +27,7 @@ from retrieval.reranking.store import Checkpoint
 from retrieval.training.reranker.material import Material
 
 WEIGHTS = (0.0, 0.005, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
-STEERING = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
+STEERING = (0.0, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06)
 SHARES = (0.0, 0.5, 1.0, 2.0)
 CUTS = (1, 5, 10)
 QUERIES = 5_000
@@ -135,7 +135,10 @@ def _by_photo(gains: NDArray[np.float64], photos: NDArray[np.int64]) -> list[lis
 def _best_steering(
     checkpoint: Checkpoint, validation: Validation, fusion: Fusion
 ) -> tuple[float, float, dict[str, Any]]:
-    """Return share and weight with the highest Robustness@10 whose controls stay near 0."""
+    """Return share and weight with the highest p-MRR whose controls stay near 0.
+
+    The worst of the wordings decides nothing: where its sign is misread, any weight costs it.
+    """
     exam = _learned_exam(validation)
     try:
         words, both = (_asked(replace(checkpoint, share=n), validation, exam) for n in (0.0, 1.0))
@@ -147,7 +150,7 @@ def _best_steering(
         for weight in STEERING:
             found[share, weight] = grade(answers, replace(fusion, instructed=weight))
     fair = {key: each for key, each in found.items() if _balanced(each)}
-    best = max(fair, key=lambda key: (fair[key].robustness, -key[1]), default=(1.0, 0.0))
+    best = max(fair, key=lambda key: (fair[key].p_mrr, -key[1]), default=(1.0, 0.0))
     record = {f"{share:g}, {weight:g}": each.as_json() for (share, weight), each in found.items()}
     return *best, record
 
