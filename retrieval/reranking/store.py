@@ -2,8 +2,9 @@
 
 ```
 FOLDER/
-  reranker.json          format, the dual encoder it reads with, shape, fusion
-  reranker.safetensors   weights: int8 rows with a scale
+  reranker.json          format, the dual encoder it reads with, shape, share, fusion
+  reranker.safetensors   weights of the network: int8 rows with a scale
+  words.safetensors      words that are spotted, and their detectors
   train.json             how it came to be
   README.md              the model card, where there is one
 ```
@@ -12,7 +13,7 @@ FOLDER/
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from retrieval.models.folder import RECORD
 from retrieval.reranking.config import CONFIG, FORMAT, WEIGHTS, read_config
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
+from retrieval.reranking.spotting import Spotter, load_spotter, no_words, save_spotter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,24 +40,30 @@ class Checkpoint:
         network: the weights.
         encoder: fingerprint of the dual encoder whose tokens it reads.
         fusion: how its scores are used.
+        spotter: the words that are looked for on a photo.
+        share: how much the network counts in an instruction, beside the words spotted.
     """
 
     network: RerankerNetwork
     encoder: str
     fusion: Fusion
+    spotter: Spotter = field(default_factory=no_words)
+    share: float = 1.0
 
 
 def save_reranker(
     checkpoint: Checkpoint, folder: Path, record: dict[str, Any] | None = None
 ) -> None:
-    """Write a reranker into a folder: weights first, the config that names them last."""
+    """Write a reranker into a folder: weights first, the config last."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(save(pack(checkpoint.network.state_dict(), Storage.INT8)))
+    save_spotter(checkpoint.spotter, folder)
     config = {
         "format": FORMAT,
         "encoder": checkpoint.encoder,
         "network": asdict(checkpoint.network.config),
+        "share": checkpoint.share,
         "fusion": asdict(checkpoint.fusion),
     }
     if record is not None:
@@ -76,10 +84,17 @@ def load_reranker_checkpoint(folder: Path) -> Checkpoint:
         network = RerankerNetwork(NetworkConfig(**config["network"]))
         network.load_state_dict(unpack(load_file(folder / WEIGHTS)))
         fusion, encoder = Fusion(**config["fusion"]), str(config["encoder"])
+        share = float(config["share"])
     except FileNotFoundError as error:
         raise ModelUnavailable(f"reranker '{folder}' lacks {WEIGHTS}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelUnavailable(
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
-    return Checkpoint(network=network.eval(), encoder=encoder, fusion=fusion)
+    return Checkpoint(
+        network=network.eval(),
+        encoder=encoder,
+        fusion=fusion,
+        spotter=load_spotter(folder),
+        share=share,
+    )
