@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         default_fusion,
         default_reranker,
         load_reranker,
+        reranker_needs_torch,
     )
     from retrieval.search import (
         Hit,
@@ -101,6 +102,7 @@ __all__ = [
     "read_pairs",
     "reindex",
     "repair",
+    "reranker_needs_torch",
     "tune",
 ]
 
@@ -130,7 +132,13 @@ _HOMES = {
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.reranking": ("Reranker", "default_fusion", "default_reranker", "load_reranker"),
+    "retrieval.reranking": (
+        "Reranker",
+        "default_fusion",
+        "default_reranker",
+        "load_reranker",
+        "reranker_needs_torch",
+    ),
     "retrieval.search": (
         "Hit",
         "Query",

@@ -112,6 +112,13 @@ class Reranking:
             return self.wanted is not False or bool(self.instruct)
         return usual > 0
 
+    @property
+    def needs_torch(self) -> bool:
+        """Tell whether it needs torch: for an instruction, and if it is one of transformers."""
+        return retrieval.reranker_needs_torch(
+            self.spec or "builtin", instructed=bool(self.instruct)
+        )
+
     def require(self, encoder: Encoder) -> Reranker:
         """Load the reranker that was named, else the one that ships."""
         reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)
@@ -124,8 +131,8 @@ class Reranking:
                 raise click.UsageError("--instruct is for the reranker; leave out --no-rerank")
             return None
         if self.spec:
-            return retrieval.load_reranker(self.spec, encoder)
-        found = retrieval.default_reranker(encoder)
+            return retrieval.load_reranker(self.spec, encoder, instructed=bool(self.instruct))
+        found = retrieval.default_reranker(encoder, instructed=bool(self.instruct))
         if found is None and (self.wanted or self.instruct):
             raise click.UsageError(
                 f"no reranker ships for the model {encoder.name}; name one with --reranker"

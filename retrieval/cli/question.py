@@ -93,11 +93,14 @@ class Question:
         return self._likely(hits)
 
     def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
-        """Load the models: torch's for a second look, else the quickest."""
+        """Load the models: the quickest that will do."""
         fusion = retrieval.default_fusion(library.fingerprint)
         if not self.reranking.takes_part(fusion.weight(query=self.query.kind, item=self.kind)):
             return self.model.quick(library.model, few=True), None
-        encoder = self.model.load(library.model)
+        if self.reranking.needs_torch:
+            encoder = self.model.load(library.model)
+        else:
+            encoder = self.model.quick(library.model, few=True)
         return encoder, self.reranking.load(encoder)
 
     def _likely(self, hits: Sequence[Hit]) -> list[Hit]:

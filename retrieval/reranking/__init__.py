@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from retrieval.reranking.config import default_fusion
     from retrieval.reranking.fusion import Fusion, Scores, fused
     from retrieval.reranking.protocol import Asked, Reranker, Sight
-    from retrieval.reranking.registry import BUILTIN, default_reranker, load_reranker
+    from retrieval.reranking.registry import (
+        BUILTIN,
+        default_reranker,
+        load_reranker,
+        reranker_needs_torch,
+    )
     from retrieval.reranking.reranker import TokenReranker
 
 __all__ = [
@@ -25,6 +30,7 @@ __all__ = [
     "default_reranker",
     "fused",
     "load_reranker",
+    "reranker_needs_torch",
 ]
 
 __getattr__ = loader(
@@ -33,7 +39,12 @@ __getattr__ = loader(
         "retrieval.reranking.config": ("default_fusion",),
         "retrieval.reranking.fusion": ("Fusion", "Scores", "fused"),
         "retrieval.reranking.protocol": ("Asked", "Reranker", "Sight"),
-        "retrieval.reranking.registry": ("BUILTIN", "default_reranker", "load_reranker"),
+        "retrieval.reranking.registry": (
+            "BUILTIN",
+            "default_reranker",
+            "load_reranker",
+            "reranker_needs_torch",
+        ),
         "retrieval.reranking.reranker": ("TokenReranker",),
     },
 )

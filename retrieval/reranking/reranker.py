@@ -20,6 +20,7 @@ from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.reading import TextReader
 from retrieval.reranking.spotting import Floats
 from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
+from retrieval.reranking.word_reranker import check_encoder
 
 COUPLES = 256  # scored at once: 50 MB of activations
 
@@ -39,12 +40,7 @@ class TokenReranker:
     """
 
     def __init__(self, checkpoint: Checkpoint, encoder: TowerEncoder, name: str) -> None:
-        if checkpoint.encoder != encoder.fingerprint:
-            raise ModelUnavailable(
-                f"the reranker {name!r} reads with the model {checkpoint.encoder[:12]}, not with "
-                f"{encoder.name!r} ({encoder.fingerprint[:12]}); train one for it with "
-                "`twinlens train-reranker`, or search with --no-rerank"
-            )
+        check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
         self._network = checkpoint.network.to(encoder.device)
         self._spotter, self._share = checkpoint.spotter, checkpoint.share
