@@ -1,0 +1,122 @@
+"""The same vectors as a library of twinlens and as one of rclip; no photo is there or needed.
+
+    python benchmarks/peers/libraries.py --model SPEC --rows 100000 --out DIR [--rclip DIR]
+
+Vectors are those of the model's generic captions, each moved a little at random: what a query meets
+is neither all alike nor all unrelated. Paths are of the length that photos have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from indexer.catalog import FileState
+from indexer.encoder import Encoder, Vectors
+from indexer.library import Batch, Entry, Library
+from indexer.metadata import METADATA_VERSION
+from indexer.types import Kind, Metadata
+from retrieval import load_encoder
+
+COMMIT, BYTES, SPREAD = 10_000, 3_300_000, 0.5
+RCLIP_TABLE = """
+    CREATE TABLE images (
+        id INTEGER PRIMARY KEY, deleted BOOLEAN, filepath TEXT NOT NULL UNIQUE,
+        modified_at DATETIME NOT NULL, size INTEGER NOT NULL, vector BLOB NOT NULL,
+        indexing BOOLEAN, hash TEXT
+    );
+    CREATE UNIQUE INDEX existing_images ON images(filepath) WHERE deleted IS NULL;
+    CREATE INDEX hash_index ON images(hash) WHERE deleted IS NULL;
+    CREATE TABLE db_version (version INTEGER);
+    INSERT INTO db_version VALUES (4);
+"""
+"""As rclip 3.3.0 makes it (`rclip/db.py`)."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rclip", type=Path, default=None)
+    asked = parser.parse_args()
+    encoder = load_encoder(asked.model)
+    vectors = around(encoder.bank(Kind.TEXT), asked.rows)
+    if asked.rclip:
+        fill_rclip(asked.rclip, vectors)
+    fill_twinlens(asked.out, encoder, vectors)
+
+
+def around(bank: Vectors, rows: int) -> Vectors:
+    """Draw unit vectors around those of a bank. Shape (rows, dim)."""
+    rng = np.random.default_rng(0)
+    dim = bank.shape[1]
+    moved = bank[rng.integers(len(bank), size=rows)]
+    moved += rng.normal(scale=SPREAD / dim**0.5, size=(rows, dim)).astype(np.float32)
+    unit: Vectors = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    return unit
+
+
+def path_of(number: int) -> Path:
+    """Name a photo: a thousand a folder."""
+    return Path(f"/photos/{2000 + number // 5_000}/{number // 1_000:04}/IMG_{number:07}.jpg")
+
+
+def fill_twinlens(folder: Path, encoder: Encoder, vectors: Vectors) -> None:
+    """Commit the vectors as an index run would have; the library is there when it is whole."""
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    with Library.create(part, encoder) as library:
+        for start in range(0, len(vectors), COMMIT):
+            numbers = range(start, min(start + COMMIT, len(vectors)))
+            library.commit(Batch(entries=list(entries(numbers, vectors)), roots=_roots(start)))
+        library.refresh_index()
+    part.rename(folder)
+
+
+def _roots(start: int) -> Sequence[Path]:
+    """Name the folder that was indexed, in the first commit."""
+    return () if start else (Path("/photos"),)
+
+
+def entries(numbers: range, vectors: Vectors) -> Iterator[Entry]:
+    """Describe photos that say nothing about themselves but their size."""
+    for number in numbers:
+        state = FileState(
+            path=path_of(number),
+            kind=Kind.PHOTO,
+            size=BYTES,
+            mtime_ns=number,
+            digest=number.to_bytes(16, "big"),
+            reader="",
+            stamp=f"{METADATA_VERSION} 0",
+        )
+        about = Metadata(width=4000, height=3000)
+        yield Entry(state=state, texts=("",), vectors=vectors[number : number + 1], about=about)
+
+
+def fill_rclip(folder: Path, vectors: Vectors) -> None:
+    """Insert the vectors as rclip does: float32, one a row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "db.sqlite3"
+    file.unlink(missing_ok=True)
+    rows = (
+        (None, str(path_of(number)), number, BYTES, vector.tobytes(), None, f"{number:064x}")
+        for number, vector in enumerate(vectors)
+    )
+    with sqlite3.connect(file) as database:
+        database.executescript(RCLIP_TABLE)
+        database.executemany(
+            "INSERT INTO images(deleted, filepath, modified_at, size, vector, indexing, hash)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+
+if __name__ == "__main__":
+    main()
