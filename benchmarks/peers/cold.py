@@ -2,9 +2,9 @@
 
     python benchmarks/peers/cold.py --work DIR [--rows 100000]
 
-twinlens and rclip hold the same vectors and answer in turn, each in a process of its own that starts
-from nothing; files come from memory. CPU seconds are of all cores. Peak memory is what the system
-counts for the process, with the pages of files that it maps.
+twinlens and rclip hold the same vectors and answer in turn, each in a process of its own; files
+come from memory. CPU seconds are of all cores. Peak memory is what the system counts for the
+process, with the pages of files that it maps.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 from measure import Command, Row, as_json, machine, ratios, run, show
-from prepare import HERE, Work, say, with_work, work_of
+from prepare import HERE, say, with_work, work_of
 from tools import Rclip, Twinlens
 
 QUERY = "a dog running on the beach"
@@ -52,22 +51,30 @@ def prepared(twinlens: Twinlens, rclip: Rclip, rows: int) -> dict[str, Command]:
     ours, builtin = home / f"{twinlens.work.arch}-{rows}", home / f"builtin-{rows}"
     theirs = home / f"rclip-{twinlens.work.arch}-{rows}"
     if not ours.exists():
-        build(twinlens.spec, rows, ours, ["--rclip", str(theirs)])
+        build(twinlens.spec, rows, ours, "--rclip", str(theirs))
     if not builtin.exists():
-        build("builtin", rows, builtin, [])
-    photos = Path("/photos")
+        build("builtin", rows, builtin)
+    photos = photos_below(home)
     return {
         twinlens.name: twinlens.command("search", QUERY, "--library", str(ours)),
         BUILTIN: twinlens.command("search", QUERY, "--library", str(builtin)),
-        rclip.name: replace(rclip.command(home, theirs, "--no-indexing", QUERY), cwd=photos),
+        rclip.name: rclip.command(photos, theirs, "--no-indexing", QUERY),
     }
 
 
-def build(model: str, rows: int, out: Path, more: list[str]) -> None:
+def photos_below(home: Path) -> Path:
+    """Make the folder that the photos are said to lie in: rclip answers about where it runs."""
+    photos = home / "photos"
+    photos.mkdir(parents=True, exist_ok=True)
+    return photos
+
+
+def build(model: str, rows: int, out: Path, *more: str) -> None:
     """Make a library in a process of its own."""
     say(f"building a library of {rows:,} photos for {model}")
     script = [sys.executable, str(HERE / "libraries.py"), "--model", model, "--rows", str(rows)]
-    run(Command(argv=[*script, "--out", str(out), *more], own=True))
+    where = ["--photos", str(photos_below(out.parent)), "--out", str(out)]
+    run(Command(argv=[*script, *where, *more], own=True))
 
 
 def compared(commands: dict[str, Command], repeats: int) -> list[Row]:

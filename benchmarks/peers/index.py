@@ -19,7 +19,7 @@ from pathlib import Path
 
 from measure import Command, Cost, Row, as_json, machine, ratios, run, show
 from prepare import FEW, HERE, Work, make_photos, say, with_work, work_of
-from tools import TOOLS, Tool, Twinlens
+from tools import TOOLS, Loop, Rclip, Tool, Twinlens
 
 Measured = dict[str, dict[str, list[float]]]
 """Repeated measurements by tool and column."""
@@ -49,6 +49,7 @@ def main() -> None:
         if count <= FEW:
             continue
         make_photos(work, size, count, asked.photos)
+        agreement(work, size)
         measured = measure(work, tools, size, asked.repeats)
         title = f"{count} photos of {size}"
         rows = list(lines(measured))
@@ -81,6 +82,20 @@ def measure(
                 for stage, rate in stages(tool, size, cores).items():
                     measured[stage]["photos/s"].append(rate)
     return measured
+
+
+def agreement(work: Work, size: str) -> None:
+    """Index a few photos with each tool, and print whether the vectors are the same."""
+    homes = {tool: work.folder / "agreement" / tool.__name__ for tool in (Twinlens, Rclip, Loop)}
+    for tool, home in homes.items():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        run(tool(work).index(work.photos(size, few=True), home))
+    script = [sys.executable, str(HERE / "agreement.py")]
+    ours = ["--library", str(homes[Twinlens] / "library")]
+    theirs = ["--rclip", str(homes[Rclip] / "db.sqlite3")]
+    loop = ["--loop", str(homes[Loop] / "vectors.npy")]
+    print("\n" + run(Command(argv=[*script, *ours, *theirs, *loop], own=True)).output)
 
 
 def indexed(tool: Tool, photos: Path, *, cores: int | None) -> Cost:

@@ -1,6 +1,6 @@
 """The same vectors as a library of twinlens and as one of rclip; no photo is there or needed.
 
-    python benchmarks/peers/libraries.py --model SPEC --rows 100000 --out DIR [--rclip DIR]
+    python benchmarks/peers/libraries.py --model SPEC --photos FOLDER --out DIR [--rclip DIR]
 
 Vectors are those of the model's generic captions, each moved a little at random: what a query meets
 is neither all alike nor all unrelated. Paths are of the length that photos have.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +42,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--photos", type=Path, required=True, help="where they are said to lie")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rclip", type=Path, default=None)
     asked = parser.parse_args()
     encoder = load_encoder(asked.model)
     vectors = around(encoder.bank(Kind.TEXT), asked.rows)
     if asked.rclip:
-        fill_rclip(asked.rclip, vectors)
-    fill_twinlens(asked.out, encoder, vectors)
+        fill_rclip(asked.rclip, asked.photos, vectors)
+    fill_twinlens(asked.out, encoder, asked.photos, vectors)
 
 
 def around(bank: Vectors, rows: int) -> Vectors:
@@ -62,33 +63,28 @@ def around(bank: Vectors, rows: int) -> Vectors:
     return unit
 
 
-def path_of(number: int) -> Path:
+def path_of(number: int, photos: Path) -> Path:
     """Name a photo: a thousand a folder."""
-    return Path(f"/photos/{2000 + number // 5_000}/{number // 1_000:04}/IMG_{number:07}.jpg")
+    return photos / f"{2000 + number // 5_000}" / f"{number // 1_000:04}" / f"IMG_{number:07}.jpg"
 
 
-def fill_twinlens(folder: Path, encoder: Encoder, vectors: Vectors) -> None:
+def fill_twinlens(folder: Path, encoder: Encoder, photos: Path, vectors: Vectors) -> None:
     """Commit the vectors as an index run would have; the library is there when it is whole."""
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     with Library.create(part, encoder) as library:
         for start in range(0, len(vectors), COMMIT):
-            numbers = range(start, min(start + COMMIT, len(vectors)))
-            library.commit(Batch(entries=list(entries(numbers, vectors)), roots=_roots(start)))
+            some = list(entries(photos, start, vectors[start : start + COMMIT]))
+            library.commit(Batch(entries=some, roots=() if start else [photos]))
         library.refresh_index()
     part.rename(folder)
 
 
-def _roots(start: int) -> Sequence[Path]:
-    """Name the folder that was indexed, in the first commit."""
-    return () if start else (Path("/photos"),)
-
-
-def entries(numbers: range, vectors: Vectors) -> Iterator[Entry]:
-    """Describe photos that say nothing about themselves but their size."""
-    for number in numbers:
+def entries(photos: Path, first: int, vectors: Vectors) -> Iterator[Entry]:
+    """Describe photos, numbered from `first`, that say nothing of themselves but their size."""
+    for number, vector in enumerate(vectors, first):
         state = FileState(
-            path=path_of(number),
+            path=path_of(number, photos),
             kind=Kind.PHOTO,
             size=BYTES,
             mtime_ns=number,
@@ -97,16 +93,24 @@ def entries(numbers: range, vectors: Vectors) -> Iterator[Entry]:
             stamp=f"{METADATA_VERSION} 0",
         )
         about = Metadata(width=4000, height=3000)
-        yield Entry(state=state, texts=("",), vectors=vectors[number : number + 1], about=about)
+        yield Entry(state=state, texts=("",), vectors=vector[None], about=about)
 
 
-def fill_rclip(folder: Path, vectors: Vectors) -> None:
+def fill_rclip(folder: Path, photos: Path, vectors: Vectors) -> None:
     """Insert the vectors as rclip does: float32, one a row."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "db.sqlite3"
     file.unlink(missing_ok=True)
     rows = (
-        (None, str(path_of(number)), number, BYTES, vector.tobytes(), None, f"{number:064x}")
+        (
+            None,
+            str(path_of(number, photos)),
+            number,
+            BYTES,
+            vector.tobytes(),
+            None,
+            f"{number:064x}",
+        )
         for number, vector in enumerate(vectors)
     )
     with sqlite3.connect(file) as database:
