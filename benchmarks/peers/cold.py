@@ -50,11 +50,14 @@ def prepared(twinlens: Twinlens, rclip: Rclip, rows: int) -> dict[str, Command]:
     home = twinlens.work.folder / "cold"
     ours, builtin = home / f"{twinlens.work.arch}-{rows}", home / f"builtin-{rows}"
     theirs = home / f"rclip-{twinlens.work.arch}-{rows}"
+    photos = home / "photos"  # rclip answers about the folder it runs in
+    photos.mkdir(parents=True, exist_ok=True)
+    size = ["--rows", str(rows), "--photos", str(photos)]
     if not ours.exists():
-        build(twinlens.spec, rows, ours, "--rclip", str(theirs))
+        blank = twinlens.blank(twinlens.work.arch, twinlens.spec)
+        build(blank, ours, *size, "--rclip", str(theirs))
     if not builtin.exists():
-        build("builtin", rows, builtin)
-    photos = photos_below(home)
+        build(twinlens.blank("builtin", "builtin"), builtin, *size)
     return {
         twinlens.name: twinlens.command("search", QUERY, "--library", str(ours)),
         BUILTIN: twinlens.command("search", QUERY, "--library", str(builtin)),
@@ -62,19 +65,11 @@ def prepared(twinlens: Twinlens, rclip: Rclip, rows: int) -> dict[str, Command]:
     }
 
 
-def photos_below(home: Path) -> Path:
-    """Make the folder that the photos are said to lie in: rclip answers about where it runs."""
-    photos = home / "photos"
-    photos.mkdir(parents=True, exist_ok=True)
-    return photos
-
-
-def build(model: str, rows: int, out: Path, *more: str) -> None:
+def build(blank: Path, out: Path, *more: str) -> None:
     """Make a library in a process of its own."""
-    say(f"building a library of {rows:,} photos for {model}")
-    script = [sys.executable, str(HERE / "libraries.py"), "--model", model, "--rows", str(rows)]
-    where = ["--photos", str(photos_below(out.parent)), "--out", str(out)]
-    run(Command(argv=[*script, *where, *more], own=True))
+    say(f"building {out}")
+    script = [sys.executable, str(HERE / "libraries.py"), "--blank", str(blank)]
+    run(Command(argv=[*script, "--out", str(out), *more], own=True))
 
 
 def compared(commands: dict[str, Command], repeats: int) -> list[Row]:

@@ -24,6 +24,9 @@ from tools import TOOLS, Loop, Rclip, Tool, Twinlens
 Measured = dict[str, dict[str, list[float]]]
 """Repeated measurements by tool and column."""
 
+STAGES = ("decode alone", "encode alone")
+"""What `stages.py` measures of twinlens."""
+
 FORMATS = {
     "photos/s": "{:.1f}",
     "twinlens is faster": "{:.2f}×",
@@ -120,7 +123,7 @@ def lines(measured: Measured) -> Iterator[Row]:
     ours = measured.get(Twinlens.name)
     for name, found in measured.items():
         values = dict(found)
-        if ours and name != Twinlens.name:
+        if ours and name not in (Twinlens.name, *STAGES):
             values["twinlens is faster"] = ratios(ours["photos/s"], found["photos/s"])
         yield Row(name=name, values=values)
 
@@ -129,9 +132,7 @@ def limits(measured: Measured) -> None:
     """Compare the whole line with its slower stage, and with both stages on the same cores."""
     if Twinlens.name not in measured:
         return
-    line, decode, encode = (
-        measured[name]["photos/s"] for name in (Twinlens.name, "decode alone", "encode alone")
-    )
+    line, decode, encode = (measured[name]["photos/s"] for name in (Twinlens.name, *STAGES))
     slower = [min(pair) for pair in zip(decode, encode, strict=True)]
     both = [1 / (1 / one + 1 / other) for one, other in zip(decode, encode, strict=True)]
     against = {

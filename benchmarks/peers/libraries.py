@@ -1,9 +1,9 @@
 """The same vectors as a library of twinlens and as one of rclip; no photo is there or needed.
 
-    python benchmarks/peers/libraries.py --model SPEC --photos FOLDER --out DIR [--rclip DIR]
+    python benchmarks/peers/libraries.py --blank DIR --photos FOLDER --out DIR [--rclip DIR]
 
-Vectors are those of the model's generic captions, each moved a little at random: what a query meets
-is neither all alike nor all unrelated. Paths are of the length that photos have.
+A blank library lends the model's name and its bank. Vectors are those of the bank's generic
+captions, each moved a little at random: what a query meets is neither all alike nor all unrelated.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from indexer.catalog import FileState
-from indexer.encoder import Encoder, Vectors
+from indexer.encoder import Vectors
 from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Kind, Metadata
-from retrieval import load_encoder
 
 COMMIT, BYTES, SPREAD = 10_000, 3_300_000, 0.5
 RCLIP_TABLE = """
@@ -40,17 +39,21 @@ RCLIP_TABLE = """
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--blank", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--photos", type=Path, required=True, help="where they are said to lie")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rclip", type=Path, default=None)
     asked = parser.parse_args()
-    encoder = load_encoder(asked.model)
-    vectors = around(encoder.bank(Kind.TEXT), asked.rows)
-    if asked.rclip:
-        fill_rclip(asked.rclip, asked.photos, vectors)
-    fill_twinlens(asked.out, encoder, asked.photos, vectors)
+    part = asked.out.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(asked.blank, part)
+    with Library.open(part) as library:
+        vectors = around(library.banks.of(Kind.TEXT), asked.rows)
+        if asked.rclip:
+            fill_rclip(asked.rclip, asked.photos, vectors)
+        fill_twinlens(library, asked.photos, vectors)
+    part.rename(asked.out)
 
 
 def around(bank: Vectors, rows: int) -> Vectors:
@@ -68,16 +71,12 @@ def path_of(number: int, photos: Path) -> Path:
     return photos / f"{2000 + number // 5_000}" / f"{number // 1_000:04}" / f"IMG_{number:07}.jpg"
 
 
-def fill_twinlens(folder: Path, encoder: Encoder, photos: Path, vectors: Vectors) -> None:
-    """Commit the vectors as an index run would have; the library is there when it is whole."""
-    part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    with Library.create(part, encoder) as library:
-        for start in range(0, len(vectors), COMMIT):
-            some = list(entries(photos, start, vectors[start : start + COMMIT]))
-            library.commit(Batch(entries=some, roots=() if start else [photos]))
-        library.refresh_index()
-    part.rename(folder)
+def fill_twinlens(library: Library, photos: Path, vectors: Vectors) -> None:
+    """Commit the vectors as an index run would have."""
+    for start in range(0, len(vectors), COMMIT):
+        some = list(entries(photos, start, vectors[start : start + COMMIT]))
+        library.commit(Batch(entries=some, roots=() if start else [photos]))
+    library.refresh_index()
 
 
 def entries(photos: Path, first: int, vectors: Vectors) -> Iterator[Entry]:

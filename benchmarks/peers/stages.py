@@ -21,7 +21,7 @@ from indexer.decoding import Decoders
 from indexer.encoder import Encoder, TokenEncoder
 from indexer.reading import Job, Loaded, Reader, reading_threads
 from indexer.types import Skip
-from indexer.walk import Found, walk
+from indexer.walk import Found, WalkOptions, walk
 from retrieval import load_encoder
 
 WARM = 16  # photos before the clock starts
@@ -40,7 +40,8 @@ def main() -> None:
 def decode(folder: Path, size_hint: int) -> tuple[float, list[Image.Image]]:
     """Read and decode a folder as the index line does. Returns photos a second, and photos."""
     options = IndexOptions()
-    jobs = [Job(found=found, known=None) for found in walk([folder]) if isinstance(found, Found)]
+    found = walk([folder], options=WalkOptions())
+    jobs = [Job(found=file, known=None) for file in found if isinstance(file, Found)]
     with (
         Decoders(options.decode, size_hint=size_hint) as decoders,
         reading_threads(options.threads) as pool,

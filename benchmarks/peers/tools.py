@@ -45,12 +45,6 @@ class Twinlens(Tool):
 
     name = "twinlens"
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(work)
-        self._blank = work.folder / "blank" / work.arch
-        if not self._blank.exists():
-            self._make_blank()
-
     @property
     def version(self) -> str:
         """Return its version, and those of what it computes with."""
@@ -63,25 +57,26 @@ class Twinlens(Tool):
 
     def index(self, photos: Path, home: Path) -> Command:
         """Lay out an empty library in `home`, and return the command that fills it."""
-        shutil.copytree(self._blank, home / "library")
+        shutil.copytree(self.blank(self.work.arch, self.spec), home / "library")
         return self.command("index", str(photos), "--library", str(home / "library"))
 
     def command(self, *arguments: str) -> Command:
         """Return a `twinlens` command; that nothing matches is an answer, too."""
-        return Command(
-            argv=[sys.executable, "-m", "retrieval.cli", *arguments], own=True, done=(0, 4)
-        )
+        argv = [sys.executable, "-m", "retrieval.cli", *arguments]
+        return Command(argv=argv, own=True, done=(0, 4))
 
-    def _make_blank(self) -> None:
-        """Make a library that knows its model and bank, and no photo."""
-        say("embedding generic captions for twinlens")
-        texts = self.work.folder / "texts"
-        texts.mkdir(exist_ok=True)
-        (texts / "a.txt").write_text("A library needs something to begin with.", encoding="utf-8")
-        part = self._blank.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        run(self.command("index", str(texts), "--library", str(part), "--model", self.spec))
-        part.rename(self._blank)
+    def blank(self, name: str, spec: str) -> Path:
+        """Return a library that knows a model and its bank, and no photo; make it once."""
+        folder, texts = self.work.folder / "blank" / name, self.work.folder / "texts"
+        if not folder.exists():
+            say(f"embedding generic captions for twinlens with {name}")
+            texts.mkdir(exist_ok=True)
+            (texts / "a.txt").write_text("Something to begin with.", encoding="utf-8")
+            part = folder.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            run(self.command("index", str(texts), "--library", str(part), "--model", spec))
+            part.rename(folder)
+        return folder
 
 
 class Rclip(Tool):
