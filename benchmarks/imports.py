@@ -2,8 +2,8 @@
 
     python benchmarks/imports.py [--library DIR] [--top 12]
 
-Without a library, one of a single text is made with the built-in model. Times are CPU-bound and of
-one run; a package's is that of its own modules, without what they load in turn.
+Without a library, one of a single text is made with the built-in model. Times of imports are by the
+clock, of one run; a package's is that of its own modules, without what they load in turn.
 """
 
 from __future__ import annotations

@@ -80,10 +80,12 @@ def measure(
             found["whole command, photos/s"].append(count / all_.wall)
             found["CPU ms a photo"].append(1e3 * (all_.cpu - few.cpu) / (count - FEW))
             found["peak MB"].append(all_.peak / 1e6)
+            say(f"  {found['photos/s'][-1]:.1f} photos/s")
         for tool in tools:
             if isinstance(tool, Twinlens):
                 for stage, rate in stages(tool, size, cores).items():
                     measured[stage]["photos/s"].append(rate)
+                    say(f"  {stage}: {rate:.1f} photos/s")
     return measured
 
 

@@ -22,6 +22,9 @@ from measure import Command, run
 
 HERE = Path(__file__).parent
 RCLIP, CLIP_RETRIEVAL = "rclip==3.3.0", "clip-retrieval==2.45.0"
+OLD_SETUPTOOLS = "setuptools<70"
+"""clip-retrieval's clip-anytorch imports `pkg_resources.packaging`, which later ones lack."""
+
 EXPORTER = ("onnx", "ml_dtypes", "protobuf")
 """What torch's ONNX exporter asks for; in a folder of its own, away from twinlens' environment."""
 
@@ -74,13 +77,14 @@ def work_of(asked: argparse.Namespace) -> Work:
 
 
 def environment(work: Work, name: str, *packages: str) -> None:
-    """Make a virtual environment with packages of the index, unless it is complete."""
+    """Make a virtual environment with packages of the index, one by one, unless it is complete."""
     folder, complete = work.folder / name, work.folder / name / "complete"
     if complete.exists():
         return
     say(f"installing {', '.join(packages)}")
     venv.create(folder, with_pip=True, clear=True)
-    run(Command(argv=[str(work.python(name)), "-m", "pip", "install", "-q", *packages]))
+    for package in packages:
+        run(Command(argv=[str(work.python(name)), "-m", "pip", "install", "-q", package]))
     complete.touch()
 
 
@@ -123,5 +127,5 @@ def make_photos(work: Work, size: str, count: int, source: Path | None) -> None:
 
 
 def say(what: str) -> None:
-    """Tell on stderr what takes a while."""
-    print(f"{what} …", file=sys.stderr, flush=True)
+    """Tell on stderr what takes a while, and what came of it."""
+    print(what, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from measure import Command, run, version
-from prepare import CLIP_RETRIEVAL, HERE, RCLIP, Work, environment, say
+from prepare import CLIP_RETRIEVAL, HERE, OLD_SETUPTOOLS, RCLIP, Work, environment, say
 
 RCLIP_MODEL = "ViT-B-32-256-datacomp_s34b_b86k"
 """The folder where rclip 3.3.0 looks for its model, whatever weights are in it."""
@@ -152,7 +152,7 @@ class ClipRetrieval(Tool):
 
     def __init__(self, work: Work) -> None:
         super().__init__(work)
-        environment(work, "clip-retrieval", CLIP_RETRIEVAL)
+        environment(work, "clip-retrieval", CLIP_RETRIEVAL, OLD_SETUPTOOLS)
         self._python = str(work.python("clip-retrieval"))
 
     @property
