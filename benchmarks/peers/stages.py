@@ -1,0 +1,84 @@
+"""How fast twinlens decodes photos alone, and encodes them alone, each with the whole machine.
+
+    python benchmarks/peers/stages.py --model SPEC --photos DIR
+
+The parts are those of the index line, with its defaults. The last line is JSON: photos a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from indexer.build import IndexOptions
+from indexer.decoding import Decoders
+from indexer.encoder import Encoder, TokenEncoder
+from indexer.reading import Job, Loaded, Reader, reading_threads
+from indexer.types import Skip
+from indexer.walk import Found, WalkOptions, walk
+from retrieval import load_encoder
+
+WARM = 16  # photos before the clock starts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--photos", type=Path, required=True)
+    asked = parser.parse_args()
+    encoder = load_encoder(asked.model)
+    rate, photos = decode(asked.photos, encoder.image_size)
+    print(json.dumps({"decode alone": rate, "encode alone": encode(encoder, photos)}))
+
+
+def decode(folder: Path, size_hint: int) -> tuple[float, list[Image.Image]]:
+    """Read and decode a folder as the index line does. Returns photos a second, and photos."""
+    options = IndexOptions()
+    found = walk([folder], options=WalkOptions())
+    jobs = [Job(found=file, known=None) for file in found if isinstance(file, Found)]
+    with (
+        Decoders(options.decode, size_hint=size_hint) as decoders,
+        reading_threads(options.threads) as pool,
+    ):
+        reader = Reader(decoders=decoders, limits=options.decode, ahead=options.batch_size)
+        deque(reader.read_all(jobs[:WARM], pool), maxlen=0)
+        photos: list[Image.Image] = []
+        rate = timed(len(jobs), lambda: photos.extend(_photos(reader.read_all(jobs, pool))))
+    return rate, photos
+
+
+def _photos(loaded: Iterable[Loaded | Skip]) -> Iterator[Image.Image]:
+    """Yield the decoded photos."""
+    for file in loaded:
+        assert isinstance(file, Loaded)
+        assert file.photo is not None
+        yield file.photo
+
+
+def encode(encoder: Encoder, photos: list[Image.Image]) -> float:
+    """Embed decoded photos in batches as the index line does. Returns photos a second."""
+    size = IndexOptions().batch_size
+    look = encoder.encode_images
+    if isinstance(encoder, TokenEncoder) and encoder.token_shape:
+        look = lambda batch: encoder.encode_with_tokens(batch)[0]  # noqa: E731
+    look(photos[:WARM])
+    return timed(
+        len(photos), lambda: [look(photos[at : at + size]) for at in range(0, len(photos), size)]
+    )
+
+
+def timed(count: int, work: Callable[[], object]) -> float:
+    """Return photos a second of doing something with so many."""
+    started = time.perf_counter()
+    work()
+    return count / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
