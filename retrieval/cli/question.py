@@ -95,7 +95,8 @@ class Question:
     def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
         """Load the models: the quickest that will do."""
         fusion = retrieval.default_fusion(library.fingerprint)
-        if not self.reranking.takes_part(fusion.weight(query=self.query.kind, item=self.kind)):
+        usual = fusion.weight(query=self.query.kind, item=self.kind)
+        if self.query.is_filter or not self.reranking.takes_part(usual):
             return self.model.quick(library.model, few=True), None
         if self.reranking.needs_torch:
             encoder = self.model.load(library.model)

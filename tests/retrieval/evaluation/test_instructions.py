@@ -20,9 +20,11 @@ from tests.fakes import COLOURS, ColourEncoder, ColourReranker
 from tests.tiny import colour_pairs
 
 ASKS = {
-    Ask.WITHOUT: Templates(learned=("without {}",), held=("no {}", "there shall be no {} at all")),
-    Ask.WITH: Templates(learned=("with {}",), held=("with much {}",)),
-    Ask.ANYTHING: Templates(learned=("any",), held=("whatever fits",)),
+    Ask.WITHOUT: Templates(
+        learned=("without {}",), tuning=(), held=("no {}", "there shall be no {} at all")
+    ),
+    Ask.WITH: Templates(learned=("with {}",), tuning=(), held=("with much {}",)),
+    Ask.ANYTHING: Templates(learned=("any",), tuning=(), held=("whatever fits",)),
 }
 GRAMMAR = Grammar(
     attributes=tuple(
