@@ -21,10 +21,10 @@ from tests.tiny import colour_pairs
 
 ASKS = {
     Ask.WITHOUT: Templates(
-        learned=("without {}",), tuning=(), held=("no {}", "there shall be no {} at all")
+        learned=(), tuning=("without {}",), held=("no {}", "there shall be no {} at all")
     ),
-    Ask.WITH: Templates(learned=("with {}",), tuning=(), held=("with much {}",)),
-    Ask.ANYTHING: Templates(learned=("any",), tuning=(), held=("whatever fits",)),
+    Ask.WITH: Templates(learned=(), tuning=("with {}",), held=("with much {}",)),
+    Ask.ANYTHING: Templates(learned=(), tuning=("any",), held=("whatever fits",)),
 }
 GRAMMAR = Grammar(
     attributes=tuple(
