@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     with_work(parser)
     parser.add_argument("--count", type=int, default=600, help="photos of 500 pixels")
-    parser.add_argument("--large", type=int, default=80, help="photos of 12 megapixels")
+    parser.add_argument("--large", type=int, default=200, help="photos of 12 megapixels")
     parser.add_argument(
         "--tools", nargs="+", choices=TOOLS, default=["twinlens", "rclip", "open_clip"]
     )

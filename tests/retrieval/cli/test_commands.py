@@ -285,7 +285,8 @@ def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
 def with_banks(monkeypatch: pytest.MonkeyPatch, loaded: list[str]) -> None:
     """Every model has generic words and photos: red ones."""
     encoder = ColourEncoder(generic={kind: ["red"] for kind in Kind})
-    monkeypatch.setattr(retrieval, "load_encoder", lambda *_: encoder, raising=False)
+    for name in ("load_encoder", "quick_encoder"):
+        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
 
 
 @pytest.mark.usefixtures("with_banks")

@@ -56,7 +56,8 @@ def many(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     colours = [colour for colour in COLOURS if colour != "purple"]
     generic = [f"{one} {two}" for one in colours for two in colours] * 3
     encoder = ColourEncoder(generic={Kind.TEXT: generic})
-    monkeypatch.setattr(retrieval, "load_encoder", lambda *_: encoder, raising=False)
+    for name in ("load_encoder", "quick_encoder"):
+        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
     folder = tmp_path / "many"
     for number, (one, two) in enumerate(zip(colours * 2, colours[1:] * 2, strict=False)):
         draw(folder / f"{number}-{one}-{two}.png", one, two)
