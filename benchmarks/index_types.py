@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -351,7 +351,7 @@ def plot(trials: Sequence[Trial], path: Path, title: str) -> None:
     ):
         for name in names:
             some = [each for each in trials if each.name.removesuffix(" (chosen)") == name]
-            points = sorted((each.milliseconds[kind], each.recall[kind]) for each in some)
+            points = frontier((each.milliseconds[kind], each.recall[kind]) for each in some)
             axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
         axis.set(xscale="log", xlabel="CPU ms a query, one thread", title=f"{label} ask, {title}")
         axis.axhline(RECALL, color="grey", linewidth=0.5)
@@ -359,6 +359,15 @@ def plot(trials: Sequence[Trial], path: Path, title: str) -> None:
     axes[0].set_ylabel("recall@10")
     axes[1].legend(fontsize=7, loc="lower right")
     figure.savefig(path, dpi=120)
+
+
+def frontier(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Leave out settings that are slower than another one and find no more."""
+    kept: list[tuple[float, float]] = []
+    for milliseconds, recall in sorted(points):
+        if not kept or recall > kept[-1][1]:
+            kept.append((milliseconds, recall))
+    return kept
 
 
 if __name__ == "__main__":
