@@ -36,6 +36,8 @@ from indexer.photos import read_photo
 from retrieval.evaluation.metrics import bootstrap_interval
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.names.learn import (
+    GIVEN,
+    GUESSED,
     LearnOptions,
     embed_views,
     learn_tokens,
@@ -130,14 +132,21 @@ class Bench:
         guess = nearest_word(self.towers, "zzyzx", views[:, 0])
         ways = {"word": word, "photos": mean, "word + photos": unit(word + mean)}
         for seed in self.chosen.seeds:
-            for way, like in (("learned", label), ("learned, word guessed", guess)):
+            for way, like, near in (
+                ("learned", label, self._near(given=True)),
+                ("learned, word guessed", guess, self._near(given=False)),
+            ):
                 name = way if seed == self.chosen.seeds[0] else f"{way}, seed {seed}"
-                ways[name] = self._learn(views, photos, like, seed)[0]("a photo of a", "")
+                options = LearnOptions(seed=seed, near=near)
+                ways[name] = self._learn(views, photos, like, options)[0]("a photo of a", "")
         return ways
 
-    def _learn(self, views: Vectors, others: Vectors, like: str, seed: int):
+    def _near(self, *, given: bool) -> float:
+        """Return the weight of the plain word: that asked for, else the default."""
+        return self.chosen.near if self.chosen.near is not None else GIVEN if given else GUESSED
+
+    def _learn(self, views: Vectors, others: Vectors, like: str, options: LearnOptions):
         """Learn a name; return what encodes a sentence around it, and the shift."""
-        options = LearnOptions(seed=seed, near=self.chosen.near)
         started = time.monotonic()
         lesson = prepare(self.towers, views, others, like, options)
         tokens = learn_tokens(self.towers.prompts, lesson, options)
@@ -183,7 +192,9 @@ class Bench:
         examples = np.random.default_rng(seed).permutation(clear)[:5]
         views, _ = embed_views(self.towers, [self.paths[row] for row in examples])
         mean = unit(views[:, 0].mean(axis=0))
-        encode, shift = self._learn(views, self.photos, word, seed)
+        encode, shift = self._learn(
+            views, self.photos, word, LearnOptions(seed=seed, near=self._near(given=True))
+        )
         kept = np.setdiff1d(np.arange(len(self.photos)), examples)
         for row in np.setdiff1d(described, examples):
             for caption in says[row]:

@@ -19,10 +19,12 @@ from indexer.catalog import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
+from indexer.formats import kind_of
 from indexer.library import Batch, Entry, Library, Patience
-from indexer.reading import Job, Loaded, Reader, reading_threads
+from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
+from indexer.register import Register, State
 from indexer.types import Kind, Skip
-from indexer.walk import Found, WalkOptions, kind_of, walk
+from indexer.walk import Found, WalkOptions, walk
 
 LOOKUP_ROWS = 500
 """Paths that are looked up in the catalog at once: one statement."""
@@ -75,6 +77,7 @@ class IndexReport:
 
     Attributes:
         photos: photos that are new.
+        videos: videos that are new.
         texts: passages that are new.
         updated: files whose content had changed.
         moved: files known from another path.
@@ -85,6 +88,7 @@ class IndexReport:
     """
 
     photos: int
+    videos: int
     texts: int
     updated: int
     moved: int
@@ -158,14 +162,14 @@ class _Run:
         self.reader = Reader(
             decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
-        self._unseen: set[int] = set()  # files of the catalog that the walk has not met
+        self._unseen = Register(())  # files of the catalog that the walk has not met
         self._closed: list[Path] = []  # what the walk could not look at
         self._skipped: list[Skip] = []
         self._count: Counter[str] = Counter()
 
     def begin(self, roots: Sequence[Path]) -> Batch:
         """Note what the library knows below the roots; the first commit names new ones."""
-        self._unseen = self._catalog.files_below(roots)
+        self._unseen = Register(self._catalog.states(roots))
         known = self._catalog.roots()
         return Batch(
             roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
@@ -179,19 +183,25 @@ class _Run:
             self._skipped += skips
             self._closed += [skip.path for skip in skips]
             self._count["files"] += len(files)
-            known = self._catalog.known(file.path for file in files)
-            self._unseen -= {file.id for file in known.values()}
-            for file in files:
-                old = known.get(file.path)
-                if old and self._is_same(old, file):
-                    self._leave(old)
-                else:
-                    yield Job(found=file, known=old)
+            same = self._unseen.meet([_state(file) for file in files])
+            self._count["unchanged"] += int(same.sum())
+            yield from self._looked_up([files[row] for row in np.flatnonzero(~same)])
             self._tell()
+
+    def _looked_up(self, files: Sequence[Found]) -> Iterator[Job]:
+        """Pass on new and changed files with what is known of them, and broken ones if it pays."""
+        known = self._catalog.known(file.path for file in files)
+        self._unseen.strike(file.id for file in known.values())
+        for file in files:
+            old = known.get(file.path)
+            if old and self._is_same(old, file):
+                self._leave(old)
+            else:
+                yield Job(found=file, known=old)
 
     def embedded(self, loaded: Iterable[Loaded | Skip]) -> Iterator[Entry | Move]:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
-        for chunk in _chunks(loaded, self._options.batch_size):
+        for chunk in _chunks(loaded, self._options.batch_size, size=_items):
             self._skipped += [item for item in chunk if isinstance(item, Skip)]
             files = [item for item in chunk if isinstance(item, Loaded)]
             alike = self._catalog.with_content(file.state.digest for file in files)
@@ -222,7 +232,7 @@ class _Run:
         state = file.state
         if origin.path != state.path:
             self._count["moved"] += 1
-            self._unseen.discard(origin.id)
+            self._unseen.strike([origin.id])
             self._list(state.path, origin.reasons)
         else:
             self._leave(origin)
@@ -236,8 +246,8 @@ class _Run:
 
     def _entries(self, files: Sequence[Loaded]) -> Iterator[Entry]:
         """Embed the photos of a batch together, and its passages together."""
-        photos = [file.photo for file in files if file.photo is not None]
-        texts = [text for file in files if file.photo is None for text in file.texts]
+        photos = [photo for file in files for photo in file.photos]
+        texts = [text for file in files if not file.photos for text in file.texts]
         kept: deque[Tokens] = deque()
         encode = partial(_look, self._encoder, kept)
         rows = {
@@ -249,12 +259,13 @@ class _Run:
             for row, vector in enumerate(islice(rows[file.state.kind], len(file.texts))):
                 vectors[row] = vector
             self._add(file)
-            tokens = kept.popleft() if file.photo is not None and kept else None
+            tokens = [kept.popleft() for _ in file.photos if kept]
             yield Entry(
                 state=file.state,
                 texts=file.texts,
                 vectors=vectors,
-                tokens=tokens,
+                tokens=np.concatenate(tokens) if tokens else None,
+                times=file.times,
                 about=file.about,
             )
 
@@ -287,6 +298,7 @@ class _Run:
         """Say what the run did."""
         return IndexReport(
             photos=self._count["photos"],
+            videos=self._count["videos"],
             texts=self._count["texts"],
             updated=self._count["updated"],
             moved=self._count["moved"],
@@ -311,8 +323,8 @@ class _Run:
         self._list(file.state.path, file.state.reasons)
         if file.known and file.texts:
             self._count["updated"] += 1
-        elif file.photo:
-            self._count["photos"] += 1
+        elif file.photos:
+            self._count["videos" if file.times else "photos"] += 1
         else:
             self._count["texts"] += len(file.texts)
 
@@ -361,6 +373,11 @@ def _root(library: Library, folder: Path) -> Path:
     return root
 
 
+def _state(file: Found) -> State:
+    """Return what tells an unchanged file from a changed one."""
+    return os.fsencode(file.location), file.size, file.mtime_ns, stamp_of(file)
+
+
 def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) -> Vectors:
     """Embed photos, shape (photos, dim); append to `kept` the tokens of each, if there are any."""
     if not (isinstance(encoder, TokenEncoder) and encoder.token_shape):
@@ -370,9 +387,9 @@ def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) 
     return vectors
 
 
-def _items(change: Entry | Move | Loaded) -> int:
+def _items(change: Entry | Move | Loaded | Skip) -> int:
     """Count what a change weighs: its photos or passages, and 1 for none."""
-    return 1 if isinstance(change, Move) else max(1, len(change.texts))
+    return 1 if isinstance(change, Move | Skip) else max(1, len(change.texts))
 
 
 def _one(_: object) -> int:

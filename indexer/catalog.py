@@ -19,28 +19,29 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     Column,
     Connection,
+    LargeBinary,
     Row,
     TableClause,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
     true,
+    type_coerce,
 )
 
 from indexer import migration, photo_rows, tables, words
 from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
 from indexer.filters import Filter, below, compiled
+from indexer.register import State
 from indexer.tables import connect
 from indexer.types import Kind, Metadata, Record, SegmentRow
 
-FORMAT = 3
+FORMAT = 4
 """The format written, and the newest that is read. Formats before 3 know no metadata and no
-words; in a library that format 1 began, no vector carries a hubness."""
-
-_BEFORE_3 = ("id", "path", "kind", "size", "mtime_ns", "digest", "reader", "reasons")
-"""The columns of files in formats 1 and 2."""
+words, format 3 no videos; in a library that format 1 began, no vector carries a hubness."""
 
 _NUMBERS = ("format", "dim", "generation", "next_id", "next_segment")
 _HUBNESS_NUMBERS = ("hubness_k", "photo_bank", "text_bank")
@@ -135,12 +136,14 @@ class PhotoFile:
 class NewFile:
     """A file to add, in place of any other at its path. One text an item; "" for a photo.
 
-    `about` is what a photo says about itself.
+    `times` are those of the frames of a video, in seconds; empty for all else. `about` is what a
+    photo says about itself.
     """
 
     state: FileState
     ids: range
     texts: tuple[str, ...]
+    times: tuple[float, ...] = ()
     about: Metadata | None = None
 
 
@@ -206,12 +209,14 @@ class Snapshot:
         generation: counts commits; equal generations are the same commit.
         segments: by number.
         base: the number up to which the saved FAISS index holds the segments; 0 for none.
+        plan: how that index is searched; empty for an exact one.
         deleted: ids that segments still hold and no item has. Shape (n,).
     """
 
     generation: int
     segments: tuple[SegmentRow, ...]
     base: int
+    plan: str
     deleted: Ids
 
 
@@ -278,6 +283,7 @@ class Catalog:
             return Snapshot(
                 generation=int(meta["generation"]),
                 base=int(meta.get(_base_key(kind), 0)),
+                plan=meta.get(_plan_key(kind), ""),
                 segments=tuple(
                     SegmentRow(number=row.number, kind=kind, rows=row.rows)
                     for row in connection.execute(named)
@@ -294,6 +300,16 @@ class Catalog:
         """Count the items of a kind."""
         snapshot = self.snapshot(kind)
         return sum(segment.rows for segment in snapshot.segments) - len(snapshot.deleted)
+
+    def count_frames(self) -> tuple[int, int]:
+        """Count the frames of videos, and the videos they are of."""
+        if self.facts().format < 4:
+            return 0, 0
+        items = tables.items.c
+        counts = select(func.count(), func.count(items.file_id.distinct()))
+        with self._engine.begin() as connection:
+            frames, videos = connection.execute(counts.where(items.time.is_not(None))).one()
+        return frames, videos
 
     def count_files(self) -> int:
         """Count the files, those that could not be read too."""
@@ -316,11 +332,12 @@ class Catalog:
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
         items, files, photos = tables.items, tables.files, tables.photos
-        columns = (items.c.id, items.c.text, files.c.path, files.c.kind)
-        wanted = select(*columns).select_from(items.join(files))
-        if self.facts().format >= 3:
-            told = items.join(files).outerjoin(photos, photos.c.file_id == files.c.id)
-            wanted = select(*columns, *photo_rows.COLUMNS).select_from(told)
+        columns = [items.c.id, items.c.text, items.c.time, files.c.path, files.c.kind]
+        joined, format_ = items.join(files), self.facts().format
+        if format_ >= 3:
+            columns += photo_rows.COLUMNS
+            joined = joined.outerjoin(photos, photos.c.file_id == files.c.id)
+        wanted = select(*tables.known_in(format_, *columns)).select_from(joined)
         found = {row.id: _record(row) for row in self._rows_in(wanted, tables.items.c.id, ids)}
         return [found[id_] for id_ in ids if id_ in found]
 
@@ -388,18 +405,34 @@ class Catalog:
         with self._engine.begin() as connection:
             return set(connection.scalars(select(tables.files.c.id).where(inside)))
 
+    def states(self, roots: Iterable[Path]) -> Iterator[tuple[int, State]]:
+        """Yield id and state of the files below these folders, by id; see `indexer.register`.
+
+        One that could not be read whole has no stamp: it may have to be looked at again.
+        """
+        files = tables.files.c
+        whole = case((files.reasons == [], files.stamp))
+        path = type_coerce(files.path, LargeBinary)
+        inside = or_(*(below(root) for root in roots))
+        wanted = select(files.id, path, files.size, files.mtime_ns, whole).where(inside)
+        with self._engine.begin() as connection:
+            for id_, *state in connection.execute(wanted.order_by(files.id)):
+                yield id_, tuple(state)
+
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return where these files lie."""
         columns = select(tables.files.c.id, tables.files.c.path)
         return {row.id: row.path for row in self._rows_in(columns, tables.files.c.id, file_ids)}
 
     def photo_files(self, roots: Sequence[Path]) -> list[PhotoFile]:
-        """Return the photos below these folders, or all if none is named, by path."""
+        """Return the photos below these folders, or all if none is named, by path. No videos."""
         files = tables.files.c
+        stills = [tables.items.c.time.is_(None)] if self.facts().format >= 4 else []
+        among = [or_(*map(below, roots))] if roots else []
         wanted = (
             select(tables.items.c.id, files.path, files.size, files.digest)
             .join(tables.files)
-            .where(files.kind == Kind.PHOTO, *([or_(*map(below, roots))] if roots else []))
+            .where(files.kind == Kind.PHOTO, *stills, *among)
             .order_by(files.path)
         )
         with self._engine.begin() as connection:
@@ -427,15 +460,15 @@ class Catalog:
         Raises:
             ValueError: a row is not what was written.
         """
-        query = select(tables.items.c.id, tables.items.c.file_id, tables.items.c.text)
-        described = self.facts().format >= 3
-        columns = tables.files.c if described else [tables.files.c[each] for each in _BEFORE_3]
-        items: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        format_ = self.facts().format
+        query = select(*tables.known_in(format_, *tables.items.c)).order_by(tables.items.c.id)
+        columns = tables.known_in(format_, *tables.files.c)
+        items: dict[int, list[Row[Any]]] = defaultdict(list)
         with self._engine.begin() as connection:
-            for row in connection.execute(query.order_by(tables.items.c.id)):
-                items[row.file_id].append((row.id, row.text))
+            for row in connection.execute(query):
+                items[row.file_id].append(row)
             files = [known_file(row) for row in connection.execute(select(*columns))]
-            told = photo_rows.told(connection) if described else {}
+            told = photo_rows.told(connection, format_) if format_ >= 3 else {}
         return [replace(new_file(file, items[file.id]), about=told.get(file.id)) for file in files]
 
     def faults(self) -> list[str]:
@@ -470,8 +503,9 @@ class Catalog:
     def migrate(self) -> None:
         """Bring a catalog of an older format to this one; its vectors stay as they are."""
         with self._engine.begin() as connection:
-            if int(_read_meta(connection)["format"]) < FORMAT:
-                migration.to_format_3(connection)
+            format_ = int(_read_meta(connection)["format"])
+            if format_ < FORMAT:
+                migration.migrate(connection, format_)
                 _write_meta(connection, {"format": str(FORMAT)})
 
     def apply(self, change: Change) -> None:
@@ -556,15 +590,19 @@ class Catalog:
             _rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
             _rename(connection, moved)
             _move_roots(connection, old, new)
-            roots = _roots(connection)
-            for id_, path in moved.items():
-                words.rename(connection, id_, path, roots)
+            words.rename(connection, moved, _roots(connection))
         return list(moved.values())
 
-    def rebase(self, kind: Kind, number: int) -> None:
-        """Note that the saved FAISS index holds the segments up to this number."""
+    def rebase(self, kind: Kind, number: int, plan: str) -> None:
+        """Note which segments the saved FAISS index holds, and how it is searched.
+
+        Args:
+            kind: of the vectors.
+            number: up to that of the last one.
+            plan: empty for an exact index.
+        """
         with self._writing() as connection:
-            _write_meta(connection, {_base_key(kind): str(number)})
+            _write_meta(connection, {_base_key(kind): str(number), _plan_key(kind): plan})
 
     def note(self, key: str, value: str) -> None:
         """Write one fact."""
@@ -584,15 +622,23 @@ class Catalog:
             _count_up(connection, "generation", 1)
 
 
-def new_file(file: KnownFile, items: Sequence[tuple[int, str]]) -> NewFile:
-    """Return a known file and its items, ids and texts, as one to add."""
+def new_file(file: KnownFile, items: Sequence[Row[Any]]) -> NewFile:
+    """Return a known file and the rows of its items as one to add."""
     values = {key: value for key, value in vars(file).items() if key != "id"}
-    first = items[0][0] if items else 0
+    first = items[0].id if items else 0
+    times = [time for item in items if (time := time_of(item)) is not None]
     return NewFile(
         state=FileState(**values),
         ids=range(first, first + len(items)),
-        texts=tuple(text for _, text in items),
+        texts=tuple(item.text for item in items),
+        times=tuple(times),
     )
+
+
+def time_of(item: Row[Any]) -> float | None:
+    """Return the time of a frame from the row of its item; None for all else."""
+    time: float | None = item._mapping.get("time")
+    return time
 
 
 def facts_of(path: Path, meta: dict[str, str]) -> Facts:
@@ -639,6 +685,11 @@ def _base_key(kind: Kind) -> str:
     return f"base_{kind}"
 
 
+def _plan_key(kind: Kind) -> str:
+    """Name the fact that says how the saved index of a kind is searched."""
+    return f"plan_{kind}"
+
+
 def _move(connection: Connection, move: Move) -> None:
     """Give a known file its new path, in place of any other there."""
     there = _ids_at(connection, [move.path]).values()
@@ -647,7 +698,7 @@ def _move(connection: Connection, move: Move) -> None:
     connection.execute(
         tables.files.update().where(tables.files.c.id == move.file_id).values(values)
     )
-    words.rename(connection, move.file_id, move.path, _roots(connection))
+    words.rename(connection, {move.file_id: move.path}, _roots(connection))
     if move.about is not None:
         photo_rows.put(connection, {move.file_id: move.about})
         words.tell(connection, move.file_id, move.about)
@@ -678,9 +729,9 @@ def _add(connection: Connection, files: Sequence[NewFile]) -> None:
     _insert(connection, tables.files, [_file_values(file.state) for file in files])
     ids = _ids_at(connection, paths)
     items = [
-        {"id": id_, "file_id": ids[file.state.path], "text": text}
+        {"id": id_, "file_id": ids[file.state.path], "text": text, "time": time}
         for file in files
-        for id_, text in zip(file.ids, file.texts, strict=True)
+        for id_, text, time in zip(file.ids, file.texts, _times(file), strict=True)
     ]
     _insert(connection, tables.items, items)
     roots = _roots(connection)
@@ -692,6 +743,11 @@ def _add(connection: Connection, files: Sequence[NewFile]) -> None:
     _insert(connection, tables.words, spoken)
     told = {ids[file.state.path]: file.about for file in files if file.about is not None}
     photo_rows.put(connection, told)
+
+
+def _times(file: NewFile) -> Sequence[float | None]:
+    """Return the time of each item of a file."""
+    return file.times or [None] * len(file.ids)
 
 
 def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
@@ -719,7 +775,7 @@ def _ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
 
 def _file_values(state: FileState) -> dict[str, Any]:
     """Return a file as a row of its table."""
-    return asdict(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
+    return vars(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
 
 
 def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
@@ -755,7 +811,14 @@ def known_file(row: Row[Any]) -> KnownFile:
 def _record(row: Row[Any]) -> Record:
     """Turn a row into a record."""
     about = photo_rows.metadata(row)
-    return Record(id=row.id, kind=Kind(row.kind), path=row.path, text=row.text, about=about)
+    return Record(
+        id=row.id,
+        kind=Kind(row.kind),
+        path=row.path,
+        text=row.text,
+        about=about,
+        time=time_of(row),
+    )
 
 
 def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

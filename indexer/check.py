@@ -22,7 +22,7 @@ from indexer.rescue import BROKEN, rescue
 from indexer.segments import Segment, SegmentStore
 from indexer.shelf import Shelf
 from indexer.types import Kind, SegmentRow
-from indexer.vectors import Ids, VectorIndex
+from indexer.vectors import Ids
 
 _LOOKS = 5
 
@@ -110,7 +110,7 @@ def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
     before += check(folder)
     with Library.open(folder) as library, library.writing(patience):
         for kind in Kind:
-            dropped += _mend(folder, library.catalog, kind)
+            dropped += _mend(library, kind)
         Shelf(folder, library.catalog).sweep()
     left = check(folder)
     mended = [finding for finding in dict.fromkeys(before) if finding not in left]
@@ -202,11 +202,10 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    path, width = Shelf(folder, catalog).base_path(kind, base), catalog.facts().width
-    store = SegmentStore(folder / "vectors", width)
+    shelf = Shelf(folder, catalog)
+    path = shelf.indexes.path(kind, base)
     try:
-        index = VectorIndex.load(path, dim=width, size=sum(row.rows for row in rows))
-        if index.is_made_of(map(store.read, rows)):
+        if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
             return
     except LibraryDamaged as error:
         fault = error.fault if path.exists() else "is missing"
@@ -233,7 +232,7 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
     shelf = Shelf(folder, catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
-    named |= {shelf.base_path(kind, catalog.snapshot(kind).base) for kind in Kind}
+    named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
     for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
         if path not in named:
             remedy = "the next index run deletes it"
@@ -245,8 +244,9 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
         yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
 
 
-def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:
+def _mend(library: Library, kind: Kind) -> int:
     """Drop what has no vectors, and save the index of a kind anew where it is not right."""
+    folder, catalog = library.folder, library.catalog
     store = SegmentStore(folder / "vectors", catalog.facts().width)
     vectors = _survey(store, catalog, kind)
     dropped = 0
@@ -256,5 +256,5 @@ def _mend(folder: Path, catalog: Catalog, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        Shelf(folder, catalog).rebuild(kind)
+        Shelf(folder, catalog).rebuild(kind, library.questions)
     return dropped

@@ -1,7 +1,8 @@
 """The process in which photos are decoded, one by one: `python -m indexer.decoder_process`.
 
-It knows Pillow and numpy, no FAISS, no SQLite and no model. Requests come on stdin, answers go to
-stdout; both are frames, see `send`. It ends when stdin does, so it never outlives its parent.
+It knows Pillow, LibRaw, FFmpeg and numpy, no FAISS, no SQLite and no model. Requests come on
+stdin, answers go to stdout; both are frames, see `send`. It ends when stdin does, so it never
+outlives its parent.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import signal
 import struct
 import sys
 import warnings
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from PIL import ImageFile
 
 from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
+from indexer.sight import Look, see, written
 
-Header: TypeAlias = dict[str, int | float | bool | str]
+Header: TypeAlias = dict[str, Any]
+"""What JSON can say."""
 
 _LENGTHS = struct.Struct("<IQ")
 
@@ -44,7 +46,7 @@ def receive(stream: IO[bytes]) -> tuple[Header, bytes]:
 
 
 def main() -> None:
-    """Answer every request with an RGB photo and its size, or with a reason why not."""
+    """Answer every request with RGB pictures and what the file says, or with a reason why not."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     warnings.simplefilter("ignore")
@@ -57,20 +59,19 @@ def main() -> None:
             os._exit(0)
 
 
-def _answer(header: Header, data: bytes) -> tuple[Header, bytes]:
-    """Decode one photo. Nothing else runs here, so Pillow's global may be set."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = bool(header["allow_truncated"])
+def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
+    """Look at one file. Nothing else runs here, so Pillow's global may be set."""
+    look = Look(**header)
+    ImageFile.LOAD_TRUNCATED_IMAGES = look.allow_truncated
     try:
-        image = read_photo(
-            data,
-            size_hint=int(header["size_hint"]),
-            max_megapixels=float(header["max_megapixels"]),
-        )
-        return {"width": image.width, "height": image.height}, image.tobytes()
+        seen = see(body, look)
     except FileUnreadable as error:
         return {"reason": str(error)}, b""
     except MemoryError:
         return {"reason": "too large for the memory that decoding may take"}, b""
+    sizes = [image.size for image in seen.photos]
+    told = {"sizes": sizes, "times": seen.times, "about": written(seen.about)}
+    return told, b"".join(image.tobytes() for image in seen.photos)
 
 
 def _limit_memory(limit: int) -> None:

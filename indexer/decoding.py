@@ -1,4 +1,4 @@
-"""Photos are decoded in processes of their own: no file takes the run down.
+"""Photos, RAW and videos are decoded in processes of their own: no file takes the run down.
 
 A file that crashes its process, fills its memory or takes too long costs itself alone; another
 process takes the place of the one that went. Processes start when the first photo comes.
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -20,7 +20,10 @@ from PIL import Image
 
 from indexer.decoder_process import Header, receive, send
 from indexer.errors import FileUnreadable, UsageError
+from indexer.formats import Form
 from indexer.photos import MAX_MEGAPIXELS
+from indexer.sight import Look, Seen, read_back
+from indexer.videos import MOST_FRAMES
 
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -40,18 +43,21 @@ class DecodeOptions:
 
     Attributes:
         max_megapixels: larger photos are refused by their header.
+        frames: of one video, at most.
         allow_truncated: read what is there of a file that ends too early; the rest is grey.
-        seconds: for one photo. Honest ones take 0.1 s, 200 megapixels on a busy machine some 20.
+        seconds: for one file. Honest photos take 0.1 s, videos 2, 200 megapixels on a busy
+            machine some 20.
         memory_bytes: address space of one process; 0 for what the largest photo needs.
     """
 
     max_megapixels: float = MAX_MEGAPIXELS
+    frames: int = MOST_FRAMES
     allow_truncated: bool = False
     seconds: float = 60.0
     memory_bytes: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("max_megapixels", "seconds"):
+        for name in ("max_megapixels", "frames", "seconds"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
 
@@ -75,29 +81,47 @@ class Decoders:
 
     def __init__(self, options: DecodeOptions, *, size_hint: int) -> None:
         self._options = options
-        self._header: Header = {
-            "size_hint": size_hint,
-            "max_megapixels": options.max_megapixels,
-            "allow_truncated": options.allow_truncated,
-        }
+        self._look = Look(
+            form=Form.PICTURE,
+            size_hint=size_hint,
+            max_megapixels=options.max_megapixels,
+            frames=options.frames,
+            allow_truncated=options.allow_truncated,
+        )
         self._idle: SimpleQueue[_Process] = SimpleQueue()
 
-    def photo(self, data: bytes) -> Image.Image:
-        """Decode a photo, as `indexer.photos.read_photo` does; any thread may call this.
+    def see(
+        self, form: Form, body: bytes, *, sidecar: Path | None = None, pictures: bool = True
+    ) -> Seen:
+        """Look at a file, as `indexer.sight.see` does; any thread may call this.
+
+        Args:
+            form: how it is read.
+            body: its content; of a video its path.
+            sidecar: the `.xmp` file beside it.
+            pictures: whether they are wanted, or only what the file says.
 
         Raises:
             FileUnreadable: the reason, fit for a list of skipped files.
         """
+        beside = "" if sidecar is None else str(sidecar)
+        look = replace(self._look, form=form, sidecar=beside, pictures=pictures)
         process = self._take()
         try:
-            header, pixels = process.ask(self._header, data, self._options.seconds)
+            told, pixels = process.ask(asdict(look), body, self._options.seconds)
         except BaseException:
             process.end()
             raise
         self._idle.put(process)
-        if "reason" in header:
-            raise FileUnreadable(str(header["reason"]))
-        return Image.frombytes("RGB", (int(header["width"]), int(header["height"])), pixels)
+        if "reason" in told:
+            raise FileUnreadable(str(told["reason"]))
+        photos, at = [], 0
+        for width, height in told["sizes"]:
+            after = at + 3 * width * height
+            photos.append(Image.frombytes("RGB", (width, height), pixels[at:after]))
+            at = after
+        about = read_back(told["about"])
+        return Seen(photos=tuple(photos), times=tuple(told["times"]), about=about)
 
     def __enter__(self) -> Decoders:
         return self

@@ -25,7 +25,7 @@ from PIL import Image
 from indexer.catalog import PhotoFile
 from indexer.errors import FileUnreadable
 from indexer.library import Library
-from indexer.photos import photo_size, read_photo
+from indexer.pictures import picture_size, read_picture
 from indexer.types import Kind
 
 NEAR = 0.9
@@ -170,8 +170,8 @@ def _look(photos: Sequence[PhotoFile], progress: Callable[[int, int], None]) -> 
     seen = {}
     for done, photo in enumerate(photos, start=1):
         try:
-            width, height = photo_size(photo.path)
-            image = read_photo(photo.path, size_hint=2 * _SIDE)
+            width, height = picture_size(photo.path)
+            image = read_picture(photo.path, size_hint=2 * _SIDE)
         except FileUnreadable:
             continue
         finally:
@@ -205,7 +205,7 @@ def _same_pixels(seen: Mapping[int, _Seen]) -> list[list[int]]:
 def _whole(seen: _Seen) -> bytes:
     """Hash a photo at its full size; one that has gone meanwhile is like none but its content."""
     try:
-        return _hash(read_photo(seen.copy.path, size_hint=_WHOLE))
+        return _hash(read_picture(seen.copy.path, size_hint=_WHOLE))
     except FileUnreadable:
         return seen.file.digest
 

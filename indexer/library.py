@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,13 +31,17 @@ from indexer.errors import (
 )
 from indexer.filters import Filter
 from indexer.hubness import with_alpha, with_hubness
+from indexer.loaded import SavedIndex
 from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
 from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
+from indexer.tuning import TUNING_ALPHA, Aim, Asking, Ranks
 from indexer.types import Candidate, Kind, Metadata, Record
 from indexer.vectors import Ids
+
+_QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
 
 _CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
 
@@ -62,6 +66,7 @@ class Entry:
         texts: one an item: the passages of a text, "" for a photo, nothing for a broken file.
         vectors: one an item. Shape (texts, dim).
         tokens: of a photo, for a reranker. Shape (texts, tokens, width).
+        times: of the frames of a video, in seconds; empty for all else.
         about: what a photo says about itself; None for a text or a broken file.
     """
 
@@ -69,6 +74,7 @@ class Entry:
     texts: tuple[str, ...]
     vectors: Vectors
     tokens: Tokens | None = None
+    times: tuple[float, ...] = ()
     about: Metadata | None = None
 
 
@@ -106,6 +112,8 @@ class LibraryInfo:
 
     Attributes:
         photos: how many.
+        videos: how many.
+        frames: of these videos.
         texts: how many passages.
         skipped: files that could not be read, whole or in part.
         folders: that were indexed.
@@ -119,6 +127,8 @@ class LibraryInfo:
     """
 
     photos: int
+    videos: int
+    frames: int
     texts: int
     skipped: int
     folders: tuple[Path, ...]
@@ -272,9 +282,8 @@ class Library:
         only = None if where is None else self.catalog.matching(kind, where)
         with self._searching:
             loaded = self._shelf.load(kind)
-            gone = loaded.deleted if excluded is None else np.union1d(loaded.deleted, excluded)
-            asked = with_alpha(queries, alpha) if self._corrects else queries
-            return loaded.index.search(asked, k, excluded=gone, only=only)
+            asked = self._asking(queries, alpha)
+            return loaded.search(asked, k, excluded=excluded, only=only)
 
     def score(
         self, query: Vectors, kind: Kind, ids: Sequence[int], *, alpha: float = 0.0
@@ -284,9 +293,9 @@ class Library:
         Raises:
             KeyError: the library has no such item of that kind.
         """
-        asked = with_alpha(query, alpha) if self._corrects else query  # (1, width)
+        asked = self._asking(query, alpha)  # (1, width)
         with self._searching:
-            rows = self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
+            rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
         scores: NDArray[np.float32] = rows @ asked[0]
         return scores
 
@@ -297,7 +306,7 @@ class Library:
             KeyError: the library has no such item of that kind.
         """
         with self._searching:
-            rows = self._shelf.load(kind).index.fetch(np.array(ids, dtype=np.int64))
+            rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
             return rows[:, : self.dim]
 
     def tokens(self, ids: Sequence[int], shape: TokenShape) -> list[Tokens | None]:
@@ -341,8 +350,11 @@ class Library:
         """Say what the library holds."""
         counts, facts = self.counts(), self.catalog.facts()
         banks = {Kind.PHOTO: facts.text_bank, Kind.TEXT: facts.photo_bank}
+        frames, videos = self.catalog.count_frames()
         return LibraryInfo(
-            photos=counts[Kind.PHOTO],
+            photos=counts[Kind.PHOTO] - frames,
+            videos=videos,
+            frames=frames,
             texts=counts[Kind.TEXT],
             skipped=self.catalog.count_skipped(),
             folders=tuple(self.catalog.roots()),
@@ -456,8 +468,47 @@ class Library:
     def refresh_index(self) -> None:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
-            self._shelf.refresh()
+            self._shelf.refresh(self.questions)
             self._note_moments()
+
+    @property
+    def aim(self) -> Aim:
+        """What the indexes have to reach."""
+        return self._shelf.aim()
+
+    def tune(self, aim: Aim) -> None:
+        """Make the saved indexes reach an aim, now and whenever they are written."""
+        with self.writing():
+            self._shelf.set_aim(aim)
+            for kind in Kind:
+                self._shelf.tune(kind, self.questions)
+
+    def saved_index(self, kind: Kind) -> SavedIndex:
+        """Return the saved index of a kind; what came later is not in it."""
+        return self._shelf.load(kind).base
+
+    def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
+        """Return what decides the recall of the index of a kind; see `indexer.tuning`."""
+        return self._shelf.ranks(kind, asking)
+
+    def questions(self, item: Kind) -> dict[Kind, Asking]:
+        """Return queries by their kind that look for the items of a kind, to tune their index.
+
+        Generic ones of the other kind, as the banks have them; of the same kind, items that are
+        asked for what is near them.
+        """
+        other = Kind.TEXT if item == Kind.PHOTO else Kind.PHOTO
+        generic = np.random.default_rng(0).permutation(self._generic(other))[:_QUESTIONS]
+        nobody = np.full(len(generic), -1, dtype=np.int64)
+        own, items = self._drawn(item, _QUESTIONS, seed=1)
+        return {
+            other: Asking(vectors=self._asking(generic, TUNING_ALPHA), own=nobody),
+            item: Asking(vectors=self._asking(items[:, : self.dim], 0.0), own=own),
+        }
+
+    def _asking(self, queries: Vectors, alpha: float) -> Vectors:
+        """Return queries as they ask: with alpha, where hubness is known. Shape (n, width)."""
+        return with_alpha(queries, alpha) if self._corrects else queries
 
     def _note_moments(self) -> None:
         """Measure the moments anew where the library has changed much since."""
@@ -489,11 +540,14 @@ class Library:
 
     def _sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return rows of items at random as they are stored. Shape (n, dim) or (n, dim + 1)."""
-        with self._searching:
-            loaded = self._shelf.load(kind)
-            ids = np.setdiff1d(loaded.index.ids, loaded.deleted)
-            drawn = np.random.default_rng(seed).permutation(ids)[:count]
-            return loaded.index.fetch(np.sort(drawn))
+        return self._drawn(kind, count, seed=seed)[1]
+
+    def _drawn(self, kind: Kind, count: int, *, seed: int) -> tuple[Ids, Vectors]:
+        """Return ids of items at random, and their rows. Shapes (n,) and (n, width)."""
+        rows, deleted = self._shelf.rows(kind)
+        ids = np.setdiff1d(rows.ids, deleted)
+        drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
+        return drawn, rows.fetch(drawn)
 
     def _sweep(self) -> None:
         """Delete the files that no commit names."""
@@ -511,7 +565,7 @@ class Library:
                 yield Segment(
                     kind=kind,
                     ids=np.concatenate([np.array(run, dtype=np.int64) for run in ids]),
-                    vectors=self._rows(np.concatenate(vectors), kind).astype(np.float16),
+                    vectors=self.stored(np.concatenate(vectors), kind).astype(np.float16),
                 )
 
     def _keep_tokens(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> None:
@@ -522,7 +576,7 @@ class Library:
             ids = [number for run, _ in kept for number in run]
             self._tokens.write(ids, np.concatenate([tokens for _, tokens in kept]))
 
-    def _rows(self, vectors: Vectors, kind: Kind) -> Vectors:
+    def stored(self, vectors: Vectors, kind: Kind) -> Vectors:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
         if not self._corrects:
             return vectors
@@ -540,7 +594,13 @@ def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
     """Issue ids from `first` on, one a text."""
     edges = accumulate((len(entry.texts) for entry in entries), initial=first)
     return [
-        NewFile(state=entry.state, texts=entry.texts, ids=range(start, stop), about=entry.about)
+        NewFile(
+            state=entry.state,
+            texts=entry.texts,
+            ids=range(start, stop),
+            times=entry.times,
+            about=entry.about,
+        )
         for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
     ]
 

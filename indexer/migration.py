@@ -12,7 +12,19 @@ NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
 _ROWS = 10_000  # items whose words are written at once
 
 
-def to_format_3(connection: Connection) -> None:
+def migrate(connection: Connection, format_: int) -> None:
+    """Bring a catalog of an older format to that of today.
+
+    Format 4 knows at what time of a video a frame is shown, and what belongs to a photo.
+    """
+    connection.exec_driver_sql("ALTER TABLE items ADD COLUMN time FLOAT")
+    if format_ < 3:
+        _describe(connection)
+    else:
+        connection.exec_driver_sql("ALTER TABLE photos ADD COLUMN also JSON NOT NULL DEFAULT '[]'")
+
+
+def _describe(connection: Connection) -> None:
     """Add what format 3 knows of photos, and the words of all items, to format 1 or 2.
 
     Photos say nothing yet: an index run reads what they say, and embeds nothing again.

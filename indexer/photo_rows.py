@@ -15,8 +15,9 @@ from indexer.places import on_sphere
 from indexer.types import Metadata
 
 _SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
+_LISTS = ("keywords", "also")
 COLUMNS = tuple(
-    tables.photos.c[name] for name in ("taken", "latitude", "longitude", "keywords", *_SAME)
+    tables.photos.c[name] for name in ("taken", "latitude", "longitude", *_LISTS, *_SAME)
 )
 """What `metadata` reads."""
 
@@ -70,13 +71,15 @@ def metadata(row: Row[Any]) -> Metadata:
         latitude=values["latitude"],
         longitude=values["longitude"],
         keywords=tuple(values["keywords"]),
+        also=tuple(values.get("also", ())),
         **{name: values[name] for name in _SAME},
     )
 
 
-def told(connection: Connection) -> dict[int, Metadata]:
-    """Return what every photo says, by the id of its file."""
-    rows = connection.execute(select(tables.photos.c.file_id, *COLUMNS))
+def told(connection: Connection, format_: int) -> dict[int, Metadata]:
+    """Return what every photo says, by the id of its file, in a catalog of a format from 3 on."""
+    columns = tables.known_in(format_, tables.photos.c.file_id, *COLUMNS)
+    rows = connection.execute(select(*columns))
     return {row.file_id: metadata(row) for row in rows}
 
 
@@ -103,7 +106,7 @@ def _values(about: Metadata) -> dict[str, Any]:
         "taken": about.taken.isoformat(timespec="seconds") if about.taken else None,
         "latitude": about.latitude,
         "longitude": about.longitude,
-        "keywords": list(about.keywords),
+        **{name: list(getattr(about, name)) for name in _LISTS},
         **{name: getattr(about, name) for name in _SAME},
     }
     if about.latitude is None or about.longitude is None:

@@ -13,7 +13,9 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
 
@@ -21,6 +23,7 @@ MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
 
 _ORIENTATION = 0x0112  # the EXIF tag
+_PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0  # a TIFF's tag; Pillow heeds it at 8 bits alone
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,9 +47,16 @@ BAD_DATA = (
     AssertionError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,  # a later frame that claims to be larger than the first
     Warning,  # where the host makes warnings errors
 )
 """What Pillow's readers raise for data that is not what it claims to be."""
+
+_ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+"""Not TIFF, HEIC and JPEG, whose further pictures are other pages, previews, maps of depth."""
+
+_FAR = 100  # frames: each is decoded upon those before it
+_BLANK = 4.0  # standard deviation of grey levels: a fade has less
 
 _header_lock = threading.Lock()
 
@@ -54,7 +64,7 @@ _header_lock = threading.Lock()
 def read_photo(
     source: Path | bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS
 ) -> Image.Image:
-    """Decode a photo as a person sees it: upright, RGB, on white, the first frame.
+    """Decode a photo as a person sees it: upright, RGB, on white; of an animation one frame.
 
     Decoding stops early at twice `size_hint`, which an encoder cannot tell from the full size
     and which costs a quarter of the time on a 12-megapixel JPEG.
@@ -68,15 +78,16 @@ def read_photo(
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
-    data = source if isinstance(source, bytes) else _read(source)
+    data = source if isinstance(source, bytes) else read_bytes(source)
     if not data:
         raise FileUnreadable("empty file")
     try:
         with opened(data) as image:
-            _check_size(image, max_megapixels)
+            check_size(image.size, max_megapixels)
             image.draft(None, (2 * size_hint, 2 * size_hint))
             image.load()
-            return _upright(_smaller(_rgb(image), 2 * size_hint), orientation(image))
+            _show_telling_frame(image)
+            return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
     except BAD_DATA as error:
         raise FileUnreadable(_reason(error, data)) from error
 
@@ -87,7 +98,7 @@ def photo_size(path: Path) -> tuple[int, int]:
     Raises:
         FileUnreadable: the reason.
     """
-    data = _read(path)
+    data = read_bytes(path)
     try:
         with opened(data) as image:
             return image.size
@@ -95,7 +106,7 @@ def photo_size(path: Path) -> tuple[int, int]:
         raise FileUnreadable(_reason(error, data)) from error
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read a whole file."""
     try:
         return path.read_bytes()
@@ -125,14 +136,36 @@ def _teach_formats() -> None:
         import_module("pillow_jxl")
 
 
-def _check_size(image: Image.Image, max_megapixels: float) -> None:
+def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
     """Refuse a photo by the size its header claims."""
-    megapixels = image.width * image.height / 1e6
+    megapixels = sides[0] * sides[1] / 1e6
     if megapixels > max_megapixels:
         raise FileUnreadable(
             f"{megapixels:.0f} megapixels, over the limit of {max_megapixels:g}; "
             "raise it with --max-image-megapixels"
         )
+
+
+def _show_telling_frame(image: Image.Image) -> None:
+    """Go to a frame amid an animation, an earlier one if that is blank, else to the first."""
+    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    amid = min(frames // 2, _FAR)
+    for frame in dict.fromkeys((amid, amid // 2, 0)) if frames > 1 else ():
+        image.seek(frame)
+        image.load()
+        if not is_blank(_rgb(image)):
+            return
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Tell whether a picture shows nothing: black, white, all one colour."""
+    return float(grey(image).std()) < _BLANK
+
+
+def grey(image: Image.Image) -> NDArray[np.float32]:
+    """Return the grey levels of a picture, 0 to 255, made very small. Shape (16, 16)."""
+    small = image.convert("L").resize((16, 16), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -148,9 +181,11 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and float grey to 8 bits; Pillow itself would clip at 255."""
-    grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    scaled = grey.clip(0.0) * (255.0 / _white(image.mode, float(grey.max())))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+    levels = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0.0)
+    white = _white(image.mode, float(levels.max()))
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        levels = white - levels
+    return Image.fromarray(np.rint(levels * (255.0 / white)).astype(np.uint8))
 
 
 def _white(mode: str, brightest: float) -> float:
@@ -159,7 +194,7 @@ def _white(mode: str, brightest: float) -> float:
     return next((scale for scale in scales if brightest <= scale), brightest)
 
 
-def _smaller(image: Image.Image, side: int) -> Image.Image:
+def smaller(image: Image.Image, side: int) -> Image.Image:
     """Average whole blocks of pixels while the shorter side stays at `side` or more."""
     factor = min(image.size) // side
     return image.reduce(factor) if factor > 1 else image

@@ -1,25 +1,30 @@
 """Files come into memory, several ahead of the encoder: bytes, hash, photo or passages.
 
-Threads read and hash; photos are decoded in processes, see `indexer.decoding`.
+Threads read and hash; processes decode, and read what files say, see `indexer.decoding`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from typing import IO
 
-import PIL
 from PIL import Image
 
 from indexer.catalog import FileState, KnownFile
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
-from indexer.metadata import METADATA_VERSION, read_metadata
+from indexer.formats import Form, form_of
+from indexer.metadata import METADATA_VERSION, with_place
+from indexer.sight import Seen
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
@@ -27,8 +32,14 @@ from indexer.walk import Found
 MAX_PHOTO_BYTES = 1_000_000_000
 """A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
-READER_VERSION = 2
-"""Raise it when photos.py or texts.py reads what it refused before: broken files are retried."""
+READER_VERSION = 3
+"""Raise it when our readers read what they refused before: broken files are retried."""
+
+_DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
+"""Packages that read photos; another version may read what this one does not."""
+
+_VIDEO_WEIGHT = 16  # photos that a video counts as, where memory is counted
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 18  # of a video, by which it is known again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +52,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A file in memory. A photo has one text, ""; a broken file has none.
+    """A file in memory. A photo has one text, ""; a video one for each frame; a broken file none.
 
-    `about` is what a photo says about itself. One that was only touched or described anew has
-    that alone, and no `photo`.
+    `times` are those of the frames. `about` is what a photo says about itself. One that was only
+    touched or described anew has that alone, and no `photos`.
     """
 
     state: FileState
     known: KnownFile | None
-    photo: Image.Image | None = None
+    photos: tuple[Image.Image, ...] = ()
     texts: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
     about: Metadata | None = None
 
 
@@ -71,7 +83,7 @@ class Reader:
     @property
     def name(self) -> str:
         """What a broken file was read with: another name may read it well."""
-        return f"{READER_VERSION}, Pillow {PIL.__version__}, {self.limits}"
+        return f"{READER_VERSION}, {_versions()}, {self.limits}"
 
     def is_settled(self, known: KnownFile) -> bool:
         """Tell whether a file was read well, or would not be read any better today."""
@@ -79,23 +91,23 @@ class Reader:
 
     def is_described(self, known: KnownFile, found: Found) -> bool:
         """Tell whether what a photo and its sidecar say is known."""
-        return known.stamp == _stamp(found)
+        return known.stamp == stamp_of(found)
 
     def read_all(self, jobs: Iterable[Job], pool: ThreadPoolExecutor) -> Iterator[Loaded | Skip]:
         """Read files in the threads of a pool; they come in the order of the jobs."""
-        pending: deque[Future[Loaded | Skip]] = deque()
+        pending: deque[tuple[int, Future[Loaded | Skip]]] = deque()
         for job in jobs:
-            pending.append(pool.submit(self.read, job))
-            if len(pending) > self.ahead:
-                yield pending.popleft().result()
+            pending.append((_weight(job), pool.submit(self.read, job)))
+            while sum(weight for weight, _ in pending) > self.ahead:
+                yield pending.popleft()[1].result()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[1].result()
 
     def read(self, job: Job) -> Loaded | Skip:
         """Read and decode one file, in a thread. One that was only touched is not decoded."""
         found, known = job.found, job.known
         try:
-            data = _content(found)
+            data, digest = _content(found)
         except FileUnreadable as error:  # not the content's fault, so not for the catalog
             return Skip(path=found.path, reason=str(error))
         state = FileState(
@@ -103,36 +115,72 @@ class Reader:
             kind=found.kind,
             size=found.size,
             mtime_ns=found.mtime_ns,
-            digest=blake2b(data, digest_size=16).digest(),
+            digest=digest,
             reader=self.name,
-            stamp=_stamp(found),
+            stamp=stamp_of(found),
         )
         if known and known.digest == state.digest and self.is_settled(known):
-            return Loaded(state=state, known=known, about=_about(found, data))
+            return Loaded(state=state, known=known, about=self._about(found, data))
         return self._decoded(state, job, data)
 
     def _decoded(self, state: FileState, job: Job, data: bytes) -> Loaded:
-        """Turn bytes into a photo or passages; what is wrong with them goes into the state."""
+        """Turn bytes into photos or passages; what is wrong with them goes into the state."""
         known = job.known
         try:
             if state.kind == Kind.PHOTO:
-                photo, about = self.decoders.photo(data), _about(job.found, data)
-                return Loaded(state=state, known=known, photo=photo, texts=("",), about=about)
+                seen = self._seen(job.found, data)
+                return Loaded(
+                    state=state,
+                    known=known,
+                    photos=seen.photos,
+                    texts=("",) * len(seen.photos),
+                    times=seen.times,
+                    about=seen.about,
+                )
             read = read_passages(state.path, data)
         except FileUnreadable as error:
             return Loaded(state=replace(state, reasons=(str(error),)), known=known)
         state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
         return Loaded(state=state, known=known, texts=read.passages)
 
+    def _seen(self, found: Found, data: bytes, *, pictures: bool = True) -> Seen:
+        """Let a process look at a photo, a RAW or a video; name its place and its companions."""
+        form = form_of(found.location) or Form.PICTURE
+        body = os.fsencode(found.location) if form == Form.VIDEO else data
+        seen = self.decoders.see(form, body, sidecar=found.sidecar, pictures=pictures)
+        return replace(seen, about=replace(with_place(seen.about), also=found.also))
 
-def _stamp(found: Found) -> str:
-    """Name what reads a photo's metadata, and the sidecar it reads; empty for a text."""
-    return f"{METADATA_VERSION} {found.sidecar_ns}" if found.kind == Kind.PHOTO else ""
+    def _about(self, found: Found, data: bytes) -> Metadata | None:
+        """Read what a photo and its sidecar say; None for a text, or what cannot be read."""
+        if found.kind == Kind.TEXT:
+            return None
+        try:
+            return self._seen(found, data, pictures=False).about
+        except FileUnreadable:
+            return None
 
 
-def _about(found: Found, data: bytes) -> Metadata | None:
-    """Read what a photo and its sidecar say; None for a text."""
-    return read_metadata(data, sidecar=found.sidecar) if found.kind == Kind.PHOTO else None
+def stamp_of(found: Found) -> str:
+    """Name what reads a photo's metadata, its sidecar and its companions; empty for a text."""
+    if found.kind == Kind.TEXT:
+        return ""
+    also = f" {json.dumps(found.also)}" if found.also else ""
+    return f"{METADATA_VERSION} {found.sidecar_ns}{also}"
+
+
+@cache
+def _versions() -> str:
+    """Name the packages that read photos, those that are installed."""
+    found = []
+    for package in _DECODERS:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return ", ".join(found)
+
+
+def _weight(job: Job) -> int:
+    """Return how many photos a file may turn out to be, where memory is counted."""
+    return _VIDEO_WEIGHT if form_of(job.found.location) == Form.VIDEO else 1
 
 
 @contextmanager
@@ -145,16 +193,37 @@ def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _content(found: Found) -> bytes:
-    """Read a file that still is what the walk found."""
+def _content(found: Found) -> tuple[bytes, bytes]:
+    """Read a file that still is what the walk found; return its bytes, none of a video, and a hash.
+
+    A video is read where it lies, and known again by samples of it.
+    """
+    is_video = form_of(found.location) == Form.VIDEO
     limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
-    if found.size > limit:
+    if found.size > limit and not is_video:
         raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")
     try:
         with found.path.open("rb") as file:
-            data, status = file.read(limit), os.fstat(file.fileno())
+            data = b"" if is_video else file.read(limit)
+            digest = _sampled(file, found.size) if is_video else _hash(data)
+            status = os.fstat(file.fileno())
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
-    if (len(data), status.st_mtime_ns) != (found.size, found.mtime_ns):
+    size = status.st_size if is_video else len(data)
+    if (size, status.st_mtime_ns) != (found.size, found.mtime_ns):
         raise FileUnreadable("changed while it was read; index again")
-    return data
+    return data, digest
+
+
+def _hash(data: bytes) -> bytes:
+    """Hash the content of a file."""
+    return blake2b(data, digest_size=16).digest()
+
+
+def _sampled(file: IO[bytes], size: int) -> bytes:
+    """Hash the size of a large file, and samples from its start to its end."""
+    hashed = blake2b(str(size).encode(), digest_size=16)
+    for number in range(_SAMPLES):
+        file.seek(max(0, size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
+        hashed.update(file.read(_SAMPLE_BYTES))
+    return hashed.digest()

@@ -20,7 +20,17 @@ from sqlalchemy import Connection, Row, Table, create_engine, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer import tables
-from indexer.catalog import Catalog, Change, Facts, KnownFile, NewFile, facts_of, known_file
+from indexer.catalog import (
+    FORMAT,
+    Catalog,
+    Change,
+    Facts,
+    KnownFile,
+    NewFile,
+    facts_of,
+    known_file,
+    time_of,
+)
 from indexer.catalog import new_file as as_new
 from indexer.errors import LibraryDamaged
 from indexer.segments import Segment, SegmentStore, replacing
@@ -33,8 +43,8 @@ BROKEN = "catalog.sqlite.broken"
 _GIVE_UP = 40
 """After so many misses, each step twice as wide as the last, the table has ended."""
 
-Items: TypeAlias = Mapping[int, Sequence[tuple[int, str]]]
-"""The items of each file by its id: their ids and texts."""
+Items: TypeAlias = Mapping[int, Sequence[Row[Any]]]
+"""The rows of the items of each file, by its id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +60,8 @@ class _Rows:
 def rescue(folder: Path) -> int:
     """Write the catalog of a library anew; count the files of the old one that are lost.
 
-    Only the one writer may call it. The broken catalog is kept beside the new one. Texts are
-    not rescued: whether all passages of one are there cannot be told.
+    Only the one writer may call it. The broken catalog is kept beside the new one. Texts and
+    videos are not rescued: whether all passages or frames of one are there cannot be told.
 
     Raises:
         LibraryDamaged: the catalog says not even what the library was made for.
@@ -72,14 +82,16 @@ def rescue(folder: Path) -> int:
 
 def _read(broken: Path) -> _Rows:
     """Read every row that can be read."""
-    items: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    items: dict[int, list[Row[Any]]] = defaultdict(list)
     with _opened(broken) as connection:
         meta = {row.key: row.value for row in connection.execute(select(tables.meta))}
-        for row in _rows(connection, tables.items):
-            items[row.file_id].append((row.id, row.text))
+        facts = facts_of(broken.with_name("catalog.sqlite"), meta)
+        for row in _rows(connection, tables.items, facts.format):
+            items[row.file_id].append(row)
+        files = _rows(connection, tables.files, facts.format)
         return _Rows(
-            facts=facts_of(broken.with_name("catalog.sqlite"), meta),
-            files=[file for row in _rows(connection, tables.files) for file in _file(row)],
+            facts=facts,
+            files=[file for row in files for file in _file(row)],
             items=items,
             roots=[row.path for row in connection.execute(select(tables.roots))],
         )
@@ -105,11 +117,12 @@ def _opened(path: Path) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[Row[Any]]:
+def _rows(connection: Connection, table: Table, format_: int) -> Iterator[Row[Any]]:
     """Yield the rows of a table by their id; leap over what cannot be read, ever farther."""
     at = misses = 0
+    columns = tables.known_in(format_, *table.c)
     while misses < _GIVE_UP:
-        query = select(table).where(table.c.id > at).order_by(table.c.id)
+        query = select(*columns).where(table.c.id > at).order_by(table.c.id)
         with suppress(DatabaseError, TypeError, ValueError):
             for row in connection.execute(query):
                 if row.id <= at:
@@ -150,7 +163,8 @@ def _kept(rows: _Rows, segments: Sequence[tuple[SegmentRow, Segment]]) -> list[N
     kept = []
     for file in rows.files:
         items = rows.items.get(file.id, [])
-        is_photo = file.kind == Kind.PHOTO and len(items) == 1 and items[0][0] in held
+        is_whole = len(items) == 1 and time_of(items[0]) is None
+        is_photo = file.kind == Kind.PHOTO and is_whole and items[0].id in held
         if is_photo or (file.reasons and not items):
             kept.append(as_new(replace(file, stamp=""), items))  # what it says is read anew
     return kept
@@ -165,7 +179,7 @@ def _write(
     """Write a catalog of what was rescued, with counters beyond all that was ever given out."""
     ids = [rows.facts.next_id, *(int(each.ids.max(initial=0)) + 1 for _, each in segments)]
     numbers = [rows.facts.next_segment, *(row.number + 1 for row, _ in segments)]
-    facts = replace(rows.facts, next_id=max(ids), next_segment=max(numbers))
+    facts = replace(rows.facts, format=FORMAT, next_id=max(ids), next_segment=max(numbers))
     path.unlink(missing_ok=True)
     Catalog.create(path, facts)
     catalog = Catalog.open(path)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import partial
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,19 @@ class SegmentStore:
         names = {self.path(number).name for number in numbers}
         for path in self._folder.glob("*"):
             if path.name not in names:
-                path.unlink(missing_ok=True)
+                discard(path)
+
+
+def discard(path: Path) -> None:
+    """Delete a file; Windows keeps one that a search has open, until the next sweep."""
+    with suppress(PermissionError):
+        path.unlink(missing_ok=True)
+
+
+def checksum_of(path: Path) -> str:
+    """Hash the content of a file."""
+    with path.open("rb") as file:
+        return file_digest(file, partial(blake2b, digest_size=16)).hexdigest()
 
 
 def _file(segment: Segment) -> bytes:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from indexer.catalog import Catalog, Merge, Snapshot
 from indexer.errors import LibraryDamaged, ModelMismatch
-from indexer.segments import MERGED_ROWS, Segment, SegmentStore, replacing
+from indexer.inverted import EXACT_ROWS
+from indexer.loaded import Loaded, SavedIndex
+from indexer.rows import StoredRows
+from indexer.saved import IndexStore, Questions, count, held
+from indexer.segments import MERGED_ROWS, Segment, SegmentStore
+from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
 
 STALE_SHARE = 0.1
 """The saved index is written anew once it lacks this share; deleted vectors go at this share."""
+
+MAX_TAIL_ROWS = EXACT_ROWS
+"""Or so many vectors, however large it is: each search looks at them one by one."""
 
 MAX_TAIL = 8
 """So many segments may be newer than the saved index: each costs the first search a file."""
@@ -24,14 +32,9 @@ MAX_TAIL = 8
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """The vectors of one kind in memory, as of one commit."""
+_AIM = "aim"  # the fact that says what the indexes have to reach
 
-    generation: int
-    numbers: frozenset[int]
-    index: VectorIndex
-    deleted: Ids
+T = TypeVar("T")
 
 
 class Shelf:
@@ -49,7 +52,7 @@ class Shelf:
         self._folder = folder
         self._width, self._fingerprint = catalog.facts().width, catalog.facts().fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
-        self._ann = folder / "ann"
+        self.indexes = IndexStore(folder / "ann", self._segments, self._width)
         self._loaded: dict[Kind, Loaded] = {}
 
     def write(self, segments: Iterable[Segment]) -> list[SegmentRow]:
@@ -61,7 +64,15 @@ class Shelf:
         snapshot = self._catalog.snapshot(kind)
         return self._segments.joined(snapshot.segments, without=snapshot.deleted)
 
-    def refresh(self) -> None:
+    def aim(self) -> Aim:
+        """Return what the indexes have to reach."""
+        return Aim.loads(self._catalog.noted(_AIM))
+
+    def set_aim(self, aim: Aim) -> None:
+        """Note what the indexes have to reach from the next time they are written."""
+        self._catalog.note(_AIM, aim.dumps())
+
+    def refresh(self, questions: Questions) -> None:
         """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
 
         The cost of an index run so grows with what changed, not with the library.
@@ -69,14 +80,16 @@ class Shelf:
         for kind in Kind:
             snapshot = self._catalog.snapshot(kind)
             tail = [row for row in snapshot.segments if row.number > snapshot.base]
-            total, newer = _count(snapshot.segments), _count(tail)
+            total, newer = count(snapshot.segments), count(tail)
             if len(snapshot.deleted) > STALE_SHARE * total:
                 self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
-                self.rebuild(kind)
-            elif newer > STALE_SHARE * (total - newer):
+                self.rebuild(kind, questions)
+            elif newer > min(STALE_SHARE * (total - newer), MAX_TAIL_ROWS):
                 small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
                 self._merge(kind, small, base=0)
-                self.rebuild(kind)
+                self.rebuild(kind, questions)
+            elif not self.indexes.suits(snapshot, self.aim()):
+                self.rebuild(kind, questions)
             elif len(tail) > MAX_TAIL:
                 self._merge(kind, tail, base=snapshot.base)
         self.sweep()
@@ -84,10 +97,7 @@ class Shelf:
     def sweep(self) -> None:
         """Delete the files that no commit names: a killed writer's, and those merged away."""
         self._segments.sweep(self._catalog.segment_numbers())
-        named = {self.base_path(kind, self._catalog.snapshot(kind).base) for kind in Kind}
-        for path in self._ann.glob("*"):
-            if path not in named:
-                path.unlink(missing_ok=True)
+        self.indexes.sweep({kind: self._catalog.snapshot(kind).base for kind in Kind})
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
@@ -97,26 +107,40 @@ class Shelf:
                 self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
             )
         if loaded is None or loaded.generation != facts.generation:
-            self._loaded.pop(kind, None)  # a failed load must not leave a half-grown index
-            loaded = self._loaded[kind] = self._reload(kind, loaded)
+            kept = [self._loaded.pop(kind, None)]  # once: a failed load leaves a half-grown tail
+            loaded = self._loaded[kind] = self._current(
+                kind, lambda snapshot: self._read(kind, snapshot, kept.pop() if kept else None)
+            )
         return loaded
 
-    def rebuild(self, kind: Kind) -> None:
-        """Save an index over all segments of a kind."""
+    def rebuild(self, kind: Kind, questions: Questions) -> None:
+        """Save an index over all segments of a kind, of the type that their number asks for."""
         snapshot = self._catalog.snapshot(kind)
-        index = VectorIndex(self._width)
-        for row in snapshot.segments:
-            segment = self._segments.read(row)
-            index.add(segment.ids, segment.vectors)
-        number = max((row.number for row in snapshot.segments), default=0)
-        self._ann.mkdir(exist_ok=True)
-        with replacing(self.base_path(kind, number)) as part:
-            index.save(part)
-        self._catalog.rebase(kind, number)
+        number, plan = self.indexes.write(kind, snapshot, self.aim(), questions)
+        self._catalog.rebase(kind, number, plan)
 
-    def base_path(self, kind: Kind, number: int) -> Path:
-        """Return where the saved index over the segments up to a number lies."""
-        return self._ann / f"{kind}-{number:06d}.faiss"
+    def tune(self, kind: Kind, questions: Questions) -> None:
+        """Make the saved index of a kind reach the aim; written anew where its type does not."""
+        snapshot, aim = self._catalog.snapshot(kind), self.aim()
+        if snapshot.segments and not (snapshot.base and self.indexes.suits(snapshot, aim)):
+            self.rebuild(kind, questions)
+        elif snapshot.base:
+            plan = self.indexes.tuned(kind, snapshot, aim, questions)
+            self._catalog.rebase(kind, snapshot.base, plan)
+
+    def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
+        """Return the ranks of the lists that hold true neighbours; empty for an exact index.
+
+        Raises:
+            LibraryDamaged: the saved index is missing, or not what the catalog says.
+        """
+        return self.indexes.ranks(kind, self._catalog.snapshot(kind), self.aim(), asking)
+
+    def rows(self, kind: Kind) -> tuple[StoredRows, Ids]:
+        """Return the vectors of a kind by id, and the ids that have no item any more."""
+        return self._current(
+            kind, lambda snapshot: (self.indexes.rows(snapshot.segments), snapshot.deleted)
+        )
 
     def _merge(
         self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
@@ -128,50 +152,50 @@ class Shelf:
         old = [row.number for row in rows]
         self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
 
-    def _reload(self, kind: Kind, loaded: Loaded | None) -> Loaded:
+    def _current(self, kind: Kind, read: Callable[[Snapshot], T]) -> T:
         """Read the last commit; once more if a writer merged segments away meanwhile."""
         while True:
             snapshot = self._catalog.snapshot(kind)
             try:
-                return self._read(kind, snapshot, loaded)
+                return read(snapshot)
             except LibraryDamaged:
                 if snapshot.generation == self._catalog.facts().generation:
                     raise
-                loaded = None
 
     def _read(self, kind: Kind, snapshot: Snapshot, loaded: Loaded | None) -> Loaded:
-        """Add to the vectors in memory those of the segments that are newer."""
+        """Open the saved index, and read the segments that are newer; what is there is kept."""
         numbers = frozenset(row.number for row in snapshot.segments)
-        if loaded is not None and loaded.numbers <= numbers:
-            index, held = loaded.index, loaded.numbers
+        if (
+            loaded is not None
+            and (loaded.number, loaded.plan) == (snapshot.base, snapshot.plan)
+            and loaded.numbers <= numbers
+        ):
+            base, tail, there = loaded.base, loaded.tail, loaded.numbers
         else:
-            index, held = self._read_base(kind, snapshot)
+            base, there = self._read_base(kind, snapshot)
+            tail = VectorIndex(self._width)
         for row in snapshot.segments:
-            if row.number not in held:
+            if row.number not in there:
                 segment = self._segments.read(row)
-                index.add(segment.ids, segment.vectors)
+                tail.add(segment.ids, segment.vectors)
         return Loaded(
             generation=snapshot.generation,
             numbers=numbers,
-            index=index,
+            base=base,
+            number=snapshot.base,
+            plan=snapshot.plan,
+            tail=tail,
             deleted=snapshot.deleted,
         )
 
-    def _read_base(self, kind: Kind, snapshot: Snapshot) -> tuple[VectorIndex, frozenset[int]]:
-        """Read the saved index and say which segments it holds.
+    def _read_base(self, kind: Kind, snapshot: Snapshot) -> tuple[SavedIndex, frozenset[int]]:
+        """Open the saved index and say which segments it holds.
 
-        It is derived: where it is missing or broken, an empty one takes its place, to be
-        filled from the segments.
+        It is derived: where it is missing or broken, an empty one takes its place, and all
+        segments are read.
         """
-        held = [row for row in snapshot.segments if row.number <= snapshot.base]
-        path = self.base_path(kind, snapshot.base)
         try:
-            index = VectorIndex.load(path, dim=self._width, size=_count(held))
+            base = self.indexes.open(kind, snapshot, self.aim())
         except LibraryDamaged:
             return VectorIndex(self._width), frozenset()
-        return index, frozenset(row.number for row in held)
-
-
-def _count(rows: Iterable[SegmentRow]) -> int:
-    """Count the vectors in segments."""
-    return sum(row.rows for row in rows)
+        return base, frozenset(row.number for row in held(snapshot))

@@ -76,6 +76,7 @@ items = Table(
     Column("id", Integer, primary_key=True),
     Column("file_id", ForeignKey("files.id"), nullable=False, index=True),
     Column("text", Text, nullable=False),
+    Column("time", Float),
 )
 segments = Table(
     "segments",
@@ -111,6 +112,7 @@ photos = Table(
     Column("caption", Text, nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
+    Column("also", JSON, nullable=False, server_default="[]"),
 )
 tags = Table(
     "tags",
@@ -120,6 +122,15 @@ tags = Table(
 )
 words = table("words", *map(column, ("rowid", "text", "folders", "name", "place")))
 """SQLite's full-text index of items, by their id as `rowid`."""
+
+
+_SINCE = {files.c.stamp: 3, items.c.time: 4, photos.c.also: 4}
+"""The format that added a column to a table there was."""
+
+
+def known_in(format_: int, *columns: Column[Any]) -> list[Column[Any]]:
+    """Return those of some columns that a catalog of a format has."""
+    return [each for each in columns if _SINCE.get(each, 0) <= format_]
 
 
 @event.listens_for(schema, "after_create")

@@ -74,6 +74,7 @@ class Metadata:
         caption: what is seen.
         width: pixels of the upright photo.
         height: pixels of the upright photo.
+        also: names of the files of the same shot beside it: its RAW, the film of a Live Photo.
     """
 
     taken: datetime | None = None
@@ -88,6 +89,7 @@ class Metadata:
     caption: str = ""
     width: int = 0
     height: int = 0
+    also: tuple[str, ...] = ()
 
     @property
     def orientation(self) -> Orientation:
@@ -99,10 +101,11 @@ class Metadata:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One item of the library: a photo, or one passage of a text file.
+    """One item of the library: a photo, a frame of a video, or one passage of a text file.
 
     `id` is issued by the catalog, never reused. `text` is the passage (empty for a photo),
-    `about` what the file says of a photo (empty for a text).
+    `about` what the file says of a photo (empty for a text), `time` how many seconds into its
+    video a frame is shown (None for what is no frame).
     """
 
     id: int
@@ -110,6 +113,19 @@ class Record:
     path: Path
     text: str
     about: Metadata = field(default_factory=Metadata)
+    time: float | None = None
+
+
+def spot(name: str, time: float | None) -> str:
+    """Name a file and, of a video, the moment: "clip.mp4 @ 0:12"."""
+    return name if time is None else f"{name} @ {clock(time)}"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as players do: "0:12", "1:02:03"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @dataclass(frozen=True, kw_only=True)

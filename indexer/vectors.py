@@ -38,19 +38,17 @@ class Part(Protocol):
         ...
 
 
-class VectorIndex:
-    """An exact index over half-precision vectors.
+class ExactIndex:
+    """An exact index over half-precision vectors. It may lie on the disk, and does not grow.
 
     Segments hold float16, so float16 codes lose nothing more and halve the memory. FAISS calls
     this a scalar quantizer; no approximation is in it. Scores are inner products: higher is
     better, and for unit vectors they are cosines.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, index: Any) -> None:
         self.dim = dim
-        quantizer = faiss.ScalarQuantizer.QT_fp16
-        flat = faiss.IndexScalarQuantizer(_padded(dim), quantizer, faiss.METRIC_INNER_PRODUCT)
-        self._index: Any = faiss.IndexIDMap2(flat)
+        self._index = index
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -60,12 +58,6 @@ class VectorIndex:
         """The ids of all vectors, in the order in which they were added. Shape (n,)."""
         ids: Ids = faiss.vector_to_array(self._index.id_map)
         return ids
-
-    def add(self, ids: Ids, vectors: NDArray[np.float16]) -> None:
-        """Add vectors under their ids. Shapes (n,) and (n, dim)."""
-        for start in range(0, len(ids), _ADD_ROWS):
-            rows = slice(start, start + _ADD_ROWS)
-            self._index.add_with_ids(_filled(vectors[rows]), ids[rows])
 
     def fetch(self, ids: Ids) -> Vectors:
         """Return stored vectors. Shape (ids, dim).
@@ -86,7 +78,7 @@ class VectorIndex:
             rows = slice(start, start := start + len(part.ids))
             if not np.array_equal(held[rows], part.ids):
                 return False
-            if not np.array_equal(self._index.reconstruct_batch(part.ids), _filled(part.vectors)):
+            if not np.array_equal(self._index.reconstruct_batch(part.ids), filled(part.vectors)):
                 return False
         return start == len(self)
 
@@ -108,16 +100,45 @@ class VectorIndex:
             excluded: ids that are never answered. Shape (n,).
             only: the ids that may be answered, if not all. Shape (n,).
         """
-        queries = _filled(queries)
-        params = _selection(excluded, only)
-        fetch = min(k + 1, len(self))
-        if not len(queries) or k < 1 or not fetch:
-            return [[] for _ in queries]
-        scores, ids = self._index.search(queries, fetch, params=params)
-        while fetch < len(self) and _tie_at(scores, ids, k).any():
-            fetch = min(2 * fetch, len(self))  # FAISS keeps any of the tied ones; see them all
-            scores, ids = self._index.search(queries, fetch, params=params)
-        return [_ranked(*row)[:k] for row in zip(scores, ids, strict=True)]
+        chosen = selector(excluded, only)
+        parameters: Any = faiss.SearchParameters
+        params = None if chosen is None else parameters(sel=chosen)
+        return best(self._index, queries, k, params)
+
+    @staticmethod
+    def load(path: Path, *, dim: int, size: int) -> ExactIndex:
+        """Open an index that `VectorIndex.save` wrote. It stays on the disk.
+
+        Raises:
+            LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
+        """
+        remedy = mending(path.parent.parent)
+        try:
+            index = open_mapped(path)
+        except (RuntimeError, MemoryError) as error:
+            raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
+        if not isinstance(index, faiss.IndexIDMap2):
+            raise LibraryDamaged(path, "is not a FAISS index with ids", remedy)
+        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise LibraryDamaged(path, "does not rank by inner product", remedy)
+        if (index.d, index.ntotal) != (padded(dim), size):
+            raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
+        return ExactIndex(dim, index)
+
+
+class VectorIndex(ExactIndex):
+    """An exact index in memory, that grows."""
+
+    def __init__(self, dim: int) -> None:
+        quantizer = faiss.ScalarQuantizer.QT_fp16
+        flat = faiss.IndexScalarQuantizer(padded(dim), quantizer, faiss.METRIC_INNER_PRODUCT)
+        super().__init__(dim, faiss.IndexIDMap2(flat))
+
+    def add(self, ids: Ids, vectors: NDArray[np.float16]) -> None:
+        """Add vectors under their ids. Shapes (n,) and (n, dim)."""
+        for start in range(0, len(ids), _ADD_ROWS):
+            rows = slice(start, start + _ADD_ROWS)
+            self._index.add_with_ids(filled(vectors[rows]), ids[rows])
 
     def save(self, path: Path) -> None:
         """Write the index to a file.
@@ -125,68 +146,75 @@ class VectorIndex:
         Raises:
             TwinlensError: the disk is full or closed to us.
         """
-        try:
-            faiss.write_index(self._index, str(path))
-        except RuntimeError as error:
-            raise TwinlensError(f"cannot write {path}: {error}") from error
-
-    @classmethod
-    def load(cls, path: Path, *, dim: int, size: int) -> VectorIndex:
-        """Read an index that `save` wrote.
-
-        Raises:
-            LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
-        """
-        index, remedy = cls(dim), mending(path.parent.parent)
-        try:
-            index._index = faiss.read_index(str(path))
-        except (RuntimeError, MemoryError) as error:
-            raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
-        if not isinstance(index._index, faiss.IndexIDMap2):
-            raise LibraryDamaged(path, "is not a FAISS index with ids", remedy)
-        if index._index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise LibraryDamaged(path, "does not rank by inner product", remedy)
-        if (index._index.d, len(index)) != (_padded(dim), size):
-            raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
-        return index
+        write(self._index, path)
 
 
-def _padded(dim: int) -> int:
+def write(index: Any, path: Path) -> None:
+    """Write a FAISS index to a file.
+
+    Raises:
+        TwinlensError: the disk is full or closed to us.
+    """
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise TwinlensError(f"cannot write {path}: {error}") from error
+
+
+def open_mapped(path: Path) -> Any:
+    """Open a FAISS index that stays on the disk: a search reads the pages that it needs."""
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+def best(index: Any, queries: Vectors, k: int, params: Any) -> list[list[Candidate]]:
+    """Return for each query the `k` best vectors of a FAISS index; of equal scores the lower id.
+
+    Args:
+        index: whose dimension is a padded one.
+        queries: shape (queries, dim).
+        k: how many candidates a query gets.
+        params: FAISS's parameters of the search, None for its own.
+    """
+    asked, size = filled(queries), int(index.ntotal)
+    fetch = min(k + 1, size)
+    if not len(asked) or k < 1 or not fetch:
+        return [[] for _ in asked]
+    scores, ids = index.search(asked, fetch, params=params)
+    while fetch < size and _tie_at(scores, ids, k).any():
+        fetch = min(2 * fetch, size)  # FAISS keeps any of the tied ones; see them all
+        scores, ids = index.search(asked, fetch, params=params)
+    return [_ranked(*row)[:k] for row in zip(scores, ids, strict=True)]
+
+
+def padded(dim: int) -> int:
     """Round a length up to whole lanes."""
     return -(-dim // _LANES) * _LANES
 
 
-def _filled(vectors: NDArray[np.floating]) -> Vectors:
+def filled(vectors: NDArray[np.floating]) -> Vectors:
     """Widen vectors to float32 and fill them with zeros. Shape (n, dim) → (n, padded dim)."""
     rows, dim = vectors.shape
-    filled = np.zeros((rows, _padded(dim)), dtype=np.float32)
+    filled = np.zeros((rows, padded(dim)), dtype=np.float32)
     filled[:, :dim] = vectors
     return filled
 
 
-def _selection(excluded: Ids | None, only: Ids | None) -> Any:
+def selector(excluded: Ids | None, only: Ids | None) -> Any:
     """Make FAISS look at some ids alone; others cost it no product. None for all of them."""
     none = np.empty(0, dtype=np.int64)
     if only is not None:
-        kept = np.setdiff1d(only, none if excluded is None else excluded)
-        return _parameters(_bitmap(kept))
+        return _bitmap(np.setdiff1d(only, none if excluded is None else excluded))
     if excluded is None or not len(excluded):
         return None
-    return _parameters(faiss.IDSelectorNot(_bitmap(excluded)))
+    return faiss.IDSelectorNot(_bitmap(excluded))
 
 
 def _bitmap(ids: Ids) -> Any:
     """Hold ids as bits: ids are issued one by one, so a million of them take 125 KB."""
     bits = np.zeros(int(ids.max(initial=-1)) + 1, dtype=np.uint8)
     bits[ids] = 1
-    selector: Any = faiss.IDSelectorBitmap
-    return selector(np.packbits(bits, bitorder="little"))
-
-
-def _parameters(selector: Any) -> Any:
-    """Wrap a selector for a search."""
-    parameters: Any = faiss.SearchParameters
-    return parameters(sel=selector)
+    bitmap: Any = faiss.IDSelectorBitmap
+    return bitmap(np.packbits(bits, bitorder="little"))
 
 
 def _tie_at(scores: Vectors, ids: Ids, k: int) -> NDArray[np.bool_]:

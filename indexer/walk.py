@@ -14,20 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.companions import companions, followers
 from indexer.errors import FileUnreadable
+from indexer.formats import kind_of
 from indexer.ignore import IGNORE_FILE, Ignore
 from indexer.types import Kind, Skip
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
-)
-"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
-
 SIDECAR = ".xmp"
 """What editors write beside a photo: `a.jpg.xmp`, or `a.xmp`."""
-
-TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
 
 Identity: TypeAlias = tuple[int, int | str]
 
@@ -51,23 +45,24 @@ class WalkOptions:
 class Found:
     """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
 
-    `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the time of its last change.
+    `location` is its path as text: of most files an index run asks no more, and a `Path` costs
+    more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the
+    time of its last change. `also` are the names of the files of the same shot that follow it, see
+    `indexer.companions`.
     """
 
-    path: Path
+    location: str
     kind: Kind
     size: int
     mtime_ns: int
     sidecar: Path | None = None
     sidecar_ns: int = 0
+    also: tuple[str, ...] = ()
 
-
-def kind_of(path: Path) -> Kind | None:
-    """Tell a photo from a text by its suffix; None for anything else."""
-    suffix = path.suffix.lower()
-    if suffix in PHOTO_SUFFIXES:
-        return Kind.PHOTO
-    return Kind.TEXT if suffix in TEXT_SUFFIXES else None
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.location)
 
 
 def walk(
@@ -85,10 +80,11 @@ def walk(
         that the system will not let us look at and each link that leads nowhere.
     """
     entered = {_identity(folder) for folder in apart if folder.is_dir()}
-    named = dict.fromkeys(root for root in roots if not root.is_dir())
-    for path in named:
+    named = dict.fromkeys(os.fspath(root) for root in roots if not root.is_dir())
+    for path in map(Path, named):
         beside = (path.with_name(path.name + SIDECAR), path.with_suffix(SIDECAR))
-        yield from _look(path, _sidecars(each for each in beside if os.path.exists(each)))  # noqa: PTH110
+        there = [os.fspath(each) for each in beside if os.path.exists(each)]  # noqa: PTH110
+        yield from _look(os.fspath(path), _sidecars(there))
     folders = deque(_Folder(path=root) for root in roots if root.is_dir())
     links: deque[_Folder] = deque()
     while folders or links:
@@ -105,9 +101,12 @@ def walk(
         links.extend(below.links)
         folders.extendleft(reversed(below.folders))
         sidecars = _sidecars(below.files)
-        for path in below.files:
-            if path not in named:
-                yield from _look(path, sidecars)
+        pairs = companions(map(_name, below.files), folder.path)
+        passed = followers(pairs)
+        for location in below.files:
+            name = _name(location)
+            if location not in named and name not in passed:
+                yield from _look(location, sidecars, pairs.get(name, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +119,11 @@ class _Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class _Below:
-    """What one folder holds, each list sorted by name."""
+    """What one folder holds, each list sorted by name; files as in `Found.location`."""
 
     folders: list[_Folder]
     links: list[_Folder]
-    files: list[Path]
+    files: list[str]
     broken: list[Path]
 
 
@@ -141,16 +140,15 @@ def _enter(folder: _Folder, entered: set[Identity], options: WalkOptions) -> _Be
     if any(entry.name == IGNORE_FILE for entry in entries):
         ignore = ignore.within(folder.path)
     for entry in entries:
-        path = Path(entry.path)
         if _is_passed_over(entry, options, ignore):
             continue
-        if entry.is_symlink() and not os.path.exists(path):  # noqa: PTH110 -- never raises
-            below.broken.append(path)
+        if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 -- never raises
+            below.broken.append(Path(entry.path))
         elif not _is_dir(entry):
-            below.files.append(path)
+            below.files.append(entry.path)
         else:
             known = below.links if entry.is_symlink() else below.folders
-            known.append(_Folder(path=path, ignore=ignore))
+            known.append(_Folder(path=Path(entry.path), ignore=ignore))
     return below
 
 
@@ -169,43 +167,53 @@ def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: Ignor
     return ignore.covers(entry.path, is_dir=is_dir)
 
 
-def _sidecars(files: Iterable[Path]) -> dict[str, Path]:
+def _sidecars(files: Iterable[str]) -> dict[str, str]:
     """Return the sidecars among the files of a folder, by name in small letters."""
-    return {path.name.lower(): path for path in files if path.suffix.lower() == SIDECAR}
+    return {_name(each).lower(): each for each in files if each.lower().endswith(SIDECAR)}
 
 
-def _look(path: Path, sidecars: Mapping[str, Path]) -> Iterator[Found | Skip]:
-    """Yield a path if it is a photo or text; pipes and devices are neither."""
-    kind = kind_of(path)
+def _look(
+    location: str, sidecars: Mapping[str, str], also: tuple[str, ...] = ()
+) -> Iterator[Found | Skip]:
+    """Yield a file if it is a photo or text; pipes and devices are neither."""
+    kind = kind_of(location)
     if kind is None:
         return
     try:
-        status = path.stat()
+        status = os.stat(location)  # noqa: PTH116 - a str, see `Found`
     except FileNotFoundError:
         return
     except OSError as error:
-        yield Skip(path=path, reason=_reason(error))
+        yield Skip(path=Path(location), reason=_reason(error))
         return
     if stat.S_ISREG(status.st_mode):
-        sidecar, sidecar_ns = _beside(path, sidecars) if kind == Kind.PHOTO else (None, 0)
+        sidecar, sidecar_ns = None, 0
+        if sidecars and kind == Kind.PHOTO:
+            sidecar, sidecar_ns = _beside((_name(location), *also), sidecars)
         yield Found(
-            path=path,
+            location=location,
             kind=kind,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             sidecar=sidecar,
             sidecar_ns=sidecar_ns,
+            also=also,
         )
 
 
-def _beside(path: Path, sidecars: Mapping[str, Path]) -> tuple[Path | None, int]:
-    """Return a photo's sidecar and when it changed; a whole name goes before a stem."""
-    names = (f"{path.name}{SIDECAR}".lower(), f"{path.stem}{SIDECAR}".lower())
-    sidecar = next((sidecars[name] for name in names if name in sidecars), None)
+def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | None, int]:
+    """Return a shot's sidecar and when it changed; a whole name goes before a stem."""
+    names = [f"{name}{SIDECAR}".lower() for name in (*shot, shot[0].rpartition(".")[0])]
+    sidecar = next((Path(sidecars[name]) for name in names if name in sidecars), None)
     try:
         return sidecar, sidecar.stat().st_mtime_ns if sidecar else 0
     except OSError:
         return None, 0
+
+
+def _name(location: str) -> str:
+    """Return the last part of a path."""
+    return location.rpartition(os.sep)[2]
 
 
 def _identity(folder: Path) -> Identity:

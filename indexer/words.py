@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Float,
     Label,
+    Text,
     Update,
+    bindparam,
     literal_column,
     select,
     update,
@@ -45,9 +48,12 @@ def row(
     return {"rowid": id_, **told, **_path_words(path, roots)}
 
 
-def rename(connection: Connection, file_id: int, path: Path, roots: Sequence[Path]) -> None:
-    """Put the words of a file's new path in the place of the old."""
-    connection.execute(_of(file_id).values(_path_words(path, roots)))
+def rename(connection: Connection, paths: Mapping[int, Path], roots: Sequence[Path]) -> None:
+    """Put the words of files' new paths, by their ids, in the place of the old."""
+    rows = [{"of": id_, **_path_words(path, roots)} for id_, path in paths.items()]
+    if rows:
+        new = {each: bindparam(each, type_=Text) for each in ("folders", "name")}
+        connection.execute(_of(bindparam("of")).values(new), rows)
 
 
 def tell(connection: Connection, file_id: int, about: Metadata) -> None:
@@ -104,7 +110,7 @@ def _told_words(about: Metadata) -> dict[str, str]:
     return {"text": "\n".join(filter(None, told)), "place": about.place}
 
 
-def _of(file_id: int) -> Update:
+def _of(file_id: int | BindParameter[int]) -> Update:
     """Begin to change the words of a file's items."""
     items = select(tables.items.c.id).where(tables.items.c.file_id == file_id)
     return update(tables.words).where(tables.words.c.rowid.in_(items))

@@ -5,8 +5,9 @@ The public names. Each is loaded when it is first used, so `import retrieval` ta
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from retrieval.lazy import loader
 
 if TYPE_CHECKING:
     from indexer.build import IndexOptions, IndexReport, index_folders
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from indexer.errors import TwinlensError
     from indexer.library import Library, Patience
     from indexer.reindex import ReindexReport, reindex
+    from indexer.tune import Setting, tune
+    from indexer.tuning import Aim
     from indexer.types import Kind
+    from retrieval.engine.choice import quick_encoder
     from retrieval.evaluation import (
         Comparison,
         Evaluation,
@@ -31,7 +35,13 @@ if TYPE_CHECKING:
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
-    from retrieval.reranking import Reranker, default_reranker, load_reranker
+    from retrieval.reranking import (
+        Reranker,
+        default_fusion,
+        default_reranker,
+        load_reranker,
+        reranker_needs_torch,
+    )
     from retrieval.search import (
         Hit,
         Query,
@@ -44,6 +54,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Aim",
     "Comparison",
     "Concept",
     "Concepts",
@@ -67,12 +78,14 @@ __all__ = [
     "Reranker",
     "Row",
     "Searcher",
+    "Setting",
     "Term",
     "TwinlensError",
     "check",
     "compare",
     "compose",
     "contact_sheet",
+    "default_fusion",
     "default_reranker",
     "default_threshold",
     "ensemble",
@@ -85,9 +98,12 @@ __all__ = [
     "load_encoder",
     "load_reranker",
     "parse_query",
+    "quick_encoder",
     "read_pairs",
     "reindex",
     "repair",
+    "reranker_needs_torch",
+    "tune",
 ]
 
 _HOMES = {
@@ -99,6 +115,8 @@ _HOMES = {
     "indexer.errors": ("TwinlensError",),
     "indexer.library": ("Library", "Patience"),
     "indexer.reindex": ("ReindexReport", "reindex"),
+    "indexer.tune": ("Setting", "tune"),
+    "indexer.tuning": ("Aim",),
     "indexer.types": ("Kind",),
     "retrieval.evaluation": (
         "Comparison",
@@ -109,11 +127,18 @@ _HOMES = {
         "evaluate_instructions",
         "exam_of",
     ),
+    "retrieval.engine.choice": ("quick_encoder",),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.reranking": ("Reranker", "default_reranker", "load_reranker"),
+    "retrieval.reranking": (
+        "Reranker",
+        "default_fusion",
+        "default_reranker",
+        "load_reranker",
+        "reranker_needs_torch",
+    ),
     "retrieval.search": (
         "Hit",
         "Query",
@@ -125,16 +150,8 @@ _HOMES = {
         "parse_query",
     ),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its module (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'retrieval' has no attribute '{name}'")
-    value: object = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -28,6 +28,7 @@ from safetensors.torch import load_file
 
 from indexer.photos import read_photo
 from retrieval.models.images import ImageSpec
+from retrieval.models.pixels import Preprocess
 
 BATCH = 100
 TOO_GENERAL = 6  # kinds with fewer steps to the root name nothing that a person would type
@@ -92,9 +93,9 @@ def classify(photos: list[Path], weights: Path) -> torch.Tensor:
     classifier = timm.create_model("vit_tiny_patch16_224")
     classifier.load_state_dict({n: w.float() for n, w in load_file(weights).items()})
     classifier.eval().bfloat16()
-    spec, parts = ImageSpec(), []
+    pixels, parts = Preprocess(ImageSpec()), []
     for start in range(0, len(photos), BATCH):
-        batch = [spec(read_photo(path, size_hint=224)) for path in photos[start : start + BATCH]]
+        batch = [pixels(read_photo(path, size_hint=224)) for path in photos[start : start + BATCH]]
         parts.append(classifier(torch.stack(batch).bfloat16()).float())
     return torch.cat(parts)
 

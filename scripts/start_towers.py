@@ -19,8 +19,9 @@ from torch import Tensor
 
 from retrieval.models.checkpoint import Storage, save_checkpoint
 from retrieval.models.images import ImageSpec
-from retrieval.models.model import Model
-from retrieval.models.tokenizer import WordPieceTokenizer
+from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.pixels import Preprocess
+from retrieval.models.tokenizer import WordPieces
 from retrieval.models.towers import TextTowerConfig, TwinConfig, TwinTowers
 
 
@@ -80,8 +81,8 @@ def main() -> None:
     model = Model(
         name="start",
         module=module,
-        tokenize=WordPieceTokenizer(tokenizer, config.text.context),
-        preprocess=image,
+        tokenize=TensorTokenizer(WordPieces(tokenizer, config.text.context)),
+        preprocess=Preprocess(image),
         image=image,
         architecture={"family": "twin", **asdict(config)},
         dim=config.dim,

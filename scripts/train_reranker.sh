@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Train the reranker that ships, for the built-in model in data/model: first to tell photos apart,
-# then above all to follow instructions. The pairs are those that scripts/train_builtin.sh makes.
+# Train the reranker that ships, for the built-in model in data/model: words that are spotted, then
+# the network, first to tell photos apart, then above all to follow instructions; with it the signs
+# of instructions. The pairs are those that scripts/train_builtin.sh makes.
 # An hour and a half on one core. Each step resumes where it was stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +14,7 @@ learn() {
 learn --out runs/reranker-1 --steps 3000
 learn --out runs/reranker-2 --init runs/reranker-1 --steps 1200 --lessons 2 --steering 4 \
   --lr 3e-4 --ema 0.995 --seed 1
-cp runs/reranker-2/{reranker.json,reranker.safetensors,train.json} data/reranker/
+cp runs/reranker-2/{reranker.json,reranker.safetensors,words.safetensors,train.json} data/reranker/
 
 $bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --rerank
 $bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --instructions

@@ -16,6 +16,14 @@ _OPEN_ALL = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 _VERSION_3 = 0x20080522
 
 
+@pytest.fixture(scope="session", autouse=True)
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the engines of all tests, and of the commands they start, in one folder of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINLENS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def as_a_user() -> Iterator[Path]:
     """A folder of our own, where a closed folder is closed to us, even if we are root."""

@@ -12,8 +12,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from retrieval.choices import Storage
 from retrieval.models.checkpoint import save_checkpoint
 from retrieval.models.images import ImageSpec
-from retrieval.models.model import Model
-from retrieval.models.tokenizer import WordPieceTokenizer
+from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.pixels import Preprocess
+from retrieval.models.tokenizer import WordPieces
 from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
 from tests.fakes import COLOURS, draw
 
@@ -39,8 +40,8 @@ def tiny_model(folder: Path, seed: int = 0) -> Model:
     model = Model(
         name="tiny",
         module=TwinTowers(CONFIG).eval(),
-        tokenize=WordPieceTokenizer(folder / "words.json", CONFIG.text.context),
-        preprocess=image,
+        tokenize=TensorTokenizer(WordPieces(folder / "words.json", CONFIG.text.context)),
+        preprocess=Preprocess(image),
         image=image,
         architecture={"family": "twin", **asdict(CONFIG)},
         dim=CONFIG.dim,

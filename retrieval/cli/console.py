@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import click
@@ -58,9 +60,15 @@ def note(message: str) -> None:
 
 
 def list_skipped(skipped: Iterable[Skip]) -> None:
-    """Print each file that was left out, with its reason."""
+    """Print each file that was left out, with its reason; those that want a package together."""
+    wanting: defaultdict[str, list[Path]] = defaultdict(list)
     for skip in skipped:
-        note(f"skipping {skip.path}: {skip.reason}")
+        if "needs: pip install" in skip.reason:
+            wanting[skip.reason].append(skip.path)
+        else:
+            note(f"skipping {skip.path}: {skip.reason}")
+    for reason, (first, *others) in wanting.items():
+        note(f"skipping {first}{f' and {len(others):,} more' if others else ''}: {reason}")
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def command(out: Path | None, model: ModelChoice) -> int:
     photos = _photos()
     folder = out or Path(tempfile.mkdtemp(prefix="twinlens-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    encoder = model.load()
+    encoder = model.quick()
     with retrieval.Library.open_or_create(folder / "library", encoder) as library:
         done = _index(library, encoder, photos)
         searcher = retrieval.Searcher(library, encoder)

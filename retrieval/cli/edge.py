@@ -17,7 +17,7 @@ from retrieval.cli.codes import ExitCode
 
 COMMANDS = (
     *("index", "search", "export", "duplicates", "watch", "learn", "info"),
-    *("check", "forget", "move-root", "reindex"),
+    *("check", "tune", "forget", "move-root", "reindex"),
     *("evaluate", "train", "train-reranker", "blend", "demo"),
 )
 

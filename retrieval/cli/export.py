@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from retrieval import Hit
 
 MANIFEST = "manifest.csv"
-COLUMNS = ("rank", "score", "match", "file", "path", "text")
+COLUMNS = ("rank", "score", "match", "file", "path", "text", "time")
 
 
 class Way(StrEnum):
@@ -133,6 +133,7 @@ def _write_manifest(hits: Sequence[Hit], named: dict[Path, str], folder: Path) -
                 if hit.path in named:
                     match = "" if hit.match is None else round(hit.match, 4)
                     score = round(hit.score, 6)
-                    rows.writerow((hit.rank, score, match, named[hit.path], hit.path, hit.text))
+                    found = (hit.rank, score, match, named[hit.path], hit.path)
+                    rows.writerow((*found, hit.text, "" if hit.time is None else hit.time))
 
     return _free(folder, MANIFEST, make)

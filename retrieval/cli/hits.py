@@ -18,7 +18,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from indexer.types import Kind
+from indexer.types import Kind, clock
 from retrieval.cli.console import printable, shorten_left
 from retrieval.cli.preview import show
 
@@ -43,7 +43,7 @@ class Layout(StrEnum):
     PREVIEW = "preview"
 
 
-FIELDS = ("rank", "score", "match", "kind", "path", "text", "id")
+FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
 """What JSON and CSV tell of a hit."""
 
 
@@ -131,7 +131,7 @@ def write_previews(hits: Sequence[Hit]) -> None:
         room = max(10, console.width - line.cell_len)
         console.print(line + _link(hit, room, dim=False), no_wrap=True)
         if hit.kind == Kind.PHOTO:
-            show(hit.path, console)
+            show(hit.path, console, hit.time)
         else:
             console.print(Text(printable(hit.text)))
 
@@ -144,7 +144,7 @@ def percent(match: float | None) -> str:
 def _link(hit: Hit, width: int, *, dim: bool) -> Text:
     """Show the end of a path, linked to the file where the terminal can."""
     style = Style(dim=dim, link=hit.path.absolute().as_uri() if hit.path.is_absolute() else None)
-    return Text(shorten_left(printable(str(hit.path)), width), style=style)
+    return Text(shorten_left(printable(hit.where), width), style=style)
 
 
 def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
@@ -154,8 +154,9 @@ def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> 
 
 
 def _plain(hit: Hit) -> str:
-    """Score, path and text, parted by tabs."""
-    parts = [f"{hit.score:.4f}", str(hit.path), *([hit.text] if hit.text else [])]
+    """Score, path, and the text or the time in a video, parted by tabs."""
+    within = hit.text if hit.time is None else clock(hit.time)
+    parts = [f"{hit.score:.4f}", str(hit.path), *([within] if within else [])]
     return "\t".join(printable(part) for part in parts)
 
 
@@ -183,6 +184,7 @@ def _about(hit: Hit) -> dict[str, object]:
         "keywords": list(about.keywords),
         "title": about.title,
         "caption": about.caption,
+        "also": [str(hit.path.with_name(name)) for name in about.also],
     }
     return {name: value for name, value in told.items() if value not in (None, "", [])}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +14,10 @@ import click
 import retrieval
 from indexer.errors import LibraryMissing
 from indexer.photos import MAX_MEGAPIXELS
+from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note, progress
+from retrieval.cli.console import Report, list_skipped, note, progress
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -27,6 +28,7 @@ from retrieval.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from indexer.build import Progress
     from retrieval import IndexOptions, IndexReport, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,6 +62,14 @@ def with_index_options(function: F) -> Callable[..., Any]:
         help="Skip larger photos.",
     )
     @click.option("--allow-truncated", is_flag=True, help="Index photos whose end is missing.")
+    @click.option(
+        "--video-frames",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=MOST_FRAMES,
+        show_default=True,
+        help="Frames by which a long video is found, at most.",
+    )
     @wraps(function)
     def wrapped(
         *,
@@ -68,12 +78,15 @@ def with_index_options(function: F) -> Callable[..., Any]:
         include_hidden: bool,
         max_image_megapixels: float,
         allow_truncated: bool,
+        video_frames: int,
         **others: Any,
     ) -> Any:
         options = retrieval.IndexOptions(
             batch_size=batch_size,
             decode=retrieval.DecodeOptions(
-                max_megapixels=max_image_megapixels, allow_truncated=allow_truncated
+                max_megapixels=max_image_megapixels,
+                frames=video_frames,
+                allow_truncated=allow_truncated,
             ),
             walk=WalkOptions(
                 exclude_dirs=(*EXCLUDED_DIRS, *exclude_dir), include_hidden=include_hidden
@@ -105,14 +118,16 @@ def command(
     patience: Patience,
     as_json: bool,
 ) -> int:
-    """Index photos and texts.
+    """Index photos, camera RAW, videos and texts.
 
     What is new or changed below FOLDER is added, what is gone is forgotten. Files that cannot
     be read are skipped and listed. Run it again whenever files have changed; only those are
     read.
+
+    A video is found by frames of it. The RAW of a JPEG and the film of a Live Photo count as one
+    with the photo of that name.
     """
-    total = sum(isinstance(file, Found) for file in walk(folders, options=options.walk))
-    encoder = model.load(model_of(library))
+    encoder = model.quick(model_of(library))
     with (
         retrieval.Library.open_or_create(library, encoder) as opened,
         opened.writing(patience),
@@ -123,11 +138,27 @@ def command(
             encoder,
             folders,
             options=options,
-            progress=lambda step: report(step.files, total, step.photos),
+            progress=_with_total(report, folders, options.walk),
         )
     list_skipped(done.skipped)
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+def _with_total(
+    report: Report, folders: Sequence[Path], options: WalkOptions
+) -> Callable[[Progress], None]:
+    """Report of how many files; counting them takes time, so it waits for the first new one."""
+
+    @cache
+    def total() -> int:
+        return sum(isinstance(file, Found) for file in walk(folders, options=options))
+
+    def tell(step: Progress) -> None:
+        if step.photos or step.texts or step.unchanged + step.skipped < step.files:
+            report(step.files, total(), step.photos)
+
+    return tell
 
 
 def model_of(folder: Path) -> str:
@@ -150,6 +181,7 @@ def sentence(done: IndexReport) -> str:
     """Say in one line what was done."""
     changes = (
         (done.photos, "photos added"),
+        (done.videos, "videos added"),
         (done.texts, "texts added"),
         (done.updated, "files updated"),
         (done.moved, "moved"),

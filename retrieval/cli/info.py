@@ -74,6 +74,7 @@ def _table(info: LibraryInfo, library: Path) -> Table:
         "library": str(library),
         "folders": "\n".join(map(str, info.folders)) or "none yet",
         "photos": f"{info.photos:,}",
+        "videos": f"{info.videos:,}, by {info.frames:,} frames" if info.videos else "",
         "texts": f"{info.texts:,}",
         "taken": _dates(info.described),
         "cameras": _cameras(info.described),

@@ -49,11 +49,19 @@ class ModelChoice:
     device: str
 
     def load(self, default: str = "builtin") -> Encoder:
-        """Load the model that was asked for, else `default`; say so where it may take a while."""
+        """Load the model that was asked for, else `default`, in torch."""
+        return retrieval.load_encoder(self._named(default), self.device)
+
+    def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
+        """Return the quickest encoder for it; with `few`, for a query alone."""
+        return retrieval.quick_encoder(self._named(default), self.device, few=few, note=note)
+
+    def _named(self, default: str) -> str:
+        """Return the spec, and say so where loading it may take a while."""
         spec = self.spec or default
         if "/" in spec and not Path(spec).expanduser().exists():
             note(f"loading {spec}")
-        return retrieval.load_encoder(spec, self.device)
+        return spec
 
 
 def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
@@ -98,6 +106,19 @@ class Reranking:
         """Tell whether a reranker was asked for."""
         return self.wanted is True or (self.spec is not None and self.wanted is None)
 
+    def takes_part(self, usual: float) -> bool:
+        """Tell whether there is a second look; `usual` is its weight where nothing is said."""
+        if self.spec or self.instruct or self.wanted is not None:
+            return self.wanted is not False or bool(self.instruct)
+        return usual > 0
+
+    @property
+    def needs_torch(self) -> bool:
+        """Tell whether it needs torch: for an instruction, and if it is one of transformers."""
+        return retrieval.reranker_needs_torch(
+            self.spec or "builtin", instructed=bool(self.instruct)
+        )
+
     def require(self, encoder: Encoder) -> Reranker:
         """Load the reranker that was named, else the one that ships."""
         reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)
@@ -110,8 +131,8 @@ class Reranking:
                 raise click.UsageError("--instruct is for the reranker; leave out --no-rerank")
             return None
         if self.spec:
-            return retrieval.load_reranker(self.spec, encoder)
-        found = retrieval.default_reranker(encoder)
+            return retrieval.load_reranker(self.spec, encoder, instructed=bool(self.instruct))
+        found = retrieval.default_reranker(encoder, instructed=bool(self.instruct))
         if found is None and (self.wanted or self.instruct):
             raise click.UsageError(
                 f"no reranker ships for the model {encoder.name}; name one with --reranker"

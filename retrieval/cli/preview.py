@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from indexer.errors import FileUnreadable, UsageError
-from indexer.photos import read_photo
+from indexer.pictures import read_picture
 
 CELLS = 40
 """Width of a preview in terminal cells; its height follows."""
@@ -31,10 +31,10 @@ def check_previews() -> None:
         )
 
 
-def show(path: Path, console: Console) -> None:
-    """Draw a photo as this terminal can, or say why it cannot be read."""
+def show(path: Path, console: Console, time: float | None = None) -> None:
+    """Draw a photo, or a frame of a video, as this terminal can; or say why it cannot be read."""
     try:
-        photo = read_photo(path, size_hint=_PIXELS // 2)
+        photo = read_picture(path, time=time, size_hint=_PIXELS // 2)
     except FileUnreadable as error:
         console.print(Text(f"({error})", style="dim"))
         return

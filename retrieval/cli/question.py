@@ -26,7 +26,7 @@ from retrieval.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from retrieval import Hit, Query
+    from retrieval import Encoder, Hit, Library, Query, Reranker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,11 +44,15 @@ class Scoring:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Which hits are shown: `top` of them (0 for all) after the first `offset`, in an order."""
+    """Which hits are shown: `top` of them (0 for all) after the first `offset`, in an order.
+
+    A video has one hit, or with `frames` as many as match.
+    """
 
     top: int
     offset: int
     sort: Sort
+    frames: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +75,8 @@ class Question:
             if not opened.counts()[self.kind]:
                 note(f"the library has no {self.kind}s; add some with: twinlens index FOLDER")
                 return []
-            encoder = self.model.load(opened.model)
-            searcher = retrieval.Searcher(opened, encoder, self.reranking.load(encoder), note)
+            encoder, reranker = self._models(opened)
+            searcher = retrieval.Searcher(opened, encoder, reranker, note)
             note(searcher.hint(self.query))
             hits = searcher.search(
                 self.query,
@@ -80,12 +84,25 @@ class Question:
                 top=self.page.top,
                 offset=self.page.offset,
                 sort=self.page.sort,
+                frames=self.page.frames,
                 hubness=self.scoring.hubness,
                 ensemble=self.scoring.ensemble,
                 words=self.scoring.words,
                 instruct=self.reranking.instruct,
             )
         return self._likely(hits)
+
+    def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
+        """Load the models: the quickest that will do."""
+        fusion = retrieval.default_fusion(library.fingerprint)
+        usual = fusion.weight(query=self.query.kind, item=self.kind)
+        if self.query.is_filter or not self.reranking.takes_part(usual):
+            return self.model.quick(library.model, few=True), None
+        if self.reranking.needs_torch:
+            encoder = self.model.load(library.model)
+        else:
+            encoder = self.model.quick(library.model, few=True)
+        return encoder, self.reranking.load(encoder)
 
     def _likely(self, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits that are likely enough, and tell about the others."""
@@ -103,7 +120,7 @@ class Question:
 
 def _nothing(nearest: Hit, least: float) -> str:
     """Say that nothing matches, and what came nearest."""
-    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else str(nearest.path)
+    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else nearest.where
     return (
         f"nothing matches. The nearest is {what}: a match with {percent(nearest.match)}, and "
         f"{percent(least)} is the least that counts; show it with --threshold 0"
@@ -190,7 +207,7 @@ def with_scoring(function: F) -> Callable[..., Any]:
 
 
 def with_page(function: F) -> Callable[..., Any]:
-    """Add `--top`, `--page`, `--offset` and `--sort`; the command takes `page: Page`."""
+    """Add `--top`, `--page`, `--offset`, `--sort`, `--frames`; the command takes `page: Page`."""
 
     @click.option(
         "-t",
@@ -224,9 +241,12 @@ def with_page(function: F) -> Callable[..., Any]:
         callback=lambda _ctx, _param, value: Sort(value),
         help="The order in which they are shown.",
     )
+    @click.option("--frames", is_flag=True, help="Show all frames of a video that match, not one.")
     @wraps(function)
-    def wrapped(*, top: int, number: int, offset: int, sort: Sort, **others: Any) -> Any:
-        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort)
+    def wrapped(
+        *, top: int, number: int, offset: int, sort: Sort, frames: bool, **others: Any
+    ) -> Any:
+        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort, frames=frames)
         return function(page=page, **others)
 
     return wrapped

@@ -31,7 +31,7 @@ def command(library: Path, model: ModelChoice, options: IndexOptions, patience: 
     """
     with retrieval.Library.open(library) as opened:
         total = opened.catalog.count_files()
-    encoder = model.load()
+    encoder = model.quick()
     with progress("embedding") as report:
         done = retrieval.reindex(
             library,

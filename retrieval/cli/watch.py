@@ -48,7 +48,7 @@ def command(
     model stays loaded. Ends with Ctrl-C or a TERM signal. Needs the package watchfiles.
     """
     changes = _changes(folders, _unless_passed_over(library, options))
-    encoder = model.load(model_of(library))
+    encoder = model.quick(model_of(library))
     with (
         _ended_by_signals(),
         retrieval.Library.open_or_create(library, encoder) as opened,
@@ -99,7 +99,7 @@ def _index(
         note(f"not now: {error}")  # a drive was unplugged, or another process is writing
         return
     list_skipped(done.skipped)
-    if done.photos or done.texts or done.updated or done.moved or done.removed:
+    if done.photos or done.videos or done.texts or done.updated or done.moved or done.removed:
         click.echo(sentence(done))
 
 

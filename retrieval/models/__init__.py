@@ -1,45 +1,28 @@
-"""Models by name: `load_model` for training, `load_encoder` for indexing and search."""
+"""Dual encoders: towers, tokenizers, checkpoints, and where they come from.
+
+The names are loaded when they are first used: half of this package does without torch.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from retrieval.errors import ModelUnavailable
-from retrieval.models.checkpoint import CONFIG, load_checkpoint
-from retrieval.models.encoder import TowerEncoder
-from retrieval.models.model import Model
-from retrieval.shipped import shipped
+from retrieval.lazy import loader
 
-BUILTIN = "builtin"
+if TYPE_CHECKING:
+    from retrieval.models.encoder import TowerEncoder
+    from retrieval.models.folder import BUILTIN
+    from retrieval.models.model import Model
+    from retrieval.models.registry import load_encoder, load_model
 
 __all__ = ["BUILTIN", "Model", "TowerEncoder", "load_encoder", "load_model"]
 
-
-def load_model(spec: str = BUILTIN) -> Model:
-    """Load a dual encoder by its spec.
-
-    Args:
-        spec: `builtin`; a folder that `twinlens train` wrote; `ARCH/TAG` or `ARCH/FILE` of
-            open_clip; or `hf-hub:ORG/NAME`.
-
-    Raises:
-        ModelUnavailable: no such model, or its files are not here and cannot be fetched.
-    """
-    if spec == BUILTIN:
-        return load_checkpoint(shipped("model"), name=BUILTIN)
-    folder = Path(spec).expanduser()
-    if (folder / CONFIG).is_file():
-        return load_checkpoint(folder, name=str(folder.resolve()))
-    if folder.is_dir() or spec.startswith((".", "~", "/")) or "/" not in spec.strip("/"):
-        raise ModelUnavailable(
-            f"no model '{spec}': use 'builtin', a folder written by `twinlens train`, "
-            "ARCH/TAG or ARCH/FILE of open_clip, or hf-hub:ORG/NAME"
-        )
-    from retrieval.models.openclip import load_open_clip
-
-    return load_open_clip(spec)
-
-
-def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TowerEncoder:
-    """Load a model by its spec (see `load_model`), ready to encode on `device`."""
-    return TowerEncoder(load_model(spec), device)
+__getattr__ = loader(
+    __name__,
+    {
+        "retrieval.models.encoder": ("TowerEncoder",),
+        "retrieval.models.folder": ("BUILTIN",),
+        "retrieval.models.model": ("Model",),
+        "retrieval.models.registry": ("load_encoder", "load_model"),
+    },
+)

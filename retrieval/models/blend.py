@@ -24,7 +24,8 @@ from indexer.errors import UsageError
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_model
-from retrieval.models.checkpoint import CONFIG, RECORD, save_checkpoint
+from retrieval.models.checkpoint import save_checkpoint
+from retrieval.models.folder import CONFIG, RECORD
 from retrieval.models.model import Model, fingerprint
 
 

@@ -29,20 +29,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from indexer.errors import UsageError
 from indexer.segments import replacing
 from indexer.types import Hubness
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
-from retrieval.models.images import ImageSpec, Resize
-from retrieval.models.model import Model, fingerprint
-from retrieval.models.tokenizer import WordPieceTokenizer
+from retrieval.models.folder import (
+    CONFIG,
+    FORMAT,
+    HUBNESS,
+    TOKENIZER,
+    WEIGHTS,
+    describe,
+    file_fingerprint,
+)
+from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.pixels import Preprocess
+from retrieval.models.tokenizer import WordPieces
 from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
 
-FORMAT = 1
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-RECORD = "train.json"
-_SCALE, _HUBNESS = ":scale", "hubness"
+_SCALE = ":scale"
 
 
 def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:
@@ -60,7 +65,7 @@ def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT
         "image": asdict(model.image),
     }
     if model.hubness != Hubness():
-        config[_HUBNESS] = asdict(model.hubness)
+        config[HUBNESS] = asdict(model.hubness)
     with replacing(folder / CONFIG) as part:
         part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -71,15 +76,10 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
     Raises:
         ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
     """
-    config = _read_config(folder)
-    if not (folder / WEIGHTS).is_file():
-        raise ModelUnavailable(f"model '{folder}' lacks {WEIGHTS}")
-    hubness = _hubness(folder, config.pop(_HUBNESS, {}))
+    said = describe(folder)
     try:
-        image = _image_spec(config["image"])
-        architecture = dict(config["architecture"])
         weights = unpack(load_file(folder / WEIGHTS))
-        module, tokenize, dim = _rebuild(architecture, folder)
+        module, tokenize, dim = _rebuild(said.architecture, folder)
         module.load_state_dict(weights)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(
@@ -90,13 +90,13 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
         name=name or str(folder),
         module=module,
         tokenize=tokenize,
-        preprocess=image,
-        image=image,
-        architecture=architecture,
+        preprocess=Preprocess(said.image),
+        image=said.image,
+        architecture=said.architecture,
         dim=dim,
-        fingerprint=fingerprint(config, folder / WEIGHTS),
+        fingerprint=file_fingerprint(said.fingerprinted, folder / WEIGHTS),
         tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).exists() else None,
-        hubness=hubness,
+        hubness=said.hubness,
         folder=folder,
     )
 
@@ -148,40 +148,6 @@ def _quantize(name: str, matrix: Tensor) -> dict[str, Tensor]:
     return {name: whole.view(matrix.shape), name + _SCALE: scale}
 
 
-def _image_spec(plain: dict[str, Any]) -> ImageSpec:
-    """Rebuild the preprocessing from its JSON form."""
-    resize, mean, std = Resize(plain["resize"]), tuple(plain["mean"]), tuple(plain["std"])
-    return ImageSpec(**{**plain, "resize": resize, "mean": mean, "std": std})
-
-
-def _hubness(folder: Path, plain: dict[str, Any]) -> Hubness:
-    """Read how search corrects for hubs; the defaults where nothing is said."""
-    try:
-        return Hubness(**plain)
-    except (TypeError, UsageError) as error:
-        raise ModelUnavailable(f"'{folder / CONFIG}' has a wrong '{_HUBNESS}': {error}") from error
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """Read and check `config.json`."""
-    try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelUnavailable(
-            f"no model at '{folder}': it has no {CONFIG}; a folder that `twinlens train` wrote has"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error
-    if not isinstance(config.get("format"), int) or "architecture" not in config:
-        raise ModelUnavailable(f"'{folder / CONFIG}' does not describe a twinlens model")
-    if config["format"] > FORMAT:
-        raise ModelUnavailable(
-            f"model '{folder}' has format {config['format']}, this twinlens reads up to {FORMAT}: "
-            "upgrade twinlens"
-        )
-    return config
-
-
 def _rebuild(architecture: dict[str, Any], folder: Path) -> tuple[nn.Module, Any, int]:
     """Make the module, its tokenizer and its dimension, without weights."""
     if architecture["family"] == "open_clip":
@@ -189,5 +155,5 @@ def _rebuild(architecture: dict[str, Any], folder: Path) -> tuple[nn.Module, Any
 
         return build_architecture(architecture["name"])
     config = twin_config(architecture)
-    tokenizer = WordPieceTokenizer(folder / TOKENIZER, config.text.context)
-    return TwinTowers(config), tokenizer, config.dim
+    words = WordPieces(folder / TOKENIZER, config.text.context)
+    return TwinTowers(config), TensorTokenizer(words), config.dim

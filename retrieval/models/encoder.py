@@ -18,7 +18,8 @@ from indexer.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.model import Model
-from retrieval.models.slots import Phrase, PromptTower
+from retrieval.models.phrases import Phrase
+from retrieval.models.slots import PromptTower
 from retrieval.models.towers import ImageTower, TextTower, TwinTowers
 
 BATCH = 64
@@ -37,6 +38,11 @@ class TowerEncoder:
         self.device = choose_device(device)
         self._model = model
         model.module.to(self.device).eval()
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self._model
 
     @property
     def name(self) -> str:

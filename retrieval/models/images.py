@@ -1,14 +1,14 @@
-"""How a photo becomes the pixels that an image tower reads."""
+"""How a photo becomes the square that an image tower reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 
 class Resize(StrEnum):
@@ -29,28 +29,22 @@ class ImageSpec:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
-    def canvas(self, image: Image.Image, size: int) -> Tensor:
-        """Resize an RGB photo to a square. Returns uint8, shape (3, size, size)."""
+    def square(self, image: Image.Image, size: int) -> NDArray[np.uint8]:
+        """Resize an RGB photo to a square. Shape (size, size, 3)."""
         filters = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
         resample = filters[self.interpolation]
         if self.resize == Resize.SQUASH:
-            square = image.resize((size, size), resample)
-        else:
-            cut = self.resize == Resize.SHORTEST
-            base, whole = (min, int) if cut else (max, round)  # rounded as in open_clip
-            sides = [max(1, whole(size * side / base(image.size))) for side in image.size]
-            square = _center(image.resize((sides[0], sides[1]), resample), size)
-        return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+            return np.array(image.resize((size, size), resample))
+        cut = self.resize == Resize.SHORTEST
+        base, whole = (min, int) if cut else (max, round)  # rounded as in open_clip
+        sides = [max(1, whole(size * side / base(image.size))) for side in image.size]
+        return np.array(_center(image.resize((sides[0], sides[1]), resample), size))
 
-    def normalize(self, pixels: Tensor) -> Tensor:
-        """Scale uint8 (…, 3, h, w) to zero mean and unit deviation, float32."""
-        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
-        return (pixels.float() / 255.0 - mean) / std
 
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Return the pixels a tower reads at inference. float32, shape (3, size, size)."""
-        return self.normalize(self.canvas(image, self.size))
+def image_spec(plain: dict[str, Any]) -> ImageSpec:
+    """Rebuild an `ImageSpec` from its JSON form."""
+    resize, mean, std = Resize(plain["resize"]), tuple(plain["mean"]), tuple(plain["std"])
+    return ImageSpec(**{**plain, "resize": resize, "mean": mean, "std": std})
 
 
 def _center(image: Image.Image, size: int) -> Image.Image:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from indexer.types import Hubness
 from retrieval.models.images import ImageSpec
+from retrieval.models.tokenizer import TextReader
 
 
 class Towers(Protocol):
@@ -67,15 +68,21 @@ class Model:
         return cast(Towers, self.module)
 
 
-def fingerprint(architecture: dict[str, Any], weights: Path | nn.Module) -> str:
-    """Return a short hash of a model: what it is and every weight in it."""
+@dataclass(frozen=True)
+class TensorTokenizer:
+    """A reader of texts, for towers of torch."""
+
+    reader: TextReader
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Return token ids, int64, shape (texts, longest)."""
+        return torch.from_numpy(self.reader.ids(texts))
+
+
+def fingerprint(architecture: dict[str, Any], module: nn.Module) -> str:
+    """Return a short hash of a model in memory: what it is and every weight in it."""
     digest = hashlib.blake2b(json.dumps(architecture, sort_keys=True).encode(), digest_size=16)
-    if isinstance(weights, Path):
-        with weights.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    else:
-        for name, tensor in sorted(weights.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -107,10 +107,10 @@ class _Tokenizer:
     """open_clip's tokenizers, called with any sequence of texts."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+        self.plain = tokenizer
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        ids: Tensor = self._tokenizer(list(texts))
+        ids: Tensor = self.plain(list(texts))
         return ids
 
 

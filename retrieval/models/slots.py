@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.model import Model
-
-Phrase: TypeAlias = tuple[str | range, ...]
-"""Words, and ranges of rows of a table, in the order in which they are read."""
+from retrieval.models.phrases import Phrase
 
 Tokenize: TypeAlias = Callable[[Sequence[str]], Tensor]
 

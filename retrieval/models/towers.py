@@ -213,7 +213,7 @@ class ImageTower(nn.Module):
         """Return the class token and the patch tokens. (b, 3, s, s) → (b, 1 + patches, w)."""
         x = self.patch_embed(pixels).flatten(2).transpose(1, 2)  # (b, patches, w)
         x = self._some(x + self.pos_embed[:, 1:])
-        cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(x.shape[0], -1, -1)
         x = torch.cat([cls, x], dim=1)
         for block in self.blocks:
             x = block(x)
@@ -276,8 +276,14 @@ class TextTower(nn.Module):
 
     def tokens(self, tokens: Tensor) -> Tensor:
         """Return one vector a token. (b, n) → (b, n, w)."""
-        seen = tokens != 0
-        x: Tensor = self.norm(self.embed(tokens) + self.pos_embed[: tokens.shape[1]])
+        return self.read(self.embed(tokens), tokens != 0)
+
+    def read(self, embedded: Tensor, seen: Tensor) -> Tensor:
+        """Return one vector a token, of the vectors of the words alone. (b, n, w) → (b, n, w).
+
+        `seen` is False at padding. (b, n).
+        """
+        x: Tensor = self.norm(embedded + self.pos_embed[: embedded.shape[1]])
         for block in self.blocks:
             x = block(x, seen)
         return x
@@ -295,9 +301,12 @@ class TextTower(nn.Module):
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """Embed texts of like length. (b, n) → (b, d)."""
-        x = self.tokens(tokens)
-        seen = (tokens != 0).unsqueeze(2).to(x.dtype)  # (b, n, 1)
-        mean = (x * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1.0)
+        return self.mean(self.tokens(tokens), tokens != 0)
+
+    def mean(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Embed texts by the vectors of their tokens. (b, n, w) → (b, d), not of unit length."""
+        weight = seen.unsqueeze(2).to(tokens.dtype)  # (b, n, 1)
+        mean = (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
         embedded: Tensor = self.head(mean)
         return embedded
 

@@ -23,11 +23,12 @@ from torch.nn import functional as F
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable, TwinlensError
 from indexer.library import Library
-from indexer.photos import read_photo
+from indexer.pictures import read_picture
 from indexer.types import Kind, Skip
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder
-from retrieval.models.slots import Phrase, PromptTower
+from retrieval.models.phrases import Phrase
+from retrieval.models.slots import PromptTower
 from retrieval.names.concepts import Concept, Concepts, TokenVectors, clean_name
 from retrieval.names.shift import find_direction, strangers
 from retrieval.shipped import shipped
@@ -35,6 +36,7 @@ from retrieval.shipped import shipped
 SAMPLE = 1500  # photos of the library at random, to tell the examples from
 NEAREST = 500  # and those nearest to the plain word: other dogs, where Rex is a dog
 MOST_TOKENS = 8  # a plain word is one or a few
+GIVEN, GUESSED = 0.5, 0.05  # weights of the plain word, by who chose it
 CROP = 0.1  # share of each side that the closer view leaves out
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -48,7 +50,8 @@ class LearnOptions:
     Attributes:
         like: plain words for the same kind of thing; "" takes the shipped word that is nearest
             to the photos, or the name itself where that is nearer.
-        near: weight of staying near the plain word, against fitting the photos.
+        near: weight of staying near the plain word, against fitting the photos; None trusts a
+            word that was given, and one that was guessed little. `benchmarks/concepts.py` has both.
         steps: of learning the tokens; they fit to a cosine of 0.99 after 60.
         rate: of Adam, in units of the plain word's own size.
         batch: sentences a step.
@@ -56,15 +59,21 @@ class LearnOptions:
     """
 
     like: str = ""
-    near: float = 0.05
+    near: float | None = None
     steps: int = 60
     rate: float = 0.05
     batch: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch) < 1 or min(self.near, self.rate) < 0:
+        if min(self.steps, self.batch) < 1 or min(self.nearness, self.rate) < 0:
             raise ConceptInvalid("steps and batch must be at least 1, near and rate at least 0")
+
+    @property
+    def nearness(self) -> float:
+        """The weight of staying near the plain word."""
+        usual = GIVEN if self.like else GUESSED
+        return usual if self.near is None else self.near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +159,7 @@ def embed_views(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, 
     skipped: list[Skip] = []
     for path in dict.fromkeys(photo.expanduser().absolute() for photo in photos):
         try:
-            seen += _views(read_photo(path, size_hint=towers.image_size))
+            seen += _views(read_picture(path, size_hint=towers.image_size))
         except FileUnreadable as error:
             skipped.append(Skip(path=path, reason=str(error)))
     if not seen:
@@ -169,7 +178,7 @@ def prepare(
         views: the photos, each in several views, the plain one first. Shape (photos, views, dim).
         others: other photos. Shape (n, dim).
         like: the plain word.
-        options: `near` is used.
+        options: `nearness` is used.
 
     Raises:
         ConceptInvalid: the plain word is none to this model, or a whole sentence.
@@ -183,7 +192,7 @@ def prepare(
     word = F.normalize(plain[: len(templates)].mean(dim=0), dim=0)
     examples, rest = torch.from_numpy(views), torch.from_numpy(others)
     direction = find_direction(
-        examples.flatten(0, 1), strangers(examples[:, 0], rest), word, near=options.near
+        examples.flatten(0, 1), strangers(examples[:, 0], rest), word, near=options.nearness
     )
     return Lesson(
         phrases=[_phrase(each, len(start)) for each in (*templates, *contexts)],

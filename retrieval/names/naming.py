@@ -14,8 +14,7 @@ from PIL import Image
 from indexer.encoder import Encoder, Vectors
 from indexer.library import Library
 from indexer.types import Hubness, Kind, Skip
-from retrieval.models import TowerEncoder
-from retrieval.models.slots import Phrase
+from retrieval.models.phrases import Phrase, PhraseEncoder
 from retrieval.names.concepts import Concept, Concepts, TokenVectors
 
 
@@ -57,7 +56,7 @@ class Names:
 class NamingEncoder:
     """An encoder that reads learned names. A text without one takes the plain encoder's way."""
 
-    plain: TowerEncoder
+    plain: PhraseEncoder
     names: Names
 
     @property
@@ -143,7 +142,7 @@ def reader_of(library: Library, encoder: Encoder) -> Reader:
     fits = [concept for concept in concepts if concept.fingerprint == encoder.fingerprint]
     stale = Names([each for each in concepts if each.fingerprint != encoder.fingerprint])
     naming = encoder
-    if fits and isinstance(encoder, TowerEncoder):
+    if fits and isinstance(encoder, PhraseEncoder):
         naming = NamingEncoder(plain=encoder, names=Names(fits))
     return Reader(encoder=naming, stale=stale, skipped=tuple(skipped))
 

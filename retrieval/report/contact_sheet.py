@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
-from indexer.types import Kind
+from indexer.pictures import read_picture
+from indexer.types import Kind, spot
 
 THUMBNAIL = 480  # pixels of the longer side: sharp at 240 CSS pixels on a dense screen
 QUALITY = 80  # of the JPEG; about 30 KB a thumbnail
@@ -50,6 +50,10 @@ class Answer(Protocol):
     @property
     def text(self) -> str:
         """The passage that was found; empty for a photo."""
+
+    @property
+    def time(self) -> float | None:
+        """How many seconds into its video a frame is shown; None for what is no frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +110,14 @@ def _environment() -> Environment:
     return environment
 
 
-def _picture(path: Path) -> _Picture:
-    """Read a photo as a thumbnail, or say why it cannot be shown."""
+def _picture(path: Path, time: float | None = None) -> _Picture:
+    """Read a photo or a frame as a thumbnail, or say why it cannot be shown."""
+    name, where = spot(path.name, time), spot(str(path), time)
     try:
-        uri = _data_uri(read_photo(path, size_hint=THUMBNAIL // 2))
+        uri = _data_uri(read_picture(path, time=time, size_hint=THUMBNAIL // 2))
     except FileUnreadable as error:
-        return _Picture(name=path.name, path=str(path), reason=str(error))
-    return _Picture(name=path.name, path=str(path), uri=uri)
+        return _Picture(name=name, path=where, reason=str(error))
+    return _Picture(name=name, path=where, uri=uri)
 
 
 def _data_uri(photo: Image.Image) -> str:

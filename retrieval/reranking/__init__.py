@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from retrieval.lazy import loader
 
-from indexer.encoder import Encoder
-from retrieval.models.encoder import TowerEncoder
-from retrieval.reranking.fusion import Fusion, Scores, fused
-from retrieval.reranking.reading import Asked
-from retrieval.reranking.reranker import Reranker, Sight, TokenReranker, load_token_reranker
-from retrieval.reranking.store import CONFIG, reads_with
-from retrieval.shipped import shipped
-
-BUILTIN = "builtin"
+if TYPE_CHECKING:
+    from retrieval.reranking.config import default_fusion
+    from retrieval.reranking.fusion import Fusion, Scores, fused
+    from retrieval.reranking.protocol import Asked, Reranker, Sight
+    from retrieval.reranking.registry import (
+        BUILTIN,
+        default_reranker,
+        load_reranker,
+        reranker_needs_torch,
+    )
+    from retrieval.reranking.reranker import TokenReranker
 
 __all__ = [
     "BUILTIN",
@@ -24,40 +26,25 @@ __all__ = [
     "Scores",
     "Sight",
     "TokenReranker",
+    "default_fusion",
     "default_reranker",
     "fused",
     "load_reranker",
+    "reranker_needs_torch",
 ]
 
-
-def default_reranker(encoder: Encoder) -> Reranker | None:
-    """Return the reranker that ships, if it reads with this encoder; else None."""
-    try:
-        folder = shipped("reranker")
-    except FileNotFoundError:
-        return None
-    if reads_with(folder) != encoder.fingerprint:
-        return None
-    return load_token_reranker(folder, encoder, BUILTIN)
-
-
-def load_reranker(spec: str, encoder: Encoder) -> Reranker:
-    """Load a reranker by its spec.
-
-    Args:
-        spec: `builtin`; a folder that `twinlens train-reranker` wrote; a folder or hub id of
-            Hugging Face Transformers.
-        encoder: the dual encoder that it stands behind.
-
-    Raises:
-        ModelUnavailable: no such reranker, its files are not here, or it needs another encoder.
-    """
-    if spec == BUILTIN:
-        return load_token_reranker(shipped("reranker"), encoder, BUILTIN)
-    folder = Path(spec).expanduser()
-    if (folder / CONFIG).is_file():
-        return load_token_reranker(folder, encoder, str(folder))
-    from retrieval.reranking.large import load_large_reranker
-
-    device = encoder.device if isinstance(encoder, TowerEncoder) else torch.device("cpu")
-    return load_large_reranker(spec, device)
+__getattr__ = loader(
+    __name__,
+    {
+        "retrieval.reranking.config": ("default_fusion",),
+        "retrieval.reranking.fusion": ("Fusion", "Scores", "fused"),
+        "retrieval.reranking.protocol": ("Asked", "Reranker", "Sight"),
+        "retrieval.reranking.registry": (
+            "BUILTIN",
+            "default_reranker",
+            "load_reranker",
+            "reranker_needs_torch",
+        ),
+        "retrieval.reranking.reranker": ("TokenReranker",),
+    },
+)

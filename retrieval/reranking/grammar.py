@@ -3,10 +3,14 @@
 `data/instructions.toml` holds it as data: families of attributes, each told by the words that
 captions use for it, and templates that ask for one. Some families and templates are held back
 from training, so that a benchmark can ask in ways that no reranker has learned.
+
+A learned template stands for many wordings: of `[a|b|c]` one is drawn, `{}` is the phrase, `{noun}`
+the phrase without its article.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +18,17 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from indexer.errors import UsageError
 from retrieval.shipped import shipped
 
 LOOK = "look"
 """The family whose attributes are seen on the photo itself, not read in its captions."""
+
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_ARTICLE = re.compile(r"^(an?|the) ")
 
 
 class Ask(StrEnum):
@@ -29,7 +39,15 @@ class Ask(StrEnum):
     PREFER = "prefer"
     LOOK = "look"
     NOT_LOOK = "not_look"
+    EITHER = "either"
     ANYTHING = "anything"
+
+    @property
+    def sign(self) -> int:
+        """1 where the photos shall have something, -1 where they shall not, 0 for neither."""
+        if self in (Ask.EITHER, Ask.ANYTHING):
+            return 0
+        return -1 if self in (Ask.WITHOUT, Ask.NOT_LOOK) else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +65,16 @@ class Attribute:
 
 @dataclass(frozen=True, kw_only=True)
 class Templates:
-    """Ways to ask; `{}` stands for the attribute. `held` are for measuring alone."""
+    """Ways to ask.
+
+    Attributes:
+        learned: for training; the only ones with choices.
+        tuning: not learned; the weights of a reranker are chosen on them.
+        held: for measuring alone.
+    """
 
     learned: tuple[str, ...]
+    tuning: tuple[str, ...]
     held: tuple[str, ...]
 
 
@@ -66,10 +91,20 @@ class Grammar:
         return attribute.family in self.held_families
 
     def wordings(self, ask: Ask, attribute: Attribute | None, *, held: bool) -> list[str]:
-        """Return every wording of an instruction, of the learned templates or the held ones."""
+        """Return every wording of an instruction that is held back, or that is for tuning."""
         templates = self.templates[ask]
         phrase = attribute.phrase if attribute else ""
-        return [each.format(phrase) for each in (templates.held if held else templates.learned)]
+        return [_filled(each, phrase) for each in (templates.held if held else templates.tuning)]
+
+    def frame(self) -> str:
+        """Return all words that learned wordings are made of, but for what they are about."""
+        texts = [text for each in self.templates.values() for text in each.learned]
+        return " ".join(texts).replace("{noun}", "")
+
+    def draw(self, ask: Ask, phrase: str, rng: np.random.Generator) -> str:
+        """Draw a learned wording of an instruction about a phrase."""
+        template = str(rng.choice(self.templates[ask].learned))
+        return _filled(_CHOICE.sub(lambda found: _one_of(found[1], rng), template), phrase)
 
 
 def asks_of(attribute: Attribute, *, wanted: bool) -> Ask:
@@ -109,4 +144,19 @@ def shipped_grammar() -> Grammar:
 
 def _templates(lists: dict[str, Sequence[str]]) -> Templates:
     """Read the two lists of one kind of instruction."""
-    return Templates(learned=tuple(lists["templates"]), held=tuple(lists["held"]))
+    return Templates(
+        learned=tuple(lists["learned"]),
+        tuning=tuple(lists["tuning"]),
+        held=tuple(lists["held"]),
+    )
+
+
+def _one_of(choices: str, rng: np.random.Generator) -> str:
+    """Draw one of `a|b|c`."""
+    return str(rng.choice(choices.split("|")))
+
+
+def _filled(template: str, phrase: str) -> str:
+    """Put a phrase into a template; what was left out of it leaves no gap."""
+    filled = template.replace("{noun}", _ARTICLE.sub("", phrase)).replace("{}", phrase)
+    return " ".join(filled.split())

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import batches
-from retrieval.reranking.reading import Asked
-from retrieval.reranking.reranker import Sight
+from retrieval.reranking.protocol import Asked, Sight
 
 INSTRUCTION = "Given a search query, retrieve relevant candidates that answer the query."
 """What the Qwen3-VL-Reranker family is told where nobody instructs it."""

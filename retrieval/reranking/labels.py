@@ -21,7 +21,7 @@ Labels = NDArray[np.int8]
 SEVERAL = 2
 """Captions that must say an attribute before it is believed; of a single caption, that one."""
 
-_SENTENCE = 4  # words from which on a caption describes a photo
+SENTENCE = 4  # words from which on a caption describes a photo
 _GREY, _PALE = 0.04, 0.10  # mean saturation below and above which a photo is, or is not, grey
 _DARK, _BRIGHT = (0.25, 0.35), (0.62, 0.52)  # mean luminance: surely so, surely not so
 _COLOURFUL = (70.0, 45.0)  # Hasler and Süsstrunk's measure: "highly colourful", "moderately"
@@ -38,7 +38,7 @@ def _verdict(said: re.Pattern[str], texts: Sequence[str]) -> int:
     count = sum(bool(said.search(text)) for text in texts)
     if count >= min(SEVERAL, len(texts)):
         return 1
-    described = any(len(text.split()) >= _SENTENCE for text in texts)
+    described = any(len(text.split()) >= SENTENCE for text in texts)
     return -1 if described and not count else 0
 
 

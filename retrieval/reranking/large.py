@@ -17,16 +17,15 @@ from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from safetensors import SafetensorError
 
-from indexer.encoder import TokenShape
+from indexer.encoder import Encoder, TokenShape
 from indexer.errors import UsageError
 from indexer.segments import replacing
 from retrieval.errors import ModelUnavailable
-from retrieval.models.encoder import batches
+from retrieval.models.encoder import TowerEncoder, batches
 from retrieval.models.hub import FAILURES, unlogged
 from retrieval.reranking.fusion import Fusion, Scores
 from retrieval.reranking.judges import ImageTextMatching, Judge, YesNo
-from retrieval.reranking.reading import Asked
-from retrieval.reranking.reranker import Sight
+from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.sources import MATCHING, class_of, find_large
 
 FUSION = "fusion.json"
@@ -91,6 +90,11 @@ def load_large_reranker(spec: str, device: torch.device) -> LargeReranker:
     """
     folder = find_large(spec)
     return LargeReranker(load_judge(folder, device), read_fusion(folder), spec)
+
+
+def device_of(encoder: Encoder) -> torch.device:
+    """Return where an encoder runs: its reranker runs there, too."""
+    return encoder.device if isinstance(encoder, TowerEncoder) else torch.device("cpu")
 
 
 def load_judge(folder: Path, device: torch.device) -> Judge:

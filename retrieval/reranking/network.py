@@ -9,7 +9,8 @@ like among the image tokens (late interaction).
 
 An instruction is a text of its own, scored like a query and multiplied by a sign between -1 and 1
 that is read from its words alone: "with grass" and "no grass" look for the same thing, and want
-the contrary. So what was learned of captions serves instructions, too.
+the contrary; "find good photos" wants neither. So what was learned of captions serves instructions,
+too, and signs are learned from texts, without a photo.
 
 Source: Li et al. 2021, ALBEF (arXiv 2107.07651), for cross-attention after two towers; Lee et al.
 2018, SCAN (arXiv 1803.08024), for words that find their image regions.
@@ -18,7 +19,7 @@ Source: Li et al. 2021, ALBEF (arXiv 2107.07651), for cross-attention after two 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -40,6 +41,7 @@ class NetworkConfig:
         text_layers: layers of the words alone.
         layers: layers in which words attend to image tokens.
         expand: how much wider an MLP is inside.
+        sign_width: inside the part that reads signs.
     """
 
     image_tokens: int = 50
@@ -51,6 +53,7 @@ class NetworkConfig:
     text_layers: int = 1
     layers: int = 3
     expand: int = 2
+    sign_width: int = 128
 
 
 class Words(NamedTuple):
@@ -118,6 +121,31 @@ class CrossLayer(Layer):
         return torch.add(x, self.dropout(self.proj_cross(looked)))
 
 
+class SignReader(nn.Module):
+    """Tells from the words of an instruction whether it asks for something or forbids it."""
+
+    def __init__(self, config: NetworkConfig, dropout: float) -> None:
+        super().__init__()
+        width = config.sign_width
+        self.from_text = nn.Linear(config.text_width, width)
+        self.layer = Layer(replace(config, width=width), dropout)
+        self.norm = nn.LayerNorm(width)
+        self.gate = nn.Linear(width, 1)
+        self.verdict = nn.Linear(width, 3)
+
+    def logits(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Judge texts: forbids, neither, asks. (t, n, text width), (t, n) → (t, 3)."""
+        x = self.norm(self.layer(self.from_text(tokens), seen))  # (t, n, sign width)
+        gate = self.gate(x).squeeze(-1).masked_fill(~seen, _never(x)).softmax(dim=-1)  # (t, n)
+        verdict: Tensor = self.verdict((gate.unsqueeze(-1) * x).sum(dim=1))
+        return verdict
+
+    def forward(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Return the chance that a text asks less the chance that it forbids. → (t,)."""
+        forbids, _, asks = self.logits(tokens, seen).softmax(dim=-1).unbind(dim=-1)
+        return asks - forbids
+
+
 class RerankerNetwork(nn.Module):
     """Scores couples of a text and a photo; see the module.
 
@@ -133,7 +161,7 @@ class RerankerNetwork(nn.Module):
         self.position = nn.Parameter(torch.randn(config.image_tokens, width) * 0.02)
         self.from_text = nn.Linear(config.text_width, width)
         self.part = nn.Parameter(torch.zeros(2, width))  # of a query; of an instruction
-        self.polarity = nn.Linear(width, 1)
+        self.sign = SignReader(config, dropout)
         self.image_layers = nn.ModuleList(
             Layer(config, dropout) for _ in range(config.image_layers)
         )
@@ -169,10 +197,9 @@ class RerankerNetwork(nn.Module):
         x = self.from_text(tokens) + self.part[part].unsqueeze(1)
         for layer in self.text_layers:
             x = layer(x, seen)
-        told = seen.unsqueeze(-1).to(x.dtype)  # (t, n, 1)
-        mean = (x * told).sum(dim=1) / told.sum(dim=1)  # (t, w)
-        polarity = self.polarity(mean).squeeze(-1).tanh()  # (t,)
-        sign = torch.where(part == 1, polarity, torch.ones_like(polarity))
+        sign = x.new_ones(len(x))
+        told = part == 1
+        sign[told] = self.sign(tokens[told], seen[told]).detach()  # couples teach it nothing
         return Words(x, seen, sign, F.normalize(self.word_match(x), dim=-1))
 
     def score(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +12,6 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder, batches
 
 _BATCH = 64
-
-Asked: TypeAlias = tuple[str, str]
-"""A query, and the instruction that goes with it; "" for none."""
 
 
 class Tokens(NamedTuple):

@@ -1,68 +1,37 @@
-"""What search asks of a reranker, and the kind that ships: a network over the encoder's tokens."""
+"""The reranker that ships: it reads the tokens of the encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from indexer.encoder import Encoder, Tokens, TokenShape
+from indexer.encoder import Encoder, TokenShape
 from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
-from retrieval.reranking.fusion import Fusion, Scores
-from retrieval.reranking.network import Sights, Words
-from retrieval.reranking.reading import Asked, TextReader
+from retrieval.reranking.fusion import Scores
+from retrieval.reranking.network import Words
+from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.reading import TextReader
+from retrieval.reranking.spotting import Floats
 from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
+from retrieval.reranking.word_reranker import check_encoder
 
 COUPLES = 256  # scored at once: 50 MB of activations
 
-Sight: TypeAlias = Image.Image | Tokens
-"""What a reranker reads of a photo: the photo itself, or its tokens, shape (tokens, width)."""
-
-
-class Reranker(Protocol):
-    """Says how well photos match texts, each photo and text seen together."""
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        ...
-
-    @property
-    def fusion(self) -> Fusion:
-        """How its scores count beside the first stage's."""
-        ...
-
-    @property
-    def token_shape(self) -> TokenShape | None:
-        """Size of the tokens that it reads from a library; None if it reads photos alone."""
-        ...
-
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
-        """Return what it reads of RGB photos."""
-        ...
-
-    def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction is longer than it reads."""
-        ...
-
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
-        """Score couples: each text, with its instruction, and the photo at the same place.
-
-        Higher is better. Shape (couples,).
-        """
-        ...
+Key = TypeVar("Key", bound=Hashable)
 
 
 class TokenReranker:
-    """Rescores with a network over the tokens of a built-in dual encoder.
+    """Rescores by the tokens of a built-in dual encoder: words spotted, and a network.
 
     Args:
-        checkpoint: the network, and the encoder it was trained with.
+        checkpoint: the network, the words, and the encoder they were trained with.
         encoder: that encoder.
         name: what a person calls it.
 
@@ -71,14 +40,10 @@ class TokenReranker:
     """
 
     def __init__(self, checkpoint: Checkpoint, encoder: TowerEncoder, name: str) -> None:
-        if checkpoint.encoder != encoder.fingerprint:
-            raise ModelUnavailable(
-                f"the reranker {name!r} reads with the model {checkpoint.encoder[:12]}, not with "
-                f"{encoder.name!r} ({encoder.fingerprint[:12]}); train one for it with "
-                "`twinlens train-reranker`, or search with --no-rerank"
-            )
+        check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
         self._network = checkpoint.network.to(encoder.device)
+        self._spotter, self._share = checkpoint.spotter, checkpoint.share
         self._encoder, self._reader = encoder, TextReader(encoder)
 
     @property
@@ -97,50 +62,54 @@ class TokenReranker:
 
     @torch.inference_mode()
     def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
-        """Score couples of texts and photos. Shape (couples,)."""
+        """Score couples of texts and photos. Shape (couples,).
+
+        A query counts by its words that are spotted on the photo. An instruction does so, too, and
+        by what the network makes of it and the photo; all that times its sign.
+        """
+        queries = _places(query for query, _ in asked)
+        wishes = _places(wish for _, wish in asked if wish)
+        photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
+        seats = _places(photos)
+        photo = [seats[id(sight)] for sight in sights]
         if not asked:
             return np.zeros(0)
-        queries, instructions = (list(dict.fromkeys(side)) for side in zip(*asked, strict=True))
-        instructions = [text for text in instructions if text]
-        place = {text: number for number, text in enumerate(queries)}
-        after = {text: len(queries) + number for number, text in enumerate(instructions)}
-        photos = {id(sight): sight for sight in sights}
-        seat = {key: number for number, key in enumerate(photos)}
-        tokens = np.stack([np.asarray(sight, dtype=np.float32) for sight in photos.values()])
-        seen = self._network.sights(torch.from_numpy(tokens).to(self._encoder.device))
-        words = self._network.words(*self._reader.read(queries, instructions))
-        of_photo = [seat[id(sight)] for sight in sights]
-        plain = [(place[query], photo) for (query, _), photo in zip(asked, of_photo, strict=True)]
-        told = [
-            (after[text], photo) if text else None
-            for (_, text), photo in zip(asked, of_photo, strict=True)
-        ]
-        couples = list(dict.fromkeys([*plain, *filter(None, told)]))  # each is looked at once
-        scores = self._scored(words, seen, *map(list, zip(*couples, strict=True)))
-        of_couple = dict(zip(couples, scores.tolist(), strict=True))
-        return np.array(
-            [
-                of_couple[query] + (of_couple[wish] if wish else 0.0)
-                for query, wish in zip(plain, told, strict=True)
-            ]
-        )
+        tokens = np.stack(list(photos.values()))  # (photos, m, d)
+        scores = self._spotter.score(list(queries), tokens)[[queries[q] for q, _ in asked], photo]
+        told = [number for number, (_, wish) in enumerate(asked) if wish]
+        if told:
+            couples = [(wishes[asked[number][1]], photo[number]) for number in told]
+            scores[told] += self._wished(list(wishes), tokens, couples)
+        return scores
 
-    def _scored(
-        self, words: Words, sights: Sights, text: Sequence[int], photo: Sequence[int]
+    def _wished(
+        self, wishes: list[str], tokens: Floats, couples: Sequence[tuple[int, int]]
     ) -> Scores:
-        """Score couples in portions. Shape (couples,)."""
+        """Score instructions with photos, where they make a couple. Shape (couples,)."""
         device = self._encoder.device
-        portions = zip(
-            torch.split(torch.tensor(text), COUPLES),
-            torch.split(torch.tensor(photo), COUPLES),
-            strict=True,
-        )
-        parts = [
-            self._network.score(words, sights, some.to(device), others.to(device))
-            for some, others in portions
-        ]
+        words = self._network.words(*self._reader.read([], wishes))
+        once = list(dict.fromkeys(couples))  # each is looked at once
+        text, photo = torch.tensor(once).T.to(device)
+        looked = self._looked(words, tokens, text, photo)  # (once,), times the sign
+        signed = words.sign[text].double().cpu().numpy()
+        spotted = self._spotter.score(wishes, tokens)[tuple(zip(*once, strict=True))]
+        table = dict(zip(once, signed * spotted + self._share * looked, strict=True))
+        return np.array([table[couple] for couple in couples])
+
+    def _looked(self, words: Words, tokens: Floats, text: Tensor, photo: Tensor) -> Scores:
+        """Let the network score couples, in portions, if it counts. Shape (couples,)."""
+        if not self._share:
+            return np.zeros(len(text))
+        sights = self._network.sights(torch.from_numpy(tokens).to(text.device))
+        portions = zip(torch.split(text, COUPLES), torch.split(photo, COUPLES), strict=True)
+        parts = [self._network.score(words, sights, *portion) for portion in portions]
         scores: Scores = torch.cat(parts).double().cpu().numpy()
         return scores
+
+
+def _places(keys: Iterable[Key]) -> dict[Key, int]:
+    """Number things in the order in which they come first."""
+    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
 def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReranker:

@@ -2,8 +2,9 @@
 
 ```
 FOLDER/
-  reranker.json          format, the dual encoder it reads with, shape, fusion
-  reranker.safetensors   weights: int8 rows with a scale
+  reranker.json          format, the dual encoder it reads with, shape, share, fusion
+  reranker.safetensors   weights of the network: int8 rows with a scale
+  words.safetensors      words that are spotted, and their detectors
   train.json             how it came to be
   README.md              the model card, where there is one
 ```
@@ -12,7 +13,7 @@ FOLDER/
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from indexer.errors import UsageError
 from indexer.segments import replacing
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
-from retrieval.models.checkpoint import RECORD, pack, unpack
+from retrieval.models.checkpoint import pack, unpack
+from retrieval.models.folder import RECORD
+from retrieval.reranking.config import CONFIG, FORMAT, WEIGHTS, read_config
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
-
-FORMAT = 1
-CONFIG, WEIGHTS = "reranker.json", "reranker.safetensors"
+from retrieval.reranking.spotting import Spotter, load_spotter, no_words, save_spotter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,24 +40,30 @@ class Checkpoint:
         network: the weights.
         encoder: fingerprint of the dual encoder whose tokens it reads.
         fusion: how its scores are used.
+        spotter: the words that are looked for on a photo.
+        share: how much the network counts in an instruction, beside the words spotted.
     """
 
     network: RerankerNetwork
     encoder: str
     fusion: Fusion
+    spotter: Spotter = field(default_factory=no_words)
+    share: float = 1.0
 
 
 def save_reranker(
     checkpoint: Checkpoint, folder: Path, record: dict[str, Any] | None = None
 ) -> None:
-    """Write a reranker into a folder: weights first, the config that names them last."""
+    """Write a reranker into a folder: weights first, the config last."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(save(pack(checkpoint.network.state_dict(), Storage.INT8)))
+    save_spotter(checkpoint.spotter, folder)
     config = {
         "format": FORMAT,
         "encoder": checkpoint.encoder,
         "network": asdict(checkpoint.network.config),
+        "share": checkpoint.share,
         "fusion": asdict(checkpoint.fusion),
     }
     if record is not None:
@@ -72,45 +79,22 @@ def load_reranker_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     try:
         network = RerankerNetwork(NetworkConfig(**config["network"]))
         network.load_state_dict(unpack(load_file(folder / WEIGHTS)))
         fusion, encoder = Fusion(**config["fusion"]), str(config["encoder"])
+        share = float(config["share"])
     except FileNotFoundError as error:
         raise ModelUnavailable(f"reranker '{folder}' lacks {WEIGHTS}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelUnavailable(
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
-    return Checkpoint(network=network.eval(), encoder=encoder, fusion=fusion)
-
-
-def reads_with(folder: Path) -> str:
-    """Return the fingerprint of the dual encoder that a reranker reads with.
-
-    Raises:
-        ModelUnavailable: there is no reranker.
-    """
-    return str(_read_config(folder).get("encoder"))
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """Read and check `reranker.json`."""
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelUnavailable(
-            f"no reranker at '{folder}': it has no {CONFIG}; a folder that `twinlens "
-            "train-reranker` wrote has"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
-        raise ModelUnavailable(f"'{folder / CONFIG}' does not describe a reranker of twinlens")
-    if config["format"] > FORMAT:
-        raise ModelUnavailable(
-            f"reranker '{folder}' has format {config['format']}, this twinlens reads up to "
-            f"{FORMAT}: upgrade twinlens"
-        )
-    return config
+    return Checkpoint(
+        network=network.eval(),
+        encoder=encoder,
+        fusion=fusion,
+        spotter=load_spotter(folder),
+        share=share,
+    )

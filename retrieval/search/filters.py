@@ -8,7 +8,7 @@
 | `camera:x100` | photos of a camera with these words in its name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
-| `type:jpg` | files of that type |
+| `type:jpg` `type:raw` `type:video` | files of that type |
 | `orientation:portrait` | photos held so: landscape, portrait, square |
 | `rating:4` | photos of so many stars or more |
 
@@ -41,9 +41,9 @@ from indexer.filters import (
     Taken,
     Type,
 )
+from indexer.formats import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
 from indexer.places import gazetteer
 from indexer.types import Orientation
-from indexer.walk import PHOTO_SUFFIXES, TEXT_SUFFIXES
 from retrieval.errors import QueryInvalid
 
 NEAR_KM = 25.0
@@ -53,8 +53,14 @@ TYPES = {
     "jpg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "tiff": (".tif", ".tiff"),
     "heic": (".heic", ".heif", ".hif"),
+    "raw": tuple(sorted(RAW_SUFFIXES)),
+    "video": tuple(sorted(VIDEO_SUFFIXES)),
 }
 """Types that have several suffixes."""
+
+_SPELLINGS = {
+    suffix.lstrip("."): name for name in ("jpg", "tiff", "heic") for suffix in TYPES[name]
+}
 
 _EITHER = frozenset({"near", "camera", "in", "type", "orientation"})
 _NAMES = "after|before|near|camera|in|tag|type|orientation|rating|min-rating"
@@ -152,10 +158,10 @@ def _in(value: str) -> In:
 def _type(value: str) -> Type:
     """Read a type of files, "jpg" or ".jpg"."""
     name = value.lower().lstrip(".")
-    suffixes = TYPES.get(name) or next((all_ for all_ in TYPES.values() if f".{name}" in all_), ())
-    suffixes = suffixes or (f".{name}",)
-    if not set(suffixes) & (PHOTO_SUFFIXES | TEXT_SUFFIXES):
-        known = sorted({each.lstrip(".") for each in PHOTO_SUFFIXES | TEXT_SUFFIXES} | set(TYPES))
+    suffixes = TYPES.get(_SPELLINGS.get(name, name), (f".{name}",))
+    if not set(suffixes) & set(SUFFIXES):
+        single = set(SUFFIXES) - set(TYPES["raw"]) - set(TYPES["video"])
+        known = sorted({suffix.lstrip(".") for suffix in single} | set(TYPES))
         raise QueryInvalid(f"type:{value} is no type of file here; there are {', '.join(known)}")
     return Type(suffixes=suffixes)
 

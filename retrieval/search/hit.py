@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from indexer.types import Candidate, Kind, Metadata, Record
+from indexer.types import Candidate, Kind, Metadata, Record, spot
 from retrieval.search.matching import Matching
 
 
@@ -17,8 +17,9 @@ class Hit:
 
     It is the cosine, less what the item's hubness costs, more where it shares words with the
     query, and moved by the reranker where one takes part; `Searcher.search` says where. `text` is
-    the passage that was found, empty for a photo; `id` names it in the library; `about` is what a
-    photo says about itself. `match` is how likely it is a match by the first stage, from 0 to 1;
+    the passage that was found, empty for a photo; `time` how many seconds into its video a frame is
+    shown, None for what is no frame. `id` names it in the library; `about` is what a photo says
+    about itself. `match` is how likely it is a match by the first stage, from 0 to 1;
     None where the library cannot tell, see `Library.moments`. `worded` tells whether it shares
     telling words with the query.
     """
@@ -30,8 +31,14 @@ class Hit:
     text: str
     id: int
     about: Metadata = field(default_factory=Metadata)
+    time: float | None = None
     match: float | None = None
     worded: bool = False
+
+    @property
+    def where(self) -> str:
+        """The path, and the time in a video: "clip.mp4 @ 0:12"."""
+        return spot(str(self.path), self.time)
 
 
 def hits_of(
@@ -48,6 +55,7 @@ def hits_of(
             text=record.text,
             id=record.id,
             about=record.about,
+            time=record.time,
             match=matching.probability(scores[record.id]) if matching else None,
         )
         for rank, record in enumerate(records, start=1)

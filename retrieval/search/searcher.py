@@ -10,7 +10,7 @@ from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable
 from indexer.filters import AllOf
 from indexer.library import Library
-from indexer.photos import read_photo
+from indexer.pictures import read_picture
 from indexer.types import Candidate, Kind
 from retrieval.choices import ENSEMBLE, Sort
 from retrieval.errors import QueryInvalid
@@ -18,6 +18,7 @@ from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
 from retrieval.search.asking import Asked, Unit, candidates, joined, mixed, scores_of
+from retrieval.search.frames import one_a_video
 from retrieval.search.fusion import SHARED, fused, with_worded
 from retrieval.search.hit import Hit, hits_of, newest_first
 from retrieval.search.matching import Matching
@@ -78,6 +79,7 @@ class Searcher:
         hubness: bool = True,
         ensemble: bool = ENSEMBLE,
         words: bool = True,
+        frames: bool = False,
         instruct: str = "",
     ) -> list[Hit]:
         """Return the best `top` photos (or texts) for words or a photo, best first.
@@ -95,6 +97,7 @@ class Searcher:
                 photo for texts; see `indexer.hubness`. Else a score is the plain cosine.
             ensemble: ask for photos of a bare name by several sentences about it.
             words: put forward what shares words with the query; see `retrieval.search.fusion`.
+            frames: every frame of a video may be a hit, not the best alone.
             instruct: what the answers shall be like, in words ("no people"), for the reranker.
 
         Raises:
@@ -104,7 +107,9 @@ class Searcher:
         way = _Way(kind=kind, hubness=hubness, ensemble=ensemble, words=words)
         second = self._second_look(asked, kind, instruct)
         wanted = offset + top if top else self._library.counts()[kind]
-        found = self._first_look(asked, way, max(wanted, POOL) if second else wanted)
+        look = partial(self._first_look, asked, way)
+        depth = max(wanted, POOL) if second else wanted
+        found = look(depth) if frames else one_a_video(look, depth)
         hits = second.rescored(asked, found, kind, instruct) if second else found
         page = hits[offset:wanted]
         return page if sort == Sort.SCORE else newest_first(page, offset)
@@ -173,7 +178,7 @@ class Searcher:
             )
             return encode([query.text])
         try:
-            photo = read_photo(query.path, size_hint=self._encoder.image_size)
+            photo = read_picture(query.path, size_hint=self._encoder.image_size)
         except FileUnreadable as error:
             raise QueryInvalid(f"cannot search with '{query.path}': {error}") from error
         return self._encoder.encode_images([photo])

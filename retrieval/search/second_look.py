@@ -10,7 +10,7 @@ from PIL import Image
 
 from indexer.errors import FileUnreadable, TwinlensError
 from indexer.library import Library
-from indexer.photos import read_photo
+from indexer.pictures import read_picture
 from indexer.types import Kind
 from retrieval.errors import QueryInvalid
 from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
@@ -99,7 +99,7 @@ class SecondLook:
         if query.path is None or query.kind != Kind.PHOTO:
             return self._of_hits(hits)
         try:
-            photo = read_photo(query.path, size_hint=self.size_hint)
+            photo = read_picture(query.path, size_hint=self.size_hint)
         except FileUnreadable as error:
             raise QueryInvalid(f"cannot search with '{query.path}': {error}") from error
         (sight,) = self.reranker.look([photo])
@@ -124,10 +124,11 @@ class SecondLook:
         photos: list[Image.Image | None] = []
         for hit in hits:
             try:
-                photos.append(read_photo(hit.path, size_hint=self.size_hint))
+                photo = read_picture(hit.path, time=hit.time, size_hint=self.size_hint)
+                photos.append(photo)
             except FileUnreadable as error:
                 photos.append(None)
-                self.note(f"not looked at again: {hit.path}: {error}")
+                self.note(f"not looked at again: {hit.where}: {error}")
         looked = iter(self.reranker.look([photo for photo in photos if photo is not None]))
         return [None if photo is None else next(looked) for photo in photos]
 

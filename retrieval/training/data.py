@@ -17,6 +17,7 @@ from indexer.errors import FileUnreadable
 from indexer.types import Skip
 from retrieval.errors import PairsInvalid
 from retrieval.models.images import ImageSpec
+from retrieval.models.pixels import canvas
 from retrieval.pairs import Pair, read_pairs
 from retrieval.training.losses import Targets
 
@@ -213,7 +214,7 @@ class Canvases:
     def _decode(self, row: int) -> Tensor:
         """Decode one photo. uint8, shape (3, size, size)."""
         photo = self._pairs[row].open(size_hint=self._size)
-        return self._image.canvas(photo, self._size)
+        return canvas(self._image, photo, self._size)
 
     def _try(self, row: int) -> Tensor | Skip:
         """Decode one photo, or say why not."""

@@ -16,9 +16,11 @@ from indexer.types import Skip
 from retrieval.choices import Loss, Storage
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import load_model
-from retrieval.models.checkpoint import CONFIG, RECORD, load_checkpoint, save_checkpoint
+from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
 from retrieval.models.encoder import choose_device
+from retrieval.models.folder import CONFIG, RECORD
 from retrieval.models.model import Model
+from retrieval.models.pixels import normalize
 from retrieval.models.towers import regularise
 from retrieval.shipped import shipped
 from retrieval.training.augment import Draw, augment
@@ -321,8 +323,9 @@ class _Run:
         rows = self.here.share(len(batch.photos))
         seed = self._seed
         draw = Draw.of(len(batch.photos), seed)[rows]
-        pixels = self.model.image.normalize(
-            augment(canvas.to(self.device), draw, self.model.image.size, self.config.augment)
+        pixels = normalize(
+            self.model.image,
+            augment(canvas.to(self.device), draw, self.model.image.size, self.config.augment),
         ).to(self.trainer.dtype)
         words = batch.captions[rows.start * batch.per_photo : rows.stop * batch.per_photo]
         tokens = self.model.tokenize(words).to(self.device)

@@ -19,6 +19,7 @@ from retrieval.errors import PairsInvalid
 from retrieval.evaluation.metrics import Ranks, hit_rate_at_k, ranks_of_vectors
 from retrieval.models.encoder import batches
 from retrieval.models.model import Model
+from retrieval.models.pixels import canvas, normalize
 from retrieval.pairs import Pair
 
 _BATCH = 250
@@ -72,7 +73,7 @@ class Validation:
         """Decode one photo, or add it to those left out."""
         size = model.image.size
         try:
-            return model.image.canvas(pair.open(size_hint=size), size)
+            return canvas(model.image, pair.open(size_hint=size), size)
         except FileUnreadable as error:
             self.skipped.append(Skip(path=pair.photo.path, reason=str(error)))
             return None
@@ -82,8 +83,8 @@ class Validation:
         """Return R@k of both directions in percent."""
         towers = model.towers
         photos = [
-            towers.encode_image(model.image.normalize(canvas.to(device)))
-            for canvas in torch.split(self._canvases, _BATCH)
+            towers.encode_image(normalize(model.image, canvases.to(device)))
+            for canvases in torch.split(self._canvases, _BATCH)
         ]
         captions = [
             towers.encode_text(model.tokenize(batch).to(device))

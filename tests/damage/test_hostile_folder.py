@@ -35,6 +35,9 @@ NAMES = [
 
 TRUNCATED = "truncated: the file ends before the picture does"
 
+NO_RAW = "broken or unknown camera RAW (Unsupported file format or not RAW file)"
+NO_VIDEO = "broken or unknown video (invalid data found when processing input)"
+
 
 class Restless(ColourEncoder):
     """Rewrites a file while the run is under way."""
@@ -94,6 +97,11 @@ def _fill(folder: Path) -> None:
     (folder / "a folder.jpg").mkdir()
     (folder / "loop").symlink_to(folder)
     (folder / "nowhere.jpg").symlink_to(folder / "gone.jpg")
+    (folder / "words.cr2").write_text("I am a text.\n" * 100)
+    (folder / "list.mp4").write_text("#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n")
+    with (folder / "sparse.mov").open("wb") as file:
+        file.truncate(3_000_000_000)
+    os.mkfifo(folder / "pipe.mkv")
     (folder / "binary.txt").write_bytes(b"\0\1\2")
     draw(folder / "zz.png", "blue")
 
@@ -126,6 +134,9 @@ def test_a_hostile_folder(as_a_user: Path) -> None:
             "raise it with --max-image-megapixels",
             "liar.png": TRUNCATED,
             "sparse.jpg": "larger than 1,000 MB",
+            "words.cr2": NO_RAW,
+            "list.mp4": NO_VIDEO,
+            "sparse.mov": NO_VIDEO,
             "closed.jpg": "permission denied",
             "nowhere.jpg": "a link that leads nowhere",
             "binary.txt": "not a text: it holds zero bytes",

@@ -233,8 +233,8 @@ def test_fact_that_is_no_number(folder: Path, key: str) -> None:
 
 
 def test_newer_format(folder: Path) -> None:
-    _sql(folder, "UPDATE meta SET value = '4' WHERE key = 'format'")
-    with pytest.raises(LibraryTooNew, match="has format 4, this twinlens reads up to 3; upgrade"):
+    _sql(folder, "UPDATE meta SET value = '5' WHERE key = 'format'")
+    with pytest.raises(LibraryTooNew, match="has format 5, this twinlens reads up to 4; upgrade"):
         Library.open(folder)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from indexer.build import index_folders
 from indexer.library import Library
+from indexer.rescue import rescue
 from indexer.types import Kind
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder, draw
@@ -68,6 +69,14 @@ def test_it_grows(library: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos" / "red.png", "red")
     with Library.open(library) as opened:
         assert index_folders(opened, ColourEncoder(), [tmp_path / "photos"]).photos == 1
-        assert (opened.info().format, opened.info().photos) == (3, 5)
+        assert (opened.info().format, opened.info().photos) == (4, 5)
         hits = Searcher(opened, ColourEncoder()).search("red in:photos type:png", top=0)
     assert len(hits) == 5
+
+
+def test_it_is_rescued_into_the_format_of_today(library: Path) -> None:
+    assert rescue(library) == 1  # its text: whether all passages are there cannot be told
+    with Library.open(library) as opened:
+        assert (opened.info().format, opened.info().photos) == (4, 4)
+        (hit,) = Searcher(opened, ColourEncoder()).search("yellow", top=1)
+    assert hit.path == FLAG

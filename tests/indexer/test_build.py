@@ -262,7 +262,7 @@ def test_a_broken_file_is_not_read_again(
 ) -> None:
     (photos / "broken.jpg").write_text("hello")
     _index(library, photos)
-    monkeypatch.setattr("indexer.decoding.Decoders.photo", None)
+    monkeypatch.setattr("indexer.decoding.Decoders.see", None)
     assert len(_index(library, photos).skipped) == 1
 
 
@@ -484,9 +484,9 @@ def test_a_file_that_changes_while_it_is_read_is_skipped(library: Library, photo
 def test_wrong_requests(library: Library, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder to index"):
         _index(library)
-    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.mp3").touch()
     with pytest.raises(UsageError, match="neither a folder, nor a photo or text"):
-        _index(library, tmp_path / "a.mp4")
+        _index(library, tmp_path / "a.mp3")
     with pytest.raises(UsageError, match="batch_size must be above 0, not 0"):
         IndexOptions(batch_size=0)
     with pytest.raises(ModelMismatch):

@@ -38,7 +38,7 @@ def _segment(number: int, rows: int, kind: Kind = Kind.PHOTO) -> SegmentRow:
 
 def test_a_new_catalog_has_its_facts(catalog: Catalog) -> None:
     assert catalog.facts() == FACTS
-    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (3, 0, 1, 1)
+    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (4, 0, 1, 1)
     assert (FACTS.width, Facts(model="m", fingerprint="f", dim=2).width) == (3, 2)
 
 
@@ -110,7 +110,7 @@ def test_a_merge_swaps_segments_and_forgets_the_deleted(catalog: Catalog) -> Non
     catalog.apply(Change(removed=list(catalog.files_below([Path("/a")]))))
     merge = Merge(kind=Kind.PHOTO, old=[1, 2], new=[_segment(3, 1)], purged=np.array([1]), base=0)
     catalog.merge(merge)
-    catalog.rebase(Kind.PHOTO, 3)
+    catalog.rebase(Kind.PHOTO, 3, "")
     snapshot = catalog.snapshot(Kind.PHOTO)
     assert (snapshot.segments, snapshot.base) == ((_segment(3, 1),), 3)
     assert (snapshot.deleted.tolist(), catalog.count(Kind.PHOTO)) == ([], 1)

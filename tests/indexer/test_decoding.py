@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,8 @@ from PIL import Image
 
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
+from indexer.formats import Form
+from indexer.metadata import read_metadata
 from indexer.photos import read_photo
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +49,12 @@ def _noise(format_: str, side: int = 48) -> bytes:
     return data.getvalue()
 
 
+def _photo(decoders: Decoders, data: bytes) -> Image.Image:
+    """The one picture of a photo."""
+    (photo,) = decoders.see(Form.PICTURE, data).photos
+    return photo
+
+
 def _huge() -> bytes:
     """100 megapixels of one bit, 400 MB as RGB, in a few KB."""
     data = BytesIO()
@@ -63,7 +72,7 @@ def _children() -> list[int]:
 def _stopped(decoders: Decoders) -> Iterator[int]:
     """The process of some decoders, stopped: the photo it gets is one that it never finishes."""
     before = set(_children())
-    decoders.photo(_noise("PNG"))
+    _photo(decoders, _noise("PNG"))
     (child,) = set(_children()) - before
     os.kill(child, signal.SIGSTOP)
     yield child
@@ -78,9 +87,26 @@ def _end(child: int, how: signal.Signals) -> None:
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
 def test_the_pixels_are_those_of_read_photo(decoders: Decoders, format_: str) -> None:
     data = _noise(format_)
-    image, wanted = decoders.photo(data), read_photo(data, size_hint=16)
+    image, wanted = _photo(decoders, data), read_photo(data, size_hint=16)
     assert (image.mode, image.size) == (wanted.mode, wanted.size)
     assert image.tobytes() == wanted.tobytes()
+
+
+def test_what_a_file_says_is_read_there_too(decoders: Decoders, tmp_path: Path) -> None:
+    data, sidecar = BytesIO(), tmp_path / os.fsdecode(b"caf\xe9.xmp")
+    exif = Image.Exif()
+    exif[0x0132], exif[0x010E] = "2019:07:14 10:20:30", "A dune"
+    Image.new("RGB", (4, 3)).save(data, "JPEG", exif=exif)
+    sidecar.write_text(
+        '<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><r:Description'
+        ' xmlns:x="http://ns.adobe.com/xap/1.0/" x:Rating="4"/></r:RDF>'
+    )
+    wanted = read_metadata(data.getvalue(), sidecar=sidecar)
+    assert (wanted.rating, wanted.caption, wanted.width) == (4, "A dune", 4)
+    assert wanted.taken == datetime(2019, 7, 14, 10, 20, 30)
+    for pictures in (True, False):
+        seen = decoders.see(Form.PICTURE, data.getvalue(), sidecar=sidecar, pictures=pictures)
+        assert (seen.about, len(seen.photos)) == (wanted, pictures)
 
 
 def test_the_reason_is_that_of_read_photo(decoders: Decoders) -> None:
@@ -88,14 +114,14 @@ def test_the_reason_is_that_of_read_photo(decoders: Decoders) -> None:
         with pytest.raises(FileUnreadable) as here:
             read_photo(data, size_hint=16)
         with pytest.raises(FileUnreadable) as there:
-            decoders.photo(data)
+            _photo(decoders, data)
         assert str(there.value) == str(here.value)
 
 
 def test_a_truncated_photo_is_read_where_that_is_allowed() -> None:
     whole = _noise("JPEG", 256)
     with Decoders(DecodeOptions(allow_truncated=True), size_hint=128) as decoders:
-        image = decoders.photo(whole[: len(whole) // 2])
+        image = _photo(decoders, whole[: len(whole) // 2])
     above, below = np.asarray(image)[:64], np.asarray(image)[-64:]
     assert np.array_equal(above, np.asarray(Image.open(BytesIO(whole)))[:64])
     assert (below == below[0, 0]).all()  # one grey
@@ -105,16 +131,16 @@ def test_memory_has_a_cap() -> None:
     options = DecodeOptions(memory_bytes=450_000_000)
     with Decoders(options, size_hint=16) as decoders:
         with pytest.raises(FileUnreadable, match="memory"):
-            decoders.photo(_huge())
-        assert decoders.photo(_noise("PNG")).size == (48, 48)
+            _photo(decoders, _huge())
+        assert _photo(decoders, _noise("PNG")).size == (48, 48)
 
 
 @in_proc
 def test_time_has_a_limit_and_the_next_photo_a_new_process() -> None:
     with Decoders(DecodeOptions(seconds=5), size_hint=16) as decoders:
         with _stopped(decoders), pytest.raises(FileUnreadable, match="took longer than 5 s"):
-            decoders.photo(_noise("PNG"))
-        assert decoders.photo(_noise("PNG")).size == (48, 48)
+            _photo(decoders, _noise("PNG"))
+        assert _photo(decoders, _noise("PNG")).size == (48, 48)
 
 
 @in_proc
@@ -131,8 +157,8 @@ def test_a_crash_costs_one_file(how: signal.Signals, reason: str) -> None:
         with _stopped(decoders) as child:
             threading.Timer(0.2, _end, (child, how)).start()
             with pytest.raises(FileUnreadable, match=reason):
-                decoders.photo(_noise("PNG"))
-        assert decoders.photo(_noise("PNG")).size == (48, 48)
+                _photo(decoders, _noise("PNG"))
+        assert _photo(decoders, _noise("PNG")).size == (48, 48)
     assert set(_children()) == before, "a process was left behind"
 
 
@@ -140,11 +166,11 @@ def test_a_crash_costs_one_file(how: signal.Signals, reason: str) -> None:
 def test_a_process_that_died_while_idle_is_no_ones_fault() -> None:
     before = set(_children())
     with Decoders(DecodeOptions(), size_hint=16) as decoders:
-        decoders.photo(_noise("PNG"))
+        _photo(decoders, _noise("PNG"))
         (child,) = set(_children()) - before
         os.kill(child, signal.SIGKILL)
         time.sleep(0.1)
-        assert decoders.photo(_noise("PNG")).size == (48, 48)
+        assert _photo(decoders, _noise("PNG")).size == (48, 48)
 
 
 def test_a_decoder_is_light() -> None:
@@ -174,7 +200,7 @@ def test_no_bytes_break_a_decoder(
         data[int(where * len(data))] = byte
     mutated = bytes(data[: int(kept * len(data))]) + tail
     try:
-        answer = decoders.photo(mutated).mode
+        answer = _photo(decoders, mutated).mode
     except FileUnreadable as error:
         answer = str(error)
     assert answer

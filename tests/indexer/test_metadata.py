@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from indexer.metadata import read_metadata
+from indexer.metadata import read_metadata, with_place
 from indexer.types import Metadata, Orientation
 
 MAKE, MODEL, DESCRIPTION, HELD, CHANGED, RATING = 0x010F, 0x0110, 0x010E, 0x0112, 0x0132, 0x4746
@@ -24,6 +24,10 @@ XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
  xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:lr="http://ns.adobe.com/lightroom/1.0/"
  {attributes}>{elements}</rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
+
+
+def _told(source: Path | bytes, *, sidecar: Path | None = None) -> Metadata:
+    return with_place(read_metadata(source, sidecar=sidecar))
 
 
 def xmp(attributes: str = "", elements: str = "") -> bytes:
@@ -63,7 +67,7 @@ def iptc(*fields: tuple[int, bytes]) -> bytes:
 
 
 def test_exif_of_a_camera() -> None:
-    about = read_metadata(jpeg(camera_tags()))
+    about = _told(jpeg(camera_tags()))
     assert about.taken == datetime(2019, 7, 14, 18, 3, 11)
     assert (about.camera, about.lens) == ("Nikon D750", "50.0 mm f/1.8")
     assert about.latitude == pytest.approx(41 + 53 / 60 + 30.84 / 3600)
@@ -75,7 +79,7 @@ def test_exif_of_a_camera() -> None:
 def test_west_and_south_are_negative() -> None:
     exif = Image.Exif()
     exif.get_ifd(GPS).update({1: "S", 2: (33, 55, 0), 3: "W", 4: (18, 30, 0)})
-    about = read_metadata(jpeg(exif))
+    about = _told(jpeg(exif))
     assert (about.latitude, about.longitude) == pytest.approx((-(33 + 55 / 60), -18.5))
     assert about.place == ""  # in the Atlantic
 
@@ -84,12 +88,12 @@ def test_west_and_south_are_negative() -> None:
 def test_the_size_is_that_of_the_upright_photo(held: int, size: tuple[int, int]) -> None:
     exif = Image.Exif()
     exif[HELD] = held
-    about = read_metadata(jpeg(exif))
+    about = _told(jpeg(exif))
     assert (about.width, about.height) == size
 
 
 def test_a_square_photo() -> None:
-    assert read_metadata(jpeg(size=(4, 4))).orientation == Orientation.SQUARE
+    assert _told(jpeg(size=(4, 4))).orientation == Orientation.SQUARE
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_a_square_photo() -> None:
 def test_cameras_are_named_as_people_name_them(make: str, model: str, camera: str) -> None:
     exif = Image.Exif()
     exif[MAKE], exif[MODEL] = make, model
-    assert read_metadata(jpeg(exif)).camera == camera
+    assert _told(jpeg(exif)).camera == camera
 
 
 def test_captions_and_keywords_of_exif() -> None:
@@ -118,7 +122,7 @@ def test_captions_and_keywords_of_exif() -> None:
     exif[RATING] = 4
     exif[0x9C9B] = "Windows' title".encode("utf-16-le")
     exif[0x9C9E] = "café;Rome; ;rome".encode("utf-16-le")
-    about = read_metadata(jpeg(exif))
+    about = _told(jpeg(exif))
     assert (about.caption, about.title) == ("Café in Rome", "Windows' title")
     assert (about.rating, about.keywords) == (4, ("café", "Rome"))
 
@@ -127,13 +131,13 @@ def test_captions_and_keywords_of_exif() -> None:
 def test_what_cameras_write_where_a_caption_belongs(junk: str) -> None:
     exif = Image.Exif()
     exif[DESCRIPTION] = junk
-    assert read_metadata(jpeg(exif)).caption == ("" if junk != "DCIM\\100" else junk)
+    assert _told(jpeg(exif)).caption == ("" if junk != "DCIM\\100" else junk)
 
 
 def test_a_user_comment() -> None:
     exif = Image.Exif()
     exif.get_ifd(EXIF)[COMMENT] = b"ASCII\0\0\0" + b"a cup of tea"
-    assert read_metadata(jpeg(exif)).caption == "a cup of tea"
+    assert _told(jpeg(exif)).caption == "a cup of tea"
 
 
 def test_an_xmp_packet_goes_before_exif_but_for_the_clock() -> None:
@@ -146,7 +150,7 @@ def test_an_xmp_packet_goes_before_exif_but_for_the_clock() -> None:
         + listed("dc:title", "A title", kind="Alt")
         + listed("dc:description", "A caption with ünïcode", kind="Alt"),
     )
-    about = read_metadata(jpeg(exif, xmp=packet))
+    about = _told(jpeg(exif, xmp=packet))
     assert about.keywords == ("dog", "Beach", "Places", "Italy", "Rome", "animals")
     assert (about.title, about.caption) == ("A title", "A caption with ünïcode")
     assert (about.rating, about.taken) == (5, datetime(2019, 7, 14, 18, 3, 11))
@@ -163,13 +167,13 @@ def test_an_xmp_packet_goes_before_exif_but_for_the_clock() -> None:
     ],
 )
 def test_the_clock_is_kept_as_it_was(written: str, taken: datetime | None) -> None:
-    about = read_metadata(jpeg(xmp=xmp(f'exif:DateTimeOriginal="{written}"')))
+    about = _told(jpeg(xmp=xmp(f'exif:DateTimeOriginal="{written}"')))
     assert about.taken == taken
 
 
 def test_a_position_of_xmp() -> None:
     position = 'exif:GPSLatitude="48,8.244N" exif:GPSLongitude="11,34,32E"'
-    about = read_metadata(jpeg(xmp=xmp(position)))
+    about = _told(jpeg(xmp=xmp(position)))
     assert about.latitude == pytest.approx(48 + 8.244 / 60)
     assert about.longitude == pytest.approx(11 + 34 / 60 + 32 / 3600)
     assert about.place.endswith("Munich, Germany")
@@ -185,7 +189,7 @@ def test_iptc() -> None:
         (120, b"Caf\xe9 at night"),
     )
     plain = jpeg()
-    about = read_metadata(plain[:2] + iptc(*fields) + plain[2:])
+    about = _told(plain[:2] + iptc(*fields) + plain[2:])
     assert (about.title, about.caption) == ("Headline", "Café at night")
     assert about.keywords == ("café", "night")
     assert about.taken == datetime(2019, 7, 14, 18, 3, 11)
@@ -200,7 +204,7 @@ def test_a_sidecar_goes_first_and_keywords_add_up(tmp_path: Path) -> None:
         )
     )
     packet = xmp('xmp:Rating="5"', listed("dc:subject", "dog", "cat"))
-    about = read_metadata(jpeg(camera_tags(), xmp=packet), sidecar=sidecar)
+    about = _told(jpeg(camera_tags(), xmp=packet), sidecar=sidecar)
     assert (about.rating, about.caption, about.keywords) == (2, "new", ("cat", "dog"))
     assert about.taken == datetime(2018, 1, 2, 3, 4, 5)
     assert about.camera == "Nikon D750"
@@ -210,7 +214,7 @@ def test_a_sidecar_goes_first_and_keywords_add_up(tmp_path: Path) -> None:
 def test_other_formats_keep_exif_too(format_: str) -> None:
     buffer = BytesIO()
     Image.new("RGB", (4, 8)).save(buffer, format_, exif=camera_tags())
-    about = read_metadata(buffer.getvalue())
+    about = _told(buffer.getvalue())
     assert (about.camera, about.orientation) == ("Nikon D750", Orientation.PORTRAIT)
     assert about.taken == datetime(2019, 7, 14, 18, 3, 11)
 
@@ -226,32 +230,32 @@ def test_other_formats_keep_exif_too(format_: str) -> None:
     ],
 )
 def test_what_is_broken_says_nothing(broken: bytes) -> None:
-    about = read_metadata(broken)
+    about = _told(broken)
     size = (8, 4) if broken[:2] == b"\xff\xd8" else (0, 0)
     assert about == Metadata(width=size[0], height=size[1])
 
 
 def test_a_broken_source_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / "a.xmp").write_bytes(b"\xff\xfe no XML")
-    about = read_metadata(jpeg(camera_tags(), xmp=b"broken"), sidecar=tmp_path / "a.xmp")
+    about = _told(jpeg(camera_tags(), xmp=b"broken"), sidecar=tmp_path / "a.xmp")
     assert (about.camera, about.place) == ("Nikon D750", "Rome, Italy")
-    assert read_metadata(jpeg(camera_tags()), sidecar=tmp_path / "gone.xmp").camera == "Nikon D750"
+    assert _told(jpeg(camera_tags()), sidecar=tmp_path / "gone.xmp").camera == "Nikon D750"
 
 
 def test_no_fix_is_no_position() -> None:
     exif = Image.Exif()
     exif.get_ifd(GPS).update({1: "N", 2: (0, 0, 0), 3: "E", 4: (0, 0, 0)})
-    assert read_metadata(jpeg(exif)).latitude is None
+    assert _told(jpeg(exif)).latitude is None
 
 
 def test_heic_says_what_jpeg_says() -> None:
-    read_metadata(jpeg())  # teaches Pillow the format
+    _told(jpeg())  # teaches Pillow the format
     exif = camera_tags()
     exif[HELD] = 6
     buffer = BytesIO()
     packet = xmp('xmp:Rating="3"')
     Image.new("RGB", (64, 32)).save(buffer, "HEIF", exif=exif.tobytes(), xmp=packet)
-    about = read_metadata(buffer.getvalue())
+    about = _told(buffer.getvalue())
     assert (about.camera, about.place, about.rating) == ("Nikon D750", "Rome, Italy", 3)
     assert (about.width, about.height) == (32, 64)
 
@@ -259,7 +263,7 @@ def test_heic_says_what_jpeg_says() -> None:
 @pytest.mark.filterwarnings("ignore")  # Pillow's remarks about odd tags
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "HEIF", "WEBP", "TIFF"])
 def test_spoilt_bytes_cost_no_photo(format_: str) -> None:
-    read_metadata(jpeg())
+    _told(jpeg())
     buffer = BytesIO()
     exif = camera_tags() if format_ == "TIFF" else camera_tags().tobytes()
     packet = xmp('xmp:Rating="3"', listed("dc:subject", "dog"))
@@ -269,4 +273,4 @@ def test_spoilt_bytes_cost_no_photo(format_: str) -> None:
     for _ in range(200):
         spoilt = whole.copy()
         spoilt[rng.integers(0, len(spoilt), 6)] = rng.integers(0, 256, 6)
-        assert isinstance(read_metadata(spoilt.tobytes()), Metadata)
+        assert isinstance(_told(spoilt.tobytes()), Metadata)

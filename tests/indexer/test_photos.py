@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from indexer.errors import FileUnreadable
 from indexer.photos import opened, read_photo
@@ -85,6 +85,20 @@ def test_32_bit_grey_is_scaled_to_its_brightest() -> None:
     assert np.asarray(photo)[0, :, 0].tolist() == [0, 51, 255]
 
 
+def test_16_bits_where_white_is_0() -> None:
+    levels = Image.fromarray(np.array([[65_535, 25_700, 0]], dtype=np.uint16))
+    photo = read_photo(_bytes(levels, "TIFF", tiffinfo={0x0106: 0}), size_hint=8)
+    assert np.asarray(photo)[0, :, 0].tolist() == [0, 155, 255]
+
+
+def test_lab() -> None:
+    profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+    to_lab = ImageCms.buildTransformFromOpenProfiles(*profiles, "RGB", "LAB")
+    lab = ImageCms.applyTransform(_corners(), to_lab)
+    photo = read_photo(_bytes(lab, "TIFF"), size_hint=100)
+    assert np.abs(np.asarray(photo, dtype=int) - np.asarray(_corners())).max() < 8
+
+
 def test_float_grey_goes_from_0_to_1() -> None:
     levels = np.array([[0.0, 0.2, 1.0, np.nan]], dtype=np.float32)
     photo = read_photo(_bytes(Image.fromarray(levels), "TIFF"), size_hint=8)
@@ -116,7 +130,7 @@ def test_cmyk() -> None:
     assert (round(red / 50), round(green / 50), round(blue / 50)) == (5, 0, 0)
 
 
-def test_the_first_frame_of_an_animation() -> None:
+def test_the_first_frame_of_an_animation_that_shows_nothing() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
     data = _bytes(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert read_photo(data, size_hint=8).getpixel((0, 0)) == RED

@@ -31,12 +31,12 @@ def test_found_tells_kind_size_and_date(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_bytes(b"12345")
     os.utime(path, ns=(7, 1_234_567_890))
-    wanted = Found(path=path, kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
+    wanted = Found(location=str(path), kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
     assert list(walk([tmp_path], options=WalkOptions())) == [wanted]
 
 
 def test_unknown_suffixes_are_passed_over(tmp_path: Path) -> None:
-    _touch(tmp_path / "a.mp4", tmp_path / "b", tmp_path / "c.jpg.part")
+    _touch(tmp_path / "a.mp3", tmp_path / "b", tmp_path / "c.jpg.part")
     assert _paths(tmp_path) == []
 
 

@@ -16,6 +16,7 @@ class RerankerTraining:
         steps: batches to learn from.
         lessons: in a batch, of captions and photos.
         steering: lessons in a batch, of instructions.
+        signs: wordings in a batch, told apart into what asks, what forbids, and neither.
         verdict: how labels become a loss.
         lr: peak learning rate.
         weight_decay: of AdamW, on matrices alone.
@@ -33,6 +34,7 @@ class RerankerTraining:
     steps: int = 5_000
     lessons: int = 4
     steering: int = 2
+    signs: int = 32
     verdict: Verdict = Verdict.BOTH
     lr: float = 5e-4
     weight_decay: float = 0.05
@@ -47,7 +49,7 @@ class RerankerTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "lessons", "steering", "views", "reach", "checkpoint_every"):
+        for name in ("steps", "lessons", "steering", "signs", "views", "reach", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if self.lr <= 0:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, asks_of
-from retrieval.reranking.reading import Asked
+from retrieval.reranking.grammar import LOOK, Ask, Grammar, asks_of
+from retrieval.reranking.protocol import Asked
 from retrieval.training.reranker.material import Material
 
 SIDE = 8  # photos of a lesson
@@ -152,10 +152,10 @@ class Steering:
         prefer = attribute.family != LOOK and rng.random() < _PREFER
         first = Ask.PREFER if prefer else asks_of(attribute, wanted=True)
         wordings = [
-            self._worded(first, attribute, rng),
-            self._worded(asks_of(attribute, wanted=False), attribute, rng),
+            self._grammar.draw(first, attribute.phrase, rng),
+            self._grammar.draw(asks_of(attribute, wanted=False), attribute.phrase, rng),
             "",
-            self._worded(Ask.ANYTHING, None, rng),
+            self._grammar.draw(Ask.ANYTHING, "", rng),
         ]
         right = np.stack([answers & has, answers & ~has, answers, answers])
         return Lesson(
@@ -163,10 +163,6 @@ class Steering:
             photos=photos,
             labels=np.where(right, 1, -1).astype(np.int8),
         )
-
-    def _worded(self, ask: Ask, attribute: Attribute | None, rng: np.random.Generator) -> str:
-        """Draw one of the learned wordings."""
-        return str(rng.choice(self._grammar.wordings(ask, attribute, held=False)))
 
 
 def _in_words(text: str, rng: np.random.Generator) -> str:

@@ -24,11 +24,12 @@ from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import Lesson
+from retrieval.training.reranker.signs import Signs
 from retrieval.training.state import Place, clear_state, load_state, save_state
 
 
 class Source(Protocol):
-    """Where lessons come from."""
+    """Where lessons of couples come from."""
 
     def draw(self, rng: np.random.Generator) -> Lesson:
         """Draw one."""
@@ -44,12 +45,16 @@ class School:
         views: image tokens of the photos. Each (photos, m, width).
         retrieval: lessons of captions and photos.
         steering: lessons of instructions.
+        signs: lessons of wordings.
+        passing: reader of texts that do not come again.
     """
 
     reader: TextReader
     views: Sequence[Tensor]
     retrieval: Source
     steering: Source
+    signs: Signs
+    passing: TextReader
 
     def lessons(self, config: RerankerTraining, rng: np.random.Generator) -> list[Lesson]:
         """Draw those of one batch."""
@@ -87,6 +92,7 @@ def train_reranker(
         rng = np.random.default_rng([config.seed, step])
         torch.manual_seed(int(rng.integers(1 << 62)))  # of dropout
         loss = _loss(network, school, school.lessons(config, rng), config, rng)
+        loss = loss + _sign_loss(network, school, config.signs, rng)
         if not math.isfinite(loss.item()):
             raise TrainingFailed(f"the loss of step {step} is not finite; try a lower --lr")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -143,6 +149,18 @@ def _loss(
         for plan, part, lesson in zip(plans, parts, lessons, strict=True)
     ]
     return torch.stack(losses).mean()
+
+
+def _sign_loss(
+    network: RerankerNetwork, school: School, count: int, rng: np.random.Generator
+) -> Tensor:
+    """Judge so many wordings: forbids, neither, asks. Returns a scalar."""
+    texts, signs = school.signs.draw(count, rng)
+    tokens = school.passing.read([], texts)
+    states = tokens.states.to(next(network.parameters()).dtype)
+    return F.cross_entropy(
+        network.sign.logits(states, tokens.seen).float(), torch.from_numpy(signs + 1)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One run from pairs to a folder: material → lessons → network → weights of the fusion → files."""
+"""One run from pairs to a folder: material → words → lessons → network → fusion → files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from indexer.types import Skip
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import TowerEncoder
 from retrieval.pairs import Pair, read_pairs
+from retrieval.reranking.config import CONFIG
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.grammar import shipped_grammar
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.reading import TextReader
 from retrieval.reranking.store import (
-    CONFIG,
     Checkpoint,
     load_reranker_checkpoint,
     save_reranker,
@@ -30,7 +30,9 @@ from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import School, train_reranker
 from retrieval.training.reranker.material import Material, Progress, gather
+from retrieval.training.reranker.signs import Signs
 from retrieval.training.reranker.weighing import Validation, choose_fusion
+from retrieval.training.reranker.words import learn_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ def run_reranker_training(
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
     material = _gathered(pairs, encoder, config.training.views, config.training.seed, watch)
     watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
+    spotter = learn_words(material, shipped_grammar(), config.training.seed)
     school = _school(material, encoder, config.training.reach)
     trained = train_reranker(network, school, config.training, config.out, watch.learned)
     watch.note("choosing how far to trust it, on the validation photos")
@@ -110,12 +113,14 @@ def run_reranker_training(
         material=_gathered(val, encoder, 1, config.training.seed, watch),
         grammar=shipped_grammar(),
     )
-    checkpoint = Checkpoint(network=trained, encoder=encoder.fingerprint, fusion=Fusion())
-    fusion, found = choose_fusion(checkpoint, judged)
-    record = {"run": config.as_json(), "validation": found}
-    save_reranker(dataclasses.replace(checkpoint, fusion=fusion), config.out, record)
+    fingerprint = encoder.fingerprint
+    made = Checkpoint(network=trained, encoder=fingerprint, fusion=Fusion(), spotter=spotter)
+    chosen, found = choose_fusion(made, judged)
+    save_reranker(chosen, config.out, {"run": config.as_json(), "validation": found})
     return RerankerResult(
-        fusion=fusion, validation=found, skipped=(*material.skipped, *judged.material.skipped)
+        fusion=chosen.fusion,
+        validation=found,
+        skipped=(*material.skipped, *judged.material.skipped),
     )
 
 
@@ -176,4 +181,6 @@ def _school(material: Material, encoder: TowerEncoder, reach: int) -> School:
         views=material.views,
         retrieval=Retrieval(material, reach),
         steering=Steering(material, shipped_grammar()),
+        signs=Signs(shipped_grammar(), material.captions),
+        passing=TextReader(encoder),
     )

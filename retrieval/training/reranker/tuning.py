@@ -30,11 +30,11 @@ from indexer.errors import FileUnreadable, UsageError
 from indexer.photos import read_photo
 from indexer.types import Skip
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
-from retrieval.models.checkpoint import RECORD
+from retrieval.models.folder import RECORD
+from retrieval.reranking.config import CONFIG
 from retrieval.reranking.judges import Judge
 from retrieval.reranking.large import FUSION, load_judge, quiet
 from retrieval.reranking.sources import find_large
-from retrieval.reranking.store import CONFIG
 from retrieval.training.reranker.triples import Triple, TripleSet
 
 SIZE_HINT = 224

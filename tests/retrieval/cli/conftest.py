@@ -15,17 +15,20 @@ from tests.fakes import ColourEncoder
 
 Run: TypeAlias = Callable[..., Result]
 
+LOADERS = ("load_encoder", "quick_encoder")
+
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The specs of the models that were loaded; each is a `ColourEncoder` of that name."""
     specs: list[str] = []
 
-    def load(spec: str = "builtin", device: str = "auto") -> ColourEncoder:
+    def load(spec: str = "builtin", device: str = "auto", **_: object) -> ColourEncoder:
         specs.append(spec)
         return ColourEncoder(name=spec, fingerprint=f"fingerprint of {spec}")
 
-    monkeypatch.setattr(retrieval, "load_encoder", load, raising=False)
+    for name in LOADERS:
+        monkeypatch.setattr(retrieval, name, load, raising=False)
     return specs
 
 

@@ -32,6 +32,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
     done.pop("seconds")
     assert done == {
         "photos": 3,
+        "videos": 0,
         "texts": 2,
         "updated": 0,
         "moved": 0,
@@ -96,6 +97,7 @@ def test_search_as_json(run: Run, indexed: Path) -> None:
         "kind": "photo",
         "path": str(indexed / "red.png"),
         "text": "",
+        "time": None,
     }
     assert len(lines) == 3
 
@@ -252,6 +254,8 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
     assert info == {
         "library": str(tmp_path / "library"),
         "photos": 3,
+        "videos": 0,
+        "frames": 0,
         "texts": 2,
         "skipped": 0,
         "folders": [str(indexed)],
@@ -260,7 +264,7 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
         "dim": 9,
         "hubness": [],
         "described": {"first": None, "last": None, "dated": 0, "placed": 0, "cameras": []},
-        "format": 3,
+        "format": 4,
     }
 
 
@@ -281,7 +285,8 @@ def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
 def with_banks(monkeypatch: pytest.MonkeyPatch, loaded: list[str]) -> None:
     """Every model has generic words and photos: red ones."""
     encoder = ColourEncoder(generic={kind: ["red"] for kind in Kind})
-    monkeypatch.setattr(retrieval, "load_encoder", lambda *_: encoder, raising=False)
+    for name in ("load_encoder", "quick_encoder"):
+        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
 
 
 @pytest.mark.usefixtures("with_banks")

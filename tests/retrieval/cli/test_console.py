@@ -9,9 +9,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from indexer.types import Kind
+from indexer.types import Kind, Skip
 from retrieval.cli import console
-from retrieval.cli.console import printable, progress, shorten_left
+from retrieval.cli.console import list_skipped, printable, progress, shorten_left
 from retrieval.cli.hits import write_table
 from retrieval.search import Hit
 
@@ -75,3 +75,15 @@ def test_progress_in_a_log(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "indexing: 500 of 1,500, 50 photos/s, 20 s left\n"
+
+
+def test_files_that_want_a_package_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    wanting = "a video, which needs: pip install 'twinlens[video]'"
+    reasons = {"a.mp4": wanting, "b.jpg": "empty file", "c.mp4": wanting, "d.mp4": wanting}
+    list_skipped(Skip(path=Path(name), reason=reason) for name, reason in reasons.items())
+    assert capsys.readouterr().err.splitlines() == [
+        "skipping b.jpg: empty file",
+        f"skipping a.mp4 and 2 more: {wanting}",
+    ]
+    list_skipped([Skip(path=Path("a.mp4"), reason=wanting)])
+    assert capsys.readouterr().err == f"skipping a.mp4: {wanting}\n"

@@ -56,7 +56,8 @@ def many(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     colours = [colour for colour in COLOURS if colour != "purple"]
     generic = [f"{one} {two}" for one in colours for two in colours] * 3
     encoder = ColourEncoder(generic={Kind.TEXT: generic})
-    monkeypatch.setattr(retrieval, "load_encoder", lambda *_: encoder, raising=False)
+    for name in ("load_encoder", "quick_encoder"):
+        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
     folder = tmp_path / "many"
     for number, (one, two) in enumerate(zip(colours * 2, colours[1:] * 2, strict=False)):
         draw(folder / f"{number}-{one}-{two}.png", one, two)
@@ -96,9 +97,9 @@ def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
     other = Hit(rank=2, score=0.1, kind=Kind.TEXT, path=Path('x,"y".txt'), text="two\nlines", id=8)
     write_hits([HIT, other], Layout.CSV)
     assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
-        ["rank", "score", "match", "kind", "path", "text", "id"],
-        ["1", "0.25", "0.8512", "photo", "a b.png", "", "7"],
-        ["2", "0.1", "", "text", 'x,"y".txt', "two\nlines", "8"],
+        ["rank", "score", "match", "kind", "path", "text", "id", "time"],
+        ["1", "0.25", "0.8512", "photo", "a b.png", "", "7", ""],
+        ["2", "0.1", "", "text", 'x,"y".txt', "two\nlines", "8", ""],
     ]
 
 
@@ -139,6 +140,7 @@ def test_export_copies_and_overwrites_nothing(run: Run, indexed: Path, tmp_path:
         "file": "red-2.png",
         "path": str(indexed / "red.png"),
         "text": "",
+        "time": "",
     }
 
 

@@ -18,6 +18,7 @@ from retrieval.reranking.store import Checkpoint, save_reranker
 from tests.fakes import draw
 from tests.large import tiny_blip
 from tests.retrieval.reranking.test_network import SHAPE
+from tests.retrieval.reranking.test_spotting import spotter
 from tests.tiny import colour_pairs, tiny_model
 
 Run = Callable[..., Result]
@@ -32,7 +33,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     fingerprint = load_encoder(str(folder / "model"), "cpu").fingerprint
     fusion = Fusion(text_to_image=0.5, image_to_text=0.5, instructed=0.5)
-    checkpoint = Checkpoint(network=RerankerNetwork(SHAPE), encoder=fingerprint, fusion=fusion)
+    checkpoint = Checkpoint(
+        network=RerankerNetwork(SHAPE),
+        encoder=fingerprint,
+        fusion=fusion,
+        spotter=spotter(words=("blue", "red")),
+    )
     save_reranker(checkpoint, folder / "reranker")
     done = CliRunner().invoke(
         main, ["index", str(folder / "photos"), "--library", str(folder / "library"),

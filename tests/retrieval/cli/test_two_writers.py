@@ -32,7 +32,7 @@ import signal, sys
 import retrieval
 from retrieval.cli import main
 from tests.fakes import ColourEncoder
-retrieval.load_encoder = lambda spec="builtin", device="auto": ColourEncoder(
+retrieval.quick_encoder = lambda spec="builtin", device="auto", **_: ColourEncoder(
     name=spec, fingerprint=f"fingerprint of {spec}")
 sys.argv = ["twinlens", *sys.argv[1:]]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it

@@ -20,9 +20,11 @@ from tests.fakes import COLOURS, ColourEncoder, ColourReranker
 from tests.tiny import colour_pairs
 
 ASKS = {
-    Ask.WITHOUT: Templates(learned=("without {}",), held=("no {}", "there shall be no {} at all")),
-    Ask.WITH: Templates(learned=("with {}",), held=("with much {}",)),
-    Ask.ANYTHING: Templates(learned=("any",), held=("whatever fits",)),
+    Ask.WITHOUT: Templates(
+        learned=(), tuning=("without {}",), held=("no {}", "there shall be no {} at all")
+    ),
+    Ask.WITH: Templates(learned=(), tuning=("with {}",), held=("with much {}",)),
+    Ask.ANYTHING: Templates(learned=(), tuning=("any",), held=("whatever fits",)),
 }
 GRAMMAR = Grammar(
     attributes=tuple(

@@ -27,6 +27,7 @@ class Found:
     text: str = ""
     score: float = 0.25
     match: float | None = None
+    time: float | None = None
 
 
 @dataclass

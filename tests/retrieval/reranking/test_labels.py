@@ -13,6 +13,8 @@ from retrieval.reranking.grammar import (
     LOOK,
     Ask,
     Attribute,
+    Grammar,
+    Templates,
     asks_of,
     read_grammar,
     shipped_grammar,
@@ -65,10 +67,33 @@ def test_the_shipped_grammar_holds_a_family_and_wordings_back() -> None:
     held = [each for each in grammar.attributes if grammar.is_held(each)]
     assert {each.family for each in held} == {"scene"}
     assert set(grammar.templates) == set(Ask)
+    rng = np.random.default_rng(0)
     for ask in Ask:
-        learned = set(grammar.wordings(ask, held[0], held=False))
-        assert learned.isdisjoint(grammar.wordings(ask, held[0], held=True))
-        assert all("{" not in wording for wording in learned)
+        apart = [
+            grammar.wordings(ask, held[0], held=True),
+            grammar.wordings(ask, held[0], held=False),
+        ]
+        learned = {grammar.draw(ask, held[0].phrase, rng) for _ in range(300)}
+        assert learned.isdisjoint(apart[0])
+        assert learned.isdisjoint(apart[1])
+        assert set(apart[0]).isdisjoint(apart[1])
+        assert not any(mark in wording for wording in learned for mark in "[]{}|")
+
+
+def test_a_template_is_filled() -> None:
+    templates = Templates(learned=("[no|] {noun} [in {}|]",), tuning=(), held=())
+    grammar = Grammar(attributes=(), held_families=frozenset(), templates={Ask.WITHOUT: templates})
+    rng = np.random.default_rng(0)
+    drawn = {grammar.draw(Ask.WITHOUT, "the sea", rng) for _ in range(50)}
+    assert drawn == {"no sea", "sea", "no sea in the sea", "sea in the sea"}
+    assert grammar.frame().split() == ["[no|]", "[in", "{}|]"]
+
+
+def test_what_an_instruction_wants_has_a_sign() -> None:
+    assert {ask: ask.sign for ask in Ask} == {
+        Ask.WITH: 1, Ask.PREFER: 1, Ask.LOOK: 1, Ask.WITHOUT: -1, Ask.NOT_LOOK: -1,
+        Ask.EITHER: 0, Ask.ANYTHING: 0,
+    }  # fmt: skip
 
 
 def test_a_look_is_asked_for_in_words_of_its_own() -> None:

@@ -22,6 +22,7 @@ from retrieval.reranking.store import (
     save_reranker,
 )
 from tests.fakes import draw
+from tests.retrieval.reranking.test_spotting import spotter
 from tests.tiny import tiny_model
 
 SHAPE = NetworkConfig(image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=2)
@@ -38,7 +39,12 @@ def network(seed: int = 0) -> RerankerNetwork:
 
 
 def reranker(encoder: TowerEncoder) -> TokenReranker:
-    checkpoint = Checkpoint(network=network(), encoder=encoder.fingerprint, fusion=Fusion())
+    checkpoint = Checkpoint(
+        network=network(),
+        encoder=encoder.fingerprint,
+        fusion=Fusion(),
+        spotter=spotter(words=("blue", "red")),
+    )
     return TokenReranker(checkpoint, encoder, "mine")
 
 
@@ -71,13 +77,47 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
     made = network()
     with torch.no_grad():
         made.part.zero_()  # else a query and an instruction are read a little differently
-        made.polarity.bias.fill_(-9.0)  # tanh(-9) = -1
-        made.polarity.weight.zero_()
+        made.sign.verdict.weight.zero_()
+        made.sign.verdict.bias.copy_(torch.tensor([20.0, 0.0, 0.0]))  # it forbids: -1
+    checkpoint = Checkpoint(
+        network=made,
+        encoder=encoder.fingerprint,
+        fusion=Fusion(),
+        spotter=spotter(words=("blue", "red")),
+        share=0.5,
+    )
+    mine = TokenReranker(checkpoint, encoder, "mine")
+    sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
+    red, both = mine.score([("red", ""), ("red", "blue")], [sight] * 2)
+    tokens = TextReader(encoder).read(["blue"])
+    none = torch.zeros(1, dtype=torch.long)
+    with torch.no_grad():
+        words, sights = made.words(*tokens), made.sights(torch.from_numpy(sight[None]))
+        network_says = made.score(words, sights, none, none).item()
+    ((spotted_red,), (spotted_blue,)) = checkpoint.spotter.score(["red", "blue"], sight[None])
+    assert red == pytest.approx(spotted_red)
+    assert both == pytest.approx(red - spotted_blue - 0.5 * network_says, abs=1e-3)
+
+
+def test_what_asks_for_nothing_changes_nothing(encoder: TowerEncoder) -> None:
+    made = network()
+    with torch.no_grad():
+        made.sign.verdict.weight.zero_()
+        made.sign.verdict.bias.copy_(torch.tensor([0.0, 20.0, 0.0]))  # neither
     checkpoint = Checkpoint(network=made, encoder=encoder.fingerprint, fusion=Fusion())
     mine = TokenReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
-    red, blue, both = mine.score([("red", ""), ("blue", ""), ("red", "blue")], [sight] * 3)
-    assert both == pytest.approx(red - blue, abs=1e-3)
+    assert mine.score([("red", "blue")], [sight]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_couples_teach_the_sign_nothing(encoder: TowerEncoder) -> None:
+    made = network()
+    words = made.words(*TextReader(encoder).read([], ["no blue"]))
+    sights = made.sights(torch.randn(1, 5, 48))
+    none = torch.zeros(1, dtype=torch.long)
+    made.score(words, sights, none, none).sum().backward()
+    assert made.from_text.weight.grad is not None
+    assert all(weight.grad is None for weight in made.sign.parameters())
 
 
 def test_texts_that_are_remembered_are_the_same(encoder: TowerEncoder) -> None:
@@ -101,9 +141,11 @@ def test_another_encoder_is_refused(encoder: TowerEncoder, tmp_path: Path) -> No
 
 def test_a_reranker_comes_back_from_disk(tmp_path: Path) -> None:
     fusion = Fusion(text_to_image=0.01, image_to_text=0.02, instructed=0.03)
-    save_reranker(Checkpoint(network=network(), encoder="e", fusion=fusion), tmp_path, {"run": 1})
+    made = Checkpoint(network=network(), encoder="e", fusion=fusion, share=0.25)
+    save_reranker(made, tmp_path, {"run": 1})
     back = load_reranker_checkpoint(tmp_path)
     assert (back.fusion, back.encoder, back.network.config) == (fusion, "e", SHAPE)
+    assert (back.share, back.spotter.words) == (0.25, ())
     for name, kept in network().state_dict().items():
         found = back.network.state_dict()[name]
         torch.testing.assert_close(found, kept, atol=0.02, rtol=0.01)

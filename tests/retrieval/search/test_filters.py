@@ -22,6 +22,7 @@ from indexer.filters import (
     Taken,
     Type,
 )
+from indexer.formats import RAW_SUFFIXES
 from indexer.types import Orientation
 from retrieval.errors import QueryInvalid
 from retrieval.search import parse_query
@@ -42,6 +43,8 @@ from retrieval.search.filters import parse_filters
         ("-tag:family", "", Not(filter=Tag(name="family"))),
         ("type:JPEG", "", Type(suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"))),
         ("type:.png", "", Type(suffixes=(".png",))),
+        ("type:cr2", "", Type(suffixes=(".cr2",))),
+        ("type:RAW", "", Type(suffixes=tuple(sorted(RAW_SUFFIXES)))),
         ("orientation:Portrait", "", Held(orientation=Orientation.PORTRAIT)),
         ("rating:4", "", Rated(at_least=4)),
         ("near:41.9,12.5", "", Near(latitude=41.9, longitude=12.5, km=25.0)),

@@ -20,6 +20,7 @@ from retrieval.reranking.store import Checkpoint
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw
 from tests.retrieval.reranking.test_network import SHAPE
+from tests.retrieval.reranking.test_spotting import spotter
 from tests.tiny import tiny_model
 
 ON = Fusion(text_to_image=0.5, image_to_text=0.5, instructed=5.0)
@@ -110,7 +111,8 @@ def tiny(tmp_path: Path) -> TowerEncoder:
 
 def token_reranker(tiny: TowerEncoder) -> TokenReranker:
     network = RerankerNetwork(SHAPE).eval()
-    checkpoint = Checkpoint(network=network, encoder=tiny.fingerprint, fusion=ON)
+    words = spotter(words=("blue", "red"))
+    checkpoint = Checkpoint(network=network, encoder=tiny.fingerprint, fusion=ON, spotter=words)
     return TokenReranker(checkpoint, tiny, "mine")
 
 

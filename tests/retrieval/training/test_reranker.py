@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import judge
 from retrieval.training.reranker.material import Material, gather
 from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
+from retrieval.training.reranker.signs import Signs
+from retrieval.training.reranker.words import learn_words
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs, tiny_model
 
@@ -76,13 +79,19 @@ def test_lessons_of_steering_say_what_the_captions_say(material: Material, seed:
     lesson = Steering(material, grammar).draw(np.random.default_rng(seed))
     (query, wanting), (_, refusing), (_, nothing), (_, anything) = lesson.texts
     assert nothing == ""
-    phrases = {each.phrase: each.words[0] for each in grammar.attributes if each.words}
-    wished = {word for phrase, word in phrases.items() if phrase in wanting}
-    assert wished == {word for phrase, word in phrases.items() if phrase in refusing}
-    assert not any(phrase in anything for phrase in phrases)
+    phrases = {
+        each.phrase.removeprefix("a "): each.words[0] for each in grammar.attributes if each.words
+    }
+
+    def about(text: str) -> set[str]:
+        return {word for phrase, word in phrases.items() if re.search(rf"\b{phrase}\b", text)}
+
+    wished = about(wanting)
+    assert wished == about(refusing)
+    assert not about(anything)
     for photo, (on, off, plain, same) in zip(lesson.photos, lesson.labels.T, strict=True):
         shown = colours(material, photo)
-        named = {word for phrase, word in phrases.items() if phrase in query} or (
+        named = about(query) or (
             set(query.rstrip(" .").split()) & {"red", "blue", "green", "yellow", "purple",
                                                "orange", "white", "black"}
         )  # fmt: skip
@@ -93,6 +102,28 @@ def test_lessons_of_steering_say_what_the_captions_say(material: Material, seed:
             continue
         assert on == (1 if answers and wished <= shown else -1)
         assert off == (1 if answers and not wished <= shown else -1)
+
+
+def test_lessons_of_signs_are_about_what_captions_name_but_is_not_held_back() -> None:
+    captions = ["A black dog runs through the grass .", "two men near a red car"]
+    signs = Signs(shipped_grammar(), captions)
+    texts, told = signs.draw(400, np.random.default_rng(0))
+    assert set(told.tolist()) == {-1, 0, 1}
+    assert any("black dog" in text for text in texts)
+    assert any("red car" in text for text in texts)
+    assert not any("grass" in text for text in texts)
+    must_not = [sign for text, sign in zip(texts, told, strict=True) if " must not " in text]
+    assert must_not
+    assert set(must_not) <= {-1, 1}  # 1: "it must not be without"
+
+
+def test_words_are_learned_that_the_captions_say(material: Material) -> None:
+    learned = learn_words(material, shipped_grammar())
+    assert {"red", "blue"} <= set(learned.words)
+    assert not {"a", "photo", "picture", "show"}.intersection(learned.words)
+    scores = learned.score(["red"], material.views[0].float().numpy())[0]
+    shows = np.array(["red" in colours(material, photo) for photo in range(len(scores))])
+    assert scores[shows].mean() > scores[~shows].mean() + math.log(1.25)  # so much likelier
 
 
 def test_the_loss_is_its_formula() -> None:
@@ -145,7 +176,7 @@ def test_a_run_leaves_a_reranker_that_loads(
     assert record["run"]["training"]["steps"] == 40
     assert set(record["validation"]) == {"text_to_image", "image_to_text", "instructed"}
     assert sorted(path.name for path in out.iterdir()) == [
-        "reranker.json", "reranker.safetensors", "train.json",
+        "reranker.json", "reranker.safetensors", "train.json", "words.safetensors",
     ]  # fmt: skip
     with pytest.raises(TrainingFailed, match="holds a finished reranker"):
         run_reranker_training(config(source, out), encoder)

@@ -1,0 +1,248 @@
+"""How the cost of a library grows with its size: index, update, memory, disk. One size a run.
+
+    python benchmarks/growth.py --photos 100000
+
+The library is made up: files of a few bytes in folders of a thousand, with dates, places, cameras
+and keywords as photos have them, and random unit vectors of 256 dimensions. The encoder draws its
+vectors, so that what is measured is our own part: no figure holds the time of a model. Prints one
+JSON object; seconds are of CPU, of this process and those it started, but for those named wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from indexer.build import index_folders
+from indexer.catalog import FileState
+from indexer.encoder import Vectors
+from indexer.library import Batch, Entry, Library
+from indexer.metadata import METADATA_VERSION
+from indexer.types import Hubness, Kind, Metadata
+
+DIM, FOLDER, COMMIT = 256, 1_000, 256
+MORE = 100  # photos that are added
+THROUGH = 1_000  # photos that go through the whole line, decoding and all
+CAMERAS = ("Apple iPhone 12", "Canon EOS R5", "Nikon D750", "Sony ILCE-7M3")
+RARE = "Fujifilm X100V"  # of every hundredth photo
+FIRST, DAYS = datetime(2010, 1, 1), 3650
+PLACES = (("Rome, Italy", 41.9, 12.5), ("Oslo, Norway", 59.9, 10.75), ("Lima, Peru", -12.0, -77.0))
+
+Figures: TypeAlias = dict[str, float | int | str]
+
+
+class RandomEncoder:
+    """Unit vectors at random; see `indexer.encoder.Encoder`."""
+
+    name, fingerprint, dim, image_size, hubness = "random", "f0", DIM, 64, Hubness()
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(0)
+
+    def vectors(self, rows: int) -> Vectors:
+        """Draw unit vectors. Shape (rows, 256)."""
+        drawn = self._rng.standard_normal((rows, DIM), dtype=np.float32)
+        unit: Vectors = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+        return unit
+
+    def bank(self, kind: Kind) -> Vectors:
+        """Return a bank as large as the built-in model's. Shape (1000, 256)."""
+        del kind
+        return self.vectors(1_000)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Embed photos."""
+        return self.vectors(len(images))
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts."""
+        return self.vectors(len(texts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=10_000, metavar="N")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="keep files and library here")
+    asked = parser.parse_args()
+    if asked.home:
+        print(json.dumps(measured(asked.home, asked.photos), indent=2))
+        return
+    with tempfile.TemporaryDirectory() as home:
+        print(json.dumps(measured(Path(home), asked.photos), indent=2))
+
+
+def measured(home: Path, count: int) -> Figures:
+    """Make a library of so many photos, unless it is there, and measure it."""
+    figures: Figures = {"photos": count, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    library, photos = home / "library", home / "photos"
+    if not library.exists():
+        figures["commit_seconds_1000"] = seconds(lambda: make(home, count)) / count * 1e3
+    with Library.open(library) as opened:
+        figures["index_seconds_1000"] = through(opened, home) / THROUGH * 1e3
+        figures["unchanged_seconds"] = seconds(lambda: update(opened, photos))
+        figures["add_100_seconds"] = add(opened, home)
+    figures["unchanged_peak_mb"] = peak_of("unchanged", home)
+    figures["cold_query_peak_mb"] = peak_of("query", home)
+    figures["cold_query_seconds"] = seconds(lambda: peak_of("query", home))
+    figures |= bytes_a_photo(library, count)
+    return {name: _short(each) for name, each in figures.items()}
+
+
+def _short(figure: float | int | str) -> float | int | str:
+    """Drop digits that mean nothing."""
+    return round(figure, 4) if isinstance(figure, float) else figure
+
+
+def make(home: Path, count: int) -> None:
+    """Commit photos as the index line does, `COMMIT` at a time."""
+    encoder = RandomEncoder()
+    with Library.create(home / "library", encoder) as library:
+        for start in range(0, count, COMMIT):
+            numbers = range(start, min(start + COMMIT, count))
+            vectors = encoder.vectors(len(numbers))
+            files = [
+                entry(home / "photos", number, row[None], count)
+                for number, row in zip(numbers, vectors, strict=True)
+            ]
+            library.commit(Batch(entries=files, roots=[home / "photos"] if not start else ()))
+        library.refresh_index()
+
+
+def entry(folder: Path, number: int, vector: Vectors, count: int) -> Entry:
+    """Write a file of a few bytes and describe it as the index line would a photo."""
+    path = folder / f"{number // FOLDER:05}" / f"IMG_{number:07}.jpg"
+    if number % FOLDER == 0:
+        path.parent.mkdir(parents=True)
+    data = str(number).encode()
+    path.write_bytes(data)
+    status = path.stat()
+    state = FileState(
+        path=path,
+        kind=Kind.PHOTO,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        digest=blake2b(data, digest_size=16).digest(),
+        reader="growth",
+        stamp=f"{METADATA_VERSION} 0",
+    )
+    return Entry(state=state, texts=("",), vectors=vector, about=described(number, count))
+
+
+def described(number: int, count: int) -> Metadata:
+    """Return what a photo says: all have a date, half a position, a few keywords and a caption."""
+    place, latitude, longitude = PLACES[number % len(PLACES)]
+    placed, told = number % 2 == 0, number % 50 == 7
+    return Metadata(
+        taken=FIRST + timedelta(days=number * DAYS // count, seconds=number % 86_400),
+        latitude=latitude if placed else None,
+        longitude=longitude if placed else None,
+        place=place if placed else "",
+        camera=RARE if number % 100 == 0 else CAMERAS[number % len(CAMERAS)],
+        lens="24-70mm F2.8",
+        rating=number % 6 or None,
+        keywords=("family", "holiday") if told else (),
+        caption="Our first evening by the sea" if told else "",
+        width=6000 if number % 3 else 4000,
+        height=4000 if number % 3 else 6000,
+    )
+
+
+def through(library: Library, home: Path) -> float:
+    """Send photos of 500 px through the whole line; return the seconds it took."""
+    folder = draw(home / "through", THROUGH)
+    taken = seconds(lambda: index_folders(library, RandomEncoder(), [folder]))
+    library.forget(folder)
+    return taken
+
+
+def add(library: Library, home: Path) -> float:
+    """Return the seconds that 100 photos more take, where their folder alone is walked."""
+    folder = draw(home / "more", MORE)
+    taken = seconds(lambda: index_folders(library, RandomEncoder(), [folder]))
+    library.forget(folder)
+    return taken
+
+
+def draw(folder: Path, count: int) -> Path:
+    """Draw photos of 500 x 375 px, no two alike."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    grain = rng.integers(0, 64, (375, 500, 3), dtype=np.uint8)
+    for number in range(count):
+        light = rng.integers(0, 192, (5, 5, 3), dtype=np.uint8)
+        smooth = Image.fromarray(light).resize((500, 375), Image.Resampling.BICUBIC)
+        Image.fromarray(np.asarray(smooth) + grain // 2).save(folder / f"{number:04}.jpg")
+    return folder
+
+
+def update(library: Library, photos: Path) -> None:
+    """Index what is there already."""
+    report = index_folders(library, RandomEncoder(), [photos])
+    assert report.unchanged == library.catalog.count(Kind.PHOTO), report
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Run once and return seconds of CPU, those of processes that it started and ended too."""
+    before = sum(_cpu())
+    action()
+    return sum(_cpu()) - before
+
+
+def _cpu() -> Iterator[float]:
+    """Yield the seconds of CPU of this process and of its children."""
+    for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        usage = resource.getrusage(whose)
+        yield from (usage.ru_utime, usage.ru_stime)
+
+
+TASKS = {
+    "unchanged": "update(library, home / 'photos')",
+    "query": "library.records([hit.id for hit in library.search(query, Kind.PHOTO, 10)[0]])",
+}
+"""What a process of its own does with an open library."""
+
+
+def peak_of(task: str, home: Path) -> float:
+    """Run a task in a process of its own; return its peak memory in MB, Python and all (Linux)."""
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from growth import Kind, Library, RandomEncoder, update
+home, query = Path({str(home)!r}), RandomEncoder().vectors(1)
+with Library.open(home / "library") as library:
+    {TASKS[task]}
+status = Path("/proc/self/status").read_text()  # getrusage would tell of the parent, too
+print(status.partition("VmHWM:")[2].split()[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return int(done.stdout) / 1e3
+
+
+def bytes_a_photo(library: Path, count: int) -> Figures:
+    """Return the bytes a photo of each part of the library."""
+    sizes: dict[str, int] = {}
+    for path in library.rglob("*"):
+        if path.is_file():
+            part = path.relative_to(library).parts[0].split(".")[0]
+            sizes[part] = sizes.get(part, 0) + path.stat().st_size
+    parts = {f"bytes_{part}": sizes.get(part, 0) / count for part in ("catalog", "vectors", "ann")}
+    return {**parts, "bytes_a_photo": sum(sizes.values()) / count}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Which files are looked at, told by their suffix, and how each of them is read."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import PurePath
+
+from indexer.types import Kind
+
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
+)
+"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
+
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc"}
+    | {".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2"}
+    | {".srf", ".srw", ".x3f"}
+)
+"""What cameras write beside or in place of a JPEG. Not `.raw`, which anything may be called."""
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp"}
+    | {".3g2", ".wmv", ".flv", ".ogv"}
+)
+"""Not `.ts`, which is TypeScript more often than a broadcast."""
+
+TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
+
+
+class Form(StrEnum):
+    """How a file is read."""
+
+    PICTURE = "picture"
+    RAW = "raw"
+    VIDEO = "video"
+    TEXT = "text"
+
+
+SUFFIXES = {
+    **dict.fromkeys(PHOTO_SUFFIXES, Form.PICTURE),
+    **dict.fromkeys(RAW_SUFFIXES, Form.RAW),
+    **dict.fromkeys(VIDEO_SUFFIXES, Form.VIDEO),
+    **dict.fromkeys(TEXT_SUFFIXES, Form.TEXT),
+}
+"""The form of each suffix."""
+
+
+def form_of(path: PurePath | str) -> Form | None:
+    """Tell by its suffix how a file is read; None for one that is not looked at."""
+    return SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 - twice as fast
+
+
+def kind_of(path: PurePath | str) -> Kind | None:
+    """Tell a photo from a text; the frames of a video are photos. None for anything else."""
+    form = form_of(path)
+    if form is None:
+        return None
+    return Kind.TEXT if form == Form.TEXT else Kind.PHOTO

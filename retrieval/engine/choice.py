@@ -1,0 +1,152 @@
+"""The quickest encoder for a model on this machine: its engine on a CPU, torch on a GPU."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.encoder import Encoder, TokenShape
+from indexer.errors import TwinlensError
+from retrieval.engine.encoder import EngineEncoder
+from retrieval.engine.store import (
+    About,
+    EngineFolder,
+    Part,
+    Words,
+    engine_folder,
+    known_fingerprint,
+    remember_fingerprint,
+)
+from retrieval.models.folder import (
+    BUILTIN,
+    CONFIG,
+    TWIN,
+    WEIGHTS,
+    Description,
+    describe,
+    file_fingerprint,
+    folder_of,
+)
+
+if TYPE_CHECKING:
+    from retrieval.models.encoder import TowerEncoder
+
+Note = Callable[[str], None]
+
+_GPUS = ("/dev/nvidiactl", "/dev/kfd")  # of NVIDIA's driver, of AMD's
+
+
+def quick_encoder(
+    spec: str = BUILTIN,
+    device: str = "auto",
+    *,
+    few: bool = False,
+    note: Note = lambda _: None,
+) -> Encoder:
+    """Return the quickest encoder for a model; its vectors are torch's to a cosine of 0.999.
+
+    Args:
+        spec: of the model, as `retrieval.load_encoder` takes it.
+        device: `cpu`, `cuda`, `mps`, or `auto`: a GPU if there is one, else the CPU.
+        few: only a few texts or photos will be encoded, a query's: a GPU is not worth its start.
+        note: receives a line where something takes its time.
+
+    Raises:
+        ModelUnavailable: no such model, or its files are not here and cannot be fetched.
+    """
+    if device != "cpu" and not (device == "auto" and (few or not has_gpu())):
+        return _load(spec, device)
+    source = _Source(spec, note)
+    return EngineEncoder(_about(spec) or source.about(), source)
+
+
+def has_gpu() -> bool:
+    """Tell whether torch may find a GPU here: asking torch itself would take two seconds."""
+    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    return apple or any(Path(device).exists() for device in _GPUS)
+
+
+class _Source:
+    """Where the parts of an engine come from: the model in torch, loaded when one is missing."""
+
+    def __init__(self, spec: str, note: Note) -> None:
+        self._spec, self._note = spec, note
+
+    @cached_property
+    def towers(self) -> TowerEncoder:
+        """The model in torch."""
+        return _load(self._spec, "cpu")
+
+    def about(self) -> About:
+        """Say what the model is, and keep it for the next time."""
+        from retrieval.engine.export import describe_model
+
+        about = describe_model(self.towers.model)
+        folder = engine_folder(about.fingerprint)
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.write(about)
+        except (OSError, TwinlensError) as error:
+            self._note(f"cannot keep what is known of the model: {error}")
+        remember_fingerprint(*_weights_of(self._spec), about.fingerprint)
+        return about
+
+    def prepare(self, folder: EngineFolder, part: Part) -> None:
+        """Make a part of the engine, or note in its folder why it stays with torch."""
+        if folder.refusal(part).exists():
+            return
+        from retrieval.engine.export import export_part
+
+        self._note(f"preparing the {part} of {self._spec} for this CPU: once, some ten seconds")
+        try:
+            export_part(self.towers.model, folder, part)
+        except OSError as error:
+            self._note(f"cannot keep it: {error}; torch is used, which takes longer to start")
+
+
+def _load(spec: str, device: str) -> TowerEncoder:
+    """Load a model with torch."""
+    from retrieval.models.registry import load_encoder
+
+    return load_encoder(spec, device)
+
+
+def _about(spec: str) -> About | None:
+    """Say what a model is without torch, if that is known."""
+    folder = folder_of(spec)
+    said = describe(folder) if folder else None
+    fingerprint = known_fingerprint(*_weights_of(spec))
+    if folder is None or said is None or said.architecture["family"] != TWIN:
+        return engine_folder(fingerprint).read() if fingerprint else None
+    if fingerprint is None:
+        fingerprint = file_fingerprint(said.fingerprinted, folder / WEIGHTS)
+        remember_fingerprint(*_weights_of(spec), fingerprint)
+    return _about_twin(BUILTIN if spec == BUILTIN else str(folder.resolve()), fingerprint, said)
+
+
+def _about_twin(name: str, fingerprint: str, said: Description) -> About:
+    """Say what a model of the built-in architecture is."""
+    image = said.architecture["image"]
+    side = image["size"] // image["patch"] // 2
+    return About(
+        name=name,
+        fingerprint=fingerprint,
+        dim=said.architecture["dim"],
+        image=said.image,
+        tokens=TokenShape(tokens=1 + side**2, width=image["width"]),
+        hubness=said.hubness,
+        words=Words.PIECES,
+        context=said.architecture["text"]["context"],
+    )
+
+
+def _weights_of(spec: str) -> tuple[str, list[Path]]:
+    """Return a key for a model, and the files that it changes with."""
+    folder = folder_of(spec)
+    if folder is not None:
+        return str(folder.resolve()), [folder / CONFIG, folder / WEIGHTS]
+    file = Path(spec.partition("/")[2]).expanduser()
+    return spec, [file] if file.is_file() else []

@@ -1,0 +1,87 @@
+"""OpenVINO, as far as it is used here: a graph in a file becomes a function of arrays.
+
+Its Python package counts what it is used for, to a server, and leaves an id in the home folder,
+through `openvino_telemetry`. That package is locked out before the import, and OpenVINO does
+without it. Its messages about plugins go nowhere either.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino as ov  # noqa: E402 - after the lock
+
+Arrays = tuple[NDArray[Any], ...]
+
+
+class Graph:
+    """A graph, compiled for this CPU: bfloat16 where its units compute in it, else float32.
+
+    Args:
+        file: the graph, OpenVINO's `.xml` with its `.bin` beside it.
+        compiled: folder where the compiled form is kept, for a quicker start.
+        streams: batches that run at once, each on its share of the cores.
+
+    Raises:
+        RuntimeError: the file is missing or broken.
+    """
+
+    def __init__(self, file: Path, *, compiled: Path, streams: int) -> None:
+        self._streams = streams
+        settings = {
+            "CACHE_DIR": str(compiled),
+            "ENABLE_CPU_PINNING": False,  # pinned, two processes would share one core
+            "INFERENCE_NUM_THREADS": max(streams, cores()),
+            "INFERENCE_PRECISION_HINT": precision(),
+            "NUM_STREAMS": streams,
+        }
+        self._compiled = _core().compile_model(str(file), "CPU", settings)
+
+    def run(self, *inputs: NDArray[Any]) -> Arrays:
+        """Run one batch."""
+        (outputs,) = self.run_all([inputs])
+        return outputs
+
+    def run_all(self, batches: Iterable[Sequence[NDArray[Any]]]) -> list[Arrays]:
+        """Run batches, several at once, while the next are made; results in their order."""
+        results: dict[int, Arrays] = {}
+        queue = ov.AsyncInferQueue(self._compiled, self._streams)
+
+        def keep(request: Any, number: int) -> None:
+            outputs = range(len(self._compiled.outputs))
+            results[number] = tuple(request.get_output_tensor(each).data.copy() for each in outputs)
+
+        queue.set_callback(keep)
+        for number, inputs in enumerate(batches):
+            queue.start_async(dict(enumerate(map(np.ascontiguousarray, inputs))), number)
+        queue.wait_all()
+        return [results[number] for number in range(len(results))]
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def precision() -> str:
+    """Return what this CPU computes fastest in: `bf16` if it has units for it, else `f32`."""
+    return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+@cache
+def _core() -> Any:
+    """Return the one entry to OpenVINO."""
+    return ov.Core()

@@ -1,0 +1,184 @@
+"""One folder, one engine: what is kept of a model, under its fingerprint.
+
+```
+CACHE/engines/FINGERPRINT/
+  engine.json        format, name, dim, image, tokens, hubness, words; written last
+  images.xml, .bin   pixels uint8 (b, s, s, 3) → vectors (b, dim), and image tokens if it has any
+  texts.xml, .bin    vectors of words (b, n, w), ids (b, n) → vectors (b, dim)
+  words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
+  tokenizer.json     words → ids
+  *_bank.safetensors generic vectors, if the model brings any
+  PART.none          why a part stays with torch
+  compiled/          what OpenVINO made of the graphs for this CPU
+CACHE/engines/known.json   size and date of weights → fingerprint, so that they are hashed once
+```
+
+All of it may be deleted at any time: it is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from indexer.encoder import TokenShape
+from indexer.errors import TwinlensError
+from indexer.segments import replacing
+from indexer.types import Hubness, Kind
+from retrieval.models.banks import bank_file
+from retrieval.models.images import ImageSpec, image_spec
+
+FORMAT = 1
+CACHE_VARIABLE = "TWINLENS_CACHE"
+
+
+class Part(StrEnum):
+    """The towers of an engine."""
+
+    IMAGES = "images"
+    TEXTS = "texts"
+
+
+class Words(StrEnum):
+    """How texts are cut into tokens."""
+
+    PIECES = "pieces"  # the built-in text tower's
+    CLIP = "clip"  # those of OpenAI's CLIP
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a model is, without its weights.
+
+    Attributes:
+        name: the spec that it was loaded by.
+        fingerprint: hash of architecture, weights and preprocessing.
+        dim: length of the vectors.
+        image: how photos are prepared.
+        tokens: size of its image tokens; None if it gives none.
+        hubness: how search corrects for hubs.
+        words: how texts are cut; None if only torch can.
+        context: tokens of a text at most.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    image: ImageSpec
+    tokens: TokenShape | None
+    hubness: Hubness
+    words: Words | None
+    context: int
+
+
+@dataclass(frozen=True)
+class EngineFolder:
+    """The files of one engine."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """What the model is."""
+        return self.path / "engine.json"
+
+    @property
+    def words(self) -> Path:
+        """The vectors of words."""
+        return self.path / "words.npy"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer."""
+        return self.path / "tokenizer.json"
+
+    @property
+    def compiled(self) -> Path:
+        """What OpenVINO made of the graphs."""
+        return self.path / "compiled"
+
+    def graph(self, part: Part) -> Path:
+        """The graph of a tower; it is there if the tower is."""
+        return self.path / f"{part}.xml"
+
+    def refusal(self, part: Part) -> Path:
+        """Why a tower stays with torch, if it does."""
+        return self.path / f"{part}.none"
+
+    def bank(self, kind: Kind) -> Path:
+        """The model's own generic vectors, if it brings any."""
+        return bank_file(self.path, kind)
+
+    def read(self) -> About | None:
+        """Return what the model is; None if there is no engine, or one of another format."""
+        try:
+            plain = json.loads(self.about.read_text(encoding="utf-8"))
+            return _about(plain) if plain.pop("format") == FORMAT else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write(self, about: About) -> None:
+        """Keep what the model is."""
+        with replacing(self.about) as part:
+            part.write_text(json.dumps({"format": FORMAT, **asdict(about)}), encoding="utf-8")
+
+
+def engine_folder(fingerprint: str) -> EngineFolder:
+    """Return where the engine of a model is kept."""
+    return EngineFolder(_root() / fingerprint)
+
+
+def known_fingerprint(key: str, files: list[Path]) -> str | None:
+    """Return the fingerprint of weights that were seen before and have not changed since."""
+    entry = _known().get(key)
+    return str(entry[0]) if entry and entry[1:] == _stamps(files) else None
+
+
+def remember_fingerprint(key: str, files: list[Path], fingerprint: str) -> None:
+    """Keep a fingerprint for the next time; where nothing can be kept, it is hashed again."""
+    known = _known() | {key: [fingerprint, *_stamps(files)]}
+    try:
+        _root().mkdir(parents=True, exist_ok=True)
+        with replacing(_root() / "known.json") as part:
+            part.write_text(json.dumps(known), encoding="utf-8")
+    except (OSError, TwinlensError):
+        return
+
+
+def _root() -> Path:
+    """Return the folder of all engines."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return (Path(chosen).expanduser() if chosen else user_cache_path("twinlens")) / "engines"
+
+
+def _known() -> dict[str, list[Any]]:
+    """Read the fingerprints that are known."""
+    try:
+        known: dict[str, list[Any]] = json.loads((_root() / "known.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _stamps(files: list[Path]) -> list[Any]:
+    """Return size and date of each file."""
+    return [[status.st_size, status.st_mtime_ns] for status in (file.stat() for file in files)]
+
+
+def _about(plain: dict[str, Any]) -> About:
+    """Rebuild what a model is from its JSON form."""
+    return About(
+        **{
+            **plain,
+            "image": image_spec(plain["image"]),
+            "tokens": TokenShape(**plain["tokens"]) if plain["tokens"] else None,
+            "hubness": Hubness(**plain["hubness"]),
+            "words": Words(plain["words"]) if plain["words"] else None,
+        }
+    )

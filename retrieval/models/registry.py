@@ -1,0 +1,40 @@
+"""Models by name: `load_model` for training, `load_encoder` for torch's towers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrieval.errors import ModelUnavailable
+from retrieval.models.checkpoint import load_checkpoint
+from retrieval.models.encoder import TowerEncoder
+from retrieval.models.folder import BUILTIN, folder_of
+from retrieval.models.model import Model
+
+
+def load_model(spec: str = BUILTIN) -> Model:
+    """Load a dual encoder by its spec.
+
+    Args:
+        spec: `builtin`; a folder that `twinlens train` wrote; `ARCH/TAG` or `ARCH/FILE` of
+            open_clip; or `hf-hub:ORG/NAME`.
+
+    Raises:
+        ModelUnavailable: no such model, or its files are not here and cannot be fetched.
+    """
+    known = folder_of(spec)
+    if known is not None:
+        return load_checkpoint(known, name=BUILTIN if spec == BUILTIN else str(known.resolve()))
+    folder = Path(spec).expanduser()
+    if folder.is_dir() or spec.startswith((".", "~", "/")) or "/" not in spec.strip("/"):
+        raise ModelUnavailable(
+            f"no model '{spec}': use 'builtin', a folder written by `twinlens train`, "
+            "ARCH/TAG or ARCH/FILE of open_clip, or hf-hub:ORG/NAME"
+        )
+    from retrieval.models.openclip import load_open_clip
+
+    return load_open_clip(spec)
+
+
+def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TowerEncoder:
+    """Load a model by its spec (see `load_model`), ready to encode on `device`."""
+    return TowerEncoder(load_model(spec), device)

@@ -1,0 +1,136 @@
+"""Words that are seen on a photo: one detector a word, which looks at the photo as a whole.
+
+    score(text, photo) = Σ (log p(word | photo) - mean of log p(word))
+
+over the words of the text that have a detector; the mean is over the photos that they learned
+from. The detectors are linear, and know a text as a bag of words only. So they err otherwise than
+the dual encoder, which knows it as one vector, and the two together find more than either.
+
+Shapes: t texts, p photos, m image tokens, d length of a token, v words.
+
+Source: Fang et al. 2015, From captions to visual concepts and back (arXiv 1411.4952), for words of
+captions as detectors; Ponte and Croft 1998, A language modeling approach to information retrieval,
+for the likelihood of a query as its score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from indexer.segments import replacing
+from retrieval.errors import ModelUnavailable
+
+WORDS = "words.safetensors"
+
+_WORD = re.compile(r"[a-z]+")
+_PLURAL = re.compile(r"(?<=..)s$")
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spotter:
+    """The detectors.
+
+    Attributes:
+        words: what they are for, as `words_of` returns them.
+        mean: of what they look at. Shape (4d,).
+        spread: of what they look at. Shape (4d,).
+        weights: of what they look at, once its mean is 0 and its spread 1. Shape (v, 4d).
+        bias: log-odds of each word on such a photo. Shape (v,).
+        usual: mean of log p. Shape (v,).
+    """
+
+    words: tuple[str, ...]
+    mean: Floats
+    spread: Floats
+    weights: Floats
+    bias: Floats
+    usual: Floats
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each word stands."""
+        return {word: place for place, word in enumerate(self.words)}
+
+    def named(self, text: str) -> list[int]:
+        """Return the places of the words that a text names."""
+        return sorted(self._places[word] for word in words_of(text) if word in self._places)
+
+    def score(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
+        """Score every text with every photo. (t), (p, m, d) → (t, p)."""
+        named = [self.named(text) for text in texts]
+        asked = sorted({place for places in named for place in places})
+        if not asked:
+            return np.zeros((len(texts), len(tokens)))
+        looks = (looked(tokens) - self.mean) / self.spread
+        log_odds = looks @ self.weights[asked].T + self.bias[asked]  # (p, asked)
+        spotted = -np.logaddexp(0.0, -log_odds.astype(np.float64)) - self.usual[asked]
+        column = {place: number for number, place in enumerate(asked)}
+        rows = [spotted[:, [column[place] for place in places]].sum(axis=1) for places in named]
+        return np.stack(rows)
+
+
+def no_words() -> Spotter:
+    """Return a spotter that knows no word, and scores 0."""
+    none = np.zeros(0, dtype=np.float32)
+    return Spotter(
+        words=(),
+        mean=np.zeros(1, dtype=np.float32),
+        spread=np.ones(1, dtype=np.float32),
+        weights=np.zeros((0, 1), dtype=np.float32),
+        bias=none,
+        usual=none,
+    )
+
+
+def looked(tokens: Floats) -> Floats:
+    """Return what the detectors look at: class token; mean, maximum and spread of the patches.
+
+    (p, m, d) → (p, 4d).
+    """
+    patches = tokens[:, 1:]
+    parts = [tokens[:, 0], patches.mean(axis=1), patches.max(axis=1), patches.std(axis=1)]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words of a text in small letters, without the s of a plural."""
+    return {_PLURAL.sub("", word) for word in _WORD.findall(text.lower())}
+
+
+def save_spotter(spotter: Spotter, folder: Path) -> None:
+    """Write `words.safetensors`: the arrays as float16, the words in its header."""
+    arrays = {name: getattr(spotter, name).astype(np.float16) for name in _ARRAYS}
+    with replacing(folder / WORDS) as part:
+        part.write_bytes(save(arrays, metadata={"words": " ".join(spotter.words)}))
+
+
+def load_spotter(folder: Path) -> Spotter:
+    """Read what `save_spotter` wrote.
+
+    Raises:
+        ModelUnavailable: the file is missing, or damaged.
+    """
+    path = folder / WORDS
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            words = tuple(opened.metadata()["words"].split())
+            arrays = {name: opened.get_tensor(name).astype(np.float32) for name in _ARRAYS}
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"reranker '{folder}' lacks {WORDS}") from error
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise ModelUnavailable(f"'{path}' is damaged or of another kind: {error}") from error
+    return Spotter(words=words, **arrays)
+
+
+_ARRAYS = tuple(field.name for field in fields(Spotter) if field.name != "words")

@@ -1,0 +1,94 @@
+"""The reranker of twinlens where no instruction is given: it needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from indexer.encoder import Encoder, TokenEncoder, TokenShape
+from retrieval.errors import ModelUnavailable
+from retrieval.reranking.config import read_config
+from retrieval.reranking.fusion import Fusion, Scores
+from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.spotting import Spotter, load_spotter
+
+
+class WordReranker:
+    """Rescores by the words of a query that are spotted on a photo.
+
+    Scores are those of `TokenReranker` for the same couples.
+
+    Args:
+        name: what a person calls it.
+        spotter: the words.
+        fusion: how the scores count.
+        encoder: gives the image tokens.
+    """
+
+    def __init__(self, name: str, spotter: Spotter, fusion: Fusion, encoder: TokenEncoder) -> None:
+        self.name, self.fusion = name, fusion
+        self._spotter, self._encoder = spotter, encoder
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of the tokens that it reads from a library."""
+        return self._encoder.token_shape
+
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+        """Return the tokens of RGB photos. Shape (tokens, width) each."""
+        _, tokens = self._encoder.encode_with_tokens(photos)
+        return list(tokens)
+
+    def cuts(self, instruction: str) -> bool:  # noqa: ARG002 - there is none
+        """Say that nothing is cut: it reads single words."""
+        return False
+
+    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+        """Score couples of texts and photos. Shape (couples,).
+
+        Raises:
+            ModelUnavailable: a text comes with an instruction.
+        """
+        if any(wish for _, wish in asked):
+            raise ModelUnavailable(
+                f"the reranker {self.name!r} was loaded for queries without an instruction"
+            )
+        if not asked:
+            return np.zeros(0)
+        queries = {query: row for row, query in enumerate(dict.fromkeys(text for text, _ in asked))}
+        photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
+        seats = {key: column for column, key in enumerate(photos)}
+        table = self._spotter.score(list(queries), np.stack(list(photos.values())))
+        rows, columns = [queries[text] for text, _ in asked], [seats[id(each)] for each in sights]
+        scores: Scores = table[rows, columns]
+        return scores
+
+
+def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordReranker:
+    """Load what a reranker of twinlens needs without instructions.
+
+    Raises:
+        ModelUnavailable: it is missing or damaged, or reads with another encoder.
+    """
+    config = read_config(folder)
+    check_encoder(str(config.get("encoder")), encoder, name)
+    try:
+        fusion = Fusion(**config["fusion"])
+    except (KeyError, TypeError) as error:
+        raise ModelUnavailable(
+            f"reranker '{folder}' is damaged or of another kind: {error}"
+        ) from error
+    return WordReranker(name, load_spotter(folder), fusion, encoder)
+
+
+def check_encoder(wanted: str, encoder: Encoder, name: str) -> None:
+    """Refuse an encoder whose tokens a reranker did not learn from."""
+    if wanted != encoder.fingerprint:
+        raise ModelUnavailable(
+            f"the reranker {name!r} reads with the model {wanted[:12]}, not with "
+            f"{encoder.name!r} ({encoder.fingerprint[:12]}); train one for it with "
+            "`twinlens train-reranker`, or search with --no-rerank"
+        )

@@ -1,0 +1,113 @@
+"""How words are learned that a photo can be searched for: linear detectors, by logistic regression.
+
+Each described photo, in all its views, is told by the share of its captions that say a word. Mere
+names ("dragonfly") say nothing of what is absent, so photos with nothing else are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from retrieval.reranking.grammar import Grammar
+from retrieval.reranking.labels import SENTENCE
+from retrieval.reranking.spotting import Floats, Spotter, looked, no_words, words_of
+from retrieval.training.optimizer import schedule
+from retrieval.training.reranker.material import Material
+
+_FEWEST = 5  # photos that a word must be said of
+_EPOCHS, _BATCH = 10, 256
+_LR, _WEIGHT_DECAY, _DROPOUT = 1e-3, 0.05, 0.2
+_FLAT = 1e-3  # spread below which a number tells nothing
+_JOINTS = "a the in on of and is with to at an are it for from by as that this while"
+
+_Said = Sequence[set[str]]
+"""The words of each caption of a photo."""
+
+
+def learn_words(material: Material, grammar: Grammar, seed: int = 0) -> Spotter:
+    """Learn a detector for every word that captions of several photos say.
+
+    Args:
+        material: to learn from.
+        grammar: whose ways to ask tell which words mean nothing: "picture", "show".
+        seed: of the order and of what is dropped.
+    """
+    said = _said(material)
+    words = _worth_learning(list(said.values()), grammar)
+    if not words:
+        return no_words()
+    photos = list(said)
+    looks = np.concatenate([looked(view[photos].float().numpy()) for view in material.views])
+    mean, spread = looks.mean(axis=0), np.maximum(looks.std(axis=0), _FLAT)
+    standard = torch.from_numpy((looks - mean) / spread)  # (p * views, 4d)
+    shares = torch.from_numpy(_shares(list(said.values()), words))  # (p, v)
+    detectors = _fitted(standard, shares.repeat(len(material.views), 1), seed)
+    with torch.no_grad():
+        usual = F.logsigmoid(detectors(standard)).mean(dim=0)
+    return Spotter(
+        words=words,
+        mean=mean,
+        spread=spread,
+        weights=detectors.weight.detach().numpy(),
+        bias=detectors.bias.detach().numpy(),
+        usual=usual.numpy(),
+    )
+
+
+def _said(material: Material) -> dict[int, _Said]:
+    """Return the words of each caption of the photos that are described."""
+    captions: dict[int, list[str]] = {}
+    for text, photo in zip(material.captions, material.owner.tolist(), strict=True):
+        captions.setdefault(photo, []).append(text)
+    return {
+        photo: [words_of(text) for text in texts]
+        for photo, texts in captions.items()
+        if any(len(text.split()) >= SENTENCE for text in texts)
+    }
+
+
+def _worth_learning(said: Sequence[_Said], grammar: Grammar) -> tuple[str, ...]:
+    """Return the words that are said of several photos, but for those of instructions."""
+    count = Counter(word for captions in said for word in set().union(*captions))
+    named = {word for each in grammar.attributes for word in words_of(each.phrase)}
+    mute = words_of(_JOINTS) | (words_of(grammar.frame()) - named)
+    return tuple(sorted(w for w, photos in count.items() if photos >= _FEWEST and w not in mute))
+
+
+def _shares(said: Sequence[_Said], words: Sequence[str]) -> Floats:
+    """Return the share of each photo's captions that say each word. (p, v)."""
+    places = {word: place for place, word in enumerate(words)}
+    shares = np.zeros((len(said), len(words)), dtype=np.float32)
+    for row, captions in enumerate(said):
+        for caption in captions:
+            shares[row, [places[word] for word in caption if word in places]] += 1 / len(captions)
+    return shares
+
+
+def _fitted(looks: Tensor, shares: Tensor, seed: int) -> nn.Linear:
+    """Fit detectors to what standard looks show. (p, 4d), (p, v)."""
+    torch.manual_seed(seed)
+    detectors = nn.Linear(looks.shape[1], shares.shape[1])
+    with torch.no_grad():
+        detectors.weight.mul_(0.1)
+        detectors.bias.copy_(torch.logit(shares.mean(dim=0), eps=1e-6))
+    optimizer = torch.optim.AdamW(detectors.parameters(), lr=_LR, weight_decay=_WEIGHT_DECAY)
+    steps = _EPOCHS * math.ceil(len(looks) / _BATCH)
+    batches = [
+        some for _ in range(_EPOCHS) for some in torch.split(torch.randperm(len(looks)), _BATCH)
+    ]
+    for step, chosen in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = _LR * schedule(step, steps, 0.0)
+        logits = detectors(F.dropout(looks[chosen], _DROPOUT))
+        loss = F.binary_cross_entropy_with_logits(logits, shares[chosen], reduction="sum")
+        (loss / len(chosen)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+    return detectors

@@ -1,0 +1,94 @@
+"""Words that are spotted on photos, against the formula."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.errors import ModelUnavailable
+from retrieval.reranking.spotting import (
+    WORDS,
+    Spotter,
+    load_spotter,
+    looked,
+    no_words,
+    save_spotter,
+    words_of,
+)
+
+WIDTH = 48
+
+
+def spotter(words: tuple[str, ...] = ("blue", "dog", "red")) -> Spotter:
+    rng = np.random.default_rng(3)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float16).astype(np.float32)
+
+    wide = 4 * WIDTH
+    return Spotter(
+        words=words,
+        mean=draw(wide),
+        spread=np.abs(draw(wide)) + 0.5,
+        weights=0.05 * draw(len(words), wide),
+        bias=draw(len(words)),
+        usual=draw(len(words)),
+    )
+
+
+def test_a_text_scores_by_its_words() -> None:
+    mine = spotter()
+    tokens = np.random.default_rng(0).normal(size=(2, 5, WIDTH)).astype(np.float32)
+    scores = mine.score(["Two RED dogs.", "a cat", "dog"], tokens)
+
+    def adds(word: str, photo: int) -> float:
+        patches = tokens[photo, 1:]
+        seen = [*tokens[photo, 0], *patches.mean(0), *patches.max(0), *patches.std(0)]
+        place = mine.words.index(word)
+        odds = float(mine.bias[place]) + sum(
+            float(weight) * (float(value) - float(mean)) / float(spread)
+            for weight, value, mean, spread in zip(
+                mine.weights[place], seen, mine.mean, mine.spread, strict=True
+            )
+        )
+        return -math.log1p(math.exp(-odds)) - float(mine.usual[place])
+
+    for photo in range(2):
+        dog, red = adds("dog", photo), adds("red", photo)
+        assert scores[:, photo] == pytest.approx([red + dog, 0.0, dog], abs=1e-4)
+
+
+def test_a_plural_is_its_word_and_a_word_counts_once() -> None:
+    assert words_of("Two dogs, a DOG and its bus-stop.") == {
+        "two", "dog", "a", "and", "it", "bu", "stop",
+    }  # fmt: skip
+    tokens = np.ones((1, 5, WIDTH), dtype=np.float32)
+    mine = spotter()
+    assert np.array_equal(mine.score(["dog"], tokens), mine.score(["dogs dog"], tokens))
+
+
+def test_no_words_score_nothing() -> None:
+    tokens = np.ones((3, 5, WIDTH), dtype=np.float32)
+    assert np.array_equal(no_words().score(["a dog", "red"], tokens), np.zeros((2, 3)))
+    assert looked(tokens).shape == (3, 4 * WIDTH)
+
+
+def test_it_comes_back_from_disk(tmp_path: Path) -> None:
+    save_spotter(spotter(), tmp_path)
+    back, tokens = load_spotter(tmp_path), np.ones((1, 5, WIDTH), dtype=np.float32)
+    assert back.words == ("blue", "dog", "red")
+    wanted = spotter().score(["red dog"], tokens)
+    assert back.score(["red dog"], tokens) == pytest.approx(wanted, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, f"lacks {WORDS}"), (b"junk", "damaged or of another kind")]
+)
+def test_damage_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / WORDS).write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=message):
+        load_spotter(tmp_path)
