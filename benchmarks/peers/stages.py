@@ -22,7 +22,7 @@ from indexer.encoder import Encoder, TokenEncoder
 from indexer.reading import Job, Loaded, Reader, reading_threads
 from indexer.types import Skip
 from indexer.walk import Found, WalkOptions, walk
-from retrieval import load_encoder
+from retrieval import quick_encoder
 
 WARM = 16  # photos before the clock starts
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--photos", type=Path, required=True)
     asked = parser.parse_args()
-    encoder = load_encoder(asked.model)
+    encoder = quick_encoder(asked.model)
     rate, photos = decode(asked.photos, encoder.image_size)
     print(json.dumps({"decode alone": rate, "encode alone": encode(encoder, photos)}))
 
@@ -50,6 +50,7 @@ def decode(folder: Path, size_hint: int) -> tuple[float, list[Image.Image]]:
         deque(reader.read_all(jobs[:WARM], pool), maxlen=0)
         photos: list[Image.Image] = []
         rate = timed(len(jobs), lambda: photos.extend(_photos(reader.read_all(jobs, pool))))
+    assert len(photos) == len(jobs), "a photo could not be read"
     return rate, photos
 
 
@@ -57,8 +58,7 @@ def _photos(loaded: Iterable[Loaded | Skip]) -> Iterator[Image.Image]:
     """Yield the decoded photos."""
     for file in loaded:
         assert isinstance(file, Loaded)
-        assert file.photo is not None
-        yield file.photo
+        yield from file.photos
 
 
 def encode(encoder: Encoder, photos: list[Image.Image]) -> float:
