@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -54,18 +55,24 @@ class Graph:
 
     def run_all(self, batches: Iterable[Sequence[NDArray[Any]]]) -> list[Arrays]:
         """Run batches, several at once, while the next are made; results in their order."""
-        results: dict[int, Arrays] = {}
-        queue = ov.AsyncInferQueue(self._compiled, self._streams)
+        # No callbacks: one that waits for Python as the interpreter ends takes the process down.
+        results: list[Arrays] = []
+        busy: deque[Any] = deque()
+        idle = [self._compiled.create_infer_request() for _ in range(self._streams)]
+        for inputs in batches:
+            request = idle.pop() if idle else self._finished(busy.popleft(), results)
+            request.start_async(dict(enumerate(map(np.ascontiguousarray, inputs))))
+            busy.append(request)
+        while busy:
+            self._finished(busy.popleft(), results)
+        return results
 
-        def keep(request: Any, number: int) -> None:
-            outputs = range(len(self._compiled.outputs))
-            results[number] = tuple(request.get_output_tensor(each).data.copy() for each in outputs)
-
-        queue.set_callback(keep)
-        for number, inputs in enumerate(batches):
-            queue.start_async(dict(enumerate(map(np.ascontiguousarray, inputs))), number)
-        queue.wait_all()
-        return [results[number] for number in range(len(results))]
+    def _finished(self, request: Any, results: list[Arrays]) -> Any:
+        """Wait for a request, append what came out, and return it for the next batch."""
+        request.wait()
+        outputs = range(len(self._compiled.outputs))
+        results.append(tuple(request.get_output_tensor(each).data.copy() for each in outputs))
+        return request
 
 
 def cores() -> int:
