@@ -75,6 +75,11 @@ class _Source:
     def __init__(self, spec: str, note: Note) -> None:
         self._spec, self._note = spec, note
 
+    @property
+    def folder(self) -> Path | None:
+        """The model's own folder; None for open_clip's."""
+        return folder_of(self._spec)
+
     @cached_property
     def towers(self) -> TowerEncoder:
         """The model in torch."""

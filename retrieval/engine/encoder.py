@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from indexer.types import Hubness, Kind
 from retrieval.engine.runtime import Arrays, Graph, cores
 from retrieval.engine.store import About, EngineFolder, Part, Words, engine_folder
 from retrieval.errors import ModelUnavailable
-from retrieval.models.banks import generic_captions, load_bank
+from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.phrases import Phrase
 from retrieval.models.tokenizer import ClipWords, TextReader, WordPieces
 
@@ -33,6 +34,11 @@ T = TypeVar("T")
 
 class Source(Protocol):
     """Where the parts of an engine come from."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's own folder, where its banks lie; None if it has none."""
+        ...
 
     @property
     def towers(self) -> TowerEncoder:
@@ -92,8 +98,9 @@ class EngineEncoder:
         Raises:
             ModelUnavailable: the model's own bank is broken or of other weights.
         """
-        file = self._folder.bank(kind)
-        if file.exists():
+        folder = self._source.folder
+        file = bank_file(folder, kind) if folder else None
+        if file is not None and file.exists():
             return load_bank(file, fingerprint=self.fingerprint, dim=self.dim)
         return self.encode_texts(generic_captions() if kind == Kind.TEXT else [])
 

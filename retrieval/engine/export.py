@@ -20,10 +20,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from indexer.types import Kind
 from retrieval.engine.runtime import Graph
 from retrieval.engine.store import About, EngineFolder, Part, Words
-from retrieval.models.banks import bank_file, generic_captions
+from retrieval.models.banks import generic_captions
 from retrieval.models.images import ImageSpec
 from retrieval.models.model import Model
 from retrieval.models.tokenizer import ClipWords, TextReader, WordPieces, clip_words
@@ -130,10 +129,7 @@ class _ClipTexts(nn.Module):
 
 
 def _export_images(model: Model, folder: EngineFolder) -> None:
-    """Write the image tower, once its graph agrees with torch, and the model's own banks."""
-    for kind in Kind:
-        if model.folder is not None and bank_file(model.folder, kind).exists():
-            shutil.copyfile(bank_file(model.folder, kind), folder.bank(kind))
+    """Write the image tower, once its graph agrees with torch."""
     photos = _probe_photos(model.image)
     want = F.normalize(
         model.towers.encode_image(torch.stack([model.preprocess(each) for each in photos])), dim=-1

@@ -7,7 +7,6 @@ CACHE/engines/FINGERPRINT/
   texts.xml, .bin    vectors of words (b, n, w), ids (b, n) → vectors (b, dim)
   words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
   tokenizer.json     words → ids
-  *_bank.safetensors generic vectors, if the model brings any
   PART.none          why a part stays with torch
   compiled/          what OpenVINO made of the graphs for this CPU
 CACHE/engines/known.json   size and date of weights → fingerprint, so that they are hashed once
@@ -30,8 +29,7 @@ from platformdirs import user_cache_path
 from indexer.encoder import TokenShape
 from indexer.errors import TwinlensError
 from indexer.segments import replacing
-from indexer.types import Hubness, Kind
-from retrieval.models.banks import bank_file
+from indexer.types import Hubness
 from retrieval.models.images import ImageSpec, image_spec
 
 FORMAT = 1
@@ -110,10 +108,6 @@ class EngineFolder:
     def refusal(self, part: Part) -> Path:
         """Why a tower stays with torch, if it does."""
         return self.path / f"{part}.none"
-
-    def bank(self, kind: Kind) -> Path:
-        """The model's own generic vectors, if it brings any."""
-        return bank_file(self.path, kind)
 
     def read(self) -> About | None:
         """Return what the model is; None if there is no engine, or one of another format."""

@@ -99,10 +99,11 @@ def test_image_tokens_are_those_of_torch(photos: list[Image.Image]) -> None:
     assert (cosines(rows, wanted) / norms).min() > 0.999
 
 
-def test_banks_are_those_of_the_model() -> None:
+def test_banks_are_those_of_the_model(cache: Path) -> None:
     quick, torchs = quick_encoder("builtin", "cpu"), load_encoder("builtin", "cpu")
     for kind in Kind:
         np.testing.assert_array_equal(quick.bank(kind), torchs.bank(kind))
+    assert not list(cache.rglob("*.xml"))  # no tower was needed for them
 
 
 def test_clip_words_are_cut_as_open_clip_cuts_them(tmp_path: Path) -> None:
