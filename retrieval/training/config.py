@@ -62,6 +62,8 @@ class TrainConfig:
             are merged into the result. 0 = all weights learn. Ten times the usual `lr` suits it.
         lora_alpha: strength of the adapters; their product is scaled by `lora_alpha` / `lora`.
         lora_heads: with `lora`, projection heads of the built-in architecture learn in full.
+        freeze: share of the layers of each tower that stay as they are, counted from the bottom,
+            with the embeddings below them. Faster, and two models can share what is frozen.
         layer_decay: factor on the learning rate from each layer to the one below it.
         weight_decay: of AdamW, on matrices alone.
         warmup: share of the steps in which the rate rises.
@@ -109,6 +111,7 @@ class TrainConfig:
     lora: int = 0
     lora_alpha: float = 16.0
     lora_heads: bool = False
+    freeze: float = 0.0
     layer_decay: float = 0.75
     weight_decay: float = 0.1
     warmup: float = 0.05
@@ -141,6 +144,8 @@ class TrainConfig:
         for name in ("lora", "patience"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        if not 0.0 <= self.freeze < 1.0:
+            raise UsageError(f"freeze is a share of the layers below 1, not {self.freeze}")
         self._check_choosing()
 
     def _check_choosing(self) -> None:

@@ -14,7 +14,8 @@ from retrieval.training.config import TrainConfig
 from retrieval.training.lora import UP, Adapters, freeze_all_but_adapted
 
 _BLOCK = re.compile(r"^(.*?)(?:resblocks|blocks|layers?|stages)\.(\d+)\.")
-_BELOW = re.compile(r"embed|cls_token|conv1|ln_pre|stem")
+_BELOW = re.compile(r"embed|cls_token|conv1|ln_pre|stem|^text\.norm\.")
+_TOWERS = ("image", "text")
 _LOGIT = ("logit_scale", "logit_bias")
 MAX_LOGIT_SCALE = math.log(100.0)
 
@@ -37,6 +38,18 @@ def layer_depths(names: list[str]) -> dict[str, int]:
         else:
             depths[name] = layers if _BELOW.search(name) else 0
     return depths
+
+
+def freeze_bottom(module: nn.Module, share: float) -> None:
+    """Let a share of each tower's layers, the lowest, learn nothing, nor what lies below them."""
+    if not share:
+        return
+    named = dict(module.named_parameters())
+    depths = layer_depths(list(named))
+    layers = {tower: max(d for n, d in depths.items() if _tower(n) == tower) for tower in _TOWERS}
+    for name, parameter in named.items():
+        above = layers[_tower(name)] * (1.0 - share)
+        parameter.requires_grad_(parameter.requires_grad and depths[name] < above)
 
 
 def learning_rates(names: list[str], config: TrainConfig) -> dict[str, float]:
@@ -87,6 +100,7 @@ class Trainer:
         self.dtype = torch.bfloat16 if self._low else torch.float32
         for layer in batch_norms(module):
             layer.eval()  # statistics of a few photos; and they would not be saved
+        freeze_bottom(module, config.freeze)
         self.adapters = self._adapt()
         self.working = {
             name: parameter

@@ -12,7 +12,13 @@ import torch
 from retrieval.choices import Precision
 from retrieval.models.towers import TwinConfig, TwinTowers
 from retrieval.training.config import TrainConfig
-from retrieval.training.optimizer import Trainer, layer_depths, learning_rates, schedule
+from retrieval.training.optimizer import (
+    Trainer,
+    freeze_bottom,
+    layer_depths,
+    learning_rates,
+    schedule,
+)
 from tests.tiny import CONFIG
 
 
@@ -30,6 +36,42 @@ def test_layers_are_counted_from_the_top_in_our_towers() -> None:
     assert depths["text.blocks.0.norm1.bias"] == 5
     assert depths["text.embed.weight"] == 6
     assert depths["logit_scale"] == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "frozen"),
+    [
+        (0.0, set()),
+        (0.5, {"0", "below"}),
+        (0.4, {"below"}),
+    ],
+)
+def test_the_lowest_layers_may_be_frozen(share: float, frozen: set[str]) -> None:
+    towers = TwinTowers(CONFIG)  # two layers each
+    freeze_bottom(towers, share)
+    for name, parameter in towers.named_parameters():
+        place = name.split(".")[2] if ".blocks." in name else "above"
+        if name.startswith(
+            ("visual.patch", "visual.cls", "visual.pos", "text.embed", "text.pos", "text.norm")
+        ):
+            place = "below"
+        assert parameter.requires_grad == (place not in frozen), name
+
+
+def test_frozen_layers_stay_bit_for_bit() -> None:
+    towers = TwinTowers(CONFIG)
+    before = {name: weight.clone() for name, weight in towers.state_dict().items()}
+    trainer = Trainer(towers, config(freeze=0.5, lr=1.0))
+    pixels = torch.randn(2, 3, 32, 32)
+    (
+        towers.encode_image(pixels).sum() + towers.encode_text(torch.ones(2, 3).long()).sum()
+    ).backward()
+    trainer.step(1.0)
+    changed = {n for n, weight in towers.state_dict().items() if not torch.equal(weight, before[n])}
+    assert "visual.blocks.1.mlp.fc1.weight" in changed
+    assert "text.head.linear.weight" in changed
+    assert not {name for name in changed if ".blocks.0." in name or "embed" in name}
+    assert trainer.averaged().keys() >= changed
 
 
 def test_layers_are_counted_from_the_top_in_open_clips_towers() -> None:
