@@ -92,7 +92,7 @@ class TokenReranker:
         text, photo = torch.tensor(once).T.to(device)
         looked = self._looked(words, tokens, text, photo)  # (once,), times the sign
         signed = words.sign[text].double().cpu().numpy()
-        spotted = self._spotter.score(wishes, tokens)[tuple(zip(*once, strict=True))]
+        spotted = self._spotter.spotted(wishes, tokens)[tuple(zip(*once, strict=True))]
         table = dict(zip(once, signed * spotted + self._share * looked, strict=True))
         return np.array([table[couple] for couple in couples])
 

@@ -1,12 +1,17 @@
 """Words that are seen on a photo: one detector a word, which looks at the photo as a whole.
 
-    score(text, photo) = Σ (log p(word | photo) - mean of log p(word))
+    spotted(text, photo) = Σ (log p(word | photo) - mean of log p(word))
+    score(text, photo) = spotted(text, photo) - 4 n / (n + 2) · h(photo)
 
-over the words of the text that have a detector; the mean is over the photos that they learned
+over the n words of the text that have a detector; the mean is over the photos that they learned
 from. The detectors are linear, and know a text as a bag of words only. So they err otherwise than
 the dual encoder, which knows it as one vector, and the two together find more than either.
 
-Shapes: t texts, p photos, m image tokens, d length of a token, v words.
+On some photos any words are spotted. h is what words that are often said together reach on a photo:
+the mean of its 50 best handfuls of them, each by the mean of its words. It holds such photos back,
+the more the more words a text has (see `indexer.hubness`).
+
+Shapes: t texts, p photos, m image tokens, d length of a token, v words, b handfuls of s words.
 
 Source: Fang et al. 2015, From captions to visual concepts and back (arXiv 1411.4952), for words of
 captions as detectors; Ponte and Croft 1998, A language modeling approach to information retrieval,
@@ -17,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -31,10 +36,17 @@ from retrieval.errors import ModelUnavailable
 
 WORDS = "words.safetensors"
 
+_HELD, _FEW, _BEST = 4.0, 2, 50  # chosen on Flickr8k's dev photos, as the weights of the fusion
+
 _WORD = re.compile(r"[a-z]+")
 _PLURAL = re.compile(r"(?<=..)s$")
 
 Floats = NDArray[np.float32]
+
+
+def _no_handfuls() -> NDArray[np.int32]:
+    """Return no words said together."""
+    return np.zeros((0, 1), dtype=np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +60,8 @@ class Spotter:
         weights: of what they look at, once its mean is 0 and its spread 1. Shape (v, 4d).
         bias: log-odds of each word on such a photo. Shape (v,).
         usual: mean of log p. Shape (v,).
+        handfuls: places of words that are often said together. Shape (b, s); with none, nothing
+            is held back.
     """
 
     words: tuple[str, ...]
@@ -56,6 +70,7 @@ class Spotter:
     weights: Floats
     bias: Floats
     usual: Floats
+    handfuls: NDArray[np.int32] = field(default_factory=_no_handfuls)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -68,16 +83,37 @@ class Spotter:
 
     def score(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Score every text with every photo. (t), (p, m, d) → (t, p)."""
+        count = np.array([len(self.named(text)) for text in texts])
+        spotted = self.spotted(texts, tokens)
+        if not len(self.handfuls) or not count.any():
+            return spotted
+        return spotted - np.outer(_HELD * count / (count + _FEW), self._anything(tokens))
+
+    def spotted(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
+        """Say how surely the words of each text are on each photo. (t), (p, m, d) → (t, p)."""
         named = [self.named(text) for text in texts]
         asked = sorted({place for places in named for place in places})
         if not asked:
             return np.zeros((len(texts), len(tokens)))
-        looks = (looked(tokens) - self.mean) / self.spread
-        log_odds = looks @ self.weights[asked].T + self.bias[asked]  # (p, asked)
-        spotted = -np.logaddexp(0.0, -log_odds.astype(np.float64)) - self.usual[asked]
+        seen = self._seen(asked, tokens)
         column = {place: number for number, place in enumerate(asked)}
-        rows = [spotted[:, [column[place] for place in places]].sum(axis=1) for places in named]
+        rows = [seen[:, [column[place] for place in places]].sum(axis=1) for places in named]
         return np.stack(rows)
+
+    def _seen(self, asked: Sequence[int], tokens: Floats) -> NDArray[np.float64]:
+        """Return log p of some words, less its mean. (p, m, d) → (p, asked)."""
+        looks = (looked(tokens) - self.mean) / self.spread
+        log_odds = looks @ self.weights[asked].T + self.bias[asked]
+        seen: NDArray[np.float64] = -np.logaddexp(0.0, -log_odds.astype(np.float64))
+        return seen - self.usual[asked]
+
+    def _anything(self, tokens: Floats) -> NDArray[np.float64]:
+        """Return h, what anything at all reaches on photos. (p, m, d) → (p,)."""
+        every = self._seen(range(len(self.words)), tokens)
+        reached = sum(every[:, places] for places in self.handfuls.T) / self.handfuls.shape[1]
+        best = min(_BEST, len(self.handfuls))
+        means: NDArray[np.float64] = np.partition(reached, -best, axis=1)[:, -best:].mean(axis=1)
+        return means
 
 
 def no_words() -> Spotter:
@@ -109,8 +145,9 @@ def words_of(text: str) -> set[str]:
 
 
 def save_spotter(spotter: Spotter, folder: Path) -> None:
-    """Write `words.safetensors`: the arrays as float16, the words in its header."""
-    arrays = {name: getattr(spotter, name).astype(np.float16) for name in _ARRAYS}
+    """Write `words.safetensors`: numbers as float16, places as int32, words in its header."""
+    arrays = {name: getattr(spotter, name).astype(np.float16) for name in _NUMBERS}
+    arrays[_PLACES] = spotter.handfuls
     with replacing(folder / WORDS) as part:
         part.write_bytes(save(arrays, metadata={"words": " ".join(spotter.words)}))
 
@@ -125,12 +162,15 @@ def load_spotter(folder: Path) -> Spotter:
     try:
         with safe_open(path, framework="numpy") as opened:
             words = tuple(opened.metadata()["words"].split())
-            arrays = {name: opened.get_tensor(name).astype(np.float32) for name in _ARRAYS}
+            arrays = {name: opened.get_tensor(name).astype(np.float32) for name in _NUMBERS}
+            known = _PLACES in list(opened.keys())  # the first rerankers held nothing back
+            handfuls = opened.get_tensor(_PLACES) if known else _no_handfuls()
     except FileNotFoundError as error:
         raise ModelUnavailable(f"reranker '{folder}' lacks {WORDS}") from error
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise ModelUnavailable(f"'{path}' is damaged or of another kind: {error}") from error
-    return Spotter(words=words, **arrays)
+    return Spotter(words=words, handfuls=handfuls, **arrays)
 
 
-_ARRAYS = tuple(field.name for field in fields(Spotter) if field.name != "words")
+_PLACES = "handfuls"
+_NUMBERS = tuple(each.name for each in fields(Spotter) if each.name not in ("words", _PLACES))

@@ -13,7 +13,7 @@ class RerankerTraining:
     """One run.
 
     Attributes:
-        steps: batches to learn from.
+        steps: batches to learn from; 0 leaves the network as it is.
         lessons: in a batch, of captions and photos.
         steering: lessons in a batch, of instructions.
         signs: wordings in a batch, told apart into what asks, what forbids, and neither.
@@ -49,7 +49,9 @@ class RerankerTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "lessons", "steering", "signs", "views", "reach", "checkpoint_every"):
+        if self.steps < 0:
+            raise UsageError(f"steps must be 0 or more, not {self.steps}")
+        for name in ("lessons", "steering", "signs", "views", "reach", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if self.lr <= 0:

@@ -104,8 +104,9 @@ def run_reranker_training(
     material = _gathered(pairs, encoder, config.training.views, config.training.seed, watch)
     watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
     spotter = learn_words(material, shipped_grammar(), config.training.seed)
-    school = _school(material, encoder, config.training.reach)
-    trained = train_reranker(network, school, config.training, config.out, watch.learned)
+    if config.training.steps:
+        school = _school(material, encoder, config.training.reach)
+        network = train_reranker(network, school, config.training, config.out, watch.learned)
     watch.note("choosing how far to trust it, on the validation photos")
     val = read_pairs(config.val).pairs
     judged = Validation(
@@ -114,7 +115,7 @@ def run_reranker_training(
         grammar=shipped_grammar(),
     )
     fingerprint = encoder.fingerprint
-    made = Checkpoint(network=trained, encoder=fingerprint, fusion=Fusion(), spotter=spotter)
+    made = Checkpoint(network=network.eval(), encoder=fingerprint, fusion=Fusion(), spotter=spotter)
     chosen, found = choose_fusion(made, judged)
     save_reranker(chosen, config.out, {"run": config.as_json(), "validation": found})
     return RerankerResult(

@@ -2,6 +2,9 @@
 
 Each described photo, in all its views, is told by the share of its captions that say a word. Mere
 names ("dragonfly") say nothing of what is absent, so photos with nothing else are left out.
+
+Handfuls of words that are often said together are drawn: captions are gathered about some of them
+by their vectors, and each gathering gives a few handfuls of its words.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +29,7 @@ _FEWEST = 5  # photos that a word must be said of
 _EPOCHS, _BATCH = 10, 256
 _LR, _WEIGHT_DECAY, _DROPOUT = 1e-3, 0.05, 0.2
 _FLAT = 1e-3  # spread below which a number tells nothing
+_GATHERINGS, _EACH, _SIZE = 400, 5, 6  # of captions; handfuls of each; words of a handful
 _JOINTS = "a the in on of and is with to at an are it for from by as that this while"
 
 _Said = Sequence[set[str]]
@@ -58,6 +63,7 @@ def learn_words(material: Material, grammar: Grammar, seed: int = 0) -> Spotter:
         weights=detectors.weight.detach().numpy(),
         bias=detectors.bias.detach().numpy(),
         usual=usual.numpy(),
+        handfuls=_handfuls(material, words, seed),
     )
 
 
@@ -89,6 +95,34 @@ def _shares(said: Sequence[_Said], words: Sequence[str]) -> Floats:
         for caption in captions:
             shares[row, [places[word] for word in caption if word in places]] += 1 / len(captions)
     return shares
+
+
+def _handfuls(material: Material, words: Sequence[str], seed: int) -> NDArray[np.int32]:
+    """Draw words that are often said together. (b, s)."""
+    rng = np.random.default_rng(seed)
+    told = [row for row, text in enumerate(material.captions) if len(text.split()) >= SENTENCE]
+    texts = material.texts[told]
+    centres = texts[rng.permutation(len(texts))[:_GATHERINGS]]
+    nearest = np.concatenate([(part @ centres.T).argmax(axis=1) for part in _parts(texts)])
+    said = [words_of(material.captions[row]) for row in told]
+    drawn = []
+    for centre in range(len(centres)):
+        how_often = _how_often([said[row] for row in np.flatnonzero(nearest == centre)], words)
+        if np.count_nonzero(how_often) >= _SIZE:
+            chance = how_often / how_often.sum()
+            drawn += [rng.choice(len(words), _SIZE, replace=False, p=chance) for _ in range(_EACH)]
+    return np.array(drawn, dtype=np.int32).reshape(-1, _SIZE)
+
+
+def _parts(texts: Floats) -> list[Floats]:
+    """Cut rows into blocks of some thousand."""
+    return np.array_split(texts, -(-len(texts) // 4096))
+
+
+def _how_often(said: Sequence[set[str]], words: Sequence[str]) -> NDArray[np.float64]:
+    """Count the captions that say each word. (v,)."""
+    count = Counter(word for caption in said for word in caption)
+    return np.array([count[word] for word in words], dtype=np.float64)
 
 
 def _fitted(looks: Tensor, shares: Tensor, seed: int) -> nn.Linear:

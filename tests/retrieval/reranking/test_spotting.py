@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,28 @@ def test_a_text_scores_by_its_words() -> None:
         assert scores[:, photo] == pytest.approx([red + dog, 0.0, dog], abs=1e-4)
 
 
+def test_photos_on_which_anything_is_spotted_are_held_back() -> None:
+    handfuls = np.array([[0, 1], [1, 2], [0, 2]], dtype=np.int32)
+    mine, plain = replace(spotter(), handfuls=handfuls), spotter()
+    tokens = np.random.default_rng(0).normal(size=(2, 5, WIDTH)).astype(np.float32)
+    blue, dog, red = plain.spotted(["blue", "dog", "red"], tokens)
+    anything = np.mean([(blue + dog) / 2, (dog + red) / 2, (blue + red) / 2], axis=0)
+    texts = ["red", "a red dog", "a cat"]
+    wanted = [red - 4 * 1 / 3 * anything, red + dog - 4 * 2 / 4 * anything, np.zeros(2)]
+    assert mine.score(texts, tokens) == pytest.approx(np.array(wanted), abs=1e-5)
+    assert np.array_equal(mine.spotted(texts, tokens), plain.score(texts, tokens))
+
+
+def test_the_best_fifty_handfuls_count() -> None:
+    rng = np.random.default_rng(1)
+    mine = replace(spotter(), handfuls=rng.integers(3, size=(60, 2)).astype(np.int32))
+    tokens = rng.normal(size=(1, 5, WIDTH)).astype(np.float32)
+    each = mine.spotted(["blue", "dog", "red"], tokens)[:, 0]
+    best = sorted(float(each[a] + each[b]) / 2 for a, b in mine.handfuls)[-50:]
+    held = mine.spotted(["dog"], tokens) - mine.score(["dog"], tokens)
+    assert held[0, 0] == pytest.approx(4 / 3 * sum(best) / 50, rel=1e-5)
+
+
 def test_a_plural_is_its_word_and_a_word_counts_once() -> None:
     assert words_of("Two dogs, a DOG and its bus-stop.") == {
         "two", "dog", "a", "and", "it", "bu", "stop",
@@ -77,10 +100,12 @@ def test_no_words_score_nothing() -> None:
 
 
 def test_it_comes_back_from_disk(tmp_path: Path) -> None:
-    save_spotter(spotter(), tmp_path)
+    mine = replace(spotter(), handfuls=np.array([[0, 2], [1, 2]], dtype=np.int32))
+    save_spotter(mine, tmp_path)
     back, tokens = load_spotter(tmp_path), np.ones((1, 5, WIDTH), dtype=np.float32)
     assert back.words == ("blue", "dog", "red")
-    wanted = spotter().score(["red dog"], tokens)
+    assert np.array_equal(back.handfuls, mine.handfuls)
+    wanted = mine.score(["red dog"], tokens)
     assert back.score(["red dog"], tokens) == pytest.approx(wanted, rel=2e-3)
 
 

@@ -228,5 +228,5 @@ def test_what_cannot_be_trained_is_refused(
     few.write_text("\n".join(rows))
     with pytest.raises(UsageError, match="3 photos are too few"):
         run_reranker_training(config(few, tmp_path / "b"), encoder)
-    with pytest.raises(UsageError, match="steps must be 1 or more"):
-        RerankerTraining(steps=0)
+    with pytest.raises(UsageError, match="steps must be 0 or more"):
+        RerankerTraining(steps=-1)
