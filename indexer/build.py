@@ -19,7 +19,7 @@ from indexer.catalog import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
-from indexer.formats import kind_of
+from indexer.formats import WANTING, kind_of
 from indexer.library import Batch, Entry, Library, Patience
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
@@ -330,7 +330,9 @@ class _Run:
 
     def _list(self, path: Path, reasons: Iterable[str]) -> None:
         """List a file as skipped, once for each reason."""
-        self._skipped += [Skip(path=path, reason=reason) for reason in reasons]
+        self._skipped += [
+            Skip(path=path, reason=reason, wants=WANTING.get(reason, "")) for reason in reasons
+        ]
 
     def _tell(self) -> None:
         """Report how far the run is."""

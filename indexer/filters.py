@@ -187,10 +187,10 @@ def row_fits(where: Filter) -> ColumnElement[bool]:
             return or_(false(), *map(row_fits, filters))
         case Not(filter=filter_):
             return row_fails(filter_)
-        case In() | Type():
-            return compiled(where)
-        case _:
+        case Taken() | Near() | Camera() | Held() | Rated():
             return _photo(where)
+        case _:
+            return compiled(where)
 
 
 def row_fails(where: Filter) -> ColumnElement[bool]:

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
+from indexer.formats import wanting
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
@@ -225,12 +226,11 @@ def _reason(error: BaseException, data: bytes) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "one of its frames claims to be larger than any photo"
     if isinstance(error, UnidentifiedImageError):
-        return _NO_JXL if data.startswith(_JXL_MARKS) else _NO_IMAGE
+        return wanting("jxl") if data.startswith(_JXL_MARKS) else _NO_IMAGE
     if "truncated" in str(error).lower():
         return "truncated: the file ends before the picture does"
     return f"broken image data ({error})" if str(error) else "broken image data"
 
 
 _NO_IMAGE = "not an image Pillow can read"
-_NO_JXL = "JPEG XL, which needs: pip install 'twinlens[jxl]'"
 _JXL_MARKS = (b"\xff\x0a", b"\0\0\0\x0cJXL ")

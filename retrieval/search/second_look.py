@@ -120,15 +120,19 @@ class SecondLook:
         return sights
 
     def _read(self, hits: Sequence[Hit]) -> list[Sight | None]:
-        """Read photos from their files; name those that cannot be read."""
+        """Read photos from their files; count those that cannot be read, and name the first."""
         photos: list[Image.Image | None] = []
+        failed: list[str] = []
         for hit in hits:
             try:
                 photo = read_picture(hit.path, time=hit.time, size_hint=self.size_hint)
                 photos.append(photo)
             except FileUnreadable as error:
                 photos.append(None)
-                self.note(f"not looked at again: {hit.where}: {error}")
+                failed.append(f"{hit.where}: {error}")
+        if failed:  # one line: of a drive that is unplugged, all are gone
+            more = f", and {len(failed) - 1:,} more" if failed[1:] else ""
+            self.note(f"not looked at again: {failed[0]}{more}")
         looked = iter(self.reranker.look([photo for photo in photos if photo is not None]))
         return [None if photo is None else next(looked) for photo in photos]
 

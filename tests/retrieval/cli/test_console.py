@@ -79,11 +79,11 @@ def test_progress_in_a_log(
 
 def test_files_that_want_a_package_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     wanting = "a video, which needs: pip install 'twinlens[video]'"
-    reasons = {"a.mp4": wanting, "b.jpg": "empty file", "c.mp4": wanting, "d.mp4": wanting}
-    list_skipped(Skip(path=Path(name), reason=reason) for name, reason in reasons.items())
+    videos = [Skip(path=Path(f"{name}.mp4"), reason=wanting, wants="video") for name in "acd"]
+    list_skipped([videos[0], Skip(path=Path("b.jpg"), reason="empty file"), *videos[1:]])
     assert capsys.readouterr().err.splitlines() == [
         "skipping b.jpg: empty file",
         f"skipping a.mp4 and 2 more: {wanting}",
     ]
-    list_skipped([Skip(path=Path("a.mp4"), reason=wanting)])
+    list_skipped(videos[:1])
     assert capsys.readouterr().err == f"skipping a.mp4: {wanting}\n"
