@@ -155,7 +155,7 @@ def _with_total(
         return sum(isinstance(file, Found) for file in walk(folders, options=options))
 
     def tell(step: Progress) -> None:
-        if step.photos or step.texts or step.unchanged + step.skipped < step.files:
+        if step.photos or step.texts or step.unchanged + step.skipped < step.met:
             report(step.files, total(), step.photos)
 
     return tell
