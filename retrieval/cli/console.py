@@ -52,6 +52,11 @@ def shorten_left(text: str, width: int) -> str:
     return "…" + text
 
 
+def counted(count: int, what: str) -> str:
+    """Count things by their name: "1 file", "2,000 files"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def note(message: str) -> None:
     """Print one line beside the results."""
     if message:
