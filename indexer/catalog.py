@@ -130,6 +130,7 @@ class PhotoFile:
     id: int
     path: Path
     size: int
+    mtime_ns: int
     digest: bytes
 
 
@@ -428,7 +429,7 @@ class Catalog:
         stills = [tables.items.c.time.is_(None)] if self.facts().format >= 4 else []
         among = [or_(*map(below, roots))] if roots else []
         wanted = (
-            select(tables.items.c.id, files.path, files.size, files.digest)
+            select(tables.items.c.id, files.path, files.size, files.mtime_ns, files.digest)
             .join(tables.files)
             .where(files.kind == Kind.PHOTO, *stills, *among)
             .order_by(files.path)

@@ -284,7 +284,8 @@ class Library:
         selection = None if where is None else self._selected(kind, where)
         only = None
         if selection is not None and selection.all_but:
-            excluded = selection.ids if excluded is None else np.union1d(excluded, selection.ids)
+            others = [] if excluded is None else [excluded]
+            excluded = np.concatenate([selection.ids, *others])
         elif selection is not None:
             only = selection.ids
         with self._searching:

@@ -133,7 +133,8 @@ class SecondLook:
         if failed:  # one line: of a drive that is unplugged, all are gone
             more = f", and {len(failed) - 1:,} more" if failed[1:] else ""
             self.note(f"not looked at again: {failed[0]}{more}")
-        looked = iter(self.reranker.look([photo for photo in photos if photo is not None]))
+        readable = [photo for photo in photos if photo is not None]
+        looked = iter(self.reranker.look(readable) if readable else ())  # else no tower is opened
         return [None if photo is None else next(looked) for photo in photos]
 
     def _keep(self, fresh: dict[int, Sight | None]) -> None:

@@ -30,7 +30,7 @@ def test_check_names_and_repairs(run: Run, indexed: Path, tmp_path: Path) -> Non
     mended = run("check", "--repair")
     assert mended.exit_code == 0
     assert f"{segment} is broken" in mended.stdout
-    assert mended.stderr.endswith("dropped; embed them anew with: twinlens index\n")
+    assert mended.stderr.endswith("their vectors; embed them anew with: twinlens index\n")
     assert run("check").stdout == "the library is whole\n"
     assert "added" in run("index", indexed).stdout
 
