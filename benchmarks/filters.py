@@ -52,16 +52,27 @@ def main() -> None:
     parser.add_argument("--captions", type=Path, required=True, help="pairs, as JSONL")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--alpha", type=float, default=0.5, help="share of hubness; builtin: 0.5")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="keep what is made here")
     parser.set_defaults(double=False)
     args = parser.parse_args()
     faiss.omp_set_num_threads(1)
     queries = captions(args)[:QUERIES]
-    with tempfile.TemporaryDirectory() as folder, Library.open(args.library) as real:
-        with Library.create(Path(folder) / "library", Borrowed(real, double=False)) as library:
-            vectors = grown(real.sample(Kind.PHOTO, args.rows, seed=0), args.rows, seed=0)
-            fill(library, vectors)
-        with Library.open(Path(folder) / "library") as library:
+    with tempfile.TemporaryDirectory() as folder:
+        home = args.home or Path(folder) / "library"
+        if not home.exists():
+            make(home, args)
+        with Library.open(home) as library:
             compare(library, queries, args.alpha)
+
+
+def make(home: Path, args: argparse.Namespace) -> None:
+    """Make the library."""
+    with (
+        Library.open(args.library) as real,
+        Library.create(home, Borrowed(real, double=False)) as library,
+    ):
+        vectors = grown(real.sample(Kind.PHOTO, args.rows, seed=0), args.rows, seed=0)
+        fill(library, vectors)
 
 
 def fill(library: Library, vectors: Vectors) -> None:
