@@ -1,6 +1,7 @@
 """How the cost of a library grows with its size: index, update, memory, disk. One size a run.
 
     python benchmarks/growth.py --photos 100000
+    python benchmarks/growth.py --photos 100000 --folder 100000      # all in one folder
 
 The library is made up: files of a few bytes in folders of a thousand, with dates, places, cameras
 and keywords as photos have them, and random unit vectors of 256 dimensions. The encoder draws its
@@ -34,7 +35,7 @@ from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Hubness, Kind, Metadata
 
-DIM, FOLDER, COMMIT = 256, 1_000, 256
+DIM, COMMIT = 256, 256
 MORE = 100  # photos that are added
 THROUGH = 1_000  # photos that go through the whole line, decoding and all
 CAMERAS = ("Apple iPhone 12", "Canon EOS R5", "Nikon D750", "Sony ILCE-7M3")
@@ -76,21 +77,22 @@ class RandomEncoder:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=10_000, metavar="N")
+    parser.add_argument("--folder", type=int, default=1_000, metavar="N", help="photos in each")
     parser.add_argument("--home", type=Path, metavar="DIR", help="keep files and library here")
     asked = parser.parse_args()
     if asked.home:
-        print(json.dumps(measured(asked.home, asked.photos), indent=2))
+        print(json.dumps(measured(asked.home, asked.photos, asked.folder), indent=2))
         return
     with tempfile.TemporaryDirectory() as home:
-        print(json.dumps(measured(Path(home), asked.photos), indent=2))
+        print(json.dumps(measured(Path(home), asked.photos, asked.folder), indent=2))
 
 
-def measured(home: Path, count: int) -> Figures:
+def measured(home: Path, count: int, folder: int) -> Figures:
     """Make a library of so many photos, unless it is there, and measure it."""
     figures: Figures = {"photos": count, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     library, photos = home / "library", home / "photos"
     if not library.exists():
-        figures["commit_seconds_1000"] = seconds(lambda: make(home, count)) / count * 1e3
+        figures["commit_seconds_1000"] = seconds(lambda: make(home, count, folder)) / count * 1e3
     with Library.open(library) as opened:
         figures["index_seconds_1000"] = through(opened, home) / THROUGH * 1e3
         figures["unchanged_seconds"] = seconds(lambda: update(opened, photos))
@@ -107,7 +109,7 @@ def _short(figure: float | int | str) -> float | int | str:
     return round(figure, 4) if isinstance(figure, float) else figure
 
 
-def make(home: Path, count: int) -> None:
+def make(home: Path, count: int, folder: int) -> None:
     """Commit photos as the index line does, `COMMIT` at a time."""
     encoder = RandomEncoder()
     with Library.create(home / "library", encoder) as library:
@@ -115,7 +117,7 @@ def make(home: Path, count: int) -> None:
             numbers = range(start, min(start + COMMIT, count))
             vectors = encoder.vectors(len(numbers))
             files = [
-                entry(home / "photos", number, row[None], count)
+                entry(home / "photos" / f"{number // folder:05}", number, row[None], count)
                 for number, row in zip(numbers, vectors, strict=True)
             ]
             library.commit(Batch(entries=files, roots=[home / "photos"] if not start else ()))
@@ -124,9 +126,8 @@ def make(home: Path, count: int) -> None:
 
 def entry(folder: Path, number: int, vector: Vectors, count: int) -> Entry:
     """Write a file of a few bytes and describe it as the index line would a photo."""
-    path = folder / f"{number // FOLDER:05}" / f"IMG_{number:07}.jpg"
-    if number % FOLDER == 0:
-        path.parent.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"IMG_{number:07}.jpg"
     data = str(number).encode()
     path.write_bytes(data)
     status = path.stat()

@@ -19,7 +19,7 @@ from indexer.catalog import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
-from indexer.formats import kind_of
+from indexer.formats import WANTING, kind_of
 from indexer.library import Batch, Entry, Library, Patience
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
@@ -61,8 +61,14 @@ class IndexOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far an index run is: files seen so far, and what became of them."""
+    """How far an index run is.
 
+    Attributes:
+        met: files that the walk has met so far, some batches ahead.
+        files: of these, how many are done with, and what became of them.
+    """
+
+    met: int
     files: int
     unchanged: int
     skipped: int
@@ -182,8 +188,9 @@ class _Run:
             skips = [item for item in chunk if isinstance(item, Skip)]
             self._skipped += skips
             self._closed += [skip.path for skip in skips]
-            self._count["files"] += len(files)
+            self._count["met"] += len(files)
             same = self._unseen.meet([_state(file) for file in files])
+            self._count["files"] += int(same.sum())
             self._count["unchanged"] += int(same.sum())
             yield from self._looked_up([files[row] for row in np.flatnonzero(~same)])
             self._tell()
@@ -202,7 +209,9 @@ class _Run:
     def embedded(self, loaded: Iterable[Loaded | Skip]) -> Iterator[Entry | Move]:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
         for chunk in _chunks(loaded, self._options.batch_size, size=_items):
-            self._skipped += [item for item in chunk if isinstance(item, Skip)]
+            skips = [item for item in chunk if isinstance(item, Skip)]
+            self._skipped += skips
+            self._count["files"] += len(skips)
             files = [item for item in chunk if isinstance(item, Loaded)]
             alike = self._catalog.with_content(file.state.digest for file in files)
             fresh = []
@@ -232,6 +241,7 @@ class _Run:
         state = file.state
         if origin.path != state.path:
             self._count["moved"] += 1
+            self._count["files"] += 1
             self._unseen.strike([origin.id])
             self._list(state.path, origin.reasons)
         else:
@@ -315,11 +325,13 @@ class _Run:
 
     def _leave(self, old: KnownFile) -> None:
         """Count a file that stays as it is; a broken one is listed again."""
+        self._count["files"] += 1
         self._count["unchanged"] += not old.reasons
         self._list(old.path, old.reasons)
 
     def _add(self, file: Loaded) -> None:
         """Count a file that was read anew."""
+        self._count["files"] += 1
         self._list(file.state.path, file.state.reasons)
         if file.known and file.texts:
             self._count["updated"] += 1
@@ -330,13 +342,16 @@ class _Run:
 
     def _list(self, path: Path, reasons: Iterable[str]) -> None:
         """List a file as skipped, once for each reason."""
-        self._skipped += [Skip(path=path, reason=reason) for reason in reasons]
+        self._skipped += [
+            Skip(path=path, reason=reason, wants=WANTING.get(reason, "")) for reason in reasons
+        ]
 
     def _tell(self) -> None:
         """Report how far the run is."""
         if self._progress is not None:
             self._progress(
                 Progress(
+                    met=self._count["met"],
                     files=self._count["files"],
                     unchanged=self._count["unchanged"],
                     skipped=len(self._skipped),

@@ -60,7 +60,7 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Copies of one picture, the best first: most pixels, then most bytes, then by path.
+    """Copies of one picture, the best first: most pixels, most bytes, the oldest file, by path.
 
     `exact` copies show the same pixels. `alike` is the correlation of the pictures; of several
     pairs that join a group, that of the least alike.
@@ -245,9 +245,9 @@ def _groups(keys: Mapping[int, K]) -> list[list[int]]:
 def _ordered(ids: Iterable[int], seen: Mapping[int, _Seen]) -> list[int]:
     """Put the best copy first."""
 
-    def worth(id_: int) -> tuple[int, int, Path]:
-        copy = seen[id_].copy
-        return -copy.width * copy.height, -copy.bytes, copy.path
+    def worth(id_: int) -> tuple[int, int, int, Path]:
+        copy, file = seen[id_].copy, seen[id_].file
+        return -copy.width * copy.height, -copy.bytes, file.mtime_ns, copy.path
 
     return sorted(ids, key=worth)
 

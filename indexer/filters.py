@@ -7,14 +7,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from sqlalchemy import CTE, ColumnElement, Text, and_, cast, false, func, not_, or_, select, true
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    LargeBinary,
+    TableClause,
+    and_,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from indexer import tables, words
 from indexer.errors import UsageError
@@ -125,9 +139,9 @@ def compiled(where: Filter) -> ColumnElement[bool]:
     """Return a filter as a condition on `items` joined with `files`."""
     match where:
         case AllOf(filters=filters):
-            told = [each for each in filters if isinstance(each, Told)]
+            told = tuple(each for each in filters if isinstance(each, Told))
             others = [each for each in filters if not isinstance(each, Told)]
-            return and_(_told(told) if told else true(), *map(compiled, others))
+            return and_(_told(AllOf(filters=told)) if told else true(), *map(compiled, others))
         case AnyOf(filters=filters):
             return or_(false(), *map(compiled, filters))
         case Not(filter=filter_):
@@ -140,26 +154,89 @@ def compiled(where: Filter) -> ColumnElement[bool]:
             return _worded(name, "place")
         case Tag(name=name):
             tagged = select(tables.tags.c.file_id).where(tables.tags.c.tag == name.casefold())
-            return tables.files.c.id.in_(tagged)
+            return tables.items.c.file_id.in_(tagged)
         case Type(suffixes=suffixes):
-            return or_(*map(_ends_with, suffixes))
+            return _ends_with(suffixes)
         case _:
-            return _told([where])
+            return _told(where)
+
+
+def read_by(where: Filter) -> set[TableClause]:
+    """Return the tables that decide a filter."""
+    match where:
+        case AllOf(filters=filters) | AnyOf(filters=filters):
+            return set().union(*map(read_by, filters))
+        case Not(filter=filter_):
+            return read_by(filter_)
+        case In(folder=Path()) | Type():
+            return {tables.files}
+        case In() | Place():
+            return {tables.words}
+        case Tag():
+            return {tables.tags}
+        case _:
+            return {tables.photos}
+
+
+def row_fits(where: Filter) -> ColumnElement[bool]:
+    """Return a filter that `photos` alone decides, or `files`, as a condition on its rows."""
+    match where:
+        case AllOf(filters=filters):
+            return and_(true(), *map(row_fits, filters))
+        case AnyOf(filters=filters):
+            return or_(false(), *map(row_fits, filters))
+        case Not(filter=filter_):
+            return row_fails(filter_)
+        case Taken() | Near() | Camera() | Held() | Rated():
+            return _photo(where)
+        case _:
+            return compiled(where)
+
+
+def row_fails(where: Filter) -> ColumnElement[bool]:
+    """Return the contrary of `row_fits`, such that SQLite sees which index finds those rows."""
+    photos = tables.photos.c
+    match where:
+        case AllOf(filters=filters):
+            return or_(false(), *map(row_fails, filters))
+        case AnyOf(filters=filters):
+            return and_(true(), *map(row_fails, filters))
+        case Not(filter=filter_):
+            return row_fits(filter_)
+        case In(folder=Path() as folder):
+            return _not_below(folder)
+        case Taken(since=since, until=until):
+            early = [photos.taken < since.isoformat()] if since else []
+            late = [photos.taken >= until.isoformat()] if until else []
+            return or_(photos.taken.is_(None), *early, *late)
+        case Camera(name=name):
+            return _by_camera(name, named=False)
+        case _:
+            return row_fits(where).is_not(true())
 
 
 def below(root: Path) -> ColumnElement[bool]:
     """Match a path and all below it: the range of bytes that begin with it and a separator."""
-    name, separator = os.fsencode(root), os.fsencode(os.sep)
-    first = name if name.endswith(separator) else name + separator
-    last = first[:-1] + bytes([first[-1] + 1])
-    path = tables.files.c.path
+    path, (name, first, last) = tables.files.c.path, _range(root)
     return or_(path == name, (path >= first) & (path < last))
 
 
-def _told(filters: Sequence[Told]) -> ColumnElement[bool]:
-    """Match files whose photo matches each filter; one look at `photos` serves them all."""
-    told = select(tables.photos.c.file_id).where(*map(_photo, filters))
-    return tables.files.c.id.in_(told)
+def _not_below(root: Path) -> ColumnElement[bool]:
+    """Match all that lies neither there nor below."""
+    path, (name, first, last) = tables.files.c.path, _range(root)
+    return and_(path != name, or_(path < first, path >= last))
+
+
+def _range(root: Path) -> tuple[bytes, bytes, bytes]:
+    """Return a path, where the paths below it begin, and where those behind it do."""
+    name, separator = os.fsencode(root), os.fsencode(os.sep)
+    first = name if name.endswith(separator) else name + separator
+    return name, first, first[:-1] + bytes([first[-1] + 1])
+
+
+def _told(where: Filter) -> ColumnElement[bool]:
+    """Match items whose photo says so; one look at `photos` serves all parts of the filter."""
+    return tables.items.c.file_id.in_(select(tables.photos.c.file_id).where(row_fits(where)))
 
 
 def _photo(where: Told) -> ColumnElement[bool]:
@@ -172,9 +249,7 @@ def _photo(where: Told) -> ColumnElement[bool]:
         case Near():
             return _near(where)
         case Camera(name=name):
-            cameras = _cameras()
-            spoken = (func.instr(func.lower(cameras.c.camera), word) > 0 for word in _words(name))
-            return photos.camera.in_(select(cameras.c.camera).where(*spoken))
+            return _by_camera(name, named=True)
         case Rated(at_least=stars):
             return photos.rating >= stars
         case Held(orientation=Orientation.SQUARE):
@@ -185,13 +260,22 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return photos.width < photos.height
 
 
+def _by_camera(name: str, *, named: bool) -> ColumnElement[bool]:
+    """Match photos of the cameras that are named so, or of all others."""
+    cameras = _cameras()
+    words = (func.instr(func.lower(cameras.c.camera), word) > 0 for word in _words(name))
+    spoken = and_(cameras.c.camera.is_not(None), *words)
+    among = select(cameras.c.camera).where(spoken if named else not_(spoken))
+    return tables.photos.c.camera.in_(among)
+
+
 def _cameras() -> CTE:
     """Return the cameras, each once: the index is asked for the next one after each.
 
     They are few, so this takes no time; DISTINCT would read the whole index.
     """
     camera = tables.photos.c.camera
-    found = select(func.min(camera).label("camera")).cte("cameras", recursive=True)
+    found = select(func.min(camera).label("camera")).cte(recursive=True)
     following = select(func.min(camera)).where(camera > found.c.camera).scalar_subquery()
     return found.union_all(select(following).where(found.c.camera.is_not(None)))
 
@@ -211,9 +295,23 @@ def _worded(name: str, column: str) -> ColumnElement[bool]:
     return tables.items.c.id.in_(select(tables.words.c.rowid).where(words.phrase(name, column)))
 
 
-def _ends_with(suffix: str) -> ColumnElement[bool]:
-    """Match the end of a path, in any case."""
-    return func.lower(cast(func.substr(tables.files.c.path, -len(suffix)), Text)) == suffix
+def _ends_with(suffixes: Sequence[str]) -> ColumnElement[bool]:
+    """Match the ends of a path, in any case."""
+    by_length: dict[int, list[bytes]] = defaultdict(list)
+    for suffix in suffixes:
+        by_length[len(suffix)] += _cases(suffix)
+    path = tables.files.c.path
+    ends = (
+        func.substr(path, -length, type_=LargeBinary).in_(spelt)
+        for length, spelt in by_length.items()
+    )
+    return or_(false(), *ends)
+
+
+def _cases(suffix: str) -> Iterator[bytes]:
+    """Spell a suffix in small and capital letters, in each mixture of them."""
+    for letters in product(*({letter.lower(), letter.upper()} for letter in suffix)):
+        yield "".join(letters).encode()
 
 
 def _words(name: str) -> Sequence[str]:

@@ -48,6 +48,19 @@ SUFFIXES = {
 """The form of each suffix."""
 
 
+EXTRAS = {"raw": "camera RAW", "video": "a video", "jxl": "JPEG XL"}
+"""What is read with a package that not everyone installs, by the extra that brings it."""
+
+
+def wanting(extra: str) -> str:
+    """Return why a file is not read where an extra is not installed."""
+    return f"{EXTRAS[extra]}, which needs: pip install 'twinlens[{extra}]'"
+
+
+WANTING = {wanting(extra): extra for extra in EXTRAS}
+"""The extra that each of these reasons names."""
+
+
 def form_of(path: PurePath | str) -> Form | None:
     """Tell by its suffix how a file is read; None for one that is not looked at."""
     return SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 - twice as fast

@@ -91,7 +91,8 @@ class InvertedIndex:
         What a filter lets through is looked at one by one where it is few. Where it is many, they
         are found as surely as without a filter: the fewer in a list count, the more lists.
         """
-        probes = self.probes_for(k, None if only is None else len(only))
+        few = 0 if excluded is None else len(excluded)
+        probes = self.probes_for(k, len(self) - few if only is None else len(only))
         found = self.probe(queries, k, probes=probes, excluded=excluded, only=only)
         if probes < self.lists and any(len(hits) < min(k, len(self)) for hits in found):
             return self.probe(queries, k, probes=self.lists, excluded=excluded, only=only)

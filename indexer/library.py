@@ -35,6 +35,7 @@ from indexer.loaded import SavedIndex
 from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
 from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
+from indexer.selection import Selection
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
 from indexer.tuning import TUNING_ALPHA, Aim, Asking, Ranks
@@ -157,6 +158,7 @@ class Library:
         self._shelf = Shelf(folder, catalog)
         self._tokens = TokenStore(folder)
         self._writer = lock_of(folder)
+        self._selection: tuple[tuple[int, Kind, Filter], Selection] | None = None
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
@@ -279,11 +281,24 @@ class Library:
             LibraryDamaged: a segment is missing or broken.
             UsageError: a filter, and a library of a format before filters.
         """
-        only = None if where is None else self.catalog.matching(kind, where)
+        selection = None if where is None else self._selected(kind, where)
+        only = None
+        if selection is not None and selection.all_but:
+            others = [] if excluded is None else [excluded]
+            excluded = np.concatenate([selection.ids, *others])
+        elif selection is not None:
+            only = selection.ids
         with self._searching:
             loaded = self._shelf.load(kind)
             asked = self._asking(queries, alpha)
             return loaded.search(asked, k, excluded=excluded, only=only)
+
+    def _selected(self, kind: Kind, where: Filter) -> Selection:
+        """Return what a filter lets through; the last one is remembered for as long as it holds."""
+        asked, last = (self.catalog.facts().generation, kind, where), self._selection
+        if last is None or last[0] != asked:
+            last = self._selection = (asked, self.catalog.selected(kind, where))
+        return last[1]
 
     def score(
         self, query: Vectors, kind: Kind, ids: Sequence[int], *, alpha: float = 0.0

@@ -68,7 +68,7 @@ class Loaded:
             excluded: ids that are never answered, beside those that were deleted. Shape (n,).
             only: the ids that may be answered, if not all. Shape (n,).
         """
-        gone = self.deleted if excluded is None else np.union1d(self.deleted, excluded)
+        gone = self.deleted if excluded is None else np.concatenate([self.deleted, excluded])
         older = self.base.search(queries, k, excluded=gone, only=only)
         if not len(self.tail):
             return older

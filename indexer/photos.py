@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
+from indexer.formats import wanting
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
@@ -86,7 +87,7 @@ def read_photo(
             check_size(image.size, max_megapixels)
             image.draft(None, (2 * size_hint, 2 * size_hint))
             image.load()
-            _show_telling_frame(image)
+            _show_telling_frame(image, max_megapixels)
             return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
     except BAD_DATA as error:
         raise FileUnreadable(_reason(error, data)) from error
@@ -146,12 +147,16 @@ def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
         )
 
 
-def _show_telling_frame(image: Image.Image) -> None:
-    """Go to a frame amid an animation, an earlier one if that is blank, else to the first."""
+def _show_telling_frame(image: Image.Image, max_megapixels: float) -> None:
+    """Go to a frame amid an animation, an earlier one if that is blank, else to the first.
+
+    A frame of a GIF may claim to be larger than the first; Pillow itself refuses huge ones.
+    """
     frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
     amid = min(frames // 2, _FAR)
     for frame in dict.fromkeys((amid, amid // 2, 0)) if frames > 1 else ():
         image.seek(frame)
+        check_size(image.size, max_megapixels)
         image.load()
         if not is_blank(_rgb(image)):
             return
@@ -218,13 +223,14 @@ def _reason(error: BaseException, data: bytes) -> str:
     """Say in a few words what is wrong with the data."""
     if isinstance(error, MemoryError):
         return "too large for the memory of this machine"
+    if isinstance(error, Image.DecompressionBombError):
+        return "one of its frames claims to be larger than any photo"
     if isinstance(error, UnidentifiedImageError):
-        return _NO_JXL if data.startswith(_JXL_MARKS) else _NO_IMAGE
+        return wanting("jxl") if data.startswith(_JXL_MARKS) else _NO_IMAGE
     if "truncated" in str(error).lower():
         return "truncated: the file ends before the picture does"
     return f"broken image data ({error})" if str(error) else "broken image data"
 
 
 _NO_IMAGE = "not an image Pillow can read"
-_NO_JXL = "JPEG XL, which needs: pip install 'twinlens[jxl]'"
 _JXL_MARKS = (b"\xff\x0a", b"\0\0\0\x0cJXL ")

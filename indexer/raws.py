@@ -14,9 +14,8 @@ from typing import Any
 from PIL import Image
 
 from indexer.errors import FileUnreadable
+from indexer.formats import wanting
 from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, check_size, read_photo, smaller
-
-NO_RAWPY = "camera RAW, which needs: pip install 'twinlens[raw]'"
 
 _TURNS = {
     3: Image.Transpose.ROTATE_180,
@@ -44,7 +43,7 @@ def read_raw(data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIX
     try:
         rawpy: Any = import_module("rawpy")
     except ImportError as error:
-        raise FileUnreadable(NO_RAWPY) from error
+        raise FileUnreadable(wanting("raw")) from error
     if not data:
         raise FileUnreadable("empty file")
     try:

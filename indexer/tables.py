@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +32,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import ExceptionContext
 
 from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
+
+_SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
+_ROOM = 1 << 16
 
 
 class PathBytes(TypeDecorator[Path]):
@@ -169,10 +174,24 @@ def connect(path: Path, *, mode: str = "rw") -> Engine:
 
 
 def _is_fixed(path: Path) -> bool:
-    """Tell whether a catalog lies where nobody writes: SQLite must not make its own files there."""
+    """Tell whether a catalog lies where nobody can write: SQLite must not make its files there."""
     effective = os.access in os.supports_effective_ids
     writable = os.access(path.parent, os.W_OK, effective_ids=effective)
-    return not writable and not path.with_name(path.name + "-wal").exists()
+    closed = not writable or is_full(path.parent)
+    return closed and not path.with_name(path.name + "-wal").exists()
+
+
+def is_full(folder: Path) -> bool:
+    """Tell whether a disk has no room for the two small files that SQLite makes to read."""
+    free = shutil.disk_usage(folder).free
+    if free >= _SCARCE:
+        return False
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+    except OSError:
+        return True
+    return False
 
 
 def _error(path: Path, error: BaseException) -> TwinlensError:
@@ -181,5 +200,6 @@ def _error(path: Path, error: BaseException) -> TwinlensError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LibraryLocked(f"{path} is busy; another process is writing. Try again")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return TwinlensError(f"cannot use {path}: {error}; see to the disk and its permissions")
+        why = "the disk is full" if is_full(path.parent) else error
+        return TwinlensError(f"cannot use {path}: {why}; see to the disk and its permissions")
     return LibraryDamaged(path, f"is broken ({error})", mending(path.parent))

@@ -138,10 +138,15 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """A file (or one row of it) that could not be indexed, and why."""
+    """A file (or one row of it) that could not be indexed, and why.
+
+    `wants` is the extra of this package that reads it, where it only lacks that; see
+    `indexer.formats.EXTRAS`.
+    """
 
     path: Path
     reason: str
+    wants: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,18 +201,19 @@ def filled(vectors: NDArray[np.floating]) -> Vectors:
 
 def selector(excluded: Ids | None, only: Ids | None) -> Any:
     """Make FAISS look at some ids alone; others cost it no product. None for all of them."""
-    none = np.empty(0, dtype=np.int64)
     if only is not None:
-        return _bitmap(np.setdiff1d(only, none if excluded is None else excluded))
+        return _bitmap(only, without=excluded)
     if excluded is None or not len(excluded):
         return None
     return faiss.IDSelectorNot(_bitmap(excluded))
 
 
-def _bitmap(ids: Ids) -> Any:
+def _bitmap(ids: Ids, *, without: Ids | None = None) -> Any:
     """Hold ids as bits: ids are issued one by one, so a million of them take 125 KB."""
-    bits = np.zeros(int(ids.max(initial=-1)) + 1, dtype=np.uint8)
-    bits[ids] = 1
+    bits = np.zeros(int(ids.max(initial=-1)) + 1, dtype=np.bool_)
+    bits[ids] = True
+    if without is not None:
+        bits[without[without < len(bits)]] = False
     bitmap: Any = faiss.IDSelectorBitmap
     return bitmap(np.packbits(bits, bitorder="little"))
 

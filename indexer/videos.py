@@ -21,9 +21,8 @@ import numpy as np
 from PIL import Image
 
 from indexer.errors import FileUnreadable
+from indexer.formats import wanting
 from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, check_size, grey, is_blank
-
-NO_AV = "a video, which needs: pip install 'twinlens[video]'"
 
 SECONDS_A_FRAME = 5.0
 """Of a short video; a longer one has `MOST_FRAMES`, spread over all of it."""
@@ -203,7 +202,7 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[_Film]:
     try:
         av: Any = import_module("av")
     except ImportError as error:
-        raise FileUnreadable(NO_AV) from error
+        raise FileUnreadable(wanting("video")) from error
     errors = (*BAD_DATA, av.FFmpegError)
     only = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:

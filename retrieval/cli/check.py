@@ -13,7 +13,7 @@ import click
 import retrieval
 from indexer.errors import LibraryDamaged
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import note, printable
+from retrieval.cli.console import counted, note, printable
 from retrieval.cli.options import example, with_json, with_library, with_patience
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def command(library: Path, repair: bool, patience: Patience, as_json: bool) -> i
         done = retrieval.repair(library, patience=patience)
         _print(done.mended, as_json, mended=True)
         if done.dropped:
-            note(f"{done.dropped:,} files were dropped; embed them anew with: twinlens index")
+            note(
+                f"{counted(done.dropped, 'file')} dropped, without their vectors; "
+                "embed them anew with: twinlens index"
+            )
         left = list(done.left)
     else:
         left = retrieval.check(library)

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 import click
@@ -53,6 +52,11 @@ def shorten_left(text: str, width: int) -> str:
     return "…" + text
 
 
+def counted(count: int, what: str) -> str:
+    """Count things by their name: "1 file", "2,000 files"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def note(message: str) -> None:
     """Print one line beside the results."""
     if message:
@@ -61,14 +65,15 @@ def note(message: str) -> None:
 
 def list_skipped(skipped: Iterable[Skip]) -> None:
     """Print each file that was left out, with its reason; those that want a package together."""
-    wanting: defaultdict[str, list[Path]] = defaultdict(list)
+    wanting: defaultdict[str, list[Skip]] = defaultdict(list)
     for skip in skipped:
-        if "needs: pip install" in skip.reason:
-            wanting[skip.reason].append(skip.path)
+        if skip.wants:
+            wanting[skip.wants].append(skip)
         else:
             note(f"skipping {skip.path}: {skip.reason}")
-    for reason, (first, *others) in wanting.items():
-        note(f"skipping {first}{f' and {len(others):,} more' if others else ''}: {reason}")
+    for first, *others in wanting.values():
+        more = f" and {len(others):,} more" if others else ""
+        note(f"skipping {first.path}{more}: {first.reason}")
 
 
 @contextmanager

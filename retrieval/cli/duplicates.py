@@ -86,7 +86,12 @@ def _lines(groups: Sequence[Group]) -> Iterator[str]:
         yield f"{_heading(group)}\n"
         for copy in group.copies:
             size = f"{copy.width} × {copy.height}"
-            yield f"  {size:>13}  {copy.bytes / 1e6:7.2f} MB  {printable(str(copy.path))}\n"
+            yield f"  {size:>13}  {_bytes(copy.bytes):>9}  {printable(str(copy.path))}\n"
+
+
+def _bytes(count: int) -> str:
+    """Say how large a file is."""
+    return f"{max(1, round(count / 1e3))} KB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 def _json(groups: Sequence[Group]) -> Iterator[str]:
@@ -132,10 +137,10 @@ def _summary(groups: Sequence[Group], threshold: float) -> str:
         return f"no duplicates: nothing exact, and nothing {threshold:g} alike"
     exact = sum(group.exact for group in groups)
     spare = {copy for group in groups for copy in group.copies[1:]}
-    size = sum(copy.bytes for copy in spare) / 1e6
+    size = sum(copy.bytes for copy in spare)
     return (
         f"{exact} groups exact, {len(groups) - exact} near (at least {threshold:g} alike): "
-        f"{len(spare):,} copies beside the best, {size:,.1f} MB"
+        f"{len(spare):,} copies beside the best, {_bytes(size)}"
     )
 
 

@@ -15,7 +15,7 @@ import click
 
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import note
+from retrieval.cli.console import counted, note
 from retrieval.cli.options import example
 from retrieval.cli.question import Question, with_question
 
@@ -64,7 +64,7 @@ def command(question: Question, folder: Path, way: str | None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     named, missing = _place(hits, folder, Way(way or "copy"))
     manifest = _write_manifest(hits, named, folder)
-    note(f"{len(named)} files, told in {manifest}")
+    note(f"{counted(len(named), 'file')}, told in {manifest}")
     for path in missing:
         note(f"skipping {path}: it is gone or cannot be read")
     return ExitCode.SKIPPED if missing else ExitCode.DONE

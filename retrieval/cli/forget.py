@@ -9,7 +9,7 @@ import click
 
 import retrieval
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import note
+from retrieval.cli.console import counted, note
 from retrieval.cli.options import example, with_library, with_patience
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ def command(folder: Path, library: Path, patience: Patience) -> int:
     if not count:
         note(f"the library holds nothing of {folder}")
         return ExitCode.NOTHING
-    click.echo(f"{count:,} files forgotten")
+    click.echo(f"{counted(count, 'file')} forgotten")
     return ExitCode.DONE

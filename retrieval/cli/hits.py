@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FIXED = 16  # cells of rank, score, and the space between columns
+SCORE = 7  # of these the score's
 MATCH = 7  # and those of the probability
+DATE = 12  # and of a date
 PATH_SHARE = 0.34  # of the rest that a path may have beside a text
 
 
@@ -87,11 +89,16 @@ def with_output(function: F) -> Callable[..., Any]:
     return wrapped
 
 
-def write_hits(hits: Sequence[Hit], layout: Layout) -> None:
-    """Print hits to stdout. A table becomes tab-separated lines where no one watches."""
+def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> None:
+    """Print hits to stdout, in a table with their dates if those are what counts.
+
+    A table becomes tab-separated lines where no one watches.
+    """
     if layout == Layout.TABLE:
         console = Console()
-        return write_table(hits, console) if console.is_terminal else _write(_plain, hits)
+        if not console.is_terminal:
+            return _write(_plain, hits)
+        return write_table(hits, console, dated=dated) if hits else None
     if layout == Layout.PREVIEW:
         return write_previews(hits)
     if layout == Layout.CSV:
@@ -100,26 +107,34 @@ def write_hits(hits: Sequence[Hit], layout: Layout) -> None:
     return _write(lines[layout], hits, end="\0" if layout == Layout.NUL else "\n")
 
 
-def write_table(hits: Sequence[Hit], console: Console) -> None:
-    """Print hits as a table that fits the console."""
+def write_table(hits: Sequence[Hit], console: Console, *, dated: bool = False) -> None:
+    """Print hits as a table that fits the console; a column that says nothing is left out."""
     texts = any(hit.kind == Kind.TEXT for hit in hits)
     matches = any(hit.match is not None for hit in hits)
-    room = max(10, console.width - FIXED - MATCH * matches)
+    scored = any(hit.score for hit in hits)  # what filters alone find has no score
+    room = max(10, console.width - FIXED - MATCH * matches - DATE * dated + SCORE * (not scored))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("", justify="right", style="dim", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
+    if scored:
+        table.add_column("score", justify="right", no_wrap=True)
     if matches:
         table.add_column("match", justify="right", no_wrap=True)
+    if dated:
+        table.add_column("taken", no_wrap=True)
     if texts:
         table.add_column("text", ratio=1)
     table.add_column("file", no_wrap=True)
     width = int(room * PATH_SHARE) if texts else room
     for hit in hits:
-        match = [Text(percent(hit.match))] if matches else []
-        words = [Text(printable(hit.text))] if texts else []
-        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), *match, *words]
-        table.add_row(*row, _link(hit, width, dim=texts))
+        told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
+        told += [_day(hit)] * dated + [printable(hit.text)] * texts
+        table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, dim=texts))
     console.print(table)
+
+
+def _day(hit: Hit) -> str:
+    """Say on which day a photo was taken; nothing where that is not known."""
+    return hit.about.taken.date().isoformat() if hit.about.taken else ""
 
 
 def write_previews(hits: Sequence[Hit]) -> None:

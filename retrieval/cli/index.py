@@ -17,7 +17,7 @@ from indexer.photos import MAX_MEGAPIXELS
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import Report, list_skipped, note, progress
+from retrieval.cli.console import Report, counted, list_skipped, note, progress
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -155,7 +155,7 @@ def _with_total(
         return sum(isinstance(file, Found) for file in walk(folders, options=options))
 
     def tell(step: Progress) -> None:
-        if step.photos or step.texts or step.unchanged + step.skipped < step.files:
+        if step.photos or step.texts or step.unchanged + step.skipped < step.met:
             report(step.files, total(), step.photos)
 
     return tell
@@ -179,15 +179,14 @@ def _as_json(done: IndexReport) -> dict[str, object]:
 
 def sentence(done: IndexReport) -> str:
     """Say in one line what was done."""
-    changes = (
-        (done.photos, "photos added"),
-        (done.videos, "videos added"),
-        (done.texts, "texts added"),
-        (done.updated, "files updated"),
+    things = ((done.photos, "photo"), (done.videos, "video"), (done.texts, "text"))
+    rest = (
         (done.moved, "moved"),
         (done.removed, "removed"),
         (done.unchanged, "unchanged"),
         (len(done.skipped), "skipped"),
     )
-    parts = [f"{count:,} {what}" for count, what in changes if count]
+    parts = [f"{counted(count, what)} added" for count, what in things if count]
+    parts += [f"{counted(done.updated, 'file')} updated"] if done.updated else []
+    parts += [f"{count:,} {what}" for count, what in rest if count]
     return f"{', '.join(parts) or 'nothing to index'} in {done.seconds:.1f} s"

@@ -16,7 +16,7 @@ from rich.text import Text
 import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import printable
+from retrieval.cli.console import counted, printable
 from retrieval.cli.options import example, with_json, with_library
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _table(info: LibraryInfo, library: Path) -> Table:
         "taken": _dates(info.described),
         "cameras": _cameras(info.described),
         "places": f"known of {info.described.placed:,} photos" if info.described.placed else "",
-        "skipped": f"{info.skipped:,} files could not be read" if info.skipped else "",
+        "skipped": f"{counted(info.skipped, 'file')} could not be read" if info.skipped else "",
         "model": f"{info.model} ({info.fingerprint[:12]}), {info.dim} dimensions",
         "corrected": _corrected(info),
         "on disk": f"{info.bytes / 1e6:,.1f} MB, format {info.format}",

@@ -9,7 +9,7 @@ import click
 
 import retrieval
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import note
+from retrieval.cli.console import counted, note
 from retrieval.cli.options import example, with_library, with_patience
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command(old: Path, new: Path, library: Path, patience: Patience) -> int:
     """
     with retrieval.Library.open(library) as opened, opened.writing(patience):
         paths = opened.move_root(old, new)
-    click.echo(f"{len(paths):,} files moved to {new}")
+    click.echo(f"{counted(len(paths), 'file')} moved to {new}")
     missing = sum(not path.exists() for path in paths)
     if missing:
         note(f"{missing:,} of them are not there; the next twinlens index drops them")

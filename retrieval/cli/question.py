@@ -113,9 +113,19 @@ class Question:
         left_out = len(hits) - len(likely)
         if likely and left_out:
             note(f"{left_out} more are no match; show them with --threshold 0")
-        elif left_out:
+        elif left_out and not self.page.offset:
             note(_nothing(hits[0], least))
+        elif not likely:
+            note(self._none())
         return likely
+
+    def _none(self) -> str:
+        """Say why there is no hit at all on this page."""
+        if self.page.offset:
+            return f"nothing more matches beyond the first {self.page.offset:,}"
+        if self.query.where is not None:
+            return f"nothing matches: no {self.kind} passes the filters"
+        return "nothing matches"
 
 
 def _nothing(nearest: Hit, least: float) -> str:

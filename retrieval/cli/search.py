@@ -9,6 +9,7 @@ import click
 
 import retrieval
 from indexer.types import Kind
+from retrieval.choices import Sort
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
 from retrieval.cli.hits import Layout, Output, with_output, write_hits
@@ -46,7 +47,8 @@ def command(question: Question, output: Output) -> int:
     hits = question.answers()
     if output.html is not None:
         _write_sheet(question.query, hits, output.html)
-    write_hits(hits, output.layout)
+    by_date = question.query.is_filter or question.page.sort == Sort.DATE
+    write_hits(hits, output.layout, dated=by_date)
     return ExitCode.DONE if hits else ExitCode.NOTHING
 
 

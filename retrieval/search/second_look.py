@@ -120,16 +120,21 @@ class SecondLook:
         return sights
 
     def _read(self, hits: Sequence[Hit]) -> list[Sight | None]:
-        """Read photos from their files; name those that cannot be read."""
+        """Read photos from their files; count those that cannot be read, and name the first."""
         photos: list[Image.Image | None] = []
+        failed: list[str] = []
         for hit in hits:
             try:
                 photo = read_picture(hit.path, time=hit.time, size_hint=self.size_hint)
                 photos.append(photo)
             except FileUnreadable as error:
                 photos.append(None)
-                self.note(f"not looked at again: {hit.where}: {error}")
-        looked = iter(self.reranker.look([photo for photo in photos if photo is not None]))
+                failed.append(f"{hit.where}: {error}")
+        if failed:  # one line: of a drive that is unplugged, all are gone
+            more = f", and {len(failed) - 1:,} more" if failed[1:] else ""
+            self.note(f"not looked at again: {failed[0]}{more}")
+        readable = [photo for photo in photos if photo is not None]
+        looked = iter(self.reranker.look(readable) if readable else ())  # else no tower is opened
         return [None if photo is None else next(looked) for photo in photos]
 
     def _keep(self, fresh: dict[int, Sight | None]) -> None:

@@ -277,6 +277,24 @@ def test_a_full_disk_loses_nothing_that_was_kept(small_disk: Path, tmp_path: Pat
     assert check(small_disk / "library") == []
 
 
+def test_a_library_on_a_full_disk_is_opened_and_searched(small_disk: Path, tmp_path: Path) -> None:
+    photos = _draw_more(tmp_path / "photos", 8)
+    with Library.create(small_disk / "library", ENCODER) as library:
+        index_folders(library, ENCODER, [photos])
+    _draw_more(photos / "more", 8)
+    (small_disk / "filler").write_bytes(b"\0" * _free(small_disk))
+    with Library.open(small_disk / "library") as library:
+        (hits,) = library.search(ENCODER.encode_texts(["red"]), Kind.PHOTO, 100)
+        assert len(hits) == 8
+        with pytest.raises(
+            TwinlensError, match=r"cannot use .*: the disk is full; see to the disk"
+        ):
+            index_folders(library, ENCODER, [photos])
+    (small_disk / "filler").unlink()
+    with Library.open(small_disk / "library") as library:
+        assert index_folders(library, ENCODER, [photos]).photos == 8
+
+
 def _free(disk: Path) -> int:
     """Bytes that a disk has left."""
     stat = os.statvfs(disk)

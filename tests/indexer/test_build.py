@@ -421,8 +421,9 @@ def test_progress_is_told(library: Library, photos: Path) -> None:
     (photos / "broken.jpg").write_text("hello")
     told: list[Progress] = []
     index_folders(library, ENCODER, [photos], progress=told.append)
-    last = told[-1]
-    assert (last.files, last.photos, last.texts, last.skipped) == (5, 3, 2, 1)
+    first, last = told[0], told[-1]
+    assert (first.met, first.files) == (5, 0)
+    assert (last.met, last.files, last.photos, last.texts, last.skipped) == (5, 5, 3, 2, 1)
 
 
 @pytest.mark.parametrize(

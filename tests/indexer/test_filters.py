@@ -27,7 +27,7 @@ from indexer.filters import (
     Type,
 )
 from indexer.places import EARTH_KM
-from indexer.types import Kind, Metadata, Orientation
+from indexer.types import Kind, Metadata, Orientation, SegmentRow
 
 ROME = {"latitude": 41.9, "longitude": 12.5, "place": "Rome, Italy"}
 FIJI = {"latitude": -17.0, "longitude": 179.99, "place": "Suva, Fiji"}
@@ -61,7 +61,11 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     ]
     note = _state("/pics/Italy 2019/note.txt", Kind.TEXT)
     files.append(NewFile(state=note, ids=range(5, 6), texts=("boats are sailing",)))
-    opened.apply(Change(files=files))
+    rows = [
+        SegmentRow(number=number, kind=kind, rows=count)
+        for number, (kind, count) in enumerate([(Kind.PHOTO, 4), (Kind.TEXT, 1)])
+    ]
+    opened.apply(Change(files=files, segments=rows))
     yield opened
     opened.close()
 
@@ -71,49 +75,114 @@ def _state(name: str, kind: Kind = Kind.PHOTO) -> FileState:
     return FileState(path=Path(name), kind=kind, size=1, mtime_ns=1, digest=digest, reader="r")
 
 
+def _ids(catalog: Catalog, where: Filter, kind: Kind = Kind.PHOTO) -> list[int]:
+    """What a selection lets through of all items of a kind."""
+    chosen, every = catalog.selected(kind, where), catalog.item_ids(kind)
+    return every[np.isin(every, chosen.ids, invert=chosen.all_but)].tolist()
+
+
+CASES: list[tuple[Filter, list[int]]] = [
+    (AllOf(), [1, 2, 3, 4]),
+    (Taken(since=datetime(2019, 12, 31, 23, 59, 59)), [2, 3]),
+    (Taken(until=datetime(2020, 1, 1)), [1, 2]),
+    (Taken(since=datetime(2019, 8, 1), until=datetime(2020, 1, 1)), [2]),
+    (Taken(), [1, 2, 3]),
+    (Camera(name="x100"), [1]),
+    (Camera(name="canon r5"), [2]),
+    (Camera(name="CANON"), [2, 3]),
+    (Camera(name="100%"), []),
+    (AnyOf(filters=(Camera(name="fuji"), Camera(name="r5"))), [1, 2]),
+    (Tag(name="FAMILLE"), [1]),
+    (Tag(name="été"), [1]),
+    (Tag(name="fam"), []),
+    (Rated(at_least=3), [1, 2]),
+    (Held(orientation=Orientation.LANDSCAPE), [1]),
+    (Held(orientation=Orientation.PORTRAIT), [2]),
+    (Held(orientation=Orientation.SQUARE), [3]),
+    (Type(suffixes=(".jpg", ".jpeg")), [1, 2]),
+    (In(folder=Path("/pics/sea")), [3, 4]),
+    (In(folder="italy"), [1, 2]),
+    (In(folder="ITALY 2019"), [1, 2]),
+    (In(folder="2019 italy"), []),
+    (In(folder="pics"), [1, 2, 3, 4]),
+    (In(folder='"; DROP'), []),
+    (Place(name="italy"), [1]),
+    (Near(latitude=41.9, longitude=12.5, km=1), [1]),
+    (Near(latitude=-17.0, longitude=-179.99, km=3), [3]),  # over the date line
+    (Not(filter=Camera(name="canon")), [1, 4]),
+    (AnyOf(filters=(Tag(name="work"), Rated(at_least=5))), [1, 2]),
+    (AllOf(filters=(Camera(name="canon"), Taken(since=datetime(2020, 1, 1)))), [3]),
+    (AnyOf(filters=()), []),
+]
+
+
+@pytest.mark.parametrize(("where", "ids"), CASES)
+def test_a_filter_lets_through(catalog: Catalog, where: Filter, ids: list[int]) -> None:
+    assert _ids(catalog, where) == ids
+
+
+@pytest.mark.parametrize(("where", "ids"), CASES)
+def test_a_selection_is_the_same_whichever_side_it_names(
+    catalog: Catalog, where: Filter, ids: list[int]
+) -> None:
+    others = [id_ for id_ in (1, 2, 3, 4) if id_ not in ids]
+    jpeg = [id_ for id_ in ids if id_ in (1, 2)]
+    assert _ids(catalog, where) == ids
+    assert _ids(catalog, Not(filter=where)) == others
+    assert _ids(catalog, AllOf(filters=(where, Type(suffixes=(".jpg", ".jpeg"))))) == jpeg
+    assert _ids(catalog, AnyOf(filters=(where, Not(filter=where)))) == [1, 2, 3, 4]
+    assert _ids(catalog, AllOf(filters=(where, Not(filter=where)))) == []
+
+
 @pytest.mark.parametrize(
-    ("where", "ids"),
+    ("where", "left_out"),
     [
-        (AllOf(), [1, 2, 3, 4]),
-        (Taken(since=datetime(2019, 12, 31, 23, 59, 59)), [2, 3]),
-        (Taken(until=datetime(2020, 1, 1)), [1, 2]),
-        (Taken(since=datetime(2019, 8, 1), until=datetime(2020, 1, 1)), [2]),
-        (Taken(), [1, 2, 3]),
-        (Camera(name="x100"), [1]),
-        (Camera(name="canon r5"), [2]),
-        (Camera(name="CANON"), [2, 3]),
-        (Camera(name="100%"), []),
-        (Tag(name="FAMILLE"), [1]),
-        (Tag(name="été"), [1]),
-        (Tag(name="fam"), []),
-        (Rated(at_least=3), [1, 2]),
-        (Held(orientation=Orientation.LANDSCAPE), [1]),
-        (Held(orientation=Orientation.PORTRAIT), [2]),
-        (Held(orientation=Orientation.SQUARE), [3]),
-        (Type(suffixes=(".jpg", ".jpeg")), [1, 2]),
-        (In(folder=Path("/pics/sea")), [3, 4]),
-        (In(folder="italy"), [1, 2]),
-        (In(folder="ITALY 2019"), [1, 2]),
-        (In(folder="2019 italy"), []),
-        (In(folder="pics"), [1, 2, 3, 4]),
-        (In(folder='"; DROP'), []),
-        (Place(name="italy"), [1]),
-        (Near(latitude=41.9, longitude=12.5, km=1), [1]),
-        (Near(latitude=-17.0, longitude=-179.99, km=3), [3]),  # over the date line
-        (Not(filter=Camera(name="canon")), [1, 4]),
-        (AnyOf(filters=(Tag(name="work"), Rated(at_least=5))), [1, 2]),
-        (AllOf(filters=(Camera(name="canon"), Taken(since=datetime(2020, 1, 1)))), [3]),
-        (AnyOf(filters=()), []),
+        (AllOf(), []),
+        (Taken(), [4]),
+        (Not(filter=Rated(at_least=5)), [1]),
+        (Not(filter=Tag(name="work")), [2]),
+        (Not(filter=Place(name="fiji")), [3]),
+        (AllOf(filters=(Taken(), Not(filter=Tag(name="fam")))), [4]),
+        (AllOf(filters=(Taken(), Not(filter=Tag(name="work")))), [2, 4]),
+        (In(folder=Path("/pics")), []),
+        (In(folder=Path("/pics/Italy 2019")), [3, 4]),
+        (Type(suffixes=(".jpg", ".jpeg", ".png")), [4, 5]),
     ],
 )
-def test_a_filter_lets_through(catalog: Catalog, where: Filter, ids: list[int]) -> None:
-    assert catalog.matching(Kind.PHOTO, where).tolist() == ids
+def test_what_lets_most_through_names_the_others(
+    catalog: Catalog, where: Filter, left_out: list[int]
+) -> None:
+    chosen = catalog.selected(Kind.PHOTO, where)
+    assert (chosen.all_but, chosen.ids.tolist()) == (True, left_out)
+
+
+def test_a_photo_that_was_never_described_is_not_let_through(catalog: Catalog) -> None:
+    old = NewFile(state=_state("/pics/old.jpg"), ids=range(6, 7), texts=("",))
+    row = SegmentRow(number=2, kind=Kind.PHOTO, rows=1)
+    catalog.apply(Change(files=[old], segments=[row]))
+    assert _ids(catalog, Taken()) == [1, 2, 3]
+    assert _ids(catalog, Not(filter=Taken())) == [4, 6]
+
+
+def test_frames_of_a_video_are_selected_together(catalog: Catalog) -> None:
+    video = NewFile(
+        state=_state("/pics/clip.mp4"),
+        ids=range(6, 9),
+        texts=("", "", ""),
+        times=(0.0, 5.0, 10.0),
+        about=Metadata(taken=datetime(2021, 1, 1)),
+    )
+    row = SegmentRow(number=2, kind=Kind.PHOTO, rows=3)
+    catalog.apply(Change(files=[video], segments=[row]))
+    assert catalog.selected(Kind.PHOTO, Taken()).ids.tolist() == [4]
+    assert _ids(catalog, Taken()) == [1, 2, 3, 6, 7, 8]
+    assert _ids(catalog, Not(filter=Taken(since=datetime(2021, 1, 1)))) == [1, 2, 3, 4]
 
 
 def test_texts_are_filtered_by_folder_and_type(catalog: Catalog) -> None:
-    assert catalog.matching(Kind.TEXT, In(folder="italy")).tolist() == [5]
-    assert catalog.matching(Kind.TEXT, Type(suffixes=(".txt",))).tolist() == [5]
-    assert catalog.matching(Kind.TEXT, Rated(at_least=1)).tolist() == []
+    assert _ids(catalog, In(folder="italy"), Kind.TEXT) == [5]
+    assert _ids(catalog, Type(suffixes=(".txt",)), Kind.TEXT) == [5]
+    assert _ids(catalog, Rated(at_least=1), Kind.TEXT) == []
 
 
 def test_a_circle_ends_where_it_should(catalog: Catalog) -> None:
@@ -121,7 +190,7 @@ def test_a_circle_ends_where_it_should(catalog: Catalog) -> None:
     degree = np.pi * EARTH_KM / 180
     for km, ids in ((degree + 0.001, [1]), (degree - 0.001, [])):
         near = Near(latitude=42.9, longitude=12.5, km=km)
-        assert catalog.matching(Kind.PHOTO, near).tolist() == ids
+        assert _ids(catalog, near) == ids
 
 
 def test_a_circle_off_the_earth_is_refused() -> None:
@@ -155,7 +224,7 @@ def test_a_move_brings_its_words_along(catalog: Catalog) -> None:
     catalog.apply(Change(moves=[move]))
     assert [id_ for id_, _ in catalog.worded("new storm", Kind.PHOTO, 9)] == [3]
     assert catalog.worded("fiji", Kind.PHOTO, 9) == []
-    assert catalog.matching(Kind.PHOTO, Tag(name="wind")).tolist() == [3]
+    assert _ids(catalog, Tag(name="wind")) == [3]
     (record,) = catalog.records([3])
     assert record.about == again
 
@@ -163,7 +232,7 @@ def test_a_move_brings_its_words_along(catalog: Catalog) -> None:
 def test_what_is_removed_is_forgotten(catalog: Catalog) -> None:
     catalog.apply(Change(removed=[1]))
     assert catalog.worded("famille", Kind.PHOTO, 9) == []
-    assert catalog.matching(Kind.PHOTO, Tag(name="famille")).tolist() == []
+    assert _ids(catalog, Tag(name="famille")) == []
     assert catalog.described().cameras == (("Canon EOS 5D", 1), ("Canon EOS R5", 1))
 
 

@@ -197,6 +197,23 @@ def test_the_cap_is_ours_not_pillows() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
 
 
+def _gif(side: int) -> bytes:
+    """A GIF of 8 x 8 pixels whose second frame claims so many pixels a side."""
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    data = bytearray(_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    descriptor = data.rindex(b",")  # then left, top, width, height, 2 bytes each
+    data[descriptor + 5 : descriptor + 9] = struct.pack("<HH", side, side)
+    return bytes(data)
+
+
+def test_a_later_frame_that_is_a_bomb_is_refused() -> None:
+    # Found by scripts/fuzz_photos.py: Pillow's error of its own was none that was caught.
+    with pytest.raises(FileUnreadable, match=r"^one of its frames claims to be larger than any"):
+        read_photo(_gif(65_535), size_hint=8)
+    with pytest.raises(FileUnreadable, match=r"^4 megapixels, over the limit of 3; raise it with"):
+        read_photo(_gif(2_000), size_hint=8, max_megapixels=3.0)
+
+
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
 def test_a_truncated_file_is_refused(format_: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)

@@ -133,7 +133,9 @@ def test_search_by_pages(run: Run, indexed: Path) -> None:
     pages = [run("search", "red", "-t", 1, "--page", number, "-f").stdout for number in (1, 2, 3)]
     assert "".join(pages) == whole
     assert run("search", "red", "-t", 1, "--offset", 2, "-f").stdout == pages[2]
-    assert run("search", "red", "-t", 1, "--page", 4).exit_code == 4
+    behind = run("search", "red", "-t", 1, "--page", 4)
+    assert (behind.exit_code, behind.stdout) == (4, "")
+    assert behind.stderr == "nothing more matches beyond the first 3\n"
 
 
 def test_bare_paths(run: Run, indexed: Path) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from indexer.types import Kind, Skip
+from indexer.types import Kind, Metadata, Skip
 from retrieval.cli import console
 from retrieval.cli.console import list_skipped, printable, progress, shorten_left
 from retrieval.cli.hits import write_table
 from retrieval.search import Hit
 
 
-def table(*hits: Hit, width: int = 80) -> list[str]:
+def table(*hits: Hit, width: int = 80, dated: bool = False) -> list[str]:
     """The lines of a table on a terminal without colour."""
     out = io.StringIO()
-    write_table(hits, Console(file=out, width=width, color_system=None))
+    write_table(hits, Console(file=out, width=width, color_system=None), dated=dated)
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -36,6 +38,15 @@ def test_photos_at_80_columns() -> None:
     assert lines[1] == " 1   0.312  /p/a.jpg"
     assert lines[2].startswith("10  -0.020  …")
     assert lines[2].endswith("/holiday/cat.jpg")
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_what_filters_found_has_a_date_and_no_score() -> None:
+    taken = Metadata(taken=datetime(2019, 7, 14, 18, 3))
+    long = "/p/" + "x" * 99
+    lines = table(replace(hit(1, 0.0, "/p/a.jpg"), about=taken), hit(2, 0.0, long), dated=True)
+    assert lines[:2] == ["   taken       file", "1  2019-07-14  /p/a.jpg"]
+    assert lines[2].startswith("2              …xxx")
     assert max(map(cell_len, lines)) <= 80
 
 
@@ -79,11 +90,11 @@ def test_progress_in_a_log(
 
 def test_files_that_want_a_package_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     wanting = "a video, which needs: pip install 'twinlens[video]'"
-    reasons = {"a.mp4": wanting, "b.jpg": "empty file", "c.mp4": wanting, "d.mp4": wanting}
-    list_skipped(Skip(path=Path(name), reason=reason) for name, reason in reasons.items())
+    videos = [Skip(path=Path(f"{name}.mp4"), reason=wanting, wants="video") for name in "acd"]
+    list_skipped([videos[0], Skip(path=Path("b.jpg"), reason="empty file"), *videos[1:]])
     assert capsys.readouterr().err.splitlines() == [
         "skipping b.jpg: empty file",
         f"skipping a.mp4 and 2 more: {wanting}",
     ]
-    list_skipped([Skip(path=Path("a.mp4"), reason=wanting)])
+    list_skipped(videos[:1])
     assert capsys.readouterr().err == f"skipping a.mp4: {wanting}\n"

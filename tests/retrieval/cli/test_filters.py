@@ -1,0 +1,39 @@
+"""Filters from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import retrieval
+from tests.fakes import ColourEncoder
+from tests.retrieval.cli.conftest import Run
+
+
+class NeverAsked(ColourEncoder):
+    """Names the library's model, and embeds nothing."""
+
+    encode_texts = encode_images = None
+
+
+def test_a_search_by_filters_alone_opens_no_model(
+    run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = NeverAsked(name="builtin", fingerprint="fingerprint of builtin")
+    monkeypatch.setattr(retrieval, "quick_encoder", lambda *_, **__: never)
+    monkeypatch.delattr(retrieval, "load_encoder")
+    monkeypatch.delattr(retrieval, "load_reranker", raising=False)
+    found = run("search", "-f", "type:png")
+    assert found.exit_code == 0
+    assert sorted(found.stdout.splitlines()) == sorted(map(str, indexed.glob("*.png")))
+
+
+def test_options_are_the_same_as_filters_in_the_query(run: Run, indexed: Path) -> None:
+    for written, options in {
+        "red type:png": ["red", "--type", "png"],
+        f"red in:{indexed}": ["red", "--in", indexed],
+        "red -in:elsewhere type:png": ["red -in:elsewhere", "--type", "png"],
+    }.items():
+        both = run("search", "-f", written).stdout, run("search", "-f", *options).stdout
+        assert both[0] == both[1] != ""

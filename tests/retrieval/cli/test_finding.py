@@ -50,6 +50,14 @@ def test_only_taking_away_is_wrong_usage(run: Run) -> None:
     assert "only what not to find" in result.stderr
 
 
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize("written", [["red camera:canon"], ["--camera", "canon"]])
+def test_filters_that_leave_nothing_are_told(run: Run, written: Sequence[str]) -> None:
+    result = run("search", *written)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr == "nothing matches: no photo passes the filters\n"
+
+
 @pytest.fixture
 def many(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Twelve photos, none of them purple, and a bank of 124 generic texts."""

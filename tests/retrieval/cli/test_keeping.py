@@ -30,7 +30,7 @@ def test_check_names_and_repairs(run: Run, indexed: Path, tmp_path: Path) -> Non
     mended = run("check", "--repair")
     assert mended.exit_code == 0
     assert f"{segment} is broken" in mended.stdout
-    assert mended.stderr.endswith("dropped; embed them anew with: twinlens index\n")
+    assert mended.stderr.endswith("their vectors; embed them anew with: twinlens index\n")
     assert run("check").stdout == "the library is whole\n"
     assert "added" in run("index", indexed).stdout
 
@@ -46,10 +46,10 @@ def test_check_names_a_broken_name(run: Run, indexed: Path, tmp_path: Path) -> N
 
 def test_forget(run: Run, indexed: Path) -> None:
     result = run("forget", indexed / "red.png")
-    assert (result.exit_code, result.stdout) == (0, "1 files forgotten\n")
+    assert (result.exit_code, result.stdout) == (0, "1 file forgotten\n")
     assert run("forget", indexed / "red.png").exit_code == 4
     assert "red.png" not in run("search", "red", "-f").stdout
-    assert "1 photos added" in run("index", indexed).stdout
+    assert "1 photo added" in run("index", indexed).stdout
 
 
 def test_move_root(run: Run, indexed: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_watch_follows_and_ends(
     run: Run, watcher: subprocess.Popen[str], photos: Path, ending: signal.Signals
 ) -> None:
     draw(photos / "new" / "green.png", "green")
-    assert watcher.stdout.readline().startswith("1 photos added, 4 unchanged in ")
+    assert watcher.stdout.readline().startswith("1 photo added, 4 unchanged in ")
     assert run("search", "green", "-f").stdout.splitlines()[0] == str(photos / "new" / "green.png")
     (photos / "new" / "green.png").unlink()
     assert watcher.stdout.readline().startswith("1 removed, 4 unchanged in ")

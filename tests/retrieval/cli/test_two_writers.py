@@ -73,7 +73,7 @@ def test_the_second_writer_waits_and_says_so(
         assert second.poll() is None
         writer.communicate("done\n")
         out, _ = second.communicate(timeout=120)
-    assert (second.returncode, out[:14]) == (0, "1 photos added")
+    assert (second.returncode, out[:13]) == (0, "1 photo added")
 
 
 def test_with_no_wait_it_ends_with_12(

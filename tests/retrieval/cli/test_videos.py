@@ -26,7 +26,7 @@ def boat(tmp_path: Path, run: Run) -> Path:
     draw(path.with_name("a.jpg"), "green")
     result = run("index", path.parent)
     assert result.exit_code == 0
-    assert result.stdout.startswith("1 photos added, 1 videos added in ")
+    assert result.stdout.startswith("1 photo added, 1 video added in ")
     return path
 
 

@@ -86,7 +86,17 @@ def test_a_photo_that_is_gone_keeps_its_score_and_is_named(library: Library, pho
     found = scores(searcher(library, notes=notes).search("red", words=False))
     assert found["red.png"] == pytest.approx(1.0, abs=2e-3)
     (note,) = notes
-    assert note.startswith(f"not looked at again: {photos / 'red.png'}: ")
+    assert note == f"not looked at again: {photos / 'red.png'}: no such file or directory"
+
+
+def test_photos_that_are_gone_are_counted_in_one_line(library: Library, photos: Path) -> None:
+    for photo in photos.glob("*.png"):
+        photo.unlink()
+    notes: list[str] = []
+    first, *others = searcher(library, notes=notes).search("red", words=False)
+    assert len(others) == 2
+    gone = f"not looked at again: {first.path}: no such file or directory, and 2 more"
+    assert notes == [gone]
 
 
 def test_an_instruction_that_is_cut_is_told(library: Library) -> None:
@@ -133,14 +143,16 @@ def test_indexing_keeps_the_tokens_that_the_reranker_reads(
 
 
 def test_photos_are_not_opened_while_their_tokens_are_kept(
-    tiny: TowerEncoder, photos: Path, tmp_path: Path
+    tiny: TowerEncoder, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes: list[str] = []
     with Library.create(tmp_path / "library", tiny) as library:
         index_folders(library, tiny, [photos])
-        searching = Searcher(library, tiny, token_reranker(tiny), notes.append)
+        reranker = token_reranker(tiny)
+        searching = Searcher(library, tiny, reranker, notes.append)
         before = searching.search("red")
         (photos / "red.png").unlink()
+        monkeypatch.delattr(type(reranker), "look")  # an image tower would be opened for it
         assert searching.search("red") == before
     assert not notes
 
