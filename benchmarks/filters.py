@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from indexer.build import index_folders
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.encoder import Vectors
-from indexer.filters import AllOf, Camera, Filter, Near, Tag, Taken
 from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Hubness, Kind, Metadata
+from indexer.wanted import AllOf, Camera, Filter, Near, Tag, Taken
 
 DIM, COMMIT, FOLDER, QUERIES, K = 256, 10_000, 1_000, 20, 10
 CAMERAS = ("Apple iPhone 12", "Canon EOS R5", "Nikon D750", "Sony ILCE-7M3")

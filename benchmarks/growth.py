@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 from indexer.build import index_folders
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.encoder import Vectors
 from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION

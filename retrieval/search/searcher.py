@@ -8,10 +8,10 @@ from pathlib import Path
 
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable
-from indexer.filters import AllOf
 from indexer.library import Library
 from indexer.pictures import read_picture
 from indexer.types import Candidate, Kind
+from indexer.wanted import AllOf
 from retrieval.choices import ENSEMBLE, Sort
 from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
@@ -127,7 +127,7 @@ class Searcher:
         asked = self._ask(query, way)
         found = candidates(self._library, asked, way.kind, depth, where=query.where)
         spoken = query.words if way.words else ""
-        shared = self._library.catalog.worded(spoken, way.kind, SHARED, where=query.where)
+        shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
         found = fused(found, shared, partial(scores_of, self._library, asked, way.kind))[:depth]
         hits = hits_of(
             found,

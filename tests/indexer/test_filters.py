@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
+from indexer.catalog import Catalog
+from indexer.changes import Change, FileState, Move, NewFile
 from indexer.errors import UsageError
-from indexer.filters import (
+from indexer.facts import Facts
+from indexer.places import EARTH_KM
+from indexer.types import Kind, Metadata, Orientation
+from indexer.wanted import (
     AllOf,
     AnyOf,
     Camera,
@@ -26,8 +30,6 @@ from indexer.filters import (
     Taken,
     Type,
 )
-from indexer.places import EARTH_KM
-from indexer.types import Kind, Metadata, Orientation
 
 ROME = {"latitude": 41.9, "longitude": 12.5, "place": "Rome, Italy"}
 FIJI = {"latitude": -17.0, "longitude": 179.99, "place": "Suva, Fiji"}
@@ -144,7 +146,7 @@ def test_words_are_found_in_captions_names_and_places(catalog: Catalog) -> None:
     assert found("the sea") == [4, 3]  # 4 has fewer other words
     assert found("of the and") == []
     assert found("boat", Kind.TEXT) == [5]
-    assert catalog.worded("sea", Kind.PHOTO, 9, where=Place(name="fiji")) == [
+    assert catalog.worded("sea", Kind.PHOTO, 9, among=catalog.condition(Place(name="fiji"))) == [
         (3, pytest.approx(dict(catalog.worded("sea", Kind.PHOTO, 9))[3]))
     ]
 
