@@ -17,8 +17,9 @@ from retrieval.engine.runtime import Arrays, Graph, cores
 from retrieval.engine.store import About, EngineFolder, Part, Words, engine_folder
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
+from retrieval.models.clip_words import ClipWords
 from retrieval.models.phrases import Phrase
-from retrieval.models.tokenizer import ClipWords, TextReader, WordPieces
+from retrieval.models.tokenizer import TextReader, WordPieces
 
 if TYPE_CHECKING:
     from retrieval.models.encoder import TowerEncoder
@@ -158,8 +159,9 @@ class EngineEncoder:
     @cached_property
     def _reader(self) -> TextReader:
         """What cuts texts into tokens."""
-        kind = WordPieces if self._about.words == Words.PIECES else ClipWords
-        return kind(self._folder.tokenizer, self._about.context)
+        if self._about.words == Words.PIECES:
+            return WordPieces(self._folder.tokenizer, self._about.context)
+        return ClipWords(self._folder.pairs, self._about.context)
 
     @cached_property
     def _table(self) -> NDArray[np.float16]:

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from indexer.types import Kind, Skip
 from retrieval.cli import console
-from retrieval.cli.console import list_skipped, printable, progress, shorten_left
-from retrieval.cli.hits import write_table
+from retrieval.cli.console import list_skipped, printable
+from retrieval.cli.progress import progress
+from retrieval.cli.table import shorten_left, write_table
 from retrieval.search import Hit
 
 
