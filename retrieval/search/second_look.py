@@ -129,7 +129,8 @@ class SecondLook:
             except FileUnreadable as error:
                 photos.append(None)
                 self.note(f"not looked at again: {hit.where}: {error}")
-        looked = iter(self.reranker.look([photo for photo in photos if photo is not None]))
+        found = [photo for photo in photos if photo is not None]
+        looked = iter(self.reranker.look(found) if found else [])  # else no tower need be opened
         return [None if photo is None else next(looked) for photo in photos]
 
     def _keep(self, fresh: dict[int, Sight | None]) -> None:
