@@ -57,10 +57,11 @@ class EngineEncoder:
     Args:
         about: what the model is.
         source: makes the parts, and has the model in torch for what has no part.
+        few: only a few texts or photos will be encoded, so that towers may rest after them.
     """
 
-    def __init__(self, about: About, source: Source) -> None:
-        self._about, self._source = about, source
+    def __init__(self, about: About, source: Source, *, few: bool = False) -> None:
+        self._about, self._source, self._few = about, source, few
         self._folder = engine_folder(about.fingerprint)
 
     @property
@@ -140,6 +141,12 @@ class EngineEncoder:
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
         """Embed phrases with slots for rows of a table, with torch. Shape (phrases, dim)."""
         return self.towers.encode_phrases(phrases, table)
+
+    def rest(self) -> None:
+        """Close the towers where only few inputs were to come; one more input opens them again."""
+        if self._few:
+            vars(self).pop("_images", None)
+            vars(self).pop("_texts", None)
 
     @property
     def towers(self) -> TowerEncoder:

@@ -124,6 +124,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     return tmp_path
 
 
+def test_towers_that_rest_are_opened_again(spec: str) -> None:
+    few, many = quick_encoder(spec, "cpu", few=True), quick_encoder(spec, "cpu")
+    for encoder, is_open in ((few, False), (many, True)):
+        assert isinstance(encoder, EngineEncoder)
+        before = encoder.encode_texts(TEXTS)
+        encoder.rest()
+        assert ("_texts" in vars(encoder)) == is_open
+        np.testing.assert_array_equal(encoder.encode_texts(TEXTS), before)
+
+
 def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
     spec = f"{SMALL}/{weights}"
     want = quick_encoder(spec, "cpu").encode_texts(TEXTS)
