@@ -12,9 +12,8 @@ from indexer.types import Kind
 from retrieval.choices import Sort
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
-from retrieval.cli.hits import Layout, Output, with_output, write_hits
+from retrieval.cli.hits import Layout, Output, check_previews, with_output, write_hits
 from retrieval.cli.options import example
-from retrieval.cli.preview import check_previews
 from retrieval.cli.question import Question, with_question
 
 if TYPE_CHECKING:
