@@ -120,6 +120,8 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             return row_fits(filter_)
         case In(folder=Path() as folder):
             return _not_below(folder)
+        case Type():
+            return not_(compiled(where))
         case Taken(since=since, until=until):
             early = [photos.taken < since.isoformat()] if since else []
             late = [photos.taken >= until.isoformat()] if until else []
