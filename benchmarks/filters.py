@@ -29,13 +29,13 @@ from grown import grown
 from index_types import Borrowed, captions
 from numpy.typing import NDArray
 
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.encoder import Vectors
-from indexer.filters import AllOf, Camera, Filter, Held, In, Near, Not, Tag, Taken, Type
 from indexer.hubness import with_alpha
 from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Kind, Metadata, Orientation
+from indexer.wanted import AllOf, Camera, Filter, Held, In, Near, Not, Tag, Taken, Type
 
 COMMIT, FOLDER, QUERIES, K = 10_000, 1_000, 30, 10
 PHOTOS = Path("/made-up/photos")

@@ -1,7 +1,8 @@
-"""How the cost of a library grows with its size: index, update, memory, disk. One size a run.
+"""How the cost of a library grows with its size: index, update, search, memory, disk.
 
-    python benchmarks/growth.py --photos 100000
-    python benchmarks/growth.py --photos 100000 --folder 100000      # all in one folder
+    python benchmarks/growth.py --photos 100000 > 100000.json      # one size a run
+    python benchmarks/growth.py --photos 100000 --folder 100000    # all in one folder
+    python benchmarks/growth.py --plot growth.png 10000.json 100000.json
 
 The library is made up: files of a few bytes in folders of a thousand, with dates, places, cameras
 and keywords as photos have them, and random unit vectors of 256 dimensions. The encoder draws its
@@ -23,13 +24,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from indexer.build import index_folders
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.encoder import Vectors
 from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION
@@ -43,7 +44,18 @@ RARE = "Fujifilm X100V"  # of every hundredth photo
 FIRST, DAYS = datetime(2010, 1, 1), 3650
 PLACES = (("Rome, Italy", 41.9, 12.5), ("Oslo, Norway", 59.9, 10.75), ("Lima, Peru", -12.0, -77.0))
 
-Figures: TypeAlias = dict[str, float | int | str]
+Figures: TypeAlias = dict[str, Any]
+
+DRAWN = {
+    "CPU seconds": {
+        "index_seconds_1000": "1,000 photos indexed",
+        "add_100_seconds": "100 photos more",
+        "unchanged_seconds": "nothing changed",
+        "cold_query_seconds": "a search, cold",
+    },
+    "MB": {"unchanged_peak_mb": "nothing changed", "cold_query_peak_mb": "a search, cold"},
+}
+"""What is drawn, by axis."""
 
 
 class RandomEncoder:
@@ -79,7 +91,12 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=10_000, metavar="N")
     parser.add_argument("--folder", type=int, default=1_000, metavar="N", help="photos in each")
     parser.add_argument("--home", type=Path, metavar="DIR", help="keep files and library here")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what other runs printed")
+    parser.add_argument("figures", type=Path, nargs="*", metavar="JSON", help="of these runs")
     asked = parser.parse_args()
+    if asked.plot:
+        draw_growth([json.loads(file.read_text()) for file in asked.figures], asked.plot)
+        return
     if asked.home:
         print(json.dumps(measured(asked.home, asked.photos, asked.folder), indent=2))
         return
@@ -107,6 +124,22 @@ def measured(home: Path, count: int, folder: int) -> Figures:
 def _short(figure: float | int | str) -> float | int | str:
     """Drop digits that mean nothing."""
     return round(figure, 4) if isinstance(figure, float) else figure
+
+
+def draw_growth(runs: Sequence[Figures], path: Path) -> None:
+    """Draw seconds and memory against photos, all axes logarithmic: flat lines do not grow."""
+    from matplotlib.figure import Figure  # the runs themselves shall be small
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, (label, lines) in zip(figure.subplots(1, 2), DRAWN.items(), strict=True):
+        for name, title in lines.items():
+            axes.plot(
+                [run["photos"] for run in runs], [run[name] for run in runs], "o-", label=title
+            )
+        axes.set(xscale="log", yscale="log", xlabel="photos", ylabel=label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
 
 
 def make(home: Path, count: int, folder: int) -> None:

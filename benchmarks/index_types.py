@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 import retrieval
 from indexer.banks import Banks
-from indexer.catalog import Change
+from indexer.changes import Change
 from indexer.encoder import Vectors
 from indexer.hubness import with_alpha
 from indexer.inverted import InvertedIndex, list_count

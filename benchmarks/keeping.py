@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from indexer.build import index_folders
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.check import check
 from indexer.encoder import Vectors
 from indexer.library import Batch, Entry, Library

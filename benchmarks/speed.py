@@ -8,6 +8,7 @@ Inputs are random: only time is measured. Prints the median of three runs after 
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from indexer.encoder import Encoder, TokenEncoder
+from retrieval import quick_encoder
 from retrieval.models import TowerEncoder, load_model, towers
 from retrieval.models.towers import TwinTowers, regularise
 from retrieval.reranking import load_reranker
@@ -28,14 +31,14 @@ PHOTOS = 512
 CAPTION = "a black dog is running after a white dog in the snow"
 
 
-def seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the median time of three runs."""
     work()
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = clock()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
 
 
@@ -80,6 +83,29 @@ def encode_text() -> str:
     return f"{1000 * seconds(lambda: encoder.encode_texts([CAPTION])):.1f} ms"
 
 
+def on_one_core() -> Encoder:
+    """Return the built-in model as `twinlens` runs it on a CPU, kept on one core (Linux)."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    return quick_encoder("builtin", "cpu")
+
+
+def one_core_photos() -> str:
+    """Encode photos on one core, image tokens too, without decoding; seconds are of its CPU."""
+    encoder = on_one_core()
+    assert isinstance(encoder, TokenEncoder)
+    noise = np.random.default_rng(0).integers(0, 256, (448, 448, 3), dtype=np.uint8)
+    photos = [Image.fromarray(noise)] * 64
+    took = seconds(lambda: encoder.encode_with_tokens(photos), time.process_time)
+    return f"{64 / took:.0f} photos/s"
+
+
+def one_core_text() -> str:
+    """Encode one text on one core, as a query; seconds are of its CPU."""
+    encoder = on_one_core()
+    took = seconds(lambda: [encoder.encode_texts([CAPTION]) for _ in range(50)], time.process_time)
+    return f"{1000 * took / 50:.1f} ms"
+
+
 def rerank() -> str:
     """Rescore 50 photos for one text, their tokens at hand, under an instruction."""
     encoder = TowerEncoder(load_model(), "cpu")
@@ -105,6 +131,8 @@ LINES: dict[str, Callable[[], str]] = {
     "captions-grouped": lambda: captions(group=towers.GROUP),
     "encode-photos": encode_photos,
     "encode-text": encode_text,
+    "one-core-photos": one_core_photos,
+    "one-core-text": one_core_text,
     "rerank-50": rerank,
 }
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from indexer.catalog import FileState, KnownFile, Move
+from indexer.changes import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError

@@ -6,227 +6,50 @@ Readers see one commit at a time while the one writer adds the next.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import (
     Column,
     Connection,
     LargeBinary,
     Row,
     TableClause,
-    and_,
     bindparam,
     case,
     func,
     or_,
     select,
-    true,
     type_coerce,
 )
 
 from indexer import migration, photo_rows, selection, tables, words
-from indexer.errors import LibraryDamaged, LibraryTooNew, TwinlensError, UsageError, way_out
-from indexer.filters import Filter, below, compiled
+from indexer.changes import Change, FileState, KnownFile, Merge, Move, NewFile, PhotoFile
+from indexer.errors import LibraryDamaged, TwinlensError, UsageError
+from indexer.facts import FORMAT, Facts, Ids, base_key, plan_key
+from indexer.filters import below, compiled, written
 from indexer.register import State
 from indexer.selection import Selection
 from indexer.tables import connect
-from indexer.types import Kind, Metadata, Record, SegmentRow
+from indexer.types import Described, Kind, SegmentRow
+from indexer.view import CatalogView, Condition
+from indexer.wanted import Filter
 
-FORMAT = 4
-"""The format written, and the newest that is read. Formats before 3 know no metadata and no
-words, format 3 no videos; in a library that format 1 began, no vector carries a hubness."""
-
-_NUMBERS = ("format", "dim", "generation", "next_id", "next_segment")
-_HUBNESS_NUMBERS = ("hubness_k", "photo_bank", "text_bank")
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 
 T = TypeVar("T")
-Ids: TypeAlias = NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a library was made for, and how far its counters are.
-
-    Attributes:
-        format: of the files on disk.
-        model: the name of the encoder.
-        fingerprint: of the encoder.
-        dim: length of every vector.
-        hubness_k: neighbours in the bank that an item's hubness is the mean of; 0 where vectors
-            carry none, in a library that format 1 began.
-        photo_bank: vectors of generic photos in the banks.
-        text_bank: vectors of generic texts in the banks.
-        generation: counts commits; equal generations are the same commit.
-        next_id: the id that the next item gets.
-        next_segment: the number that the next segment gets.
-        writer: who writes or wrote last: "PID SECONDS", seconds since 1970.
-        banks: name of the file that holds the banks.
-    """
-
-    format: int = FORMAT
-    model: str
-    fingerprint: str
-    dim: int
-    hubness_k: int = 0
-    photo_bank: int = 0
-    text_bank: int = 0
-    generation: int = 0
-    next_id: int = 1
-    next_segment: int = 1
-    writer: str = ""
-    banks: str = "banks.safetensors"
-
-    @property
-    def width(self) -> int:
-        """Length of a stored row: the vector and, where it is measured, its hubness."""
-        return self.dim + (self.hubness_k > 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileState:
-    """What a file was when it was read.
-
-    Attributes:
-        path: where it lies, absolute.
-        kind: photo or text.
-        size: bytes.
-        mtime_ns: time of the last change, nanoseconds since 1970.
-        digest: a hash of the content.
-        reader: what read it (versions, limits); a broken file is tried again with another.
-        reasons: why it, or rows of it, could not be read.
-        stamp: what read a photo's metadata, and the date of its sidecar; empty for none.
-    """
-
-    path: Path
-    kind: Kind
-    size: int
-    mtime_ns: int
-    digest: bytes
-    reader: str
-    reasons: tuple[str, ...] = ()
-    stamp: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownFile(FileState):
-    """A file that the catalog holds."""
-
-    id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoFile:
-    """A photo of the library: the id of its item, and its file as it was indexed."""
-
-    id: int
-    path: Path
-    size: int
-    mtime_ns: int
-    digest: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewFile:
-    """A file to add, in place of any other at its path. One text an item; "" for a photo.
-
-    `times` are those of the frames of a video, in seconds; empty for all else. `about` is what a
-    photo says about itself.
-    """
-
-    state: FileState
-    ids: range
-    texts: tuple[str, ...]
-    times: tuple[float, ...] = ()
-    about: Metadata | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """A known file with the same content at another path, of another date, or described anew.
-
-    `about` takes the place of what was known of a photo; None leaves it.
-    """
-
-    file_id: int
-    path: Path
-    mtime_ns: int
-    stamp: str = ""
-    about: Metadata | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """All that one transaction adds, moves and removes.
-
-    Attributes:
-        files: to add.
-        moves: of known files.
-        removed: ids of files to remove.
-        roots: folders that are indexed from now on.
-        forgotten: folders that no longer are.
-        segments: that hold the vectors of `files`.
-    """
-
-    files: Sequence[NewFile] = ()
-    moves: Sequence[Move] = ()
-    removed: Sequence[int] = ()
-    roots: Sequence[Path] = ()
-    forgotten: Sequence[Path] = ()
-    segments: Sequence[SegmentRow] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Merge:
-    """Segments that take the place of others.
-
-    Attributes:
-        kind: of all these segments.
-        old: numbers of the segments that go.
-        new: the segments that come.
-        purged: deleted ids that no segment holds any longer. Shape (n,).
-        base: as in `Snapshot`, from now on.
-    """
-
-    kind: Kind
-    old: Sequence[int]
-    new: Sequence[SegmentRow]
-    purged: Ids
-    base: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """What one commit says about the vectors of one kind.
-
-    Attributes:
-        generation: counts commits; equal generations are the same commit.
-        segments: by number.
-        base: the number up to which the saved FAISS index holds the segments; 0 for none.
-        plan: how that index is searched; empty for an exact one.
-        deleted: ids that segments still hold and no item has. Shape (n,).
-    """
-
-    generation: int
-    segments: tuple[SegmentRow, ...]
-    base: int
-    plan: str
-    deleted: Ids
-
-
-class Catalog:
-    """An open catalog. Close it, or use it as a context manager."""
+class Catalog(CatalogView):
+    """An open catalog: all that is read of it, and all that changes. Close it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self._engine = connect(path)
 
     @classmethod
@@ -258,50 +81,15 @@ class Catalog:
 
     def close(self) -> None:
         """Let go of the database."""
+        super().close()
         self._engine.dispose()
 
     # What is there
-
-    def facts(self) -> Facts:
-        """Return the facts as of the last commit.
-
-        Raises:
-            LibraryTooNew: a newer version wrote them.
-            LibraryDamaged: some are missing, or no numbers.
-        """
-        with self._engine.begin() as connection:
-            return facts_of(self._path, _read_meta(connection))
-
-    def snapshot(self, kind: Kind) -> Snapshot:
-        """Return what the last commit says about the vectors of a kind."""
-        with self._engine.begin() as connection:
-            meta = _read_meta(connection)
-            named = (
-                select(tables.segments)
-                .where(tables.segments.c.kind == kind)
-                .order_by(tables.segments.c.number)
-            )
-            gone = select(tables.deleted.c.id).where(tables.deleted.c.kind == kind)
-            return Snapshot(
-                generation=int(meta["generation"]),
-                base=int(meta.get(_base_key(kind), 0)),
-                plan=meta.get(_plan_key(kind), ""),
-                segments=tuple(
-                    SegmentRow(number=row.number, kind=kind, rows=row.rows)
-                    for row in connection.execute(named)
-                ),
-                deleted=np.array(connection.scalars(gone).all(), dtype=np.int64),
-            )
 
     def segment_numbers(self) -> set[int]:
         """Return the numbers of all segments that exist."""
         with self._engine.begin() as connection:
             return set(connection.scalars(select(tables.segments.c.number)))
-
-    def count(self, kind: Kind) -> int:
-        """Count the items of a kind."""
-        snapshot = self.snapshot(kind)
-        return sum(segment.rows for segment in snapshot.segments) - len(snapshot.deleted)
 
     def count_frames(self) -> tuple[int, int]:
         """Count the frames of videos, and the videos they are of."""
@@ -331,18 +119,6 @@ class Catalog:
         with self._engine.begin() as connection:
             return _roots(connection)
 
-    def records(self, ids: Sequence[int]) -> list[Record]:
-        """Return the items of these ids in their order; an id without an item gives none."""
-        items, files, photos = tables.items, tables.files, tables.photos
-        columns = [items.c.id, items.c.text, items.c.time, files.c.path, files.c.kind]
-        joined, format_ = items.join(files), self.facts().format
-        if format_ >= 3:
-            columns += photo_rows.COLUMNS
-            joined = joined.outerjoin(photos, photos.c.file_id == files.c.id)
-        wanted = select(*tables.known_in(format_, *columns)).select_from(joined)
-        found = {row.id: _record(row) for row in self._rows_in(wanted, tables.items.c.id, ids)}
-        return [found[id_] for id_ in ids if id_ in found]
-
     def selected(self, kind: Kind, where: Filter) -> Selection:
         """Return the items of a kind that a filter lets through, by their ids or the others'.
 
@@ -363,26 +139,19 @@ class Catalog:
         with self._described() as connection:
             return list(connection.scalars(ordered))
 
-    def worded(
-        self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
-    ) -> list[tuple[int, float]]:
-        """Return ids and word scores of the items of a kind that share words, best first.
+    def condition(self, where: Filter) -> Condition:
+        """Return a filter as SQL.
 
-        A word score is the item's BM25 over the logarithm of the number of items, so that it
-        means the same in a small library and a large one: a rare word counts about 1.
+        Raises:
+            UsageError: the library is of a format before filters.
         """
-        facts = self.facts()
-        if facts.format < 3:
-            return []
-        among = and_(tables.files.c.kind == kind, compiled(where) if where else true())
-        with self._engine.begin() as connection:
-            found = words.ranked(connection, text, among, limit)
-        return [(id_, bm25 / math.log(facts.next_id + 1)) for id_, bm25 in found]
+        self._check_described()
+        return written(where)
 
-    def described(self) -> photo_rows.Described:
+    def described(self) -> Described:
         """Sum up what the photos say about themselves."""
         if self.facts().format < 3:
-            return photo_rows.Described()
+            return Described()
         with self._engine.begin() as connection:
             return photo_rows.described(connection)
 
@@ -489,13 +258,17 @@ class Catalog:
     @contextmanager
     def _described(self) -> Iterator[Connection]:
         """One transaction over a catalog that knows metadata."""
+        self._check_described()
+        with self._engine.begin() as connection:
+            yield connection
+
+    def _check_described(self) -> None:
+        """Refuse a filter where there is nothing that it could read."""
         if self.facts().format < 3:
             raise UsageError(
                 f"{self._path.parent} knows no dates, places and words yet; read them with: "
                 "twinlens index FOLDER"
             )
-        with self._engine.begin() as connection:
-            yield connection
 
     # What changes
 
@@ -530,7 +303,7 @@ class Catalog:
             for chunk in _chunks(merge.purged.tolist()):
                 connection.execute(tables.deleted.delete().where(tables.deleted.c.id.in_(chunk)))
             _insert(connection, tables.segments, [_segment_values(row) for row in merge.new])
-            _write_meta(connection, {_base_key(merge.kind): str(merge.base)})
+            _write_meta(connection, {base_key(merge.kind): str(merge.base)})
             _count_up(connection, "next_segment", len(merge.new))
 
     def keep_only(self, kind: Kind, ids: Ids, *, without: Sequence[int]) -> int:
@@ -555,7 +328,7 @@ class Catalog:
             connection.execute(tables.deleted.delete().where(tables.deleted.c.kind == kind))
             values = [{"id": id_, "kind": kind.value} for id_ in unused.tolist()]
             _insert(connection, tables.deleted, values)
-            _write_meta(connection, {_base_key(kind): "0"})
+            _write_meta(connection, {base_key(kind): "0"})
         return len(dropped)
 
     def become(self, facts: Facts, change: Change) -> None:
@@ -567,7 +340,7 @@ class Catalog:
             _add(connection, change.files)
             _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
             _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
-            _write_meta(connection, {_base_key(kind): "0" for kind in Kind})
+            _write_meta(connection, {base_key(kind): "0" for kind in Kind})
 
     def move_root(self, old: Path, new: Path) -> list[Path]:
         """Give all that lies below a folder its path below another; return the new paths.
@@ -601,17 +374,12 @@ class Catalog:
             plan: empty for an exact index.
         """
         with self._writing() as connection:
-            _write_meta(connection, {_base_key(kind): str(number), _plan_key(kind): plan})
+            _write_meta(connection, {base_key(kind): str(number), plan_key(kind): plan})
 
     def note(self, key: str, value: str) -> None:
         """Write one fact."""
         with self._engine.begin() as connection:
             _write_meta(connection, {key: value})
-
-    def noted(self, key: str) -> str:
-        """Return one fact, empty if it was never noted."""
-        with self._engine.begin() as connection:
-            return _read_meta(connection).get(key, "")
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -640,29 +408,6 @@ def time_of(item: Row[Any]) -> float | None:
     return time
 
 
-def facts_of(path: Path, meta: dict[str, str]) -> Facts:
-    """Turn the rows of the table into facts, and refuse a newer format first of all."""
-    meta = meta if meta.get("format") != "1" else {**migration.NO_HUBNESS, **meta}
-    numbers = [*_NUMBERS, *_HUBNESS_NUMBERS]
-    wrong = [key for key in numbers if not meta.get(key, "").isdecimal()]
-    wrong += [key for key in ("model", "fingerprint") if key not in meta]
-    if "format" not in wrong and int(meta["format"]) > FORMAT:
-        raise LibraryTooNew(
-            path,
-            f"has format {meta['format']}, this twinlens reads up to {FORMAT}",
-            "upgrade with: pip install --upgrade twinlens",
-        )
-    if wrong:
-        raise LibraryDamaged(path, f"lacks {', '.join(wrong)}", way_out(path.parent))
-    return Facts(
-        **{key: int(meta[key]) for key in numbers},
-        model=meta["model"],
-        fingerprint=meta["fingerprint"],
-        writer=meta.get("writer", ""),
-        banks=meta.get("banks", Facts.banks),
-    )
-
-
 def _read_meta(connection: Connection) -> dict[str, str]:
     """Read all facts."""
     return {row.key: row.value for row in connection.execute(select(tables.meta))}
@@ -677,16 +422,6 @@ def _write_meta(connection: Connection, facts: dict[str, str]) -> None:
 def _count_up(connection: Connection, key: str, by: int) -> None:
     """Move a counter on."""
     _write_meta(connection, {key: str(int(_read_meta(connection)[key]) + by)})
-
-
-def _base_key(kind: Kind) -> str:
-    """Name the fact that says how far the saved index of a kind goes."""
-    return f"base_{kind}"
-
-
-def _plan_key(kind: Kind) -> str:
-    """Name the fact that says how the saved index of a kind is searched."""
-    return f"plan_{kind}"
 
 
 def _move(connection: Connection, move: Move) -> None:
@@ -805,19 +540,6 @@ def known_file(row: Row[Any]) -> KnownFile:
     """Turn a row into a file."""
     values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
     return KnownFile(**values)
-
-
-def _record(row: Row[Any]) -> Record:
-    """Turn a row into a record."""
-    about = photo_rows.metadata(row)
-    return Record(
-        id=row.id,
-        kind=Kind(row.kind),
-        path=row.path,
-        text=row.text,
-        about=about,
-        time=time_of(row),
-    )
 
 
 def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

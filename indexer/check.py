@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from indexer.banks import read_banks
-from indexer.catalog import Catalog, Snapshot
+from indexer.catalog import Catalog
 from indexer.encoder import UNIT_TOLERANCE
 from indexer.errors import LibraryDamaged, LibraryTooNew, mending
+from indexer.facts import Snapshot
 from indexer.library import NEXT, Library, Patience, catalog_path, held, lock_of
 from indexer.rescue import BROKEN, rescue
 from indexer.segments import Segment, SegmentStore
@@ -111,7 +112,7 @@ def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
     with Library.open(folder) as library, library.writing(patience):
         for kind in Kind:
             dropped += _mend(library, kind)
-        Shelf(folder, library.catalog).sweep()
+        Shelf(folder, library.catalog, lambda: library.catalog).sweep()
     left = check(folder)
     mended = [finding for finding in dict.fromkeys(before) if finding not in left]
     return Repair(mended=tuple(mended), left=tuple(left), dropped=dropped)
@@ -202,7 +203,7 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    shelf = Shelf(folder, catalog)
+    shelf = Shelf(folder, catalog, lambda: catalog)
     path = shelf.indexes.path(kind, base)
     try:
         if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
@@ -229,7 +230,7 @@ def _banks(folder: Path, catalog: Catalog) -> Iterator[Finding]:
 
 def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
-    shelf = Shelf(folder, catalog)
+    shelf = Shelf(folder, catalog, lambda: catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
@@ -256,5 +257,5 @@ def _mend(library: Library, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        Shelf(folder, catalog).rebuild(kind, library.questions)
+        Shelf(folder, catalog, lambda: catalog).rebuild(kind, library.questions)
     return dropped

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.catalog import PhotoFile
+from indexer.changes import PhotoFile
 from indexer.errors import FileUnreadable
 from indexer.library import Library
 from indexer.pictures import picture_size, read_picture

@@ -90,6 +90,15 @@ class TokenEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class RestingEncoder(Encoder, Protocol):
+    """An encoder that can let go of memory between two uses."""
+
+    def rest(self) -> None:
+        """Let go of what can be had again, where it is not needed soon."""
+        ...
+
+
 def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:
     """Return what an encoder gave for `rows` inputs, once it is sure to be unit vectors.
 

@@ -1,4 +1,4 @@
-"""Filters: which items a search may answer, as plain values that compile to SQL.
+"""Filters become SQL: which items a search may answer.
 
 They are applied before the vector search, so that k items come back whenever k match.
 """
@@ -9,11 +9,8 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from sqlalchemy import (
@@ -29,110 +26,28 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects import sqlite
 
 from indexer import tables, words
-from indexer.errors import UsageError
 from indexer.places import EARTH_KM, chord, on_sphere
 from indexer.types import Orientation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Taken:
-    """Photos taken from `since` on and before `until`, in local time; None is open."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Near:
-    """Photos taken at most `km` from a position in degrees, along the ground."""
-
-    latitude: float
-    longitude: float
-    km: float
-
-    def __post_init__(self) -> None:
-        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180 and self.km > 0):
-            raise UsageError(
-                f"no circle of {self.km:g} km around {self.latitude:g}, {self.longitude:g} on earth"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Photos whose place name holds these words: a country has no position, but a name."""
-
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Camera:
-    """Photos whose camera's name holds each of these words, or parts of words."""
-
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class In:
-    """Items in a folder: below a path, or in any folder whose name holds these words."""
-
-    folder: Path | str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tag:
-    """Photos with a keyword; case makes no difference."""
-
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Type:
-    """Files with one of these suffixes, such as ".jpg"."""
-
-    suffixes: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """Photos of an orientation."""
-
-    orientation: Orientation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rated:
-    """Photos of so many stars or more."""
-
-    at_least: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class AllOf:
-    """What matches each of these filters; everything, if there is none."""
-
-    filters: tuple[Filter, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnyOf:
-    """What matches one of these filters."""
-
-    filters: tuple[Filter, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Not:
-    """What does not match a filter."""
-
-    filter: Filter
-
-
-Told: TypeAlias = Taken | Near | Camera | Held | Rated
-"""Filters of what the row of a photo says."""
-
-Filter: TypeAlias = Told | Place | In | Tag | Type | AllOf | AnyOf | Not
+from indexer.view import Condition
+from indexer.wanted import (
+    AllOf,
+    AnyOf,
+    Camera,
+    Filter,
+    Held,
+    In,
+    Near,
+    Not,
+    Place,
+    Rated,
+    Tag,
+    Taken,
+    Told,
+    Type,
+)
 
 
 def compiled(where: Filter) -> ColumnElement[bool]:
@@ -205,6 +120,8 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             return row_fits(filter_)
         case In(folder=Path() as folder):
             return _not_below(folder)
+        case Type():
+            return not_(compiled(where))
         case Taken(since=since, until=until):
             early = [photos.taken < since.isoformat()] if since else []
             late = [photos.taken >= until.isoformat()] if until else []
@@ -213,6 +130,14 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             return _by_camera(name, named=False)
         case _:
             return row_fits(where).is_not(true())
+
+
+def written(where: Filter) -> Condition:
+    """Return a filter as SQL with named values."""
+    said = compiled(where).compile(
+        dialect=sqlite.dialect(paramstyle="named"), compile_kwargs={"render_postcompile": True}
+    )
+    return Condition(sql=str(said), values=said.construct_params())
 
 
 def below(root: Path) -> ColumnElement[bool]:
@@ -275,7 +200,7 @@ def _cameras() -> CTE:
     They are few, so this takes no time; DISTINCT would read the whole index.
     """
     camera = tables.photos.c.camera
-    found = select(func.min(camera).label("camera")).cte(recursive=True)
+    found = select(func.min(camera).label("camera")).cte(recursive=True, nesting=True)
     following = select(func.min(camera)).where(camera > found.c.camera).scalar_subquery()
     return found.union_all(select(following).where(found.c.camera.is_not(None)))
 

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoder import Vectors
-from indexer.errors import LibraryDamaged, mending
 from indexer.rows import StoredRows
 from indexer.types import Candidate
-from indexer.vectors import Ids, Part, best, filled, open_mapped, padded, selector, write
+from indexer.vectors import Ids, Part, best, filled, opened, padded, selector, write
 
 EXACT_ROWS = 100_000
 """So many vectors are searched one by one, in some 10 ms: a library, or what a filter leaves."""
@@ -164,15 +163,7 @@ class InvertedIndex:
         Raises:
             LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
         """
-        remedy = mending(path.parent.parent)
-        try:
-            index = open_mapped(path)
-        except (RuntimeError, MemoryError) as error:
-            raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
-        if not isinstance(index, faiss.IndexIVFScalarQuantizer):
-            raise LibraryDamaged(path, "is not a FAISS index of lists", remedy)
-        if (index.d, index.ntotal) != (padded(dim), size):
-            raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
+        index = opened(path, faiss.IndexIVFScalarQuantizer, "of lists", dim=dim, size=size)
         return cls(dim, index, probes=probes, rows=rows, exact_rows=exact_rows)
 
     def _held(self, number: int) -> Ids:

@@ -12,13 +12,14 @@ from functools import cached_property
 from itertools import accumulate, pairwise, product
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from indexer.banks import Banks, banks_of, read_banks, write_banks
-from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
+from indexer.changes import Change, FileState, Move, NewFile
 from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
 from indexer.errors import (
     LibraryDamaged,
@@ -29,18 +30,22 @@ from indexer.errors import (
     UsageError,
     way_out,
 )
-from indexer.filters import Filter
+from indexer.facts import Facts
 from indexer.hubness import with_alpha, with_hubness
 from indexer.loaded import SavedIndex
 from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
-from indexer.photo_rows import Described
 from indexer.segments import Segment, replacing
-from indexer.selection import Selection
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
 from indexer.tuning import TUNING_ALPHA, Aim, Asking, Ranks
-from indexer.types import Candidate, Kind, Metadata, Record
+from indexer.types import Candidate, Described, Kind, Metadata, Record
 from indexer.vectors import Ids
+from indexer.view import ALL, CatalogView
+from indexer.wanted import Filter
+
+if TYPE_CHECKING:
+    from indexer.catalog import Catalog
+    from indexer.selection import Selection
 
 _QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
 
@@ -149,13 +154,13 @@ class Library:
     manager. Every search answers from the last commit, whoever made it.
     """
 
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.catalog = catalog
-        facts = catalog.facts()
+        self.view = CatalogView(catalog_path(folder))
+        facts = self.view.facts()
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
         self._corrects = facts.width > facts.dim
-        self._shelf = Shelf(folder, catalog)
+        self._shelf = Shelf(folder, self.view, lambda: self.catalog)
         self._tokens = TokenStore(folder)
         self._writer = lock_of(folder)
         self._selection: tuple[tuple[int, Kind, Filter], Selection] | None = None
@@ -171,7 +176,7 @@ class Library:
         """
         path = catalog_path(folder)
         if path.is_file():
-            return cls(folder, Catalog.open(path))
+            return cls(folder)
         if (folder / "vectors").is_dir():
             raise LibraryDamaged(path, "is missing", way_out(folder))
         raise LibraryMissing(
@@ -195,7 +200,7 @@ class Library:
                 (folder / name).unlink(missing_ok=True)
             write_banks(folder / Facts.banks, banks)
             with replacing(catalog_path(folder)) as part:
-                Catalog.create(part, _facts(encoder, banks))
+                _catalog().create(part, _facts(encoder, banks))
         return cls.open(folder)
 
     @classmethod
@@ -223,7 +228,14 @@ class Library:
 
     def close(self) -> None:
         """Let go of the files."""
-        self.catalog.close()
+        self.view.close()
+        if "catalog" in vars(self):
+            self.catalog.close()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The whole catalog. A search by words or a photo does without; see `indexer.view`."""
+        return _catalog()(catalog_path(self.folder))
 
     def __enter__(self) -> Library:
         return self
@@ -295,7 +307,7 @@ class Library:
 
     def _selected(self, kind: Kind, where: Filter) -> Selection:
         """Return what a filter lets through; the last one is remembered for as long as it holds."""
-        asked, last = (self.catalog.facts().generation, kind, where), self._selection
+        asked, last = (self.view.facts().generation, kind, where), self._selection
         if last is None or last[0] != asked:
             last = self._selection = (asked, self.catalog.selected(kind, where))
         return last[1]
@@ -337,7 +349,7 @@ class Library:
         Raises:
             LibraryLocked: another process is writing.
         """
-        with held(self._writer, self.folder, catalog=self.catalog):
+        with held(self._writer, self.folder, view=self.view):
             self._tokens.write(ids, tokens)
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
@@ -350,20 +362,31 @@ class Library:
         As measured at the end of the last index run, or now if that never was. None where the
         library has no such generic queries, or too few items to tell.
         """
-        noted = self.catalog.noted(_moments_key(query, item))
+        noted = self.view.noted(_moments_key(query, item))
         return Moments.loads(noted) if noted else self._measure(query, item)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
-        return self.catalog.records(ids)
+        return self.view.records(ids)
+
+    def worded(
+        self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
+    ) -> list[tuple[int, float]]:
+        """Return ids and word scores of the items of a kind that share words, best first.
+
+        Raises:
+            UsageError: a filter, and a library of a format before filters.
+        """
+        among = ALL if where is None else self.catalog.condition(where)
+        return self.view.worded(text, kind, limit, among=among)
 
     def counts(self) -> dict[Kind, int]:
         """Count the items of each kind."""
-        return {kind: self.catalog.count(kind) for kind in Kind}
+        return {kind: self.view.count(kind) for kind in Kind}
 
     def info(self) -> LibraryInfo:
         """Say what the library holds."""
-        counts, facts = self.counts(), self.catalog.facts()
+        counts, facts = self.counts(), self.view.facts()
         banks = {Kind.PHOTO: facts.text_bank, Kind.TEXT: facts.photo_bank}
         frames, videos = self.catalog.count_frames()
         return LibraryInfo(
@@ -391,7 +414,7 @@ class Library:
         Raises:
             LibraryLocked: another process is writing; tells which, and since when.
         """
-        with held(self._writer, self.folder, patience, self.catalog):
+        with held(self._writer, self.folder, patience, self.view):
             if self._writer.lock_counter == 1:
                 self.catalog.migrate()
                 self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
@@ -403,7 +426,7 @@ class Library:
         if not any((batch.entries, batch.moves, batch.removed, batch.roots)):
             return
         with self.writing():
-            files = _numbered(batch.entries, self.catalog.facts().next_id)
+            files = _numbered(batch.entries, self.view.facts().next_id)
             self._keep_tokens(files, batch.entries)
             segments = self._shelf.write(self._embedded(files, batch.entries))
             change = Change(
@@ -453,7 +476,7 @@ class Library:
         The vectors are written again, under ids and numbers that this library never gave out.
         """
         with self.writing(patience):
-            mine, theirs = self.catalog.facts(), other.catalog.facts()
+            mine, theirs = self.view.facts(), other.catalog.facts()
             shift = mine.next_id - 1
             segments = self._shelf.write(other.segments(shift))
             self._tokens.copy(other._tokens, shift)
@@ -528,8 +551,8 @@ class Library:
     def _note_moments(self) -> None:
         """Measure the moments anew where the library has changed much since."""
         for query, item in product(Kind, Kind):
-            noted = self.catalog.noted(_moments_key(query, item))
-            if noted and Moments.loads(noted).fits(self.catalog.count(item)):
+            noted = self.view.noted(_moments_key(query, item))
+            if noted and Moments.loads(noted).fits(self.view.count(item)):
                 continue
             measured = self._measure(query, item)
             if measured is not None:
@@ -537,7 +560,7 @@ class Library:
 
     def _measure(self, query: Kind, item: Kind) -> Moments | None:
         """Measure moments, if the generic queries and the items are enough for it."""
-        items = self.catalog.count(item)
+        items = self.view.count(item)
         if items < FEWEST_ITEMS:
             return None
         generic = self._generic(query)
@@ -568,7 +591,7 @@ class Library:
         """Delete the files that no commit names."""
         self._shelf.sweep()
         for path in self.folder.glob("banks*"):
-            if path.name != self.catalog.facts().banks:
+            if path.name != self.view.facts().banks:
                 path.unlink(missing_ok=True)
 
     def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
@@ -595,12 +618,12 @@ class Library:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
         if not self._corrects:
             return vectors
-        return with_hubness(vectors, self.banks.facing(kind), self.catalog.facts().hubness_k)
+        return with_hubness(vectors, self.banks.facing(kind), self.view.facts().hubness_k)
 
     @cached_property
     def banks(self) -> Banks:
         """The banks, read when something is added for the first time."""
-        facts = self.catalog.facts()
+        facts = self.view.facts()
         path = self.folder / facts.banks
         return read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
 
@@ -630,6 +653,13 @@ def catalog_path(folder: Path) -> Path:
     return folder / "catalog.sqlite"
 
 
+def _catalog() -> type[Catalog]:
+    """Import the whole catalog, and SQLAlchemy with it, only where it is needed."""
+    from indexer.catalog import Catalog
+
+    return Catalog
+
+
 def _facts(encoder: Encoder, banks: Banks) -> Facts:
     """Return what a new library remembers of its encoder."""
     return Facts(
@@ -657,7 +687,10 @@ def lock_of(folder: Path) -> FileLock:
 
 @contextmanager
 def held(
-    lock: FileLock, folder: Path, patience: Patience | None = None, catalog: Catalog | None = None
+    lock: FileLock,
+    folder: Path,
+    patience: Patience | None = None,
+    view: CatalogView | None = None,
 ) -> Iterator[None]:
     """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
     patience = patience or Patience()
@@ -665,7 +698,7 @@ def held(
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            owner = _owner(catalog.facts().writer if catalog else "")
+            owner = _owner(view.facts().writer if view else "")
             busy = f"the library '{folder}' is being written by {owner}"
             if patience.seconds:
                 patience.tell(f"{busy}; waiting until that is done")

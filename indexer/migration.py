@@ -5,9 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from indexer import tables, words
-
-NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
-"""The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""
+from indexer.facts import NO_HUBNESS
 
 _ROWS = 10_000  # items whose words are written at once
 

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from indexer import tables
 from indexer.places import on_sphere
-from indexer.types import Metadata
+from indexer.types import Described, Metadata
+from indexer.view import metadata_of
 
 _SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
 _LISTS = ("keywords", "also")
 COLUMNS = tuple(
     tables.photos.c[name] for name in ("taken", "latitude", "longitude", *_LISTS, *_SAME)
 )
-"""What `metadata` reads."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Described:
-    """What the photos of a library say, summed up.
-
-    Attributes:
-        first: date of the oldest photo.
-        last: date of the newest.
-        dated: photos with a date.
-        placed: photos with a position.
-        cameras: photos of each camera, the most used first.
-    """
-
-    first: datetime | None = None
-    last: datetime | None = None
-    dated: int = 0
-    placed: int = 0
-    cameras: tuple[tuple[str, int], ...] = ()
+"""What `metadata_of` reads."""
 
 
 def put(connection: Connection, told: Mapping[int, Metadata]) -> None:
@@ -61,26 +42,11 @@ def drop(connection: Connection, file_ids: Sequence[int]) -> None:
         connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
 
 
-def metadata(row: Row[Any]) -> Metadata:
-    """Read a row that may hold `COLUMNS`; a text's, and one of an older format, say nothing."""
-    values = row._mapping
-    if values.get("width") is None:
-        return Metadata()
-    return Metadata(
-        taken=datetime.fromisoformat(values["taken"]) if values["taken"] else None,
-        latitude=values["latitude"],
-        longitude=values["longitude"],
-        keywords=tuple(values["keywords"]),
-        also=tuple(values.get("also", ())),
-        **{name: values[name] for name in _SAME},
-    )
-
-
 def told(connection: Connection, format_: int) -> dict[int, Metadata]:
     """Return what every photo says, by the id of its file, in a catalog of a format from 3 on."""
     columns = tables.known_in(format_, tables.photos.c.file_id, *COLUMNS)
     rows = connection.execute(select(*columns))
-    return {row.file_id: metadata(row) for row in rows}
+    return {row.file_id: metadata_of(row._asdict()) for row in rows}
 
 
 def described(connection: Connection) -> Described:

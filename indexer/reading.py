@@ -19,7 +19,7 @@ from typing import IO
 
 from PIL import Image
 
-from indexer.catalog import FileState, KnownFile
+from indexer.changes import FileState, KnownFile
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
 from indexer.formats import Form, form_of

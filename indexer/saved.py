@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from indexer.catalog import Snapshot
 from indexer.errors import LibraryDamaged, mending
+from indexer.facts import Snapshot
 from indexer.inverted import InvertedIndex, make, training_rows
 from indexer.loaded import SavedIndex
 from indexer.rows import StoredRows, mapped

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from indexer import tables
-from indexer.filters import AllOf, Filter, Not, compiled, read_by, row_fails, row_fits
+from indexer.filters import compiled, read_by, row_fails, row_fits
 from indexer.types import Kind
+from indexer.wanted import AllOf, Filter, Not
 
 Ids: TypeAlias = NDArray[np.int64]
 

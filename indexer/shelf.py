@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from indexer.catalog import Catalog, Merge, Snapshot
+from indexer.changes import Merge
 from indexer.errors import LibraryDamaged, ModelMismatch
+from indexer.facts import Snapshot
 from indexer.inverted import EXACT_ROWS
 from indexer.loaded import Loaded, SavedIndex
 from indexer.rows import StoredRows
@@ -18,6 +19,10 @@ from indexer.segments import MERGED_ROWS, Segment, SegmentStore
 from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
+from indexer.view import CatalogView
+
+if TYPE_CHECKING:
+    from indexer.catalog import Catalog
 
 STALE_SHARE = 0.1
 """The saved index is written anew once it lacks this share; deleted vectors go at this share."""
@@ -44,33 +49,34 @@ class Shelf:
 
     Args:
         folder: the library.
-        catalog: of that library.
+        view: of its catalog.
+        catalog: gives the whole of it, to the one writer.
     """
 
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, folder: Path, view: CatalogView, catalog: Callable[[], Catalog]) -> None:
+        self._view, self._whole = view, catalog
         self._folder = folder
-        self._width, self._fingerprint = catalog.facts().width, catalog.facts().fingerprint
+        self._width, self._fingerprint = view.facts().width, view.facts().fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
         self.indexes = IndexStore(folder / "ann", self._segments, self._width)
         self._loaded: dict[Kind, Loaded] = {}
 
     def write(self, segments: Iterable[Segment]) -> list[SegmentRow]:
         """Write segments under the next free numbers, for the catalog to name."""
-        return self._segments.write(segments, self._catalog.facts().next_segment)
+        return self._segments.write(segments, self._view.facts().next_segment)
 
     def segments(self, kind: Kind) -> Iterator[Segment]:
         """Yield the vectors of the items of a kind, in few segments."""
-        snapshot = self._catalog.snapshot(kind)
+        snapshot = self._view.snapshot(kind)
         return self._segments.joined(snapshot.segments, without=snapshot.deleted)
 
     def aim(self) -> Aim:
         """Return what the indexes have to reach."""
-        return Aim.loads(self._catalog.noted(_AIM))
+        return Aim.loads(self._view.noted(_AIM))
 
     def set_aim(self, aim: Aim) -> None:
         """Note what the indexes have to reach from the next time they are written."""
-        self._catalog.note(_AIM, aim.dumps())
+        self._whole().note(_AIM, aim.dumps())
 
     def refresh(self, questions: Questions) -> None:
         """Merge small segments, drop deleted vectors and save the FAISS index, where that pays.
@@ -78,7 +84,7 @@ class Shelf:
         The cost of an index run so grows with what changed, not with the library.
         """
         for kind in Kind:
-            snapshot = self._catalog.snapshot(kind)
+            snapshot = self._view.snapshot(kind)
             tail = [row for row in snapshot.segments if row.number > snapshot.base]
             total, newer = count(snapshot.segments), count(tail)
             if len(snapshot.deleted) > STALE_SHARE * total:
@@ -96,12 +102,12 @@ class Shelf:
 
     def sweep(self) -> None:
         """Delete the files that no commit names: a killed writer's, and those merged away."""
-        self._segments.sweep(self._catalog.segment_numbers())
-        self.indexes.sweep({kind: self._catalog.snapshot(kind).base for kind in Kind})
+        self._segments.sweep(self._whole().segment_numbers())
+        self.indexes.sweep({kind: self._view.snapshot(kind).base for kind in Kind})
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
-        loaded, facts = self._loaded.get(kind), self._catalog.facts()
+        loaded, facts = self._loaded.get(kind), self._view.facts()
         if facts.fingerprint != self._fingerprint:
             raise ModelMismatch(
                 self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
@@ -115,18 +121,18 @@ class Shelf:
 
     def rebuild(self, kind: Kind, questions: Questions) -> None:
         """Save an index over all segments of a kind, of the type that their number asks for."""
-        snapshot = self._catalog.snapshot(kind)
+        snapshot = self._view.snapshot(kind)
         number, plan = self.indexes.write(kind, snapshot, self.aim(), questions)
-        self._catalog.rebase(kind, number, plan)
+        self._whole().rebase(kind, number, plan)
 
     def tune(self, kind: Kind, questions: Questions) -> None:
         """Make the saved index of a kind reach the aim; written anew where its type does not."""
-        snapshot, aim = self._catalog.snapshot(kind), self.aim()
+        snapshot, aim = self._view.snapshot(kind), self.aim()
         if snapshot.segments and not (snapshot.base and self.indexes.suits(snapshot, aim)):
             self.rebuild(kind, questions)
         elif snapshot.base:
             plan = self.indexes.tuned(kind, snapshot, aim, questions)
-            self._catalog.rebase(kind, snapshot.base, plan)
+            self._whole().rebase(kind, snapshot.base, plan)
 
     def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
         """Return the ranks of the lists that hold true neighbours; empty for an exact index.
@@ -134,7 +140,7 @@ class Shelf:
         Raises:
             LibraryDamaged: the saved index is missing, or not what the catalog says.
         """
-        return self.indexes.ranks(kind, self._catalog.snapshot(kind), self.aim(), asking)
+        return self.indexes.ranks(kind, self._view.snapshot(kind), self.aim(), asking)
 
     def rows(self, kind: Kind) -> tuple[StoredRows, Ids]:
         """Return the vectors of a kind by id, and the ids that have no item any more."""
@@ -150,16 +156,16 @@ class Shelf:
             return
         new = self.write(self._segments.joined(rows, without=purged))
         old = [row.number for row in rows]
-        self._catalog.merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
+        self._whole().merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
 
     def _current(self, kind: Kind, read: Callable[[Snapshot], T]) -> T:
         """Read the last commit; once more if a writer merged segments away meanwhile."""
         while True:
-            snapshot = self._catalog.snapshot(kind)
+            snapshot = self._view.snapshot(kind)
             try:
                 return read(snapshot)
             except LibraryDamaged:
-                if snapshot.generation == self._catalog.facts().generation:
+                if snapshot.generation == self._view.facts().generation:
                     raise
 
     def _read(self, kind: Kind, snapshot: Snapshot, loaded: Loaded | None) -> Loaded:

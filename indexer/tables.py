@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
-    URL,
     Column,
     Connection,
     Dialect,
@@ -30,11 +26,9 @@ from sqlalchemy import (
     table,
 )
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import QueuePool
 
-from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
-
-_SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
-_ROOM = 1 << 16
+from indexer.connection import connected, failure
 
 
 class PathBytes(TypeDecorator[Path]):
@@ -148,19 +142,9 @@ def _create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
 
 def connect(path: Path, *, mode: str = "rw") -> Engine:
     """Connect to SQLite. Mode "rw" never creates a file, "rwc" does."""
-    query = {"mode": mode, "uri": "true"}
-    if _is_fixed(path):
-        query["immutable"] = "1"
-    name = f"file:{quote(os.fsencode(path))}"
-    engine = create_engine(URL.create("sqlite", database=name, query=query))
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours, so that reads share one snapshot too
-        connection.execute("PRAGMA busy_timeout=30000")
-        connection.execute("PRAGMA journal_mode=WAL")
-        # A merge deletes old files once its commit is on the disk; NORMAL could lose that commit.
-        connection.execute("PRAGMA synchronous=FULL")
+    engine = create_engine(
+        "sqlite://", creator=lambda: connected(path, mode=mode), poolclass=QueuePool
+    )
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
@@ -168,38 +152,6 @@ def connect(path: Path, *, mode: str = "rw") -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _failed(context: ExceptionContext) -> None:
-        raise _error(path, context.original_exception) from context.original_exception
+        raise failure(path, context.original_exception) from context.original_exception
 
     return engine
-
-
-def _is_fixed(path: Path) -> bool:
-    """Tell whether a catalog lies where nobody can write: SQLite must not make its files there."""
-    effective = os.access in os.supports_effective_ids
-    writable = os.access(path.parent, os.W_OK, effective_ids=effective)
-    closed = not writable or is_full(path.parent)
-    return closed and not path.with_name(path.name + "-wal").exists()
-
-
-def is_full(folder: Path) -> bool:
-    """Tell whether a disk has no room for the two small files that SQLite makes to read."""
-    free = shutil.disk_usage(folder).free
-    if free >= _SCARCE:
-        return False
-    try:
-        with TemporaryFile(dir=folder) as file:
-            file.write(bytes(_ROOM))
-    except OSError:
-        return True
-    return False
-
-
-def _error(path: Path, error: BaseException) -> TwinlensError:
-    """Say what a failure of SQLite means to a person."""
-    name = str(getattr(error, "sqlite_errorname", ""))
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LibraryLocked(f"{path} is busy; another process is writing. Try again")
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        why = "the disk is full" if is_full(path.parent) else error
-        return TwinlensError(f"cannot use {path}: {why}; see to the disk and its permissions")
-    return LibraryDamaged(path, f"is broken ({error})", mending(path.parent))

@@ -156,3 +156,22 @@ class SegmentRow:
     number: int
     kind: Kind
     rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What the photos of a library say, summed up.
+
+    Attributes:
+        first: date of the oldest photo.
+        last: date of the newest.
+        dated: photos with a date.
+        placed: photos with a position.
+        cameras: photos of each camera, the most used first.
+    """
+
+    first: datetime | None = None
+    last: datetime | None = None
+    dated: int = 0
+    placed: int = 0
+    cameras: tuple[tuple[str, int], ...] = ()

@@ -112,17 +112,7 @@ class ExactIndex:
         Raises:
             LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
         """
-        remedy = mending(path.parent.parent)
-        try:
-            index = open_mapped(path)
-        except (RuntimeError, MemoryError) as error:
-            raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
-        if not isinstance(index, faiss.IndexIDMap2):
-            raise LibraryDamaged(path, "is not a FAISS index with ids", remedy)
-        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise LibraryDamaged(path, "does not rank by inner product", remedy)
-        if (index.d, index.ntotal) != (padded(dim), size):
-            raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
+        index = opened(path, faiss.IndexIDMap2, "with ids", dim=dim, size=size)
         return ExactIndex(dim, index)
 
 
@@ -161,9 +151,31 @@ def write(index: Any, path: Path) -> None:
         raise TwinlensError(f"cannot write {path}: {error}") from error
 
 
-def open_mapped(path: Path) -> Any:
-    """Open a FAISS index that stays on the disk: a search reads the pages that it needs."""
-    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+def opened(path: Path, type_: Any, what: str, *, dim: int, size: int) -> Any:
+    """Open a FAISS index that stays on the disk: a search reads the pages that it needs.
+
+    Args:
+        path: of the file.
+        type_: FAISS's class of the index.
+        what: how a person tells that class from others.
+        dim: length of the vectors, before it is padded.
+        size: how many there are.
+
+    Raises:
+        LibraryDamaged: no such file, or it is not such an index.
+    """
+    remedy = mending(path.parent.parent)
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except (RuntimeError, MemoryError) as error:
+        raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
+    if not isinstance(index, type_):
+        raise LibraryDamaged(path, f"is not a FAISS index {what}", remedy)
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise LibraryDamaged(path, "does not rank by inner product", remedy)
+    if (index.d, index.ntotal) != (padded(dim), size):
+        raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
+    return index
 
 
 def best(index: Any, queries: Vectors, k: int, params: Any) -> list[list[Candidate]]:

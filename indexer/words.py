@@ -7,7 +7,6 @@ endings make no difference to it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    Float,
-    Label,
     Text,
     Update,
     bindparam,
@@ -28,16 +25,7 @@ from sqlalchemy import (
 
 from indexer import tables
 from indexer.types import Metadata
-
-STOP_WORDS = frozenset(
-    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
-    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
-    | {"to", "was", "we", "were", "who", "with", "you", "your"}
-)
-"""English words that stand in most captions and tell nothing."""
-
-_MANY = 64  # words of a query that count
-_WORD = re.compile(r"\w+")
+from indexer.view import WORD
 
 
 def row(
@@ -63,37 +51,8 @@ def tell(connection: Connection, file_id: int, about: Metadata) -> None:
 
 def phrase(words: str, column: str) -> ColumnElement[bool]:
     """Match the items whose column holds these words side by side."""
-    spoken = " ".join(_WORD.findall(words))
+    spoken = " ".join(WORD.findall(words))
     return _matches(f'{column} : "{spoken}"')
-
-
-def ranked(
-    connection: Connection, query: str, among: ColumnElement[bool], limit: int
-) -> list[tuple[int, float]]:
-    """Return the ids and BM25 scores of items that share words with a query, best first.
-
-    Args:
-        connection: to the catalog.
-        query: words; those that stand in most captions do not count.
-        among: a condition on `items` joined with `files`.
-        limit: how many at most.
-    """
-    asked = list(dict.fromkeys(_WORD.findall(query.casefold())))
-    telling = [word for word in asked if word not in STOP_WORDS][:_MANY]
-    if not telling:
-        return []
-    score: Label[float] = literal_column("-bm25(words)", Float).label("score")
-    # "+ 0": else SQLite may ask the index of words anew for each item that there is.
-    item = tables.words.c.rowid + 0 == tables.items.c.id
-    found = (
-        select(tables.words.c.rowid, score)
-        .join(tables.items, item)
-        .join(tables.files)
-        .where(_matches(" OR ".join(f'"{word}"' for word in telling)), among)
-        .order_by(score.desc(), tables.words.c.rowid)
-        .limit(limit)
-    )
-    return [(each.rowid, each.score) for each in connection.execute(found)]
 
 
 def _path_words(path: Path, roots: Sequence[Path]) -> dict[str, str]:

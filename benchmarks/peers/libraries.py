@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.encoder import Vectors
 from indexer.library import Batch, Entry, Library
 from indexer.metadata import METADATA_VERSION

@@ -12,8 +12,9 @@ from rich.table import Table
 import retrieval
 from indexer.errors import UsageError
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, printable, progress
+from retrieval.cli.console import list_skipped, printable
 from retrieval.cli.options import ModelChoice
+from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
     from retrieval import Comparison, Evaluation, PairSet

@@ -1,38 +1,13 @@
-"""What a person sees: tables on stdout; progress, notes and skipped files on stderr."""
+"""What a person is told: notes and skipped files, on stderr."""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Iterable
 
 import click
-from rich.cells import cell_len
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from indexer.types import Skip
-
-
-class Report(Protocol):
-    """Called with the items done and in all, and what the speed counts if not these items."""
-
-    def __call__(self, done: int, total: int, counted: int | None = None) -> None:
-        """Report."""
-
-
-PLAIN_SECONDS = 5.0  # between two lines of progress in a log
 
 
 def printable(text: str) -> str:
@@ -41,15 +16,6 @@ def printable(text: str) -> str:
         char if char.isprintable() or "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
         for char in text
     )
-
-
-def shorten_left(text: str, width: int) -> str:
-    """Cut a text from the left to at most `width` terminal cells: the end of a path tells most."""
-    if cell_len(text) <= width:
-        return text
-    while text and cell_len(text) > width - 1:
-        text = text[1:]
-    return "…" + text
 
 
 def counted(count: int, what: str) -> str:
@@ -74,58 +40,3 @@ def list_skipped(skipped: Iterable[Skip]) -> None:
     for first, *others in wanting.values():
         more = f" and {len(others):,} more" if others else ""
         note(f"skipping {first.path}{more}: {first.reason}")
-
-
-@contextmanager
-def progress(label: str, unit: str = "photos") -> Iterator[Report]:
-    """Show progress on stderr: a bar on a terminal, a line every few seconds in a log."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines(label, unit)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        _Speed(unit),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task(label, total=None, counted=0)
-
-        def report(done: int, total: int, counted: int | None = None) -> None:
-            bar.update(
-                task, completed=done, total=total, counted=done if counted is None else counted
-            )
-
-        yield report
-
-
-class _Speed(ProgressColumn):
-    """Items a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
-
-    def render(self, task: Task) -> Text:
-        """Show the mean speed since the start."""
-        speed = task.fields["counted"] / task.elapsed if task.elapsed else 0.0
-        return Text(f"{speed:,.0f} {self._unit}/s", style="dim")
-
-
-def _lines(label: str, unit: str) -> Report:
-    """Print a line when `PLAIN_SECONDS` have passed since the last one."""
-    start = last = time.monotonic()
-
-    def report(done: int, total: int, counted: int | None = None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < PLAIN_SECONDS or not done:
-            return
-        last, elapsed = now, now - start
-        speed = (done if counted is None else counted) / elapsed
-        left = (total - done) * elapsed / done
-        note(f"{label}: {done:,} of {total:,}, {speed:,.0f} {unit}/s, {left:,.0f} s left")
-
-    return report

@@ -20,9 +20,10 @@ import retrieval
 from indexer.errors import UsageError
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, progress
+from retrieval.cli.console import list_skipped
 from retrieval.cli.hits import Layout, write_hits
 from retrieval.cli.options import ModelChoice, example, with_model
+from retrieval.cli.progress import progress
 from retrieval.shipped import shipped
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import click
 import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import note, printable, progress
+from retrieval.cli.console import note, printable
 from retrieval.cli.options import example, with_library
+from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
     from retrieval import Group

@@ -13,7 +13,7 @@ from rich.table import Table
 import retrieval
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.comparison import show_comparison
-from retrieval.cli.console import list_skipped, note, progress
+from retrieval.cli.console import list_skipped, note
 from retrieval.cli.obedience import show_obedience
 from retrieval.cli.options import (
     ModelChoice,
@@ -24,6 +24,7 @@ from retrieval.cli.options import (
     with_model,
     with_reranking,
 )
+from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
     from retrieval import Evaluation

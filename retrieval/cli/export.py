@@ -17,7 +17,7 @@ from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, note
 from retrieval.cli.options import example
-from retrieval.cli.question import Question, with_question
+from retrieval.cli.question import Asking, Question, with_question
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -35,10 +35,11 @@ class Way(StrEnum):
 
 
 @click.command(
+    cls=Asking,
     epilog=example(
         'twinlens export "a dog on a beach" --to dogs --top 50',
         'twinlens export "a dog" - "snow" --to dogs --link',
-    )
+    ),
 )
 @with_question
 @click.option(

@@ -5,33 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.style import Style
-from rich.table import Table
-from rich.text import Text
 
-from indexer.types import Kind, clock
-from retrieval.cli.console import printable, shorten_left
-from retrieval.cli.preview import show
+from indexer.errors import UsageError
+from indexer.types import clock
+from retrieval.cli.console import printable
 
 if TYPE_CHECKING:
     from retrieval import Hit
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-FIXED = 16  # cells of rank, score, and the space between columns
-SCORE = 7  # of these the score's
-MATCH = 7  # and those of the probability
-DATE = 12  # and of a date
-PATH_SHARE = 0.34  # of the rest that a path may have beside a text
 
 
 class Layout(StrEnum):
@@ -94,72 +86,41 @@ def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> N
 
     A table becomes tab-separated lines where no one watches.
     """
-    if layout == Layout.TABLE:
-        console = Console()
-        if not console.is_terminal:
-            return _write(_plain, hits)
-        return write_table(hits, console, dated=dated) if hits else None
-    if layout == Layout.PREVIEW:
-        return write_previews(hits)
+    if layout == Layout.TABLE and not sys.stdout.isatty():
+        return _write(_plain, hits)
+    if layout in (Layout.TABLE, Layout.PREVIEW):
+        return _draw(hits, layout, dated=dated) if hits else None
     if layout == Layout.CSV:
         return _write_csv(hits)
     lines = {Layout.JSON: _json, Layout.PATHS: _path, Layout.NUL: _path}
     return _write(lines[layout], hits, end="\0" if layout == Layout.NUL else "\n")
 
 
-def write_table(hits: Sequence[Hit], console: Console, *, dated: bool = False) -> None:
-    """Print hits as a table that fits the console; a column that says nothing is left out."""
-    texts = any(hit.kind == Kind.TEXT for hit in hits)
-    matches = any(hit.match is not None for hit in hits)
-    scored = any(hit.score for hit in hits)  # what filters alone find has no score
-    room = max(10, console.width - FIXED - MATCH * matches - DATE * dated + SCORE * (not scored))
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("", justify="right", style="dim", no_wrap=True)
-    if scored:
-        table.add_column("score", justify="right", no_wrap=True)
-    if matches:
-        table.add_column("match", justify="right", no_wrap=True)
-    if dated:
-        table.add_column("taken", no_wrap=True)
-    if texts:
-        table.add_column("text", ratio=1)
-    table.add_column("file", no_wrap=True)
-    width = int(room * PATH_SHARE) if texts else room
-    for hit in hits:
-        told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
-        told += [_day(hit)] * dated + [printable(hit.text)] * texts
-        table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, dim=texts))
-    console.print(table)
+def check_previews() -> None:
+    """Refuse previews where the package that draws them is missing.
+
+    Raises:
+        UsageError: says how to install it.
+    """
+    if find_spec("textual_image") is None:
+        raise UsageError(
+            "-p draws with the package textual-image; install it with: "
+            "pip install 'twinlens[preview]'"
+        )
 
 
-def _day(hit: Hit) -> str:
-    """Say on which day a photo was taken; nothing where that is not known."""
-    return hit.about.taken.date().isoformat() if hit.about.taken else ""
+def _draw(hits: Sequence[Hit], layout: Layout, *, dated: bool) -> None:
+    """Print a table or previews, with what takes a while to import."""
+    from retrieval.cli.table import write_previews, write_table
 
-
-def write_previews(hits: Sequence[Hit]) -> None:
-    """Print each hit with its photo below it."""
-    console = Console()
-    for hit in hits:
-        told = (str(hit.rank), f"{hit.score:.3f}", percent(hit.match))
-        line = Text("  ".join(filter(None, told)) + "  ", style="dim")
-        room = max(10, console.width - line.cell_len)
-        console.print(line + _link(hit, room, dim=False), no_wrap=True)
-        if hit.kind == Kind.PHOTO:
-            show(hit.path, console, hit.time)
-        else:
-            console.print(Text(printable(hit.text)))
+    if layout == Layout.PREVIEW:
+        return write_previews(hits)
+    return write_table(hits, dated=dated)
 
 
 def percent(match: float | None) -> str:
     """Say a probability for a person; nothing where it is not known."""
     return "" if match is None else f"{100 * match:.0f} %"
-
-
-def _link(hit: Hit, width: int, *, dim: bool) -> Text:
-    """Show the end of a path, linked to the file where the terminal can."""
-    style = Style(dim=dim, link=hit.path.absolute().as_uri() if hit.path.is_absolute() else None)
-    return Text(shorten_left(printable(hit.where), width), style=style)
 
 
 def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:

@@ -17,7 +17,7 @@ from indexer.photos import MAX_MEGAPIXELS
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import Report, counted, list_skipped, note, progress
+from retrieval.cli.console import counted, list_skipped, note
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -26,6 +26,7 @@ from retrieval.cli.options import (
     with_model,
     with_patience,
 )
+from retrieval.cli.progress import Report, progress
 
 if TYPE_CHECKING:
     from indexer.build import Progress

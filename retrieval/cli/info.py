@@ -21,7 +21,7 @@ from retrieval.cli.options import example, with_json, with_library
 
 if TYPE_CHECKING:
     from indexer.library import LibraryInfo
-    from indexer.photo_rows import Described
+    from indexer.types import Described
 
 CAMERAS = 5  # that are named
 

@@ -16,8 +16,9 @@ from rich.text import Text
 
 import retrieval
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note, printable, progress
+from retrieval.cli.console import list_skipped, note, printable
 from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
+from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
     from retrieval import Concept, Learned, Library

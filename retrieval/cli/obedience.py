@@ -11,7 +11,7 @@ from rich.table import Table
 
 import retrieval
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import progress
+from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
     from retrieval import Encoder, Obedience, PairSet, Reranker

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from indexer.errors import FileUnreadable, UsageError
+from indexer.errors import FileUnreadable
 from indexer.pictures import read_picture
 
 CELLS = 40
 """Width of a preview in terminal cells; its height follows."""
 
 _PIXELS = 400  # of the shorter side, at least: some ten a cell, as dense terminals have
-
-
-def check_previews() -> None:
-    """Refuse previews where the package that draws them is missing.
-
-    Raises:
-        UsageError: says how to install it.
-    """
-    if find_spec("textual_image") is None:
-        raise UsageError(
-            "-p draws with the package textual-image; install it with: "
-            "pip install 'twinlens[preview]'"
-        )
 
 
 def show(path: Path, console: Console, time: float | None = None) -> None:

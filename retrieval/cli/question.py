@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from retrieval import Encoder, Hit, Library, Query, Reranker
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NEGATED = re.compile(r"-[a-z][a-z-]+:")
 
 KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
@@ -135,6 +138,18 @@ def _nothing(nearest: Hit, least: float) -> str:
         f"nothing matches. The nearest is {what}: a match with {percent(nearest.match)}, and "
         f"{percent(least)} is the least that counts; show it with --threshold 0"
     )
+
+
+class Asking(click.Command):
+    """A command whose query may hold filters with a minus, "-tag:work": those are no options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put such filters behind all options."""
+        at = args.index("--") if "--" in args else len(args)
+        negated = [each for each in args[:at] if _NEGATED.match(each)]
+        options = [each for each in args[:at] if not _NEGATED.match(each)]
+        words = [*negated, *args[at + 1 :]]
+        return super().parse_args(ctx, [*options, "--", *words] if words else options)
 
 
 def with_question(function: F) -> Callable[..., Any]:

@@ -9,9 +9,10 @@ import click
 
 import retrieval
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note, progress
+from retrieval.cli.console import list_skipped, note
 from retrieval.cli.index import with_index_options
 from retrieval.cli.options import ModelChoice, example, with_library, with_model, with_patience
+from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
     from retrieval import IndexOptions, Patience

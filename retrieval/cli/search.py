@@ -12,23 +12,23 @@ from indexer.types import Kind
 from retrieval.choices import Sort
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
-from retrieval.cli.hits import Layout, Output, with_output, write_hits
+from retrieval.cli.hits import Layout, Output, check_previews, with_output, write_hits
 from retrieval.cli.options import example
-from retrieval.cli.preview import check_previews
-from retrieval.cli.question import Question, with_question
+from retrieval.cli.question import Asking, Question, with_question
 
 if TYPE_CHECKING:
     from retrieval import Hit, Query
 
 
 @click.command(
+    cls=Asking,
     epilog=example(
         'twinlens search "a cat on a sofa" --top 5',
         'twinlens search "beach" + "sunset" - "people"',
         'twinlens search "two dogs" --instruct "leave out photos with people"',
         'twinlens search "beach after:2019 near:Rome" --sort date',
         "twinlens search ./cat.jpg --for texts --html found.html",
-    )
+    ),
 )
 @with_question
 @with_output

@@ -17,9 +17,10 @@ import click
 
 from indexer.errors import UsageError
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import Report, note, progress
+from retrieval.cli.console import note
 from retrieval.cli.fields import documented, option
 from retrieval.cli.options import example
+from retrieval.cli.progress import Report, progress
 from retrieval.training.config import AugmentConfig, TrainConfig
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ import click
 
 from retrieval.choices import Precision, Verdict
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import Report, list_skipped, note, progress
+from retrieval.cli.console import list_skipped, note
 from retrieval.cli.fields import documented, option
 from retrieval.cli.options import ModelChoice, example, with_model
+from retrieval.cli.progress import Report, progress
 from retrieval.training.reranker.config import RerankerTraining
 
 _OF_TRIPLES = {"steps", "lr", "rank", "seed"}

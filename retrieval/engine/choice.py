@@ -60,7 +60,7 @@ def quick_encoder(
     if device != "cpu" and not (device == "auto" and (few or not has_gpu())):
         return _load(spec, device)
     source = _Source(spec, note)
-    return EngineEncoder(_about(spec) or source.about(), source)
+    return EngineEncoder(_about(spec) or source.about(), source, few=few)
 
 
 def has_gpu() -> bool:

@@ -17,8 +17,9 @@ from retrieval.engine.runtime import Arrays, Graph, cores
 from retrieval.engine.store import About, EngineFolder, Part, Words, engine_folder
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
+from retrieval.models.clip_words import ClipWords
 from retrieval.models.phrases import Phrase
-from retrieval.models.tokenizer import ClipWords, TextReader, WordPieces
+from retrieval.models.tokenizer import TextReader, WordPieces
 
 if TYPE_CHECKING:
     from retrieval.models.encoder import TowerEncoder
@@ -56,10 +57,11 @@ class EngineEncoder:
     Args:
         about: what the model is.
         source: makes the parts, and has the model in torch for what has no part.
+        few: only a few texts or photos will be encoded, so that towers may rest after them.
     """
 
-    def __init__(self, about: About, source: Source) -> None:
-        self._about, self._source = about, source
+    def __init__(self, about: About, source: Source, *, few: bool = False) -> None:
+        self._about, self._source, self._few = about, source, few
         self._folder = engine_folder(about.fingerprint)
 
     @property
@@ -140,6 +142,12 @@ class EngineEncoder:
         """Embed phrases with slots for rows of a table, with torch. Shape (phrases, dim)."""
         return self.towers.encode_phrases(phrases, table)
 
+    def rest(self) -> None:
+        """Close the towers where only few inputs were to come; one more input opens them again."""
+        if self._few:
+            vars(self).pop("_images", None)
+            vars(self).pop("_texts", None)
+
     @property
     def towers(self) -> TowerEncoder:
         """The same model in torch."""
@@ -158,8 +166,9 @@ class EngineEncoder:
     @cached_property
     def _reader(self) -> TextReader:
         """What cuts texts into tokens."""
-        kind = WordPieces if self._about.words == Words.PIECES else ClipWords
-        return kind(self._folder.tokenizer, self._about.context)
+        if self._about.words == Words.PIECES:
+            return WordPieces(self._folder.tokenizer, self._about.context)
+        return ClipWords(self._folder.pairs, self._about.context)
 
     @cached_property
     def _table(self) -> NDArray[np.float16]:

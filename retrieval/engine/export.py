@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 from open_clip.transformer import text_global_pool
+from openvino.tools.ovc import convert_model
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,9 +24,10 @@ from torch.nn import functional as F
 from retrieval.engine.runtime import Graph
 from retrieval.engine.store import About, EngineFolder, Part, Words
 from retrieval.models.banks import generic_captions
+from retrieval.models.clip_words import ClipWords, write_clip_words
 from retrieval.models.images import ImageSpec
 from retrieval.models.model import Model
-from retrieval.models.tokenizer import ClipWords, TextReader, WordPieces, clip_words
+from retrieval.models.tokenizer import TextReader, WordPieces
 from retrieval.models.towers import TwinTowers
 
 LEAST = 0.999
@@ -167,7 +169,7 @@ def _write(
     Raises:
         Refused: its vectors are not torch's.
     """
-    graph = ov.convert_model(tower, example_input=tuple(map(torch.from_numpy, inputs)))
+    graph = convert_model(tower, example_input=tuple(map(torch.from_numpy, inputs)))
     with TemporaryDirectory(dir=folder.path) as scratch:
         made = EngineFolder(Path(scratch))
         ov.save_model(graph, made.graph(part), compress_to_fp16=True)
@@ -185,10 +187,8 @@ def _write_tokenizer(model: Model, folder: EngineFolder) -> TextReader:
         shutil.copyfile(model.tokenizer_file, folder.tokenizer)
         return WordPieces(folder.tokenizer, model.module.config.text.context)
     context = model.tokenize(["a"]).shape[1]
-    if not _reads_like_clip(model, context):
-        raise Refused("only torch's side has its tokenizer")
-    clip_words(Path(default_bpe())).save(str(folder.tokenizer))
-    return ClipWords(folder.tokenizer, context)
+    write_clip_words(Path(default_bpe()), folder.pairs)
+    return ClipWords(folder.pairs, context)
 
 
 def _reads_like_clip(model: Model, context: int) -> bool:
@@ -197,8 +197,8 @@ def _reads_like_clip(model: Model, context: int) -> bool:
         return False
     texts = generic_captions()[:PROBES]
     with TemporaryDirectory() as scratch:
-        file = Path(scratch) / "tokenizer.json"
-        clip_words(Path(default_bpe())).save(str(file))
+        file = Path(scratch) / "pairs.npy"
+        write_clip_words(Path(default_bpe()), file)
         ids = ClipWords(file, context).ids(texts)
     want = model.tokenize(texts).numpy()
     return bool((np.pad(ids, ((0, 0), (0, context - ids.shape[1]))) == want).all())

@@ -18,9 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+_CONVERTER = "openvino.tools.ovc"
+for _locked in ("openvino_telemetry", _CONVERTER):
+    sys.modules.setdefault(_locked, None)  # type: ignore[arg-type]
 
-import openvino as ov  # noqa: E402 - after the lock
+import openvino as ov  # noqa: E402 - after the locks
+
+if sys.modules[_CONVERTER] is None:
+    del sys.modules[_CONVERTER]
 
 Arrays = tuple[NDArray[Any], ...]
 

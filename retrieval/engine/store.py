@@ -1,15 +1,16 @@
 """One folder, one engine: what is kept of a model, under its fingerprint.
 
 ```
-CACHE/engines/FINGERPRINT/
-  engine.json        format, name, dim, image, tokens, hubness, words; written last
+CACHE/engines-FORMAT/FINGERPRINT/
+  engine.json        name, dim, image, tokens, hubness, words; written last
   images.xml, .bin   pixels uint8 (b, s, s, 3) → vectors (b, dim), and image tokens if it has any
   texts.xml, .bin    vectors of words (b, n, w), ids (b, n) → vectors (b, dim)
   words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
-  tokenizer.json     words → ids
+  tokenizer.json     words → ids, of the built-in text tower
+  pairs.npy          words → ids, of CLIP's
   PART.none          why a part stays with torch
   compiled/          what OpenVINO made of the graphs for this CPU
-CACHE/engines/known.json   size and date of weights → fingerprint, so that they are hashed once
+CACHE/engines-FORMAT/known.json   size and date of weights → fingerprint: they are hashed once
 ```
 
 All of it may be deleted at any time: it is made again.
@@ -32,7 +33,9 @@ from indexer.segments import replacing
 from indexer.types import Hubness
 from retrieval.models.images import ImageSpec, image_spec
 
-FORMAT = 1
+FORMAT = 2
+"""Raise it when these files change: engines of another format are made anew."""
+
 CACHE_VARIABLE = "TWINLENS_CACHE"
 
 
@@ -97,6 +100,11 @@ class EngineFolder:
         return self.path / "tokenizer.json"
 
     @property
+    def pairs(self) -> Path:
+        """CLIP's tokenizer."""
+        return self.path / "pairs.npy"
+
+    @property
     def compiled(self) -> Path:
         """What OpenVINO made of the graphs."""
         return self.path / "compiled"
@@ -110,17 +118,17 @@ class EngineFolder:
         return self.path / f"{part}.none"
 
     def read(self) -> About | None:
-        """Return what the model is; None if there is no engine, or one of another format."""
+        """Return what the model is; None if there is no engine."""
         try:
             plain = json.loads(self.about.read_text(encoding="utf-8"))
-            return _about(plain) if plain.pop("format") == FORMAT else None
+            return _about(plain)
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def write(self, about: About) -> None:
         """Keep what the model is."""
         with replacing(self.about) as part:
-            part.write_text(json.dumps({"format": FORMAT, **asdict(about)}), encoding="utf-8")
+            part.write_text(json.dumps(asdict(about)), encoding="utf-8")
 
 
 def engine_folder(fingerprint: str) -> EngineFolder:
@@ -148,7 +156,9 @@ def remember_fingerprint(key: str, files: list[Path], fingerprint: str) -> None:
 def _root() -> Path:
     """Return the folder of all engines."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    return (Path(chosen).expanduser() if chosen else user_cache_path("twinlens")) / "engines"
+    return (
+        Path(chosen).expanduser() if chosen else user_cache_path("twinlens")
+    ) / f"engines-{FORMAT}"
 
 
 def _known() -> dict[str, list[Any]]:

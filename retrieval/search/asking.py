@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoder import Vectors
-from indexer.filters import Filter
 from indexer.library import Library
 from indexer.types import Candidate, Kind
+from indexer.wanted import Filter
 from retrieval.search.query import Query, Term
 
 FLOOR = 0.5

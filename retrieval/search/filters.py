@@ -26,7 +26,10 @@ from datetime import datetime
 from pathlib import Path
 
 from indexer.errors import UsageError
-from indexer.filters import (
+from indexer.formats import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
+from indexer.places import gazetteer
+from indexer.types import Orientation
+from indexer.wanted import (
     AllOf,
     AnyOf,
     Camera,
@@ -41,9 +44,6 @@ from indexer.filters import (
     Taken,
     Type,
 )
-from indexer.formats import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
-from indexer.places import gazetteer
-from indexer.types import Orientation
 from retrieval.errors import QueryInvalid
 
 NEAR_KM = 25.0

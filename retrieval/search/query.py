@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.errors import FileUnreadable
-from indexer.filters import Filter
 from indexer.formats import kind_of
 from indexer.texts import read_passages
 from indexer.types import Kind
+from indexer.wanted import Filter
 from retrieval.errors import QueryInvalid
 from retrieval.search.algebra import FILE_MARKS, exists, path_of, split_terms
 from retrieval.search.filters import parse_filters, split_filters

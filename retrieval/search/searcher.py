@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from indexer.encoder import Encoder, Vectors
+from indexer.encoder import Encoder, RestingEncoder, Vectors
 from indexer.errors import FileUnreadable
-from indexer.filters import AllOf
 from indexer.library import Library
 from indexer.pictures import read_picture
 from indexer.types import Candidate, Kind
+from indexer.wanted import AllOf
 from retrieval.choices import ENSEMBLE, Sort
 from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
@@ -125,9 +125,11 @@ class Searcher:
             found = [Candidate(id=id_, score=0.0) for id_ in newest]
             return hits_of(found, self._library.records(newest), None)
         asked = self._ask(query, way)
+        if isinstance(self._encoder, RestingEncoder):
+            self._encoder.rest()  # its memory is free for the vectors that are looked through
         found = candidates(self._library, asked, way.kind, depth, where=query.where)
         spoken = query.words if way.words else ""
-        shared = self._library.catalog.worded(spoken, way.kind, SHARED, where=query.where)
+        shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
         found = fused(found, shared, partial(scores_of, self._library, asked, way.kind))[:depth]
         hits = hits_of(
             found,

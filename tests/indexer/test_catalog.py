@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.catalog import Catalog, Change, Facts, FileState, KnownFile, Merge, Move, NewFile
+from indexer.catalog import Catalog
+from indexer.changes import Change, FileState, KnownFile, Merge, Move, NewFile
+from indexer.facts import Facts
 from indexer.types import Kind, Record, SegmentRow
 
 FACTS = Facts(model="m", fingerprint="f", dim=2, hubness_k=16)

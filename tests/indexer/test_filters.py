@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer.catalog import Catalog, Change, Facts, FileState, Move, NewFile
+from indexer.catalog import Catalog
+from indexer.changes import Change, FileState, Move, NewFile
+from indexer.connection import connected
 from indexer.errors import UsageError
-from indexer.filters import (
+from indexer.facts import Facts
+from indexer.places import EARTH_KM
+from indexer.types import Kind, Metadata, Orientation, SegmentRow
+from indexer.wanted import (
     AllOf,
     AnyOf,
     Camera,
@@ -26,8 +32,6 @@ from indexer.filters import (
     Taken,
     Type,
 )
-from indexer.places import EARTH_KM
-from indexer.types import Kind, Metadata, Orientation, SegmentRow
 
 ROME = {"latitude": 41.9, "longitude": 12.5, "place": "Rome, Italy"}
 FIJI = {"latitude": -17.0, "longitude": 179.99, "place": "Suva, Fiji"}
@@ -81,6 +85,16 @@ def _ids(catalog: Catalog, where: Filter, kind: Kind = Kind.PHOTO) -> list[int]:
     return every[np.isin(every, chosen.ids, invert=chosen.all_but)].tolist()
 
 
+def _written_ids(catalog: Catalog, tmp_path: Path, where: Filter) -> list[int]:
+    """What a filter as SQL lets through of all photos, without SQLAlchemy."""
+    asked = catalog.condition(where)
+    query = f"""
+        SELECT items.id FROM items JOIN files ON files.id = items.file_id
+        WHERE files.kind = 'photo' AND ({asked.sql}) ORDER BY items.id"""
+    with closing(connected(tmp_path / "catalog.sqlite")) as connection:
+        return [id_ for (id_,) in connection.execute(query, asked.values)]
+
+
 CASES: list[tuple[Filter, list[int]]] = [
     (AllOf(), [1, 2, 3, 4]),
     (Taken(since=datetime(2019, 12, 31, 23, 59, 59)), [2, 3]),
@@ -132,6 +146,19 @@ def test_a_selection_is_the_same_whichever_side_it_names(
     assert _ids(catalog, AllOf(filters=(where, Type(suffixes=(".jpg", ".jpeg"))))) == jpeg
     assert _ids(catalog, AnyOf(filters=(where, Not(filter=where)))) == [1, 2, 3, 4]
     assert _ids(catalog, AllOf(filters=(where, Not(filter=where)))) == []
+
+
+@pytest.mark.parametrize(("where", "ids"), CASES)
+def test_a_filter_that_is_written_out_says_the_same(
+    catalog: Catalog, tmp_path: Path, where: Filter, ids: list[int]
+) -> None:
+    others = [id_ for id_ in (1, 2, 3, 4) if id_ not in ids]
+    nikon, sony = Camera(name="nikon"), Not(filter=Camera(name="sony"))
+    assert _written_ids(catalog, tmp_path, where) == ids
+    assert _written_ids(catalog, tmp_path, Not(filter=where)) == others
+    assert (
+        _written_ids(catalog, tmp_path, AllOf(filters=(AnyOf(filters=(nikon, where)), sony))) == ids
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,7 +240,7 @@ def test_words_are_found_in_captions_names_and_places(catalog: Catalog) -> None:
     assert found("the sea") == [4, 3]  # 4 has fewer other words
     assert found("of the and") == []
     assert found("boat", Kind.TEXT) == [5]
-    assert catalog.worded("sea", Kind.PHOTO, 9, where=Place(name="fiji")) == [
+    assert catalog.worded("sea", Kind.PHOTO, 9, among=catalog.condition(Place(name="fiji"))) == [
         (3, pytest.approx(dict(catalog.worded("sea", Kind.PHOTO, 9))[3]))
     ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.catalog import FileState, Move
+from indexer.changes import FileState, Move
 from indexer.errors import LibraryLocked, LibraryMissing, ModelMismatch, TwinlensError, UsageError
 from indexer.library import Batch, Entry, Library
 from indexer.types import Hubness, Kind
@@ -175,10 +175,10 @@ def test_a_reader_looks_again_when_its_segments_were_merged(
     library.commit(Batch(entries=[_entry("a", "red")]))
     library.commit(Batch(entries=[_entry("b", "red hat")]))
     with Library.open(library.folder) as reader:
-        old = reader.catalog.snapshot(Kind.TEXT)
+        old = reader.view.snapshot(Kind.TEXT)
         library.refresh_index()
         snapshots = iter([old, reader.catalog.snapshot(Kind.TEXT)])
-        monkeypatch.setattr(reader.catalog, "snapshot", lambda _: next(snapshots))
+        monkeypatch.setattr(reader.view, "snapshot", lambda _: next(snapshots))
         assert _found(reader, "red") == ["red", "red hat"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from indexer.build import index_folders
-from indexer.catalog import Facts
+from indexer.facts import Facts
 from indexer.library import Library
 from indexer.moments import Moments, measure
 from indexer.types import Kind

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.catalog import FileState
+from indexer.changes import FileState
 from indexer.check import check, repair
 from indexer.encoder import Vectors
 from indexer.inverted import InvertedIndex

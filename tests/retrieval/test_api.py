@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,18 @@ def test_help_takes_in_nothing_heavy(command: str) -> None:
         "except SystemExit as end: assert end.code == 0, end.code"
     )
     assert imported_by(run) == set()
+
+
+def test_a_search_by_words_takes_in_no_torch_and_no_sqlalchemy(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("A dog runs.\n")
+    library = ["--library", str(tmp_path / "library")]
+    for arguments, heavy in (
+        (["index", str(tmp_path / "a.txt"), "--model", "builtin"], HEAVY),
+        (["search", "a dog", "--for", "texts", "--threshold", "0"], {"faiss"}),
+    ):
+        run = (
+            "from retrieval.cli import main\n"
+            f"try: main({[*arguments, *library]})\n"
+            "except SystemExit as end: assert end.code == 0, end.code"
+        )
+        assert imported_by(run) <= heavy

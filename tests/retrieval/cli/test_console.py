@@ -12,9 +12,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from indexer.types import Kind, Metadata, Skip
-from retrieval.cli import console
-from retrieval.cli.console import list_skipped, printable, progress, shorten_left
-from retrieval.cli.hits import write_table
+from retrieval.cli.console import list_skipped, printable
+from retrieval.cli.progress import progress
+from retrieval.cli.table import shorten_left, write_table
 from retrieval.search import Hit
 
 
@@ -79,7 +79,7 @@ def test_progress_in_a_log(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 1.0, 10.0, 11.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with progress("indexing") as report:
         for done in (20, 500, 550):
             report(done, 1500)

@@ -37,3 +37,11 @@ def test_options_are_the_same_as_filters_in_the_query(run: Run, indexed: Path) -
     }.items():
         both = run("search", "-f", written).stdout, run("search", "-f", *options).stdout
         assert both[0] == both[1] != ""
+
+
+def test_a_filter_with_a_minus_is_no_option(run: Run, indexed: Path) -> None:
+    photos = sorted(map(str, indexed.glob("*.png")))
+    for asked in (["-type:jpg", "-t", 9], ["-t", 9, "-type:jpg"], ["-t", 9, "--", "-type:jpg"]):
+        found = run("search", "-f", *asked)
+        assert (found.exit_code, sorted(found.stdout.splitlines())) == (0, photos)
+    assert run("search", "-f", "red", "-type:png").exit_code == 4

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import retrieval
 from indexer.types import Kind
-from retrieval.cli import preview
+from retrieval.cli import hits, preview
 from retrieval.cli.hits import Layout, write_hits
 from retrieval.search import Hit
 from tests.fakes import COLOURS, ColourEncoder, draw
@@ -119,7 +119,7 @@ def test_previews_draw_the_photo_below_its_line(
     assert first.startswith("1  1.000  …")
     assert first.endswith("photos/red.png")
     assert len(drawn) > 5
-    monkeypatch.setattr(preview, "find_spec", lambda _name: None)
+    monkeypatch.setattr(hits, "find_spec", lambda _name: None)
     missing = run("search", "red", "-p")
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert "pip install 'twinlens[preview]'" in missing.stderr

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from indexer.types import Kind
-from retrieval.cli.hits import write_table
+from retrieval.cli.table import write_table
 from retrieval.search import Hit
 from tests.clips import clip, scene
 from tests.fakes import draw

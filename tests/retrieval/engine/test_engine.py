@@ -22,7 +22,7 @@ from retrieval import Encoder, load_encoder, quick_encoder
 from retrieval.engine.encoder import EngineEncoder
 from retrieval.engine.store import EngineFolder, Part, engine_folder
 from retrieval.models.banks import generic_captions
-from retrieval.models.tokenizer import ClipWords, clip_words
+from retrieval.models.clip_words import ClipWords, write_clip_words
 
 SMALL = "ViT-S-32-alt"
 TEXTS = ["a cat", "two people on a beach at sunset.", "", "Grüße, it's 2019!", "dog " * 100]
@@ -107,13 +107,13 @@ def test_banks_are_those_of_the_model(cache: Path) -> None:
 
 
 def test_clip_words_are_cut_as_open_clip_cuts_them(tmp_path: Path) -> None:
-    clip_words(Path(default_bpe())).save(str(tmp_path / "words.json"))
+    write_clip_words(Path(default_bpe()), tmp_path / "pairs.npy")
     texts = [
         *generic_captions()[:1000],
         *TEXTS,
         "“quoted”… &amp;amp; &lt;b&gt; I'VE a_b-c_d ½ ² 日本語 😀👩‍👧 İstanbul ΑΒΓΣ σας\u00a0x",
     ]
-    ours = ClipWords(tmp_path / "words.json", 77).ids(texts)
+    ours = ClipWords(tmp_path / "pairs.npy", 77).ids(texts)
     theirs = open_clip.get_tokenizer("ViT-B-32")(texts).numpy()
     np.testing.assert_array_equal(np.pad(ours, ((0, 0), (0, 77 - ours.shape[1]))), theirs)
 
@@ -124,10 +124,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     return tmp_path
 
 
+def test_towers_that_rest_are_opened_again(spec: str) -> None:
+    few, many = quick_encoder(spec, "cpu", few=True), quick_encoder(spec, "cpu")
+    for encoder, is_open in ((few, False), (many, True)):
+        assert isinstance(encoder, EngineEncoder)
+        before = encoder.encode_texts(TEXTS)
+        encoder.rest()
+        assert ("_texts" in vars(encoder)) == is_open
+        np.testing.assert_array_equal(encoder.encode_texts(TEXTS), before)
+
+
 def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
     spec = f"{SMALL}/{weights}"
     want = quick_encoder(spec, "cpu").encode_texts(TEXTS)
-    folder = EngineFolder(next(path for path in (cache / "engines").iterdir() if path.is_dir()))
+    folder = EngineFolder(next(path for path in cache.glob("engines-*/*") if path.is_dir()))
     folder.graph(Part.TEXTS).write_text("<net")
     told: list[str] = []
     again = quick_encoder(spec, "cpu", note=told.append).encode_texts(TEXTS)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.filters import (
+from indexer.formats import RAW_SUFFIXES
+from indexer.types import Orientation
+from indexer.wanted import (
     AllOf,
     AnyOf,
     Camera,
@@ -22,8 +24,6 @@ from indexer.filters import (
     Taken,
     Type,
 )
-from indexer.formats import RAW_SUFFIXES
-from indexer.types import Orientation
 from retrieval.errors import QueryInvalid
 from retrieval.search import parse_query
 from retrieval.search.filters import parse_filters
