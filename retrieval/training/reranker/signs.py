@@ -40,7 +40,8 @@ class Signs:
         self._grammar = grammar
         held = {word for each in grammar.attributes if grammar.is_held(each) for word in each.words}
         named = [each for each in grammar.attributes if not grammar.is_held(each)]
-        self._looks = [each.phrase for each in named if each.family == LOOK]
+        looks = [each.phrase for each in named if each.family == LOOK]
+        self._looks = [*looks, *grammar.looks]
         things = [each.phrase for each in named if each.family != LOOK]
         told = {
             thing for text in captions for thing in _things(text) if held.isdisjoint(thing.split())
