@@ -42,6 +42,7 @@ class NetworkConfig:
         layers: layers in which words attend to image tokens.
         expand: how much wider an MLP is inside.
         sign_width: inside the part that reads signs.
+        sign_depth: blocks of the text tower that the sign is read after.
     """
 
     image_tokens: int = 50
@@ -54,6 +55,7 @@ class NetworkConfig:
     layers: int = 3
     expand: int = 2
     sign_width: int = 128
+    sign_depth: int = 3
 
 
 class Words(NamedTuple):
@@ -122,7 +124,12 @@ class CrossLayer(Layer):
 
 
 class SignReader(nn.Module):
-    """Tells from the words of an instruction whether it asks for something or forbids it."""
+    """Tells from the words of an instruction whether it asks for something or forbids it.
+
+    Each word turns the sign with a chance f, and a chance n is read from all of them that nothing
+    is wished: `sign = (1 - n) Π (1 - 2f)`. "Do not leave out what is not there" turns thrice. So a
+    verb that was never learned is told by its likeness to those that were, in any sentence.
+    """
 
     def __init__(self, config: NetworkConfig, dropout: float) -> None:
         super().__init__()
@@ -130,19 +137,25 @@ class SignReader(nn.Module):
         self.from_text = nn.Linear(config.text_width, width)
         self.layer = Layer(replace(config, width=width), dropout)
         self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.turn = nn.Linear(width, 1)
         self.gate = nn.Linear(width, 1)
-        self.verdict = nn.Linear(width, 3)
+        self.neither = nn.Linear(width, 1)
+        nn.init.constant_(self.turn.bias, -3.0)  # most words turn nothing
 
-    def logits(self, tokens: Tensor, seen: Tensor) -> Tensor:
+    def chances(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Judge texts: forbids, neither, asks. (t, n, text width), (t, n) → (t, 3)."""
-        x = self.norm(self.layer(self.from_text(tokens), seen))  # (t, n, sign width)
+        x = self.dropout(self.norm(self.layer(self.from_text(tokens), seen)))  # (t, n, sign width)
+        turns = self.turn(x).squeeze(-1).sigmoid() * seen  # (t, n)
+        sign = (1.0 - 2.0 * turns).prod(dim=1)  # (t,)
         gate = self.gate(x).squeeze(-1).masked_fill(~seen, _never(x)).softmax(dim=-1)  # (t, n)
-        verdict: Tensor = self.verdict((gate.unsqueeze(-1) * x).sum(dim=1))
-        return verdict
+        neither = self.neither((gate.unsqueeze(-1) * x).sum(dim=1)).squeeze(-1).sigmoid()  # (t,)
+        wished = 1.0 - neither
+        return torch.stack([wished * (1.0 - sign) / 2, neither, wished * (1.0 + sign) / 2], dim=-1)
 
     def forward(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Return the chance that a text asks less the chance that it forbids. → (t,)."""
-        forbids, _, asks = self.logits(tokens, seen).softmax(dim=-1).unbind(dim=-1)
+        forbids, _, asks = self.chances(tokens, seen).unbind(dim=-1)
         return asks - forbids
 
 
@@ -186,20 +199,21 @@ class RerankerNetwork(nn.Module):
         keys, values = both.chunk(2, dim=-1)
         return Sights(F.normalize(self.image_match(x), dim=-1), keys, values)
 
-    def words(self, tokens: Tensor, seen: Tensor, part: Tensor) -> Words:
+    def words(self, tokens: Tensor, seen: Tensor, part: Tensor, early: Tensor) -> Words:
         """Prepare texts.
 
         Args:
             tokens: of the text tower. (t, n, text width).
             seen: False at padding. (t, n).
             part: 0 for a query, 1 for an instruction. (t,).
+            early: of the first blocks of the text tower, where `part` is 1. (t, n, text width).
         """
         x = self.from_text(tokens) + self.part[part].unsqueeze(1)
         for layer in self.text_layers:
             x = layer(x, seen)
         sign = x.new_ones(len(x))
         told = part == 1
-        sign[told] = self.sign(tokens[told], seen[told]).detach()  # couples teach it nothing
+        sign[told] = self.sign(early[told], seen[told]).detach()  # couples teach it nothing
         return Words(x, seen, sign, F.normalize(self.word_match(x), dim=-1))
 
     def score(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from retrieval.reranking.grammar import LOOK, Ask, Grammar
 
@@ -22,6 +24,8 @@ _SHARES = {
     Ask.EITHER: 0.06,
     Ask.ANYTHING: 0.15,
 }
+_LEAST = 1e-4  # chance, so that a wrong one costs no more than 9
+_SMOOTHING = 0.1  # share of a label that is spread over all three: no wording is sure
 _TWO = 0.1  # share of the texts that are about two things
 _THING = re.compile(r"\b(?:a|an|the|two|three|some) (?:[a-z]+ )?[a-z]+\b")
 _JOINTS = "a an and are as at by from her his in into is its of on or that the to while who with"
@@ -62,6 +66,17 @@ class Signs:
         if rng.random() >= _TWO:
             return one
         return f"{one} {'and' if rng.random() < 0.5 else 'or'} {other}"
+
+
+def sign_loss(chances: Tensor, signs: Tensor) -> Tensor:
+    """Return the cross-entropy with smoothed labels, a scalar.
+
+    Args:
+        chances: that texts forbid, do neither, ask. Shape (texts, 3).
+        signs: -1, 0 or 1. Shape (texts,).
+    """
+    wanted = F.one_hot(signs + 1, 3) * (1.0 - _SMOOTHING) + _SMOOTHING / 3
+    return -(wanted * chances.clamp(min=_LEAST).log()).sum(dim=1).mean()
 
 
 def _things(caption: str) -> Iterator[str]:

@@ -65,10 +65,18 @@ def choose_fusion(
     """
     there, of_text = _best(checkpoint, validation, Kind.TEXT)
     back, of_photo = _best(checkpoint, validation, Kind.PHOTO)
-    fusion = Fusion(text_to_image=there, image_to_text=back)
-    share, instructed, obeyed = _best_steering(checkpoint, validation, fusion)
-    chosen = replace(checkpoint, share=share, fusion=replace(fusion, instructed=instructed))
-    return chosen, {"text_to_image": of_text, "image_to_text": of_photo, "instructed": obeyed}
+    trusted = replace(checkpoint, fusion=Fusion(text_to_image=there, image_to_text=back))
+    chosen, obeyed = choose_steering(trusted, validation)
+    return chosen, {"text_to_image": of_text, "image_to_text": of_photo, **obeyed}
+
+
+def choose_steering(
+    checkpoint: Checkpoint, validation: Validation
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Return a reranker with the best weight of instructions, and what each weight reached."""
+    share, instructed, obeyed = _best_steering(checkpoint, validation, checkpoint.fusion)
+    fusion = replace(checkpoint.fusion, instructed=instructed)
+    return replace(checkpoint, share=share, fusion=fusion), {"instructed": obeyed}
 
 
 def _best(
