@@ -16,13 +16,13 @@ from torch.nn import functional as F
 from retrieval.reranking.grammar import LOOK, Ask, Grammar
 
 _SHARES = {
-    Ask.WITH: 0.28,
-    Ask.WITHOUT: 0.34,
+    Ask.WITH: 0.31,
+    Ask.WITHOUT: 0.33,
     Ask.PREFER: 0.05,
     Ask.LOOK: 0.06,
     Ask.NOT_LOOK: 0.06,
-    Ask.EITHER: 0.06,
-    Ask.ANYTHING: 0.15,
+    Ask.EITHER: 0.05,
+    Ask.ANYTHING: 0.14,
 }
 _LEAST = 1e-4  # chance, so that a wrong one costs no more than 9
 _SMOOTHING = 0.1  # share of a label that is spread over all three: no wording is sure
