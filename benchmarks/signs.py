@@ -38,21 +38,22 @@ TRIED = 600
 """Wordings that signs are tried on, of each group that was left out."""
 
 GROUPS = (
-    r"skip|reject|\bban|str[iu]c?k|purg|shun|den(y|ied)|cull|cast aside|set aside|blacklist|abandon|"
-    r"conceal|devoid|detest|taboo|invalid|allergic|rather than|\bbar\b|barred|mute|\bfail|minus|retain|"
-    r"select|accept|gather|isolat|stick to|ador|essential|\bvalid|confin|obligator|depict",
+    r"skip|reject|\bban|str[iu]c?k|purg|shun|den(y|ied)|cull|cast aside|set aside|blacklist|"
+    r"abandon|conceal|devoid|detest|taboo|invalid|allergic|rather than|\bbar\b|barred|mute|"
+    r"\bfail|minus|retain|select|accept|gather|isolat|stick to|ador|essential|\bvalid|confin|"
+    r"obligator|depict",
     r"omit|delet|forb[ia]d|suppress|refus|prun|turn(ed)? down|disqualif|deselect|bare of|loath|"
-    r"undesirab|unaccept|instead of|against|\bbury|no use|preserv|\bpick|welcom|collect|extract|focus|"
-    r"enjoy|mandator|qualif|reduc|display",
-    r"remov|discard|rul(e|ed) out|eras|veto|subtract|wip|banish|overlook|empty of|despis|off limits|"
-    r"out of the question|tired of|useless|in place of|exclud|choos|chose|admit|retriev|identif|"
-    r"concentrat|desir|necessar|eligib|trim|portray",
-    r"\bhid|eliminat|dismiss|expel|declin|ta(ke|ken) (out|away)|edit|steer clear|ditch|void|clear of|"
-    r"abhor|annoy|fed up|ineligib|except|unwelcom|stay away|\bfind|\bfound|approv|provid|home in|crav|"
-    r"requir|shrink|\bhold",
-    r"ignor|weed|cross|scrap|prohibit|avoid|dispos|\bcut|trash|dump|stripped|rid of|resent|disturb|"
-    r"opposed|unsuitab|loses|barring|hate|dislike|\bkeep|\bkept|includ|deliver|single out|go for|fond of|"
-    r"indispens|passes|constrain|picturing",
+    r"undesirab|unaccept|instead of|against|\bbury|no use|preserv|\bpick|welcom|collect|extract|"
+    r"focus|enjoy|mandator|qualif|reduc|display",
+    r"remov|discard|rul(e|ed) out|eras|veto|subtract|wip|banish|overlook|empty of|despis|"
+    r"off limits|out of the question|tired of|useless|in place of|exclud|choos|chose|admit|"
+    r"retriev|identif|concentrat|desir|necessar|eligib|trim|portray",
+    r"\bhid|eliminat|dismiss|expel|declin|ta(ke|ken) (out|away)|edit|steer clear|ditch|void|"
+    r"clear of|abhor|annoy|fed up|ineligib|except|unwelcom|stay away|\bfind|\bfound|approv|"
+    r"provid|home in|crav|requir|shrink|\bhold",
+    r"ignor|weed|cross|scrap|prohibit|avoid|dispos|\bcut|trash|dump|stripped|rid of|resent|"
+    r"disturb|opposed|unsuitab|loses|barring|hate|dislike|\bkeep|\bkept|includ|deliver|"
+    r"single out|go for|fond of|indispens|passes|constrain|picturing",
 )
 
 
@@ -74,7 +75,9 @@ class Partly(Signs):
         signs: list[int] = []
         while len(texts) < count:
             some, told = self._all.draw(2 * count, rng)
-            kept = [n for n, text in enumerate(some) if bool(self._word.search(text)) is self._having]
+            kept = [
+                n for n, text in enumerate(some) if bool(self._word.search(text)) is self._having
+            ]
             texts += [some[n] for n in kept]
             signs += told[kept].tolist()
         return texts[:count], np.array(signs[:count], dtype=np.int64)

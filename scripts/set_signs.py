@@ -2,8 +2,8 @@
 
     python scripts/set_signs.py FROM INTO
 
-Of INTO, the weights whose names begin with `sign.`, the shape of that part and the format change, and
-how far an instruction carries becomes FROM's; the rest stays as it was.
+Of INTO, the weights whose names begin with `sign.`, the shape of that part and the format change,
+and how far an instruction carries becomes FROM's; the rest stays as it was.
 """
 
 from __future__ import annotations

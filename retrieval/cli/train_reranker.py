@@ -76,7 +76,6 @@ def command(
     val: Path | None,
     out: Path,
     init: str | None,
-    signs_only: bool,
     model: ModelChoice,
     **given: Any,
 ) -> int:
@@ -86,13 +85,14 @@ def command(
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped
     goes on when the same command is given again.
 
-    With --signs-only, the rest of --init stays as it is: it takes minutes, and no photo to learn from;
-    of the options, --steps, --signs, --lr and --seed count.
+    With --signs-only, the rest of --init stays as it is. Of the options, --steps, --signs, --lr and
+    --seed count.
 
     With --triples, low-rank adapters of a large reranker --init learn from
     {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
     --steps, --lr, --rank, --seed and --device count.
     """
+    signs_only = bool(given.pop("signs_only"))
     settings = {name: value for name, value in given.items() if value is not None}
     if triples is not None:
         return _from_triples(triples, init, out, model, settings)

@@ -15,7 +15,8 @@ from retrieval.reranking.grammar import shipped_grammar
 from retrieval.reranking.spotting import words_of
 
 _JOINT = re.compile(
-    r"\s*(?:[.;!?]+\s+|,\s*(?:and |but |yet |though |while )?|\s(?:and|but|yet|though|while|plus)\s)\s*"
+    r"\s*(?:[.;!?]+\s+|,\s*(?:and |but |yet |though |while )?"
+    r"|\s(?:and|but|yet|though|while|plus)\s)\s*"
     r"|\s+(?=(?:instead of|rather than|in place of|except(?: for)?|other than)\s)",
     re.IGNORECASE,
 )
@@ -25,7 +26,7 @@ _TELLING = re.compile(
     r"in place of|except|other than|exactly|at least|at most|"
     r"do not|don'?t|must|should|may not|has to|have to|(?:it|there|they|the (?:photo|picture)) "
     r"(?:must|should|may|has|have|is|are)|make sure|"
-    r"I (?:want|need|like|love|hate|prefer|dislike|don'?t (?:want|like|need)|do not (?:want|like|need))|"
+    r"I (?:want|need|like|love|hate|prefer|dislike|(?:don'?t|do not) (?:want|like|need))|"
     r"leave out|skip|omit|remove|hide|exclude|reject|ignore|avoid|delete|discard|eliminate|"
     r"throw away|get rid of|keep|show|include|take|choose|pick|select|find|limit|focus on)\b",
     re.IGNORECASE,
@@ -33,8 +34,12 @@ _TELLING = re.compile(
 _PLACE = re.compile(
     r"(?:with|in|at|on|by|from|during|outside|inside|indoors|outdoors|near|under)\b", re.IGNORECASE
 )
-_CONDITION = re.compile(r"(?:if|when|unless|whenever|as soon as|once|where|in case|provided)\b", re.IGNORECASE)
-_LINK = re.compile(r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"(?:if|when|unless|whenever|as soon as|once|where|in case|provided)\b", re.IGNORECASE
+)
+_LINK = re.compile(
+    r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE
+)
 
 
 def clauses(instruction: str) -> list[str]:
@@ -59,7 +64,9 @@ def _apart(before: str, after: str) -> bool:
 
 def _opens(text: str, turn: re.Pattern[str]) -> bool:
     """Tell whether a text begins with a turn, after "only" or the like."""
-    return turn.match(re.sub(r"^(?:only|just|but|not)\s+", "", text, flags=re.IGNORECASE)) is not None
+    return (
+        turn.match(re.sub(r"^(?:only|just|but|not)\s+", "", text, flags=re.IGNORECASE)) is not None
+    )
 
 
 def _names(text: str) -> bool:

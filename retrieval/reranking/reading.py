@@ -17,8 +17,8 @@ _BATCH = 64
 class Tokens(NamedTuple):
     """Texts side by side. `states`, `early` (t, n, text width); `seen` (t, n); `part` (t,).
 
-    `seen` is False at padding; `part` is 0 for a query, 1 for an instruction. `early` are the tokens
-    of instructions as the first blocks of the tower leave them; zeros for queries.
+    `seen` is False at padding; `part` is 0 for a query, 1 for an instruction. `early` are the
+    tokens of instructions as the first blocks of the tower leave them; zeros for queries.
     """
 
     states: Tensor

@@ -91,8 +91,8 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
     config = read_config(folder)
     if signs and config["format"] < FORMAT:
         raise ModelUnavailable(
-            f"reranker '{folder}' has format {config['format']}, whose signs of instructions are no "
-            f"longer read; learn them anew: `twinlens train-reranker --signs-only --init {folder}`"
+            f"reranker '{folder}' has format {config['format']}, which tells signs of instructions "
+            f"otherwise; learn them anew: `twinlens train-reranker --signs-only --init {folder}`"
         )
     try:
         network = RerankerNetwork(NetworkConfig(**config["network"]))

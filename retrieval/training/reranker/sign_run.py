@@ -57,7 +57,9 @@ def run_sign_training(
     captions = [text for source in config.pairs for pair in read_pairs(source).pairs
                 for text in pair.captions]  # fmt: skip
     lessons, shape = Signs(shipped_grammar(), captions), start.network.config
-    learned = learn_signs(lessons, TextReader(model, shape.sign_depth), shape, config.training, watch)
+    learned = learn_signs(
+        lessons, TextReader(model, shape.sign_depth), shape, config.training, watch
+    )
     start.network.sign.load_state_dict(learned.state_dict())
     watch.note("choosing how far instructions carry, on the validation photos")
     pairs = read_pairs(config.val).pairs

@@ -39,7 +39,9 @@ def run(tmp_path: Path, encoder: TowerEncoder) -> RerankerRun:
     torch.manual_seed(0)
     fusion = Fusion(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
     made = Checkpoint(network=RerankerNetwork(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
-    save_reranker(made, tmp_path / "init", {"run": {"words": 1}, "validation": {"text_to_image": 2}})
+    save_reranker(
+        made, tmp_path / "init", {"run": {"words": 1}, "validation": {"text_to_image": 2}}
+    )
     source = colour_pairs(tmp_path)
     return RerankerRun(
         pairs=(source,),
