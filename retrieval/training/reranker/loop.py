@@ -158,8 +158,8 @@ def _sign_loss(
     """Judge so many wordings: forbids, neither, asks. Returns a scalar."""
     texts, signs = school.signs.draw(count, rng)
     tokens, seen = school.passing.early(texts)
-    chances = network.sign.chances(tokens.to(next(network.parameters()).dtype), seen)
-    return sign_loss(chances.float(), torch.from_numpy(signs))
+    opinions = network.sign.opinions(tokens.to(next(network.parameters()).dtype), seen)
+    return sign_loss(opinions.float(), torch.from_numpy(signs))
 
 
 @dataclass(frozen=True, kw_only=True)

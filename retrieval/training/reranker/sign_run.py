@@ -85,7 +85,7 @@ def learn_signs(
     for step in range(training.steps):
         optimizer.param_groups[0]["lr"] = training.lr * schedule(step, training.steps, _WARMUP)
         texts, told = lessons.draw(training.signs, rng)
-        loss = sign_loss(signs.chances(*reader.early(texts)), torch.from_numpy(told))
+        loss = sign_loss(signs.opinions(*reader.early(texts)), torch.from_numpy(told))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(signs.parameters(), _CLIP)

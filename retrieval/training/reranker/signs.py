@@ -68,15 +68,15 @@ class Signs:
         return f"{one} {'and' if rng.random() < 0.5 else 'or'} {other}"
 
 
-def sign_loss(chances: Tensor, signs: Tensor) -> Tensor:
-    """Return the cross-entropy with smoothed labels, a scalar.
+def sign_loss(opinions: Tensor, signs: Tensor) -> Tensor:
+    """Return the cross-entropy of each opinion with smoothed labels, their mean, a scalar.
 
     Args:
-        chances: that texts forbid, do neither, ask. Shape (texts, 3).
+        opinions: chances that texts forbid, do neither, ask. Shape (opinions, texts, 3).
         signs: -1, 0 or 1. Shape (texts,).
     """
     wanted = F.one_hot(signs + 1, 3) * (1.0 - _SMOOTHING) + _SMOOTHING / 3
-    return -(wanted * chances.clamp(min=_LEAST).log()).sum(dim=1).mean()
+    return -(wanted * opinions.clamp(min=_LEAST).log()).sum(dim=-1).mean()
 
 
 def _things(caption: str) -> Iterator[str]:

@@ -39,11 +39,14 @@ def network(seed: int = 0) -> RerankerNetwork:
 
 
 def forbid(made: RerankerNetwork) -> None:
-    """Let each word turn the sign: of a single word, it is -1."""
-    made.sign.turn.weight.zero_()
-    made.sign.turn.bias.fill_(20.0)
-    made.sign.neither.weight.zero_()
-    made.sign.neither.bias.fill_(-20.0)
+    """Let each word turn the sign, and forbid as a whole: of a single word, it is -1."""
+    for reader in made.sign.readers:
+        reader.turn.weight.zero_()
+        reader.turn.bias.fill_(20.0)
+        reader.neither.weight.zero_()
+        reader.neither.bias.fill_(-20.0)
+        reader.verdict.weight.zero_()
+        reader.verdict.bias.copy_(torch.tensor([20.0, 0.0, 0.0]))
 
 
 def reranker(encoder: TowerEncoder) -> TokenReranker:
@@ -112,7 +115,7 @@ def test_words_turn_the_sign_one_after_the_other(encoder: TowerEncoder) -> None:
         forbid(made)
     checkpoint = Checkpoint(network=made, encoder=encoder.fingerprint, fusion=Fusion())
     signs = TokenReranker(checkpoint, encoder, "mine").signs(["red", "a red", "a red photo"])
-    assert signs == pytest.approx([-1.0, 1.0, -1.0], abs=1e-6)
+    assert signs == pytest.approx([-1.0, 0.0, -1.0], abs=1e-6)  # as a whole, all are -1
 
 
 def test_wishes_of_one_instruction_are_added_up(encoder: TowerEncoder) -> None:
@@ -127,7 +130,10 @@ def test_wishes_of_one_instruction_are_added_up(encoder: TowerEncoder) -> None:
 def test_what_asks_for_nothing_changes_nothing(encoder: TowerEncoder) -> None:
     made = network()
     with torch.no_grad():
-        made.sign.neither.bias.fill_(40.0)
+        for reader in made.sign.readers:
+            reader.neither.bias.fill_(40.0)
+            reader.verdict.weight.zero_()
+            reader.verdict.bias.copy_(torch.tensor([0.0, 40.0, 0.0]))
     checkpoint = Checkpoint(network=made, encoder=encoder.fingerprint, fusion=Fusion())
     mine = TokenReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)

@@ -98,7 +98,8 @@ def test_what_cannot_be_taught_is_refused(
 def test_the_loss_is_the_smoothed_cross_entropy() -> None:
     chances = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
     reference = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(chances.log(), torch.tensor([0, 2]))
-    assert sign_loss(chances, torch.tensor([-1, 1])).item() == pytest.approx(reference.item())
+    both = sign_loss(torch.stack([chances, chances]), torch.tensor([-1, 1]))
+    assert both.item() == pytest.approx(reference.item())
 
 
 def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
