@@ -37,6 +37,7 @@ _PLACE = re.compile(
 _CONDITION = re.compile(
     r"(?:if|when|unless|whenever|as soon as|once|where|in case|provided)\b", re.IGNORECASE
 )
+_CONTRARY = re.compile(r"\b(?:but|yet|though)\b", re.IGNORECASE)
 _LINK = re.compile(
     r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE
 )
@@ -48,18 +49,19 @@ def clauses(instruction: str) -> list[str]:
     start = 0
     for joint in _JOINT.finditer(instruction):
         before, after = instruction[start : joint.start()], instruction[joint.end() :]
-        if _apart(before.strip(), after.strip()):
+        contrary = _CONTRARY.search(joint[0]) is not None
+        if _apart(before.strip(), after.strip(), contrary=contrary):
             parts.append(before.strip())
             start = joint.end()
     return [part for part in (*parts, instruction[start:].strip(" .,;!?")) if part]
 
 
-def _apart(before: str, after: str) -> bool:
-    """Tell whether a wish ends and another one begins."""
+def _apart(before: str, after: str, *, contrary: bool) -> bool:
+    """Tell whether a wish ends and another one begins; `contrary` is set after a "but"."""
     if _CONDITION.match(before) or _LINK.search(before) or not _names(before) or not _names(after):
         return False
-    parallel = _opens(before, _PLACE) and _opens(after, _PLACE)
-    return parallel or _TELLING.match(after) is not None
+    placed = _opens(after, _PLACE) and (contrary or _opens(before, _PLACE))
+    return placed or _TELLING.match(after) is not None
 
 
 def _opens(text: str, turn: re.Pattern[str]) -> bool:

@@ -37,6 +37,9 @@ a weight seemed to gain 1.4 points that was worth 0.1."""
 GAIN = 0.5
 """Points of R@1 + R@5 + R@10 that a weight must gain: less is chance, among so many weights."""
 
+ALIKE = 0.5
+"""Points of p-MRR that are chance: its interval is four wide."""
+
 BALANCE = 2.0
 """How far from 0 p-MRR may be under an instruction that should change nothing, in percent."""
 
@@ -145,7 +148,7 @@ def _best_steering(
 ) -> tuple[float, float, dict[str, Any]]:
     """Return share and weight with the highest p-MRR whose controls stay near 0.
 
-    The worst of the wordings decides nothing: where its sign is misread, any weight costs it.
+    Of those that are as good within chance, the one whose worst wording does best.
     """
     exam = _learned_exam(validation)
     try:
@@ -158,7 +161,9 @@ def _best_steering(
         for weight in STEERING:
             found[share, weight] = grade(answers, replace(fusion, instructed=weight))
     fair = {key: each for key, each in found.items() if _balanced(each)}
-    best = max(fair, key=lambda key: (fair[key].p_mrr, -key[1]), default=(1.0, 0.0))
+    most = max((each.p_mrr for each in fair.values()), default=0.0)
+    alike = {key: each for key, each in fair.items() if each.p_mrr >= most - ALIKE}
+    best = max(alike, key=lambda key: (alike[key].robustness, -key[1]), default=(1.0, 0.0))
     record = {f"{share:g}, {weight:g}": each.as_json() for (share, weight), each in found.items()}
     return *best, record
 

@@ -23,6 +23,7 @@ from retrieval.reranking.grammar import LOOK, Ask, shipped_grammar
         ("show beaches instead of mountains", ["show beaches", "instead of mountains"]),
         ("exactly two people and no dogs", ["exactly two people", "no dogs"]),
         ("a close-up, not blurry", ["a close-up", "not blurry"]),
+        ("no people, but with a car", ["no people", "with a car"]),
         ("indoors, prefer children", ["indoors", "prefer children"]),
         ("not too dark and not too bright", ["not too dark", "not too bright"]),
     ],
