@@ -63,6 +63,11 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--init", metavar="SPEC", help="Reranker to start from; with --pairs [default: a new one]."
 )
+@click.option(
+    "--signs-only",
+    is_flag=True,
+    help="Of --init, learn anew only to tell what an instruction asks from what it forbids.",
+)
 @click.option("--rank", type=int, default=None, help="Of the adapters, with --triples.")
 @_with_fields
 @with_model("builtin")
@@ -81,14 +86,18 @@ def command(
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped
     goes on when the same command is given again.
 
+    With --signs-only, the rest of --init stays as it is. Of the options, --steps, --signs, --lr and
+    --seed count.
+
     With --triples, low-rank adapters of a large reranker --init learn from
     {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
     --steps, --lr, --rank, --seed and --device count.
     """
+    signs_only = bool(given.pop("signs_only"))
     settings = {name: value for name, value in given.items() if value is not None}
     if triples is not None:
         return _from_triples(triples, init, out, model, settings)
-    return _from_pairs(pairs, val, out, init, (model, settings))
+    return _from_pairs(pairs, val, out, init, (model, settings, signs_only))
 
 
 def _from_triples(
@@ -123,23 +132,25 @@ def _from_pairs(
     val: Path | None,
     out: Path,
     init: str | None,
-    how: tuple[ModelChoice, dict[str, Any]],
+    how: tuple[ModelChoice, dict[str, Any], bool],
 ) -> int:
-    """Train the network that reads with a built-in encoder."""
-    model, settings = how
+    """Train the network that reads with a built-in encoder, or its signs alone."""
+    model, settings, signs_only = how
     if not pairs or val is None:
         raise click.UsageError("name --pairs to learn from and --val to choose on, or --triples")
     if "rank" in settings:
         raise click.UsageError("--rank is for --triples")
     training = _training(settings)
     from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
+    from retrieval.training.reranker.sign_run import run_sign_training
 
+    run = run_sign_training if signs_only else run_reranker_training
     encoder, start = model.load(), Path(init) if init else None
     config = RerankerRun(pairs=pairs, val=val, out=out, init=start, training=training)
     with ExitStack() as stack:
         bars = _Bars(stack, training.steps)
         watch = Watch(note=note, looked=bars.looked, learned=bars.learned)
-        done = run_reranker_training(config, encoder, watch)
+        done = run(config, encoder, watch)
     list_skipped(done.skipped)
     weights = dataclasses.asdict(done.fusion).items()
     trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)

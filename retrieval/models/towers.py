@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -278,13 +279,13 @@ class TextTower(nn.Module):
         """Return one vector a token. (b, n) → (b, n, w)."""
         return self.read(self.embed(tokens), tokens != 0)
 
-    def read(self, embedded: Tensor, seen: Tensor) -> Tensor:
+    def read(self, embedded: Tensor, seen: Tensor, depth: int | None = None) -> Tensor:
         """Return one vector a token, of the vectors of the words alone. (b, n, w) → (b, n, w).
 
-        `seen` is False at padding. (b, n).
+        `seen` is False at padding, (b, n); `depth` is how many blocks read: None for all.
         """
         x: Tensor = self.norm(embedded + self.pos_embed[: embedded.shape[1]])
-        for block in self.blocks:
+        for block in islice(self.blocks, depth):
             x = block(x, seen)
         return x
 

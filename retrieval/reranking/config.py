@@ -10,7 +10,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.reranking.fusion import Fusion
 from retrieval.shipped import shipped
 
-FORMAT = 1
+FORMAT = 2  # of 1, signs were read otherwise
 CONFIG, WEIGHTS = "reranker.json", "reranker.safetensors"
 
 

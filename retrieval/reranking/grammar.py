@@ -4,8 +4,8 @@
 captions use for it, and templates that ask for one. Some families and templates are held back
 from training, so that a benchmark can ask in ways that no reranker has learned.
 
-A learned template stands for many wordings: of `[a|b|c]` one is drawn, `{}` is the phrase, `{noun}`
-the phrase without its article.
+A learned template stands for many wordings: of `[a|b|c]` one is drawn, `$name` stands for the words
+of a list, joined by `|`, `{}` is the phrase, `{noun}` the phrase without its article.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import UsageError
+from retrieval.reranking.spotting import words_of
 from retrieval.shipped import shipped
 
 LOOK = "look"
@@ -28,6 +29,7 @@ LOOK = "look"
 
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_LIST = re.compile(r"\$([a-z_]+)")
 _ARTICLE = re.compile(r"^(an?|the) ")
 
 
@@ -80,11 +82,21 @@ class Templates:
 
 @dataclass(frozen=True, kw_only=True)
 class Grammar:
-    """All attributes, and for each kind of instruction its templates."""
+    """All attributes, and for each kind of instruction its templates.
+
+    Attributes:
+        attributes: what photos have or lack.
+        held_families: those of which instructions are for measuring alone.
+        templates: ways to ask.
+        looks: more that a photo may look like; no attribute, for nothing tells them.
+        visible: words of templates that a query may look for, too.
+    """
 
     attributes: tuple[Attribute, ...]
     held_families: frozenset[str]
     templates: dict[Ask, Templates]
+    looks: tuple[str, ...] = ()
+    visible: frozenset[str] = frozenset()
 
     def is_held(self, attribute: Attribute) -> bool:
         """Tell whether instructions about an attribute are for measuring alone."""
@@ -96,10 +108,13 @@ class Grammar:
         phrase = attribute.phrase if attribute else ""
         return [_filled(each, phrase) for each in (templates.held if held else templates.tuning)]
 
-    def frame(self) -> str:
-        """Return all words that learned wordings are made of, but for what they are about."""
+    def frame(self) -> set[str]:
+        """Return the words that learned wordings are made of, whatever they are about.
+
+        Those that say something of a photo, too, are left out.
+        """
         texts = [text for each in self.templates.values() for text in each.learned]
-        return " ".join(texts).replace("{noun}", "")
+        return words_of(" ".join(texts).replace("{noun}", "")) - self.visible
 
     def draw(self, ask: Ask, phrase: str, rng: np.random.Generator) -> str:
         """Draw a learned wording of an instruction about a phrase."""
@@ -127,13 +142,20 @@ def read_grammar(path: Path) -> Grammar:
             for family, phrases in plain["families"].items()
             for phrase, words in phrases.items()
         ]
-        templates = {Ask(name): _templates(lists) for name, lists in plain["ask"].items()}
+        lists = {name: "|".join(words) for name, words in plain.get("lists", {}).items()}
+        templates = {Ask(name): _templates(kinds, lists) for name, kinds in plain["ask"].items()}
         held = frozenset(plain["held_families"])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read the grammar '{path}': {error}") from error
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"'{path}' is no grammar of instructions: {error!r}") from error
-    return Grammar(attributes=tuple(attributes), held_families=held, templates=templates)
+    return Grammar(
+        attributes=tuple(attributes),
+        held_families=held,
+        templates=templates,
+        looks=tuple(plain.get("looks", ())),
+        visible=frozenset(plain.get("visible", ())),
+    )
 
 
 @cache
@@ -142,12 +164,12 @@ def shipped_grammar() -> Grammar:
     return read_grammar(shipped("instructions.toml"))
 
 
-def _templates(lists: dict[str, Sequence[str]]) -> Templates:
-    """Read the two lists of one kind of instruction."""
+def _templates(kinds: dict[str, Sequence[str]], lists: dict[str, str]) -> Templates:
+    """Read the ways to ask of one kind of instruction, and fill in the lists that they name."""
     return Templates(
-        learned=tuple(lists["learned"]),
-        tuning=tuple(lists["tuning"]),
-        held=tuple(lists["held"]),
+        learned=tuple(_LIST.sub(lambda name: lists[name[1]], each) for each in kinds["learned"]),
+        tuning=tuple(kinds["tuning"]),
+        held=tuple(kinds["held"]),
     )
 
 

@@ -42,6 +42,8 @@ class NetworkConfig:
         layers: layers in which words attend to image tokens.
         expand: how much wider an MLP is inside.
         sign_width: inside the part that reads signs.
+        sign_depth: blocks of the text tower that the sign is read after.
+        sign_readers: parts that read a sign, of which the mean counts.
     """
 
     image_tokens: int = 50
@@ -54,6 +56,8 @@ class NetworkConfig:
     layers: int = 3
     expand: int = 2
     sign_width: int = 128
+    sign_depth: int = 2
+    sign_readers: int = 2
 
 
 class Words(NamedTuple):
@@ -121,8 +125,14 @@ class CrossLayer(Layer):
         return torch.add(x, self.dropout(self.proj_cross(looked)))
 
 
-class SignReader(nn.Module):
-    """Tells from the words of an instruction whether it asks for something or forbids it."""
+class SignOpinions(nn.Module):
+    """Tells from the words of an instruction whether it asks for something or forbids it: twice.
+
+    By turns: each word turns the sign with a chance f, and a chance n is read from all of them that
+    nothing is wished, so `sign = (1 - n) Π (1 - 2f)`. "Do not leave out what is not there" turns
+    thrice, and a verb is told by its likeness to others, whatever the sentence. As a whole: from
+    the mean of the words, weighed by a gate, as a choice of three.
+    """
 
     def __init__(self, config: NetworkConfig, dropout: float) -> None:
         super().__init__()
@@ -130,19 +140,44 @@ class SignReader(nn.Module):
         self.from_text = nn.Linear(config.text_width, width)
         self.layer = Layer(replace(config, width=width), dropout)
         self.norm = nn.LayerNorm(width)
-        self.gate = nn.Linear(width, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.turn = nn.Linear(width, 1)
+        self.gates = nn.Linear(width, 2)
+        self.neither = nn.Linear(width, 1)
         self.verdict = nn.Linear(width, 3)
+        nn.init.constant_(self.turn.bias, -3.0)  # most words turn nothing
 
-    def logits(self, tokens: Tensor, seen: Tensor) -> Tensor:
-        """Judge texts: forbids, neither, asks. (t, n, text width), (t, n) → (t, 3)."""
-        x = self.norm(self.layer(self.from_text(tokens), seen))  # (t, n, sign width)
-        gate = self.gate(x).squeeze(-1).masked_fill(~seen, _never(x)).softmax(dim=-1)  # (t, n)
-        verdict: Tensor = self.verdict((gate.unsqueeze(-1) * x).sum(dim=1))
-        return verdict
+    def forward(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Judge texts: forbids, neither, asks. (t, n, text width), (t, n) → (2, t, 3)."""
+        x = self.dropout(self.norm(self.layer(self.from_text(tokens), seen)))  # (t, n, sign width)
+        gates = (
+            self.gates(x).masked_fill(~seen.unsqueeze(-1), _never(x)).softmax(dim=1)
+        )  # (t, n, 2)
+        read, whole = (gates.transpose(1, 2) @ x).unbind(dim=1)  # (t, sign width) each
+        turns = self.turn(x).squeeze(-1).sigmoid() * seen  # (t, n)
+        sign = (1.0 - 2.0 * turns).prod(dim=1)  # (t,)
+        neither = self.neither(read).squeeze(-1).sigmoid()  # (t,)
+        wished = (1.0 - neither) / 2
+        by_turns = torch.stack([wished * (1.0 - sign), neither, wished * (1.0 + sign)], dim=-1)
+        return torch.stack([by_turns, self.verdict(whole).softmax(dim=-1)])
+
+
+class SignReader(nn.Module):
+    """Reads the sign of instructions: the mean of several opinions, each learned by itself."""
+
+    def __init__(self, config: NetworkConfig, dropout: float) -> None:
+        super().__init__()
+        self.readers = nn.ModuleList(
+            SignOpinions(config, dropout) for _ in range(config.sign_readers)
+        )
+
+    def opinions(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Judge texts. (t, n, text width), (t, n) → (opinions, t, 3)."""
+        return torch.cat([reader(tokens, seen) for reader in self.readers])
 
     def forward(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Return the chance that a text asks less the chance that it forbids. → (t,)."""
-        forbids, _, asks = self.logits(tokens, seen).softmax(dim=-1).unbind(dim=-1)
+        forbids, _, asks = self.opinions(tokens, seen).mean(dim=0).unbind(dim=-1)
         return asks - forbids
 
 
@@ -186,20 +221,21 @@ class RerankerNetwork(nn.Module):
         keys, values = both.chunk(2, dim=-1)
         return Sights(F.normalize(self.image_match(x), dim=-1), keys, values)
 
-    def words(self, tokens: Tensor, seen: Tensor, part: Tensor) -> Words:
+    def words(self, tokens: Tensor, seen: Tensor, part: Tensor, early: Tensor) -> Words:
         """Prepare texts.
 
         Args:
             tokens: of the text tower. (t, n, text width).
             seen: False at padding. (t, n).
             part: 0 for a query, 1 for an instruction. (t,).
+            early: of the first blocks of the text tower, where `part` is 1. (t, n, text width).
         """
         x = self.from_text(tokens) + self.part[part].unsqueeze(1)
         for layer in self.text_layers:
             x = layer(x, seen)
         sign = x.new_ones(len(x))
         told = part == 1
-        sign[told] = self.sign(tokens[told], seen[told]).detach()  # couples teach it nothing
+        sign[told] = self.sign(early[told], seen[told]).detach()  # couples teach it nothing
         return Words(x, seen, sign, F.normalize(self.word_match(x), dim=-1))
 
     def score(self, words: Words, sights: Sights, text: Tensor, photo: Tensor) -> Tensor:

@@ -15,14 +15,16 @@ _BATCH = 64
 
 
 class Tokens(NamedTuple):
-    """Texts side by side. `states` (t, n, text width); `seen` (t, n); `part` (t,).
+    """Texts side by side. `states`, `early` (t, n, text width); `seen` (t, n); `part` (t,).
 
-    `seen` is False at padding; `part` is 0 for a query, 1 for an instruction.
+    `seen` is False at padding; `part` is 0 for a query, 1 for an instruction. `early` are the
+    tokens of instructions as the first blocks of the tower leave them; zeros for queries.
     """
 
     states: Tensor
     seen: Tensor
     part: Tensor
+    early: Tensor
 
 
 class TextReader:
@@ -30,35 +32,52 @@ class TextReader:
 
     Args:
         encoder: whose tower reads.
+        depth: blocks of the tower that read `Tokens.early`.
         keep: remember what was read: in training, texts come again.
 
     Raises:
         ModelUnavailable: the encoder is of another architecture.
     """
 
-    def __init__(self, encoder: TowerEncoder, *, keep: bool = False) -> None:
+    def __init__(self, encoder: TowerEncoder, depth: int, *, keep: bool = False) -> None:
         if encoder.text_tower is None:
             raise ModelUnavailable(
                 f"the model {encoder.name!r} gives no tokens to a reranker of twinlens; use one "
                 "of transformers with it"
             )
         self._tower, self._tokenize = encoder.text_tower, encoder.tokenize
-        self._device = encoder.device
+        self._device, self._depth = encoder.device, depth
         self._kept: dict[str, Tensor] | None = {} if keep else None
 
     def read(self, queries: Sequence[str], instructions: Sequence[str] = ()) -> Tokens:
         """Return the tokens of queries, and of instructions after them."""
         texts = [*queries, *instructions]
         known = self._states(sorted(set(texts), key=len))
-        rows = [known[text] for text in texts]
+        states, seen = self._beside([known[text] for text in texts])
+        part = torch.zeros(len(texts), dtype=torch.long, device=self._device)
+        part[len(queries) :] = 1
+        early = torch.zeros_like(states)
+        if instructions:
+            told, _ = self.early(instructions)
+            early[len(queries) :, : told.shape[1]] = told
+        return Tokens(states, seen, part, early)
+
+    def early(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return tokens after the first blocks, and where they are. (t, n, text width), (t, n)."""
+        once = sorted(set(texts), key=len)
+        known: dict[str, Tensor] = {}
+        for batch in batches(once, _BATCH):
+            known.update(zip(batch, self._forward(batch, self._depth), strict=True))
+        return self._beside([known[text] for text in texts])
+
+    def _beside(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Put texts side by side, padded, and say where they are. (t, n, text width), (t, n)."""
         states = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1], device=self._device)
         seen = torch.zeros(states.shape[:2], dtype=torch.bool, device=self._device)
         for number, row in enumerate(rows):
             states[number, : len(row)] = row.float()
             seen[number, : len(row)] = True
-        part = torch.zeros(len(rows), dtype=torch.long, device=self._device)
-        part[len(queries) :] = 1
-        return Tokens(states, seen, part)
+        return states, seen
 
     def cuts(self, text: str) -> bool:
         """Tell whether a text fills all that the tower reads: its end may be left out."""
@@ -72,9 +91,10 @@ class TextReader:
         return known
 
     @torch.no_grad()
-    def _forward(self, texts: Sequence[str]) -> list[Tensor]:
-        """Run the tower; float16 halves what is kept."""
+    def _forward(self, texts: Sequence[str], depth: int | None = None) -> list[Tensor]:
+        """Run the tower, or its first blocks; float16 halves what is kept."""
         tokens = self._tokenize(texts).to(self._device)
         lengths = (tokens != 0).sum(dim=1).tolist()
-        states = self._tower.tokens(tokens[:, : max(lengths)]).half()
+        tokens = tokens[:, : max(lengths)]
+        states = self._tower.read(self._tower.embed(tokens), tokens != 0, depth).half()
         return [row[:length].clone() for row, length in zip(states, lengths, strict=True)]

@@ -14,6 +14,7 @@ from torch import Tensor
 from indexer.encoder import Encoder, TokenShape
 from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
+from retrieval.reranking.clauses import clauses
 from retrieval.reranking.fusion import Scores
 from retrieval.reranking.network import Words
 from retrieval.reranking.protocol import Asked, Sight
@@ -44,7 +45,8 @@ class TokenReranker:
         self.name, self.fusion = name, checkpoint.fusion
         self._network = checkpoint.network.to(encoder.device)
         self._spotter, self._share = checkpoint.spotter, checkpoint.share
-        self._encoder, self._reader = encoder, TextReader(encoder)
+        self._encoder = encoder
+        self._reader = TextReader(encoder, checkpoint.network.config.sign_depth)
 
     @property
     def token_shape(self) -> TokenShape | None:
@@ -57,18 +59,25 @@ class TokenReranker:
         return list(tokens)
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction is longer than the text tower reads."""
-        return self._reader.cuts(instruction)
+        """Tell whether a wish of an instruction is longer than the text tower reads."""
+        return any(self._reader.cuts(wish) for wish in clauses(instruction))
+
+    @torch.inference_mode()
+    def signs(self, wishes: Sequence[str]) -> Scores:
+        """Tell what single wishes want, from -1 (forbids) to 1 (asks). Shape (wishes,)."""
+        signs: Scores = self._network.sign(*self._reader.early(wishes)).double().cpu().numpy()
+        return signs
 
     @torch.inference_mode()
     def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
         """Score couples of texts and photos. Shape (couples,).
 
-        A query counts by its words that are spotted on the photo. An instruction does so, too, and
-        by what the network makes of it and the photo; all that times its sign.
+        A query counts by its words that are spotted on the photo. Each wish of an instruction does
+        so, too, and by what the network makes of it and the photo; all that times its sign.
         """
         queries = _places(query for query, _ in asked)
-        wishes = _places(wish for _, wish in asked if wish)
+        told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in clauses(text)]
+        wishes = _places(wish for _, wish in told)
         photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
         seats = _places(photos)
         photo = [seats[id(sight)] for sight in sights]
@@ -76,16 +85,16 @@ class TokenReranker:
             return np.zeros(0)
         tokens = np.stack(list(photos.values()))  # (photos, m, d)
         scores = self._spotter.score(list(queries), tokens)[[queries[q] for q, _ in asked], photo]
-        told = [number for number, (_, wish) in enumerate(asked) if wish]
         if told:
-            couples = [(wishes[asked[number][1]], photo[number]) for number in told]
-            scores[told] += self._wished(list(wishes), tokens, couples)
+            couples = [(wishes[wish], photo[number]) for number, wish in told]
+            added = self._wished(list(wishes), tokens, couples)
+            np.add.at(scores, [number for number, _ in told], added)
         return scores
 
     def _wished(
         self, wishes: list[str], tokens: Floats, couples: Sequence[tuple[int, int]]
     ) -> Scores:
-        """Score instructions with photos, where they make a couple. Shape (couples,)."""
+        """Score wishes with photos, where they make a couple. Shape (couples,)."""
         device = self._encoder.device
         words = self._network.words(*self._reader.read([], wishes))
         once = list(dict.fromkeys(couples))  # each is looked at once

@@ -19,6 +19,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from indexer.errors import UsageError
 from indexer.segments import replacing
@@ -30,6 +31,9 @@ from retrieval.reranking.config import CONFIG, FORMAT, WEIGHTS, read_config
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.spotting import Spotter, load_spotter, no_words, save_spotter
+
+SIGNS = "sign."
+"""How the names of the weights that read signs begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +77,27 @@ def save_reranker(
         part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def load_reranker_checkpoint(folder: Path) -> Checkpoint:
+def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
     """Read a reranker that `save_reranker` wrote.
 
+    Args:
+        folder: of the reranker.
+        signs: read the part that reads signs, too; without, it is a fresh one, and an older format
+            will do.
+
     Raises:
-        ModelUnavailable: a file is missing, broken, of a newer format or does not fit.
+        ModelUnavailable: a file is missing, broken, of another format or does not fit.
     """
     config = read_config(folder)
+    if signs and config["format"] < FORMAT:
+        raise ModelUnavailable(
+            f"reranker '{folder}' has format {config['format']}, which tells signs of instructions "
+            f"otherwise; learn them anew: `twinlens train-reranker --signs-only --init {folder}`"
+        )
     try:
         network = RerankerNetwork(NetworkConfig(**config["network"]))
-        network.load_state_dict(unpack(load_file(folder / WEIGHTS)))
+        weights = unpack(load_file(folder / WEIGHTS))
+        network.load_state_dict(weights if signs else _with_signs(weights, network))
         fusion, encoder = Fusion(**config["fusion"]), str(config["encoder"])
         share = float(config["share"])
     except FileNotFoundError as error:
@@ -98,3 +113,9 @@ def load_reranker_checkpoint(folder: Path) -> Checkpoint:
         spotter=load_spotter(folder),
         share=share,
     )
+
+
+def _with_signs(weights: dict[str, Tensor], network: RerankerNetwork) -> dict[str, Tensor]:
+    """Return weights with a network's own part that reads signs."""
+    rest = {name: weight for name, weight in weights.items() if not name.startswith(SIGNS)}
+    return rest | {n: w for n, w in network.state_dict().items() if n.startswith(SIGNS)}

@@ -24,7 +24,7 @@ from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import Lesson
-from retrieval.training.reranker.signs import Signs
+from retrieval.training.reranker.signs import Signs, sign_loss
 from retrieval.training.state import Place, clear_state, load_state, save_state
 
 
@@ -139,7 +139,8 @@ def _loss(
     tokens = school.reader.read(queries, instructions)
     kept = torch.from_numpy(rng.random(tokens.seen.shape) >= config.word_drop)
     kept[:, 0] = True
-    words = network.words(tokens.states.to(dtype), tokens.seen & kept, tokens.part)
+    seen = tokens.seen & kept
+    words = network.words(tokens.states.to(dtype), seen, tokens.part, tokens.early.to(dtype))
     sights = network.sights(_seen(school.views, lessons, rng).to(dtype))
     sights = _thinned(sights, config.patch_drop, rng)
     text, photo = _couples(plans, lessons)
@@ -156,11 +157,9 @@ def _sign_loss(
 ) -> Tensor:
     """Judge so many wordings: forbids, neither, asks. Returns a scalar."""
     texts, signs = school.signs.draw(count, rng)
-    tokens = school.passing.read([], texts)
-    states = tokens.states.to(next(network.parameters()).dtype)
-    return F.cross_entropy(
-        network.sign.logits(states, tokens.seen).float(), torch.from_numpy(signs + 1)
-    )
+    tokens, seen = school.passing.early(texts)
+    opinions = network.sign.opinions(tokens.to(next(network.parameters()).dtype), seen)
+    return sign_loss(opinions.float(), torch.from_numpy(signs))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ def run_reranker_training(
     watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
     spotter = learn_words(material, shipped_grammar(), config.training.seed)
     if config.training.steps:
-        school = _school(material, encoder, config.training.reach)
+        school = _school(material, encoder, network.config.sign_depth, config.training.reach)
         network = train_reranker(network, school, config.training, config.out, watch.learned)
     watch.note("choosing how far to trust it, on the validation photos")
     val = read_pairs(config.val).pairs
@@ -173,15 +173,15 @@ def _gathered(
     return gather(encoder, pairs, grammar, views=views, seed=seed, progress=watch.looked)
 
 
-def _school(material: Material, encoder: TowerEncoder, reach: int) -> School:
+def _school(material: Material, encoder: TowerEncoder, depth: int, reach: int) -> School:
     """Prepare the lessons of both kinds."""
     if len(material.vectors) < SIDE:
         raise UsageError(f"{len(material.vectors)} photos are too few to learn from")
     return School(
-        reader=TextReader(encoder, keep=True),
+        reader=TextReader(encoder, depth, keep=True),
         views=material.views,
         retrieval=Retrieval(material, reach),
         steering=Steering(material, shipped_grammar()),
         signs=Signs(shipped_grammar(), material.captions),
-        passing=TextReader(encoder),
+        passing=TextReader(encoder, depth),
     )

@@ -10,18 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from retrieval.reranking.grammar import LOOK, Ask, Grammar
 
 _SHARES = {
-    Ask.WITH: 0.28,
-    Ask.WITHOUT: 0.34,
+    Ask.WITH: 0.31,
+    Ask.WITHOUT: 0.33,
     Ask.PREFER: 0.05,
     Ask.LOOK: 0.06,
     Ask.NOT_LOOK: 0.06,
-    Ask.EITHER: 0.06,
-    Ask.ANYTHING: 0.15,
+    Ask.EITHER: 0.05,
+    Ask.ANYTHING: 0.14,
 }
+_LEAST = 1e-4  # chance, so that a wrong one costs no more than 9
+_SMOOTHING = 0.1  # share of a label that is spread over all three: no wording is sure
 _TWO = 0.1  # share of the texts that are about two things
 _THING = re.compile(r"\b(?:a|an|the|two|three|some) (?:[a-z]+ )?[a-z]+\b")
 _JOINTS = "a an and are as at by from her his in into is its of on or that the to while who with"
@@ -40,7 +44,8 @@ class Signs:
         self._grammar = grammar
         held = {word for each in grammar.attributes if grammar.is_held(each) for word in each.words}
         named = [each for each in grammar.attributes if not grammar.is_held(each)]
-        self._looks = [each.phrase for each in named if each.family == LOOK]
+        looks = [each.phrase for each in named if each.family == LOOK]
+        self._looks = [*looks, *grammar.looks]
         things = [each.phrase for each in named if each.family != LOOK]
         told = {
             thing for text in captions for thing in _things(text) if held.isdisjoint(thing.split())
@@ -61,6 +66,17 @@ class Signs:
         if rng.random() >= _TWO:
             return one
         return f"{one} {'and' if rng.random() < 0.5 else 'or'} {other}"
+
+
+def sign_loss(opinions: Tensor, signs: Tensor) -> Tensor:
+    """Return the cross-entropy of each opinion with smoothed labels, their mean, a scalar.
+
+    Args:
+        opinions: chances that texts forbid, do neither, ask. Shape (opinions, texts, 3).
+        signs: -1, 0 or 1. Shape (texts,).
+    """
+    wanted = F.one_hot(signs + 1, 3) * (1.0 - _SMOOTHING) + _SMOOTHING / 3
+    return -(wanted * opinions.clamp(min=_LEAST).log()).sum(dim=-1).mean()
 
 
 def _things(caption: str) -> Iterator[str]:

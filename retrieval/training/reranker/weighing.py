@@ -37,6 +37,9 @@ a weight seemed to gain 1.4 points that was worth 0.1."""
 GAIN = 0.5
 """Points of R@1 + R@5 + R@10 that a weight must gain: less is chance, among so many weights."""
 
+ALIKE = 0.5
+"""Points of p-MRR that are chance: its interval is four wide."""
+
 BALANCE = 2.0
 """How far from 0 p-MRR may be under an instruction that should change nothing, in percent."""
 
@@ -65,10 +68,18 @@ def choose_fusion(
     """
     there, of_text = _best(checkpoint, validation, Kind.TEXT)
     back, of_photo = _best(checkpoint, validation, Kind.PHOTO)
-    fusion = Fusion(text_to_image=there, image_to_text=back)
-    share, instructed, obeyed = _best_steering(checkpoint, validation, fusion)
-    chosen = replace(checkpoint, share=share, fusion=replace(fusion, instructed=instructed))
-    return chosen, {"text_to_image": of_text, "image_to_text": of_photo, "instructed": obeyed}
+    trusted = replace(checkpoint, fusion=Fusion(text_to_image=there, image_to_text=back))
+    chosen, obeyed = choose_steering(trusted, validation)
+    return chosen, {"text_to_image": of_text, "image_to_text": of_photo, **obeyed}
+
+
+def choose_steering(
+    checkpoint: Checkpoint, validation: Validation
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Return a reranker with the best weight of instructions, and what each weight reached."""
+    share, instructed, obeyed = _best_steering(checkpoint, validation, checkpoint.fusion)
+    fusion = replace(checkpoint.fusion, instructed=instructed)
+    return replace(checkpoint, share=share, fusion=fusion), {"instructed": obeyed}
 
 
 def _best(
@@ -137,7 +148,7 @@ def _best_steering(
 ) -> tuple[float, float, dict[str, Any]]:
     """Return share and weight with the highest p-MRR whose controls stay near 0.
 
-    The worst of the wordings decides nothing: where its sign is misread, any weight costs it.
+    Of those that are as good within chance, the one whose worst wording does best.
     """
     exam = _learned_exam(validation)
     try:
@@ -150,7 +161,9 @@ def _best_steering(
         for weight in STEERING:
             found[share, weight] = grade(answers, replace(fusion, instructed=weight))
     fair = {key: each for key, each in found.items() if _balanced(each)}
-    best = max(fair, key=lambda key: (fair[key].p_mrr, -key[1]), default=(1.0, 0.0))
+    most = max((each.p_mrr for each in fair.values()), default=0.0)
+    alike = {key: each for key, each in fair.items() if each.p_mrr >= most - ALIKE}
+    best = max(alike, key=lambda key: (alike[key].robustness, -key[1]), default=(1.0, 0.0))
     record = {f"{share:g}, {weight:g}": each.as_json() for (share, weight), each in found.items()}
     return *best, record
 

@@ -83,7 +83,7 @@ def _worth_learning(said: Sequence[_Said], grammar: Grammar) -> tuple[str, ...]:
     """Return the words that are said of several photos, but for those of instructions."""
     count = Counter(word for captions in said for word in set().union(*captions))
     named = {word for each in grammar.attributes for word in words_of(each.phrase)}
-    mute = words_of(_JOINTS) | (words_of(grammar.frame()) - named)
+    mute = words_of(_JOINTS) | (grammar.frame() - named)
     return tuple(sorted(w for w, photos in count.items() if photos >= _FEWEST and w not in mute))
 
 

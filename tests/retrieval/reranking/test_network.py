@@ -38,6 +38,17 @@ def network(seed: int = 0) -> RerankerNetwork:
     return RerankerNetwork(SHAPE).eval()
 
 
+def forbid(made: RerankerNetwork) -> None:
+    """Let each word turn the sign, and forbid as a whole: of a single word, it is -1."""
+    for reader in made.sign.readers:
+        reader.turn.weight.zero_()
+        reader.turn.bias.fill_(20.0)
+        reader.neither.weight.zero_()
+        reader.neither.bias.fill_(-20.0)
+        reader.verdict.weight.zero_()
+        reader.verdict.bias.copy_(torch.tensor([20.0, 0.0, 0.0]))
+
+
 def reranker(encoder: TowerEncoder) -> TokenReranker:
     checkpoint = Checkpoint(
         network=network(),
@@ -66,10 +77,10 @@ def test_a_score_depends_on_its_own_couple_alone(encoder: TowerEncoder, tmp_path
 def test_queries_come_first_then_instructions_and_padding_changes_nothing(
     encoder: TowerEncoder,
 ) -> None:
-    tokens = TextReader(encoder).read(["red", "a red photo"], ["no blue"])
+    tokens = TextReader(encoder, 1).read(["red", "a red photo"], ["no blue"])
     assert tokens.part.tolist() == [0, 0, 1]
     assert tokens.seen.tolist() == [[True, False, False], [True] * 3, [True, True, False]]
-    alone = TextReader(encoder).read(["no blue"])
+    alone = TextReader(encoder, 1).read(["no blue"])
     torch.testing.assert_close(tokens.states[2, :2], alone.states[0], atol=2e-3, rtol=0)
 
 
@@ -77,8 +88,7 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
     made = network()
     with torch.no_grad():
         made.part.zero_()  # else a query and an instruction are read a little differently
-        made.sign.verdict.weight.zero_()
-        made.sign.verdict.bias.copy_(torch.tensor([20.0, 0.0, 0.0]))  # it forbids: -1
+        forbid(made)
     checkpoint = Checkpoint(
         network=made,
         encoder=encoder.fingerprint,
@@ -89,7 +99,7 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
     mine = TokenReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
     red, both = mine.score([("red", ""), ("red", "blue")], [sight] * 2)
-    tokens = TextReader(encoder).read(["blue"])
+    tokens = TextReader(encoder, 1).read(["blue"])
     none = torch.zeros(1, dtype=torch.long)
     with torch.no_grad():
         words, sights = made.words(*tokens), made.sights(torch.from_numpy(sight[None]))
@@ -99,11 +109,31 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
     assert both == pytest.approx(red - spotted_blue - 0.5 * network_says, abs=1e-3)
 
 
+def test_words_turn_the_sign_one_after_the_other(encoder: TowerEncoder) -> None:
+    made = network()
+    with torch.no_grad():
+        forbid(made)
+    checkpoint = Checkpoint(network=made, encoder=encoder.fingerprint, fusion=Fusion())
+    signs = TokenReranker(checkpoint, encoder, "mine").signs(["red", "a red", "a red photo"])
+    assert signs == pytest.approx([-1.0, 0.0, -1.0], abs=1e-6)  # as a whole, all are -1
+
+
+def test_wishes_of_one_instruction_are_added_up(encoder: TowerEncoder) -> None:
+    mine = reranker(encoder)
+    sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
+    asked = [("a", ""), ("a", "blue but no red"), ("a", "blue"), ("a", "no red"), ("a", ".")]
+    plain, both, one, other, none = mine.score(asked, [sight] * 5)
+    assert both - plain == pytest.approx((one - plain) + (other - plain), abs=1e-4)
+    assert none == plain
+
+
 def test_what_asks_for_nothing_changes_nothing(encoder: TowerEncoder) -> None:
     made = network()
     with torch.no_grad():
-        made.sign.verdict.weight.zero_()
-        made.sign.verdict.bias.copy_(torch.tensor([0.0, 20.0, 0.0]))  # neither
+        for reader in made.sign.readers:
+            reader.neither.bias.fill_(40.0)
+            reader.verdict.weight.zero_()
+            reader.verdict.bias.copy_(torch.tensor([0.0, 40.0, 0.0]))
     checkpoint = Checkpoint(network=made, encoder=encoder.fingerprint, fusion=Fusion())
     mine = TokenReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
@@ -112,7 +142,7 @@ def test_what_asks_for_nothing_changes_nothing(encoder: TowerEncoder) -> None:
 
 def test_couples_teach_the_sign_nothing(encoder: TowerEncoder) -> None:
     made = network()
-    words = made.words(*TextReader(encoder).read([], ["no blue"]))
+    words = made.words(*TextReader(encoder, 1).read([], ["no blue"]))
     sights = made.sights(torch.randn(1, 5, 48))
     none = torch.zeros(1, dtype=torch.long)
     made.score(words, sights, none, none).sum().backward()
@@ -121,7 +151,7 @@ def test_couples_teach_the_sign_nothing(encoder: TowerEncoder) -> None:
 
 
 def test_texts_that_are_remembered_are_the_same(encoder: TowerEncoder) -> None:
-    keeping, plain = TextReader(encoder, keep=True), TextReader(encoder)
+    keeping, plain = TextReader(encoder, 1, keep=True), TextReader(encoder, 1)
     keeping.read(["red"], ["a photo"])
     kept, read = (each.read(["red beside blue"], ["a photo"]) for each in (keeping, plain))
     torch.testing.assert_close(kept.states, read.states, atol=2e-3, rtol=0)
@@ -159,7 +189,8 @@ def test_a_reranker_comes_back_from_disk(tmp_path: Path) -> None:
         (CONFIG, "{", "cannot be read"),
         (CONFIG, "[]", "does not describe a reranker"),
         (CONFIG, '{"format": 99}', "upgrade twinlens"),
-        (CONFIG, '{"format": 1}', "damaged or of another kind"),
+        (CONFIG, '{"format": 1}', "learn them anew: `twinlens train-reranker --signs-only"),
+        (CONFIG, '{"format": 2}', "damaged or of another kind"),
         (WEIGHTS, None, f"lacks {WEIGHTS}"),
         (WEIGHTS, "junk", "damaged or of another kind"),
     ],

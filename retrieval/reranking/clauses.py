@@ -1,0 +1,83 @@
+"""Instructions of several wishes, taken apart: "with grass but no people" is two.
+
+Each wish has a sign of its own, so they are scored apart and added up. A text is cut before a part
+that begins with a telling turn of its own ("no", "without", "leave out", "only", "must"), where a
+comma, a full stop, "and" or "but" stands before it, or before "instead of". What merely joins two
+things stays whole: "salt and pepper", "no dogs or people", "anything but a dog".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from retrieval.reranking.grammar import shipped_grammar
+from retrieval.reranking.spotting import words_of
+
+_JOINT = re.compile(
+    r"\s*(?:[.;!?]+\s+|,\s*(?:and |but |yet |though |while )?"
+    r"|\s(?:and|but|yet|though|while|plus)\s)\s*"
+    r"|\s+(?=(?:instead of|rather than|in place of|except(?: for)?|other than)\s)",
+    re.IGNORECASE,
+)
+_TELLING = re.compile(
+    r"(?:please |also |then |rather |preferably |ideally )*"
+    r"(?:no|not|never|none|nothing|without|only|just|always|prefer|ideally|instead of|rather than|"
+    r"in place of|except|other than|exactly|at least|at most|"
+    r"do not|don'?t|must|should|may not|has to|have to|(?:it|there|they|the (?:photo|picture)) "
+    r"(?:must|should|may|has|have|is|are)|make sure|"
+    r"I (?:want|need|like|love|hate|prefer|dislike|(?:don'?t|do not) (?:want|like|need))|"
+    r"leave out|skip|omit|remove|hide|exclude|reject|ignore|avoid|delete|discard|eliminate|"
+    r"throw away|get rid of|keep|show|include|take|choose|pick|select|find|limit|focus on)\b",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(
+    r"(?:with|in|at|on|by|from|during|outside|inside|indoors|outdoors|near|under)\b", re.IGNORECASE
+)
+_CONDITION = re.compile(
+    r"(?:if|when|unless|whenever|as soon as|once|where|in case|provided)\b", re.IGNORECASE
+)
+_CONTRARY = re.compile(r"\b(?:but|yet|though)\b", re.IGNORECASE)
+_LINK = re.compile(
+    r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE
+)
+
+
+def clauses(instruction: str) -> list[str]:
+    """Return the wishes of an instruction, in its order; of a single wish, that one; of "" none."""
+    parts: list[str] = []
+    start = 0
+    for joint in _JOINT.finditer(instruction):
+        before, after = instruction[start : joint.start()], instruction[joint.end() :]
+        contrary = _CONTRARY.search(joint[0]) is not None
+        if _apart(before.strip(), after.strip(), contrary=contrary):
+            parts.append(before.strip())
+            start = joint.end()
+    return [part for part in (*parts, instruction[start:].strip(" .,;!?")) if part]
+
+
+def _apart(before: str, after: str, *, contrary: bool) -> bool:
+    """Tell whether a wish ends and another one begins; `contrary` is set after a "but"."""
+    if _CONDITION.match(before) or _LINK.search(before) or not _names(before) or not _names(after):
+        return False
+    placed = _opens(after, _PLACE) and (contrary or _opens(before, _PLACE))
+    return placed or _TELLING.match(after) is not None
+
+
+def _opens(text: str, turn: re.Pattern[str]) -> bool:
+    """Tell whether a text begins with a turn, after "only" or the like."""
+    return (
+        turn.match(re.sub(r"^(?:only|just|but|not)\s+", "", text, flags=re.IGNORECASE)) is not None
+    )
+
+
+def _names(text: str) -> bool:
+    """Tell whether a text says what it is about: a word that no way to ask is made of."""
+    return not _ways().issuperset(words_of(text.replace("-", "")))  # "close-up" is one word
+
+
+@cache
+def _ways() -> set[str]:
+    """Return the words that ways to ask are made of, but for looks that are one word."""
+    grammar = shipped_grammar()
+    return (grammar.frame() | grammar.visible) - set(grammar.looks)

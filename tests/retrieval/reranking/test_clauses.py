@@ -1,0 +1,71 @@
+"""Instructions of several wishes are taken apart, and those of one stay whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retrieval.reranking.clauses import clauses
+from retrieval.reranking.grammar import LOOK, Ask, shipped_grammar
+
+
+@pytest.mark.parametrize(
+    ("instruction", "wishes"),
+    [
+        ("with grass but no people", ["with grass", "no people"]),
+        ("only at night, no cars", ["only at night", "no cars"]),
+        ("outdoors and in black and white", ["outdoors", "in black and white"]),
+        ("snow and a dog, but no people and no cars", ["snow and a dog", "no people", "no cars"]),
+        ("No people. Only dogs.", ["No people", "Only dogs"]),
+        ("do not show dogs, show cats", ["do not show dogs", "show cats"]),
+        ("leave out dogs and hide people", ["leave out dogs", "hide people"]),
+        ("mountains rather than beaches", ["mountains", "rather than beaches"]),
+        ("show beaches instead of mountains", ["show beaches", "instead of mountains"]),
+        ("exactly two people and no dogs", ["exactly two people", "no dogs"]),
+        ("a close-up, not blurry", ["a close-up", "not blurry"]),
+        ("no people, but with a car", ["no people", "with a car"]),
+        ("indoors, prefer children", ["indoors", "prefer children"]),
+        ("not too dark and not too bright", ["not too dark", "not too bright"]),
+    ],
+)
+def test_each_wish_is_a_clause(instruction: str, wishes: list[str]) -> None:
+    assert clauses(instruction) == wishes
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "salt and pepper",
+        "a man and a woman",
+        "a man and a woman must be in it",
+        "no dogs or people",
+        "no people, cars or dogs",
+        "do not show me dogs and cats",
+        "anything but a dog",
+        "everything except dogs",
+        "with or without a dog",
+        "a dog or no dog, I do not mind",
+        "keep, do not throw away, photos with a dog",
+        "if there is a dog, leave it out",
+        "leave out photos with a dog and with a man",
+        "black and white, please",
+        "rank the photos, best first",
+    ],
+)
+def test_a_single_wish_stays_whole(instruction: str) -> None:
+    assert clauses(instruction) == [instruction]
+
+
+def test_nothing_is_no_wish() -> None:
+    assert clauses("") == clauses("  ") == []
+
+
+def test_no_way_to_ask_is_taken_apart() -> None:
+    grammar, rng = shipped_grammar(), np.random.default_rng(0)
+    of_look = next(each for each in grammar.attributes if each.family == LOOK)
+    for ask in Ask:
+        about = of_look if ask in (Ask.LOOK, Ask.NOT_LOOK) else grammar.attributes[0]
+        texts = [grammar.draw(ask, about.phrase, rng) for _ in range(300)]
+        for held in (False, True):
+            texts += grammar.wordings(ask, about, held=held)
+        assert [text for text in texts if len(clauses(text)) != 1] == []
