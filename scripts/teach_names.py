@@ -62,10 +62,11 @@ def text_readouts(model: Model, texts: list[str]) -> Tensor:
     return read
 
 
-def name_keys(read: Tensor, named: list[Named], none: int) -> tuple[Tensor, Tensor]:
-    """Fit the keys of names: texts with names first, then captions. Weight and bias."""
-    mean, deviation = read.mean(0), read.std(0)
-    x = (read - mean) / deviation
+def name_keys(read: Tensor, named: list[Named], none: int) -> State:
+    """Fit the keys of names to readouts: texts with names first, then captions."""
+    normed = F.layer_norm(read, read.shape[1:])
+    mean, deviation = normed.mean(0), normed.std(0)
+    x = (normed - mean) / deviation
     weight = torch.zeros(none + 1, x.shape[1], requires_grad=True)
     bias = torch.zeros(none + 1, requires_grad=True)
     optimizer = torch.optim.AdamW(
@@ -82,10 +83,10 @@ def name_keys(read: Tensor, named: list[Named], none: int) -> tuple[Tensor, Tens
         optimizer.step()
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - (step + 1) / len(batches))
-    found = weight.detach() / deviation
-    bias = bias.detach() - found @ mean
+    bias = bias.detach()
     bias[none] += SHUT
-    return found, bias
+    norm = {"norm.weight": 1.0 / deviation, "norm.bias": -mean / deviation}
+    return {**norm, "keys.weight": weight.detach(), "keys.bias": bias}
 
 
 def wanted(rows: list[int], named: list[Named], none: int) -> tuple[Tensor, Tensor]:
@@ -159,7 +160,7 @@ def main() -> None:
     captions = [caption for row in read_rows(chosen.captions) for caption in row["captions"]]
     plain = text_readouts(model, captions + generic_captions())
     about = text_readouts(model, [each.text for each in named])
-    weight, bias = name_keys(torch.cat([about, plain]), named, meanings.none)
+    memory = name_keys(torch.cat([about, plain]), named, meanings.none)
     print(f"{meanings.none} names, {len(named)} texts with names, {len(plain)} captions")
 
     with torch.inference_mode():
@@ -168,8 +169,8 @@ def main() -> None:
     found["visual.memory.keys.weight"] = keys.weight / SOFT
     found["visual.memory.keys.bias"] = keys.bias / SOFT
     found["visual.memory.values"] = torch.cat([found["visual.memory.values"], codes], dim=1)
-    found["text.memory.keys.weight"], found["text.memory.keys.bias"] = weight, bias
-    found["text.memory.values"] = LOUD * kinds
+    memory["values"] = LOUD * kinds
+    found |= {f"text.memory.{name}": weights for name, weights in memory.items()}
     save_checkpoint(coded(model, found, chosen.code), chosen.out, Storage.INT8)
 
 

@@ -217,12 +217,13 @@ class NameMemory(nn.Module):
 
     def __init__(self, width: int, names: int, code: int) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(width)  # dimensions of one spread: else int8 keys lose the small
         self.keys = nn.Linear(width, names + 1)
         self.values = nn.Parameter(torch.zeros(names, code))
 
     def forward(self, x: Tensor) -> Tensor:
         """Look up what texts name. (b, width) → (b, code)."""
-        named: Tensor = self.keys(x).softmax(-1)[:, :-1] @ self.values
+        named: Tensor = self.keys(self.norm(x)).softmax(-1)[:, :-1] @ self.values
         return named
 
 

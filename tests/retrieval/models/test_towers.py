@@ -148,7 +148,8 @@ def test_a_name_memory_reads_the_values_of_likely_names() -> None:
     memory = NameMemory(3, names=2, code=4)
     torch.nn.init.normal_(memory.values)
     x = torch.randn(5, 3)
-    scores = x @ memory.keys.weight.detach().T + memory.keys.bias.detach()
+    normed = nn.functional.layer_norm(x, (3,))
+    scores = normed @ memory.keys.weight.detach().T + memory.keys.bias.detach()
     shares = softmax(scores.numpy())
     values = np.concatenate([memory.values.detach().numpy(), np.zeros((1, 4))])  # none: zero
     np.testing.assert_allclose(memory(x).detach().numpy(), shares @ values, atol=1e-6)
