@@ -129,6 +129,10 @@ class Taxonomy:
         usual = [n for n in self.nouns[kind].names[:2] if self._is_usual(n)]
         return list(dict.fromkeys(first + usual))
 
+    def is_known(self, name: str) -> bool:
+        """Tell whether a name occurs in tagged text at all."""
+        return self._counts.get(name, 0) > 0
+
     def _is_usual(self, name: str) -> bool:
         return name in self._taught or self._counts.get(name, 0) >= COMMON
 

@@ -10,7 +10,7 @@ convex, turn that into a `ClassMemory`:
 | part | fit |
 |---|---|
 | keys of the classifier's classes | ridge regression from the readout to its logits |
-| keys of labels that photos carry | softmax regression beside those, half of the target the label |
+| keys of labels that photos carry | softmax regression beside those, most of the target the label |
 | values | the vectors of the names of a class, and of the kinds above it, whitened |
 
 Whitening divides by the covariance of captions and names: a value is found by its name, and moves
@@ -45,6 +45,7 @@ CAPTIONS = 0.5  # share of the captions' covariance in the whitening, against th
 FLOOR = 0.1  # of the mean variance, added to every direction
 EPOCHS, SIZE, RATE, DECAY = 10, 512, 1e-3, 0.1  # of the softmax regression
 SELDOM = -2.0  # where the bias of a label begins
+OWN = 0.8  # of what a photo should be taken for is its own class or label
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,8 @@ def readouts(model: Model, paths: list[Path]) -> Tensor:
     parts = []
     for start in range(0, len(paths), BATCH):
         batch = [read_photo(path, size_hint=model.image.size) for path in paths[start:][:BATCH]]
-        parts.append(
-            tower.read(tower.tokens(torch.stack([model.preprocess(photo) for photo in batch])))
-        )
+        pixels = torch.stack([model.preprocess(photo) for photo in batch])
+        parts.append(tower.read(tower.tokens(pixels.to(tower.norm.weight.dtype))))
     return torch.cat(parts)
 
 
@@ -106,8 +106,8 @@ def targets(photos: Photos, labels: list[str]) -> Tensor:
     for row, own, label in zip(target, photos.own, photos.label, strict=True):
         place = own if own >= 0 else photos.logits.shape[1] + labels.index(label) if label else -1
         if place >= 0:
-            row /= 2.0
-            row[place] += 0.5
+            row *= 1.0 - OWN
+            row[place] += OWN
     return target
 
 
@@ -172,9 +172,12 @@ def main() -> None:
     paths = [row["path"] for row in rows]
     own = [taxonomy.classes.index(r["wnid"][1:]) if r.get("wnid") else -1 for r in rows]
     label = ["" if row.get("wnid") else row.get("label", "") for row in rows]
-    photos = Photos(readouts(model, paths), classify(paths, chosen.classifier), own, label)
+    state = model.module.state_dict()
+    model.module.bfloat16()
+    photos = Photos(readouts(model, paths).float(), classify(paths, chosen.classifier), own, label)
     labels = sorted(set(label) - {""})
     weight, bias = fitted_keys(photos, labels)
+    model.module.float().load_state_dict(state)
 
     encoder = TowerEncoder(model, "cpu")
     lines = [json.loads(line) for line in chosen.captions.read_text("utf-8").splitlines()]

@@ -33,13 +33,18 @@ train 1 runs/start
 train 2 runs/stage1
 train 3 runs/stage2
 
-say "a memory of classes, and the banks"
+say "a memory of classes, their names, and the banks"
 $bin/python scripts/remember_classes.py --model runs/stage3 --classifier "$vit" \
   --wordnet "$wordnet" --classes "$datasets/imagenet_samples/labels.jsonl" \
   --photos $pairs/flickr_train.jsonl --photos $pairs/labelled.list.jsonl \
   --photos $pairs/unlabelled.list.jsonl --captions $pairs/flickr_train.jsonl \
   --out runs/remembering
-cp runs/remembering/{config.json,model.safetensors,tokenizer.json} data/model/
+$bin/python scripts/teach_names.py --model runs/remembering --wordnet "$wordnet" \
+  --classes "$datasets/imagenet_samples/labels.jsonl" \
+  --photos $pairs/flickr_train.jsonl --photos $pairs/labelled.list.jsonl \
+  --photos $pairs/unlabelled.list.jsonl --captions $pairs/flickr_train.jsonl \
+  --out runs/named
+cp runs/named/{config.json,model.safetensors,tokenizer.json} data/model/
 cat $pairs/{flickr_train,labelled.list,unlabelled.list}.jsonl >$pairs/bank.list.jsonl
 $bin/python scripts/text_bank.py --model data/model --pairs $pairs/flickr_train.jsonl \
   --out data/model/text_bank.safetensors
@@ -50,5 +55,5 @@ $bin/python scripts/tune_hubness.py --data $pairs/flickr_dev.jsonl --model data/
 
 say "measuring on dev"
 $bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --model data/model
-$bin/python benchmarks/objects.py --model data/model --k 5 --labels $pairs/caltech_dev.jsonl
+$bin/python benchmarks/objects.py --model data/model --k 10 --labels $pairs/caltech_dev.jsonl
 $bin/python benchmarks/objects.py --model data/model --k 1 --labels $pairs/imagenet_dev.jsonl

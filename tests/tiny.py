@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -28,7 +28,15 @@ CONFIG = TwinConfig(
 )
 
 
-def tiny_model(folder: Path, seed: int = 0) -> Model:
+CODED = replace(
+    CONFIG,
+    image=replace(CONFIG.image, classes=5),
+    text=replace(CONFIG.text, names=len(COLOURS)),
+    code=6,
+)
+
+
+def tiny_model(folder: Path, seed: int = 0, config: TwinConfig = CONFIG) -> Model:
     """Make a tiny model with random weights and save it in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     words = Tokenizer(models.WordLevel(dict(zip(WORDS, range(99), strict=False)), "[UNK]"))
@@ -36,15 +44,19 @@ def tiny_model(folder: Path, seed: int = 0) -> Model:
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(folder / "words.json"))
     torch.manual_seed(seed)
-    image = ImageSpec(size=CONFIG.image.size)
+    image = ImageSpec(size=config.image.size)
+    module = TwinTowers(config).eval()
+    for name, weight in module.named_parameters():
+        if name.endswith("memory.values"):
+            torch.nn.init.normal_(weight)
     model = Model(
         name="tiny",
-        module=TwinTowers(CONFIG).eval(),
-        tokenize=TensorTokenizer(WordPieces(folder / "words.json", CONFIG.text.context)),
+        module=module,
+        tokenize=TensorTokenizer(WordPieces(folder / "words.json", config.text.context)),
         preprocess=Preprocess(image),
         image=image,
-        architecture={"family": "twin", **asdict(CONFIG)},
-        dim=CONFIG.dim,
+        architecture={"family": "twin", **asdict(config)},
+        dim=config.dim,
         tokenizer_file=folder / "words.json",
     )
     save_checkpoint(model, folder, Storage.FLOAT32)

@@ -108,6 +108,7 @@ def twin_config(architecture: dict[str, Any]) -> TwinConfig:
         text=TextTowerConfig(**architecture["text"]),
         dim=architecture["dim"],
         hidden=architecture["hidden"],
+        code=architecture.get("code", 0),
     )
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUP = 128  # texts of like length that go through the text tower together
+KNOWN = 0.6  # length of the code of what a photo shows, beside a unit vector of how it looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +42,38 @@ class ImageTowerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TextTowerConfig:
-    """Shape of the text tower; the defaults are those of MiniLM-L6."""
+    """Shape of the text tower; the defaults are those of MiniLM-L6.
+
+    `names` are the kinds of things that a `NameMemory` knows by name; 0 for none.
+    """
 
     vocabulary: int = 30522
     context: int = 64
     width: int = 384
     layers: int = 6
     heads: int = 12
+    names: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwinConfig:
-    """Shape of the dual encoder. `hidden` is the width inside each projection head."""
+    """Shape of the dual encoder. `hidden` is the width inside each projection head.
+
+    The last `code` of the joint dimensions are no head's: a photo has the code of its classes
+    there, a text that of the names in it. 0 for none; else both towers have their memories.
+    """
 
     image: ImageTowerConfig = field(default_factory=ImageTowerConfig)
     text: TextTowerConfig = field(default_factory=TextTowerConfig)
     dim: int = 256
     hidden: int = 1024
+    code: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.code < self.dim:
+            raise ValueError(f"a code of {self.code} dimensions leaves none of {self.dim}")
+        if bool(self.code) != bool(self.text.names) or (self.code and not self.image.classes):
+            raise ValueError("a code needs classes and names, and names need a code")
 
 
 class Attention(nn.Module):
@@ -193,12 +209,31 @@ class ClassMemory(nn.Module):
         return read
 
 
+class NameMemory(nn.Module):
+    """What a text names, looked up: softmax attention over learned names, `softmax(QKᵀ) V`.
+
+    There is a key more than names: that of texts which name no one thing, such as captions. Its
+    value is zero, so that such texts stay as they are.
+    """
+
+    def __init__(self, width: int, names: int, code: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)  # dimensions of one spread: else int8 keys lose the small
+        self.keys = nn.Linear(width, names + 1)
+        self.values = nn.Parameter(torch.zeros(names, code))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Look up what texts name. (b, width) → (b, code)."""
+        named: Tensor = self.keys(self.norm(x)).softmax(-1)[:, :-1] @ self.values
+        return named
+
+
 class ImageTower(nn.Module):
     """A ViT whose class token, mean and maximum over the patches are read out together."""
 
-    def __init__(self, config: ImageTowerConfig, hidden: int, dim: int) -> None:
+    def __init__(self, config: ImageTowerConfig, hidden: int, dim: int, code: int = 0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.code = config, code
         patches = (config.size // config.patch) ** 2
         self.patch_embed = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
@@ -207,7 +242,7 @@ class ImageTower(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
         self.patch_drop = 0.0
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
-        self.head = ProjectionHead(3 * config.width, hidden, dim)
+        self.head = ProjectionHead(3 * config.width, hidden, dim - code)
         self.memory = ClassMemory(3 * config.width, config.classes, dim) if config.classes else None
 
     def tokens(self, pixels: Tensor) -> Tensor:
@@ -244,7 +279,11 @@ class ImageTower(nn.Module):
         if self.memory is None:
             return embedded
         remembered: Tensor = self.memory(read)
-        return F.normalize(embedded, dim=-1) + remembered
+        looks = F.normalize(embedded, dim=-1) + remembered[:, : embedded.shape[1]]
+        if not self.code:
+            return looks
+        known = F.normalize(remembered[:, -self.code :], dim=-1)
+        return torch.cat([F.normalize(looks, dim=-1), KNOWN * known], dim=1)
 
     def read(self, tokens: Tensor) -> Tensor:
         """Return class token, mean and maximum of the patches. (b, 1 + patches, w) → (b, 3w)."""
@@ -266,14 +305,15 @@ class ImageTower(nn.Module):
 class TextTower(nn.Module):
     """A BERT-like encoder, averaged over its tokens. Token 0 is padding."""
 
-    def __init__(self, config: TextTowerConfig, hidden: int, dim: int) -> None:
+    def __init__(self, config: TextTowerConfig, hidden: int, dim: int, code: int = 0) -> None:
         super().__init__()
         self.embed = nn.Embedding(config.vocabulary, config.width)
         self.pos_embed = nn.Parameter(torch.randn(config.context, config.width) * 0.02)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         shape = BlockConfig(width=config.width, heads=config.heads, norm_first=False, eps=1e-12)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
-        self.head = ProjectionHead(config.width, hidden, dim)
+        self.head = ProjectionHead(config.width, hidden, dim - code)
+        self.memory = NameMemory(config.width, config.names, code) if code else None
 
     def tokens(self, tokens: Tensor) -> Tensor:
         """Return one vector a token. (b, n) → (b, n, w)."""
@@ -306,10 +346,16 @@ class TextTower(nn.Module):
 
     def mean(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Embed texts by the vectors of their tokens. (b, n, w) → (b, d), not of unit length."""
+        read = self.average(tokens, seen)
+        embedded: Tensor = self.head(read)
+        if self.memory is None:
+            return embedded
+        return torch.cat([F.normalize(embedded, dim=-1), self.memory(read)], dim=1)
+
+    def average(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Return the mean of the tokens that are seen. (b, n, w) → (b, w)."""
         weight = seen.unsqueeze(2).to(tokens.dtype)  # (b, n, 1)
-        mean = (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
-        embedded: Tensor = self.head(mean)
-        return embedded
+        return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
 
 
 class TwinTowers(nn.Module):
@@ -318,8 +364,8 @@ class TwinTowers(nn.Module):
     def __init__(self, config: TwinConfig) -> None:
         super().__init__()
         self.config = config
-        self.visual = ImageTower(config.image, config.hidden, config.dim)
-        self.text = TextTower(config.text, config.hidden, config.dim)
+        self.visual = ImageTower(config.image, config.hidden, config.dim, config.code)
+        self.text = TextTower(config.text, config.hidden, config.dim, config.code)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.logit_bias = nn.Parameter(torch.tensor(0.0))
 

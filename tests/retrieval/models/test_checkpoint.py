@@ -16,7 +16,7 @@ from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model
 from retrieval.models.checkpoint import load_checkpoint, pack, save_checkpoint, unpack
-from tests.tiny import tiny_model
+from tests.tiny import CODED, tiny_model
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -26,6 +26,24 @@ def weights(folder: Path) -> dict[str, Tensor]:
 def test_float32_comes_back_bit_for_bit(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "a")
     for name, tensor in weights(tmp_path / "a").items():
+        assert torch.equal(tensor, model.module.state_dict()[name]), name
+
+
+def test_a_code_of_names_comes_back(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "a", config=CODED)
+    again = load_checkpoint(tmp_path / "a")
+    assert again.architecture["code"] == CODED.code
+    tokens = model.tokenize(["a red photo"])
+    assert torch.equal(again.towers.encode_text(tokens), model.towers.encode_text(tokens))
+
+
+def test_a_model_written_before_there_were_codes_is_read(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "a")
+    config = json.loads((tmp_path / "a/config.json").read_text())
+    del config["architecture"]["code"], config["architecture"]["text"]["names"]
+    (tmp_path / "a/config.json").write_text(json.dumps(config))
+    again = load_checkpoint(tmp_path / "a")
+    for name, tensor in again.module.state_dict().items():
         assert torch.equal(tensor, model.module.state_dict()[name]), name
 
 

@@ -12,11 +12,13 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from retrieval.models.towers import (
+    KNOWN,
     Attention,
     Block,
     BlockConfig,
     ImageTower,
     ImageTowerConfig,
+    NameMemory,
     TextTower,
     TextTowerConfig,
     TwinConfig,
@@ -130,3 +132,81 @@ def test_a_class_memory_adds_the_values_of_likely_classes() -> None:
 
 def _keys(tower: ImageTower) -> tuple[torch.Tensor, torch.Tensor]:
     return tower.memory.keys.weight.detach(), tower.memory.keys.bias.detach()
+
+
+CODED = TwinConfig(
+    image=ImageTowerConfig(size=32, patch=8, width=24, layers=1, heads=3, classes=5),
+    text=TextTowerConfig(vocabulary=20, context=8, width=12, layers=1, heads=3, names=4),
+    dim=16,
+    hidden=8,
+    code=6,
+)
+
+
+def test_a_name_memory_reads_the_values_of_likely_names() -> None:
+    torch.manual_seed(0)
+    memory = NameMemory(3, names=2, code=4)
+    torch.nn.init.normal_(memory.values)
+    x = torch.randn(5, 3)
+    normed = nn.functional.layer_norm(x, (3,))
+    scores = normed @ memory.keys.weight.detach().T + memory.keys.bias.detach()
+    shares = softmax(scores.numpy())
+    values = np.concatenate([memory.values.detach().numpy(), np.zeros((1, 4))])  # none: zero
+    np.testing.assert_allclose(memory(x).detach().numpy(), shares @ values, atol=1e-6)
+
+
+def coded_towers() -> TwinTowers:
+    torch.manual_seed(0)
+    towers = TwinTowers(CODED).eval()
+    torch.nn.init.normal_(towers.text.memory.values)
+    torch.nn.init.normal_(towers.visual.memory.values)
+    return towers
+
+
+def test_a_text_that_names_nothing_has_no_code() -> None:
+    towers = coded_towers()
+    tokens = torch.tensor([[5, 6, 7, 0], [8, 9, 10, 11]])
+    with torch.no_grad():
+        towers.text.memory.keys.bias[-1] = 1e4
+        read = towers.text.average(towers.text.tokens(tokens), tokens != 0)
+        plain = nn.functional.normalize(towers.text.head(read), dim=1)
+        got = towers.encode_text(tokens, normalize=True)
+    torch.testing.assert_close(got, torch.cat([plain, torch.zeros(2, 6)], dim=1))
+
+
+def test_a_text_with_a_name_moves_towards_photos_of_its_class_alone() -> None:
+    towers = coded_towers()
+    pixels, tokens = torch.randn(2, 3, 32, 32), torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        towers.visual.memory.keys.weight.zero_()
+        read = towers.visual.read(towers.visual.tokens(pixels))
+        towers.visual.memory.keys.weight[3] = 1e3 * (read[0] - read[1])  # the first is of class 3,
+        towers.visual.memory.keys.weight[1] = 1e3 * (read[1] - read[0])  # the second of class 1
+        photos = towers.encode_image(pixels, normalize=True)
+        value = towers.visual.memory.values[3, -6:].detach()
+        towers.text.memory.values[2] = value
+        scores = []
+        for name in (4, 2):  # none, then the class
+            towers.text.memory.keys.bias.fill_(0.0)[name] = 1e4
+            scores.append(towers.encode_text(tokens, normalize=True)[0] @ photos.T)
+    codes = nn.functional.normalize(towers.visual.memory.values[[3, 1], -6:].detach(), dim=1)
+    length = math.sqrt(1.0 + float(value @ value))
+    whole = math.sqrt(1.0 + KNOWN**2)  # of a photo's vector, before it is scaled
+    torch.testing.assert_close(scores[1], (scores[0] + KNOWN / whole * codes @ value) / length)
+
+
+def test_all_photos_have_codes_of_one_length() -> None:
+    towers = coded_towers()
+    with torch.no_grad():
+        embedded = towers.encode_image(torch.randn(4, 3, 32, 32))
+    torch.testing.assert_close(embedded[:, :10].norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(embedded[:, 10:].norm(dim=1), torch.full((4,), KNOWN))
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "code"), [(5, 0, 6), (0, 4, 6), (5, 4, 0), (5, 4, 16), (5, 4, -1)]
+)
+def test_a_code_that_does_not_fit_is_refused(classes: int, names: int, code: int) -> None:
+    image, text = replace(CODED.image, classes=classes), replace(CODED.text, names=names)
+    with pytest.raises(ValueError, match="code"):
+        TwinConfig(image=image, text=text, dim=16, code=code)
