@@ -14,7 +14,7 @@ learn() {
 learn --out runs/reranker-1 --steps 3000
 learn --out runs/reranker-2 --init runs/reranker-1 --steps 1200 --lessons 2 --steering 4 \
   --lr 3e-4 --ema 0.995 --seed 1
-learn --out runs/reranker-3 --init runs/reranker-2 --signs-only --steps STEPS --signs 64 --lr 1e-3
+learn --out runs/reranker-3 --init runs/reranker-2 --signs-only --steps 400 --signs 48 --lr 1e-3
 cp runs/reranker-3/{reranker.json,reranker.safetensors,words.safetensors,train.json} data/reranker/
 
 $bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --rerank
