@@ -43,7 +43,7 @@ from retrieval.models.towers import TwinTowers
 BATCH = 128
 EPOCHS, SIZE, RATE, DECAY = 4, 1024, 5e-3, 0.01  # of the softmax regression
 PLAIN = 3.0  # weight of a caption in it
-SHUT = 4.0  # added to the bias of "none": captions with odd words do not open the memory
+SHUT = 3.0  # added to the bias of "none": captions with odd words do not open the memory
 LOUD = 5.0  # length of a name's code, beside the unit vector of its text
 
 State = dict[str, Tensor]
