@@ -40,8 +40,9 @@ GAIN = 0.5
 ALIKE = 0.5
 """Points of p-MRR that are chance: its interval is four wide."""
 
-BALANCE = 2.0
-"""How far from 0 p-MRR may be under an instruction that should change nothing, in percent."""
+BALANCE = 1.5
+"""How far from 0 p-MRR may be under an instruction that should change nothing, in percent: less than
+the 2 that are aimed at, since things that were not learned move more (2.5 where 2 was allowed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
