@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUP = 128  # texts of like length that go through the text tower together
-KNOWN = 0.75  # length of the code of what a photo shows, beside a unit vector of how it looks
+KNOWN = 0.6  # length of the code of what a photo shows, beside a unit vector of how it looks
 
 
 @dataclass(frozen=True, kw_only=True)
