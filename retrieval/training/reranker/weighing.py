@@ -41,8 +41,8 @@ ALIKE = 0.5
 """Points of p-MRR that are chance: its interval is four wide."""
 
 BALANCE = 1.5
-"""How far from 0 p-MRR may be under an instruction that should change nothing, in percent: less than
-the 2 that are aimed at, since things that were not learned move more (2.5 where 2 was allowed)."""
+"""How far from 0 p-MRR may be under an instruction that should change nothing, in percent: less
+than the 2 that are aimed at, since what was not learned moves more (2.5 where 2 was allowed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
