@@ -26,6 +26,9 @@ from retrieval.models.model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
 from retrieval.models.tokenizer import WordPieces
 from retrieval.models.towers import TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.training.optimizer import freeze_bottom
+
+LOWER = 0.5  # of the layers of each tower; `--freeze` of the training that follows
 
 
 def image_weights(timm: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -61,16 +64,6 @@ def text_weights(bert: dict[str, Tensor], config: TextTowerConfig) -> dict[str, 
     return weights
 
 
-def is_lower(name: str, config: TwinConfig) -> bool:
-    """Tell whether a weight lies in the lower half of a tower's layers, or below them."""
-    tower, _, rest = name.partition(".")
-    if rest.startswith("blocks."):
-        layers = config.image.layers if tower == "visual" else config.text.layers
-        return int(rest.split(".")[1]) < layers / 2
-    below = ("patch_embed.", "cls_token", "pos_embed", "embed.")
-    return rest.startswith(below) or name.startswith("text.norm.")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image", type=Path, required=True)
@@ -92,9 +85,9 @@ def main() -> None:
     assert all(".head." in name or name.startswith("logit_") for name in missing), missing
     if chosen.lower:
         trained = load_model(chosen.lower).module.state_dict()
-        module.load_state_dict(
-            {n: trained[n] if is_lower(n, config) else w for n, w in module.state_dict().items()}
-        )
+        freeze_bottom(module, LOWER)
+        frozen = [n for n, weight in module.named_parameters() if not weight.requires_grad]
+        module.load_state_dict({n: trained[n] for n in frozen}, strict=False)
     tokenizer = chosen.text / "tokenizer.json"
     image = ImageSpec()
     model = Model(
