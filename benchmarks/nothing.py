@@ -1,15 +1,18 @@
 """How well search knows that nothing matches: the calibration of `match`, fitted and measured.
 
     python benchmarks/nothing.py --labels caltech_dev.jsonl --captions flickr_dev.jsonl \\
-        [--more flickr_train.jsonl] [--model builtin] [--curve nothing.png]
+        [--classes imagenet_dev.jsonl --wordnet /usr/share/wordnet] [--more flickr_train.jsonl] \\
+        [--model builtin] [--curve nothing.png]
 
-`--labels`: a JSONL of `{"image", "label"}`; `--captions` and `--more`: JSONLs of `{"image",
-"captions"}`, the second for more photos among which nothing is to be found. Every question is
-asked twice: of a library that holds answers to it, and of the same library without them.
+`--labels` and `--classes`: JSONLs of `{"image", "label"}`, the second with ImageNet's `"wnid"`;
+`--captions` and `--more`: JSONLs of `{"image", "captions"}`, the second for more photos among which
+nothing is to be found. Every question is asked twice: of a library that holds answers to it, and of
+the same library without them.
 
 | direction | question | answers | what else is there |
 |---|---|---|---|
-| words to photos | a label | some of its photos | captioned photos, no caption has the label |
+| words to photos | a label, a class | some of its photos | captioned photos, none said to show it |
+| words to photos | an everyday word | some photos of its classes | captioned photos, likewise |
 | words to photos | a caption | its photo | labelled photos |
 | photo to photos | a labelled photo | others of its label | captioned photos, as above |
 | photo to texts | a photo | its captions | captions that share no word with these |
@@ -18,9 +21,9 @@ asked twice: of a library that holds answers to it, and of the same library with
 Of a label's photos 1 or 3 are among the first 100 items, and ten times as many items hold about
 three times as many answers. Questions and photos are split by a hash of their names: one half fits
 the constants (a logistic regression over the first ten hits of all) and the threshold, the other is
-reported. Refused is a question without a hit of the threshold; "answered" are those with an answer
-among the first ten hits. Prints one JSON object; `constants` and `threshold` are what
-`retrieval/search/matching.py` holds.
+reported; "by library" is the same without the question's own unit. Refused is a question without a
+hit of the threshold; "answered" are those with an answer among the first ten hits. Prints one JSON
+object; `constants` and `threshold` are what `retrieval/search/matching.py` holds.
 """
 
 from __future__ import annotations
@@ -30,21 +33,24 @@ import json
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from objects import by_everyday_word
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from indexer.encoder import Vectors
 from indexer.hubness import with_hubness
-from indexer.moments import SAMPLE, Moments, measure
+from indexer.moments import COHORT, SAMPLE, Moments, measure
 from indexer.photos import read_photo
 from indexer.types import Kind
 from retrieval.models import TowerEncoder, load_encoder
+from retrieval.search.matching import Odds
 from retrieval.search.prompts import ensemble
 
 BATCH = 250
@@ -52,6 +58,7 @@ TOP = 10
 SIZES = (100, 300, 1000, 3000)
 OWN = (1, 3)  # answers to a label among the first 100 items
 MOST = 100  # questions of a kind and half
+SAID = 0.97  # share of the captioned photos that lack an everyday word, at least
 REFUSED = 0.05  # of the answered questions, at most
 COMMON = frozenset(
     [
@@ -70,8 +77,6 @@ COMMON = frozenset(
     ]
 )
 Direction = tuple[Kind, Kind]
-Constants = tuple[float, float, float]
-"""Slope, offset, size."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,16 @@ class Case:
     own: Vectors  # (answers, dim + 1)
     others: Vectors  # (n, dim + 1)
     moments: Moments
+    cohort: Vectors  # generic items, (n, dim + 1)
     many: int = 1  # answers that a library of 100 items holds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The first hits of one question: `z` of each, whether it is right, of how many items."""
+    """The first hits of one question: whether each is right, of how many items.
+
+    `z` are the spreads of each by the library and by the question. Shape (hits, 2).
+    """
 
     z: np.ndarray
     right: np.ndarray
@@ -101,10 +110,18 @@ class Bench:
     def __init__(self, encoder: TowerEncoder, chosen: argparse.Namespace) -> None:
         self.encoder, self.cache = encoder, chosen.cache
         self.labelled = read(chosen.labels)
+        self.classes = read(chosen.classes) if chosen.classes else []
+        self.everyday = by_everyday_word(self.classes, chosen.wordnet) if chosen.wordnet else {}
         self.captioned = [row for path in (chosen.captions, *chosen.more) for row in read(path)]
         self.banks = {kind: encoder.bank(kind) for kind in Kind}
-        photos = [self.photos(rows) for rows in (self.labelled, self.captioned)]
-        self.labelled_rows, self.captioned_rows = (self.stored(each, Kind.PHOTO) for each in photos)
+        self.cohorts = {
+            kind: self.stored(bank[:: max(1, len(bank) // COHORT)], kind)
+            for kind, bank in self.banks.items()
+        }
+        self.labelled_rows, self.class_rows, self.captioned_rows = (
+            self.stored(self.photos(rows), Kind.PHOTO)
+            for rows in (self.labelled, self.classes, self.captioned)
+        )
         self.texts = [str(row["captions"][0]) for row in self.captioned]
         self.others = [str(row["captions"][1]) for row in self.captioned]
         self.first = encoder.encode_texts(self.texts)
@@ -128,7 +145,8 @@ class Bench:
         kept = self.cache / f"{self.encoder.fingerprint[:12]}-{key:08x}.npy" if self.cache else None
         if kept is not None and kept.is_file():
             return np.load(kept)
-        vectors = np.concatenate(list(self._embedded([row["path"] for row in rows])))
+        empty = np.zeros((0, self.encoder.dim), dtype=np.float32)
+        vectors = np.concatenate([empty, *self._embedded([row["path"] for row in rows])])
         if kept is not None:
             np.save(kept, vectors)
         return vectors
@@ -144,43 +162,82 @@ class Bench:
         rng = np.random.default_rng(seed + which)
         mine = np.flatnonzero(self.half == which)
         yield from self._labels(which, mine, rng)
+        yield from self._everyday(which, mine, rng)
         questions = rng.permutation(mine)[:MOST]
-        units = {way: self.measured(way, self.second[mine]) for way in (TEXTS, KIN)}
-        among = self.measured(WORDS, self.labelled_rows)
+        texts, kin = self._apart(TEXTS, self.second[mine]), self._apart(KIN, self.second[mine])
+        words = self._apart(WORDS, self.labelled_rows)
         for at in questions:
-            own, words = self.captioned_rows[[at]], self.asked(self.first[at], WORDS)
-            yield "caption", WORDS, Case(words, own, self.labelled_rows, among)
+            asked = self.asked(self.first[at], WORDS)
+            yield "caption", WORDS, words(asked, self.captioned_rows[[at]], self.labelled_rows)
         for at in questions:
             apart = np.array([i for i in mine if not self.words[at] & self.words[i]])
             own, others = self.second[[at]], self.second[apart]
-            photo, words = self.captioned_rows[at, :-1], self.first[at]
-            yield "photo", TEXTS, Case(self.asked(photo, TEXTS), own, others, units[TEXTS])
-            yield "caption", KIN, Case(self.asked(words, KIN), own, others, units[KIN])
+            photo = self.asked(self.captioned_rows[at, :-1], TEXTS)
+            yield "photo", TEXTS, texts(photo, own, others)
+            yield "caption", KIN, kin(self.asked(self.first[at], KIN), own, others)
 
     def _labels(
         self, which: int, mine: np.ndarray, rng: np.random.Generator
     ) -> Iterator[tuple[str, Direction, Case]]:
-        """Labels that no caption holds, as words and by one of their photos."""
+        """Labels and classes that no caption holds, as words and by one of their photos."""
         said = " ".join(" ".join(row["captions"]).lower() for row in self.captioned)
-        owned = np.array([row["label"] for row in self.labelled])
         others = self.captioned_rows[mine]
-        units = {way: self.measured(way, others) for way in (WORDS, ALIKE)}
-        for label in sorted(set(owned)):
-            if half(label) != which or re.search(rf"\b{re.escape(stem(label))}", said):
-                continue
-            rows = self.labelled_rows[owned == label]
-            (vector,) = ensemble(self.encoder, [label])
-            words = self.asked(vector, WORDS)
-            for many in OWN:
-                own = rows[rng.permutation(len(rows))]
-                yield "label", WORDS, Case(words, own, others, units[WORDS], many)
-            one, *rest = rng.permutation(len(rows))
-            photo = self.asked(rows[one, :-1], ALIKE)
-            yield "labelled photo", ALIKE, Case(photo, rows[rest], others, units[ALIKE])
+        words, alike = self._apart(WORDS, others), self._apart(ALIKE, others)
+        for kind, rows, vectors in (
+            ("label", self.labelled, self.labelled_rows),
+            ("class", self.classes, self.class_rows),
+        ):
+            owned = np.array([row["label"] for row in rows])
+            for label in sorted(set(owned)):
+                if half(label) != which or re.search(rf"\b{re.escape(stem(label))}", said):
+                    continue
+                own = vectors[owned == label]
+                asked = self.named(label)
+                for many in OWN:
+                    yield kind, WORDS, words(asked, own[rng.permutation(len(own))], others, many)
+                if kind == "label":
+                    one, *rest = rng.permutation(len(own))
+                    photo = self.asked(own[one, :-1], ALIKE)
+                    yield "labelled photo", ALIKE, alike(photo, own[rest], others)
 
-    def measured(self, way: Direction, rows: Vectors) -> Moments:
-        """What unrelated questions reach among these items."""
-        return measure(self.banks[way[0]], rows[:SAMPLE], items=len(rows))
+    def _everyday(
+        self, which: int, mine: np.ndarray, rng: np.random.Generator
+    ) -> Iterator[tuple[str, Direction, Case]]:
+        """Words for many classes, among photos whose captions lack them."""
+        make = self._apart(WORDS, self.captioned_rows[mine])
+        for word in sorted(self.everyday):
+            lacking = rf"\b{re.escape(stem(word))}"
+            said = (" ".join(self.captioned[i]["captions"]).lower() for i in mine)
+            others = mine[[not re.search(lacking, each) for each in said]]
+            if half(word) != which or len(others) < SAID * len(mine):
+                continue
+            own = self.class_rows[self.everyday[word]]
+            for many in OWN:
+                own = own[rng.permutation(len(own))]
+                case = make(self.named(word), own, self.captioned_rows[others], many)
+                yield "everyday word", WORDS, case
+
+    def named(self, name: str) -> Vectors:
+        """A name as search asks it. Shape (dim + 1,)."""
+        (vector,) = ensemble(self.encoder, [name])
+        return self.asked(vector, WORDS)
+
+    def _apart(self, way: Direction, rows: Vectors) -> Callable[..., Case]:
+        """Make cases of a direction, in the units of a library of these items."""
+        measured = measure(self.banks[way[0]], rows[:SAMPLE], items=len(rows))
+        return partial(_case, measured, self.cohorts[way[1]])
+
+
+def _case(
+    moments: Moments,
+    cohort: Vectors,
+    query: Vectors,
+    own: Vectors,
+    others: Vectors,
+    many: int = 1,
+) -> Case:
+    """Put a case together."""
+    return Case(query=query, own=own, others=others, moments=moments, cohort=cohort, many=many)
 
 
 def ask(case: Case, size: int, seed: int) -> tuple[Asked, Asked]:
@@ -189,16 +246,17 @@ def ask(case: Case, size: int, seed: int) -> tuple[Asked, Asked]:
     others = case.others[rng.permutation(len(case.others))[:size]]
     own = case.own[: max(1, round(case.many * (len(others) / SIZES[0]) ** 0.5))]
     alpha = -float(case.query[-1])
-    z = [
-        (rows @ case.query - case.moments.mean(alpha)) / case.moments.spread(alpha)
-        for rows in (others, own)
-    ]
-    both, right = np.concatenate(z), np.repeat([False, True], [len(others), len(own)])
-    first = np.argsort(-both, kind="stable")[:TOP]
-    without = -np.sort(-z[0])[:TOP]
+    generic = case.cohort @ case.query
+    mean = np.array([case.moments.mean(alpha), generic.mean()])
+    spread = np.array([case.moments.spread(alpha), generic.std()])
+    scores = np.concatenate([others, own]) @ case.query
+    z = (scores[:, None] - mean) / spread  # (items, 2)
+    right = np.repeat([False, True], [len(others), len(own)])
+    first = np.argsort(-scores, kind="stable")[:TOP]
+    without = np.argsort(-scores[: len(others)], kind="stable")[:TOP]
     return (
-        Asked(z=both[first], right=right[first], items=len(both), present=True),
-        Asked(z=without, right=np.zeros(len(without), bool), items=len(others), present=False),
+        Asked(z=z[first], right=right[first], items=len(scores), present=True),
+        Asked(z=z[without], right=right[without], items=len(others), present=False),
     )
 
 
@@ -211,6 +269,8 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--captions", type=Path, required=True)
     parser.add_argument("--more", type=Path, action="append", default=[])
+    parser.add_argument("--classes", type=Path)
+    parser.add_argument("--wordnet", type=Path, help="asks for everyday words among --classes")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="folder that keeps the photos' vectors")
@@ -225,14 +285,10 @@ def main() -> None:
         name = " to ".join(direction)
         constants = fit(pool(fitted[direction]))
         least = threshold(pool(fitted[direction]), constants)
-        result[name] = {
-            "constants": [round(value, 3) for value in constants],
-            "threshold": round(least, 3),
-            "report": {
-                kind: figures(asked, constants, least)
-                for kind, asked in [*tested[direction].items(), ("all", pool(tested[direction]))]
-            },
-        }
+        result[name] = report(tested[direction], constants, least)
+        simple = fit(pool(fitted[direction]), own=False)
+        least_simple = threshold(pool(fitted[direction]), simple)
+        result[f"{name}, by library"] = report(tested[direction], simple, least_simple)
         curves[name] = Curve(pool(tested[direction]), constants, least)
     print(json.dumps(result))
     if chosen.curve:
@@ -257,34 +313,48 @@ def pool(gathered: dict[str, list[Asked]]) -> list[Asked]:
     return [asked for each in gathered.values() for asked in each]
 
 
-def fit(asked: list[Asked]) -> Constants:
-    """Fit slope, offset and the cost of size: log-odds = slope * z - offset - cost * ln(n/1000)."""
-    z = np.concatenate([each.z for each in asked])
+def fit(asked: list[Asked], *, own: bool = True) -> Odds:
+    """Fit the constants; without the question's own unit, its weight is 0."""
+    z = np.concatenate([each.z for each in asked])[:, : 1 + own]
     sizes = np.concatenate([np.full(len(each.z), np.log(each.items / 1000)) for each in asked])
     right = np.concatenate([each.right for each in asked])
     model = LogisticRegression(C=1e6, max_iter=1000).fit(np.column_stack([z, sizes]), right)
-    slope, cost = model.coef_[0]
-    return float(slope), float(-model.intercept_[0]), float(-cost)
+    slope, *unit, cost = (float(value) for value in model.coef_[0])
+    return Odds(
+        slope=slope, own=unit[0] if own else 0.0, offset=-float(model.intercept_[0]), size=-cost
+    )
 
 
-def match(asked: Asked, constants: Constants) -> np.ndarray:
+def match(asked: Asked, odds: Odds) -> np.ndarray:
     """The probability of each hit."""
-    slope, offset, cost = constants
-    return 1 / (1 + np.exp(offset + cost * np.log(asked.items / 1000) - slope * asked.z))
+    log_odds = asked.z @ [odds.slope, odds.own] - odds.offset
+    return 1 / (1 + np.exp(odds.size * np.log(asked.items / 1000) - log_odds))
 
 
-def best(asked: list[Asked], constants: Constants) -> np.ndarray:
+def best(asked: list[Asked], constants: Odds) -> np.ndarray:
     """The probability of the best hit of each question."""
     return np.array([match(each, constants).max() for each in asked])
 
 
-def threshold(asked: list[Asked], constants: Constants) -> float:
+def threshold(asked: list[Asked], constants: Odds) -> float:
     """The threshold that refuses `REFUSED` of the answered questions."""
     answered = [each for each in asked if each.right.any()]
     return float(np.quantile(best(answered, constants), REFUSED))
 
 
-def figures(asked: list[Asked], constants: Constants, least: float) -> dict[str, object]:
+def report(tested: dict[str, list[Asked]], constants: Odds, least: float) -> dict[str, object]:
+    """Constants and threshold, and what they do to each kind of question."""
+    return {
+        "constants": {name: round(value, 3) for name, value in asdict(constants).items()},
+        "threshold": round(least, 3),
+        "report": {
+            kind: figures(asked, constants, least)
+            for kind, asked in [*tested.items(), ("all", pool(tested))]
+        },
+    }
+
+
+def figures(asked: list[Asked], constants: Odds, least: float) -> dict[str, object]:
     """Precision and recall of "nothing matches", and how true the probabilities are."""
     highest = best(asked, constants)
     present = np.array([each.present for each in asked])
@@ -333,7 +403,7 @@ class Curve:
     """What is drawn of one direction."""
 
     asked: list[Asked]
-    constants: Constants
+    constants: Odds
     threshold: float
 
 

@@ -1,7 +1,7 @@
 """The banks of a library: generic vectors by which the hubness of its items is measured.
 
 They are written once, before the catalog, and never change: all items of a library, whenever
-they come, are corrected by the same banks. Only a writer reads them; searches do not.
+they come, are corrected by the same banks. A search reads them to tell how likely a hit is a match.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from indexer.errors import (
 from indexer.facts import Facts
 from indexer.hubness import with_alpha, with_hubness
 from indexer.loaded import SavedIndex
-from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
+from indexer.moments import COHORT, FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
@@ -160,6 +160,7 @@ class Library:
         facts = self.view.facts()
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
         self._corrects = facts.width > facts.dim
+        self._cohorts: dict[Kind, Vectors] = {}
         self._shelf = Shelf(folder, self.view, lambda: self.catalog)
         self._tokens = TokenStore(folder)
         self._writer = lock_of(folder)
@@ -364,6 +365,20 @@ class Library:
         """
         noted = self.view.noted(_moments_key(query, item))
         return Moments.loads(noted) if noted else self._measure(query, item)
+
+    def score_cohort(self, query: Vectors, kind: Kind, *, alpha: float) -> NDArray[np.float32]:
+        """Score generic items of a kind as if they were in here: what no question asks for.
+
+        Args:
+            query: one unit vector. Shape (1, dim).
+            kind: of the items.
+            alpha: share of the hubness that leaves each score.
+
+        Returns:
+            Shape (n,); n is 0 where the library has no such bank, or it cannot be read.
+        """
+        scores: NDArray[np.float32] = self._cohort(kind) @ self._asking(query, alpha)[0]
+        return scores
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""
@@ -620,9 +635,20 @@ class Library:
             return vectors
         return with_hubness(vectors, self.banks.facing(kind), self.view.facts().hubness_k)
 
+    def _cohort(self, kind: Kind) -> Vectors:
+        """Return some generic items of a kind, as they would be stored here. Shape (n, width)."""
+        if kind not in self._cohorts:
+            try:
+                bank = self.banks.of(kind)
+                some = self.stored(bank[:: max(1, len(bank) // COHORT)], kind)
+            except LibraryDamaged:  # what is indexed can be searched all the same
+                some = np.empty((0, self.view.facts().width), dtype=np.float32)
+            self._cohorts[kind] = some
+        return self._cohorts[kind]
+
     @cached_property
     def banks(self) -> Banks:
-        """The banks, read when something is added for the first time."""
+        """The banks, read when they are first needed."""
         facts = self.view.facts()
         path = self.folder / facts.banks
         return read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)

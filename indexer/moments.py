@@ -25,6 +25,9 @@ from indexer.encoder import Vectors
 SAMPLE = 4096
 """Items that are looked at, however large the library: the mean is then sure to 2 % of a spread."""
 
+COHORT = 512
+"""Generic items that a query is scored against: its mean is then sure to 5 % of a spread."""
+
 FEWEST_ITEMS = 10
 FEWEST_QUERIES = 100
 """With fewer, mean and spread would tell of these few alone."""

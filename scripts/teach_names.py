@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from class_codes import SOFT, Keys, fit_codes, members
 from label_pairs import Taxonomy
-from named_texts import Meanings, Named, texts_with_names
+from named_texts import Meanings, Named, Spoken, texts_with_names
 from remember_classes import readouts
 from torch import Tensor
 from torch.nn import functional as F
@@ -41,9 +41,10 @@ from retrieval.models.model import Model
 from retrieval.models.towers import TwinTowers
 
 BATCH = 128
-EPOCHS, SIZE, RATE, DECAY = 4, 1024, 5e-3, 0.01  # of the softmax regression
-PLAIN = 3.0  # weight of a caption in it
-SHUT = 3.0  # added to the bias of "none": captions with odd words do not open the memory
+EPOCHS, SIZE, RATE, DECAY = 20, 1024, 5e-3, 0.01  # of the softmax regression
+PLAIN = 10.0  # weight of a caption in it
+SHUT = 2.0  # added to the bias of "none": captions with odd words do not open the memory
+KNOWN = 0.6  # length of the code of what a photo shows, beside a unit vector of how it looks
 LOUD = 5.0  # length of a name's code, beside the unit vector of its text
 
 State = dict[str, Tensor]
@@ -120,7 +121,8 @@ def turned(state: State, kept: Tensor) -> State:
 def coded(model: Model, found: State, code: int) -> Model:
     """Return the model with a code of so many dimensions."""
     old = twin_config(model.architecture)
-    config = replace(old, text=replace(old.text, names=len(found["text.memory.values"])), code=code)
+    text = replace(old.text, names=len(found["text.memory.values"]))
+    config = replace(old, text=text, code=code, known=KNOWN)
     module = TwinTowers(config)
     module.load_state_dict(found)
     return replace(model, module=module, architecture={"family": "twin", **asdict(config)})
@@ -156,8 +158,9 @@ def main() -> None:
     codes, kinds = fit_codes(read, keys, whole, itself, chosen.code)
     print(f"{len(codes)} classes, {len(rows)} photos")
 
-    named = texts_with_names(meanings)
-    captions = [caption for row in read_rows(chosen.captions) for caption in row["captions"]]
+    described = [row["captions"] for row in read_rows(chosen.captions)]
+    captions = [caption for each in described for caption in each]
+    named = texts_with_names(meanings, Spoken(described))
     plain = text_readouts(model, captions + generic_captions())
     about = text_readouts(model, [each.text for each in named])
     memory = name_keys(torch.cat([about, plain]), named, meanings.none)

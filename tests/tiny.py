@@ -33,6 +33,7 @@ CODED = replace(
     image=replace(CONFIG.image, classes=5),
     text=replace(CONFIG.text, names=len(COLOURS)),
     code=6,
+    known=0.6,
 )
 
 

@@ -109,6 +109,7 @@ def twin_config(architecture: dict[str, Any]) -> TwinConfig:
         dim=architecture["dim"],
         hidden=architecture["hidden"],
         code=architecture.get("code", 0),
+        known=architecture.get("known", 0.0),
     )
 
 

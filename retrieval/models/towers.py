@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUP = 128  # texts of like length that go through the text tower together
-KNOWN = 0.6  # length of the code of what a photo shows, beside a unit vector of how it looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,7 @@ class TwinConfig:
 
     The last `code` of the joint dimensions are no head's: a photo has the code of its classes
     there, a text that of the names in it. 0 for none; else both towers have their memories.
+    `known` is the length of a photo's code, beside a unit vector of how it looks.
     """
 
     image: ImageTowerConfig = field(default_factory=ImageTowerConfig)
@@ -68,8 +68,11 @@ class TwinConfig:
     dim: int = 256
     hidden: int = 1024
     code: int = 0
+    known: float = 0.0
 
     def __post_init__(self) -> None:
+        if bool(self.code) != (self.known > 0.0):
+            raise ValueError(f"a code of {self.code} dimensions and of length {self.known}")
         if not 0 <= self.code < self.dim:
             raise ValueError(f"a code of {self.code} dimensions leaves none of {self.dim}")
         if bool(self.code) != bool(self.text.names) or (self.code and not self.image.classes):
@@ -231,9 +234,10 @@ class NameMemory(nn.Module):
 class ImageTower(nn.Module):
     """A ViT whose class token, mean and maximum over the patches are read out together."""
 
-    def __init__(self, config: ImageTowerConfig, hidden: int, dim: int, code: int = 0) -> None:
+    def __init__(self, whole: TwinConfig) -> None:
         super().__init__()
-        self.config, self.code = config, code
+        config, dim = whole.image, whole.dim
+        self.config, self.code, self.known = config, whole.code, whole.known
         patches = (config.size // config.patch) ** 2
         self.patch_embed = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
@@ -242,7 +246,7 @@ class ImageTower(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
         self.patch_drop = 0.0
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
-        self.head = ProjectionHead(3 * config.width, hidden, dim - code)
+        self.head = ProjectionHead(3 * config.width, whole.hidden, dim - whole.code)
         self.memory = ClassMemory(3 * config.width, config.classes, dim) if config.classes else None
 
     def tokens(self, pixels: Tensor) -> Tensor:
@@ -283,7 +287,7 @@ class ImageTower(nn.Module):
         if not self.code:
             return looks
         known = F.normalize(remembered[:, -self.code :], dim=-1)
-        return torch.cat([F.normalize(looks, dim=-1), KNOWN * known], dim=1)
+        return torch.cat([F.normalize(looks, dim=-1), self.known * known], dim=1)
 
     def read(self, tokens: Tensor) -> Tensor:
         """Return class token, mean and maximum of the patches. (b, 1 + patches, w) → (b, 3w)."""
@@ -305,14 +309,15 @@ class ImageTower(nn.Module):
 class TextTower(nn.Module):
     """A BERT-like encoder, averaged over its tokens. Token 0 is padding."""
 
-    def __init__(self, config: TextTowerConfig, hidden: int, dim: int, code: int = 0) -> None:
+    def __init__(self, whole: TwinConfig) -> None:
         super().__init__()
+        config, code = whole.text, whole.code
         self.embed = nn.Embedding(config.vocabulary, config.width)
         self.pos_embed = nn.Parameter(torch.randn(config.context, config.width) * 0.02)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         shape = BlockConfig(width=config.width, heads=config.heads, norm_first=False, eps=1e-12)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
-        self.head = ProjectionHead(config.width, hidden, dim - code)
+        self.head = ProjectionHead(config.width, whole.hidden, whole.dim - code)
         self.memory = NameMemory(config.width, config.names, code) if code else None
 
     def tokens(self, tokens: Tensor) -> Tensor:
@@ -364,8 +369,8 @@ class TwinTowers(nn.Module):
     def __init__(self, config: TwinConfig) -> None:
         super().__init__()
         self.config = config
-        self.visual = ImageTower(config.image, config.hidden, config.dim, config.code)
-        self.text = TextTower(config.text, config.hidden, config.dim, config.code)
+        self.visual = ImageTower(config)
+        self.text = TextTower(config)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.logit_bias = nn.Parameter(torch.tensor(0.0))
 

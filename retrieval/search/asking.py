@@ -41,6 +41,10 @@ class Unit:
     mean: float
     spread: float
 
+    def spreads(self, score: float) -> float:
+        """Return how many spreads a score lies above the mean."""
+        return (score - self.mean) / self.spread
+
     @property
     def floor(self) -> float:
         """Where a term that is taken away begins to push down."""

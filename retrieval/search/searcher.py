@@ -134,7 +134,7 @@ class Searcher:
         hits = hits_of(
             found,
             self._library.records([each.id for each in found]),
-            self._matching(asked.unit, query, way.kind),
+            self._matching(asked, query, way.kind),
         )
         return with_worded(hits, shared)
 
@@ -165,12 +165,24 @@ class Searcher:
             return None
         return Unit(mean=moments.mean(alpha), spread=moments.spread(alpha))
 
-    def _matching(self, unit: Unit | None, query: Query, kind: Kind) -> Matching | None:
-        """Say how scores become probabilities, where there is a unit for them."""
-        if unit is None:
+    def _matching(self, asked: Asked, query: Query, kind: Kind) -> Matching | None:
+        """Say how scores become probabilities, where the library can tell."""
+        if asked.unit is None:
             return None
-        items = max(1, self._library.counts()[kind])
-        return Matching(unit=unit, query=query.kind, item=kind, items=items)
+        return Matching(
+            unit=asked.unit,
+            own=self._own_unit(asked, kind),
+            query=query.kind,
+            item=kind,
+            items=max(1, self._library.counts()[kind]),
+        )
+
+    def _own_unit(self, asked: Asked, kind: Kind) -> Unit | None:
+        """Say what generic items score for this very question, if there are some."""
+        scores = self._library.score_cohort(asked.vector, kind, alpha=asked.alpha)
+        if not len(scores) or not scores.std():
+            return None
+        return Unit(mean=float(scores.mean()), spread=float(scores.std()))
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""

@@ -49,7 +49,7 @@ class TrainConfig:
         accumulate: batches whose gradients are added before a step.
         captions: captions of a photo that are positives in the same batch.
         templates: put captions of up to three words into random sentences ("a photo of a …").
-        teachers: specs of models to agree with (distillation); of the same architecture.
+        teachers: specs of models to agree with (distillation); they read the same input.
         teaching: weight of that agreement beside the contrastive loss.
         kinds: file with the kinds of things on the photos (see `retrieval.training.lessons`),
             taught beside the captions.

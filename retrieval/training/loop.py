@@ -51,6 +51,10 @@ SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not 
 LOG, CURVES = "log.jsonl", "curves.png"
 
 
+PROBE = "two unusually well-behaved dogs"
+"""A text that two tokenizers cut alike only if they are one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a run is, for whoever shows it: optimizer steps, and photos learned from.
@@ -163,10 +167,10 @@ class _Run:
         """Load the teachers, frozen, beside the model that learns."""
         teachers = [load_model(spec) for spec in self.config.teachers]
         for teacher in teachers:
-            if (teacher.image, teacher.architecture) != (self.model.image, self.model.architecture):
+            if not _read_alike(teacher, self.model):
                 raise ModelUnavailable(
                     f"teacher '{teacher.name}' reads other input than '{self.model.name}': "
-                    "a teacher must share its architecture"
+                    "a teacher must prepare photos and cut texts as its pupil does"
                 )
             teacher.module.to(self.device, self.trainer.dtype).requires_grad_(False)
         return Objective(
@@ -461,6 +465,12 @@ class _Run:
             skipped=self.skips.all,
             log=tuple(self.log),
         )
+
+
+def _read_alike(one: Model, other: Model) -> bool:
+    """Tell whether two models prepare photos and cut texts alike."""
+    ids = [model.tokenize([PROBE]) for model in (one, other)]
+    return one.image == other.image and torch.equal(*ids)
 
 
 def _write(model: Model, folder: Path, storage: Storage, record: dict[str, Any]) -> None:

@@ -97,3 +97,25 @@ def test_a_missing_bank_is_no_reason_to_fail(tmp_path: Path) -> None:
         assert library.moments(Kind.TEXT, Kind.PHOTO) is not None  # as noted
         library.catalog.note("moments_text_photo", "")
         assert library.moments(Kind.TEXT, Kind.PHOTO) is None
+
+
+def test_generic_items_are_scored_as_if_they_were_in_the_library(tmp_path: Path) -> None:
+    encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
+    with Library.create(tmp_path / "library", encoder) as library:
+        red = encoder.encode_texts(["red"])
+        scores = library.score_cohort(red, Kind.TEXT, alpha=0.0)
+        assert len(library.score_cohort(red, Kind.PHOTO, alpha=0.0)) == 0  # there is no such bank
+    cosines = encoder.encode_texts(GENERIC) @ red[0]
+    assert set(scores.round(3)) == set(cosines.round(3))
+    assert len(scores) <= len(GENERIC)
+
+
+def test_generic_items_of_a_missing_bank_are_none(tmp_path: Path) -> None:
+    encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
+    folder = tmp_path / "library"
+    with Library.create(folder, encoder) as library:
+        index_folders(library, encoder, [drawn(tmp_path / "photos", 12)])
+    (folder / Facts.banks).unlink()
+    with Library.open(folder) as library:
+        asked = encoder.encode_texts(["red"])
+        assert len(library.score_cohort(asked, Kind.TEXT, alpha=0.0)) == 0

@@ -12,7 +12,6 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from retrieval.models.towers import (
-    KNOWN,
     Attention,
     Block,
     BlockConfig,
@@ -76,7 +75,7 @@ def test_the_image_tower_equals_timms_vit() -> None:
         img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=0
     ).eval()
     config = ImageTowerConfig(size=32, patch=8, width=24, layers=2, heads=3)
-    ours = ImageTower(config, hidden=8, dim=4).eval()
+    ours = ImageTower(TwinConfig(image=config, hidden=8, dim=4)).eval()
     renamed = {
         n.replace("patch_embed.proj", "patch_embed"): w for n, w in theirs.state_dict().items()
     }
@@ -90,7 +89,7 @@ def test_the_image_tower_equals_timms_vit() -> None:
 def test_padding_changes_no_text() -> None:
     torch.manual_seed(0)
     config = TextTowerConfig(vocabulary=20, context=8, width=12, layers=2, heads=3)
-    tower = TextTower(config, hidden=8, dim=4).eval()
+    tower = TextTower(TwinConfig(text=config, hidden=8, dim=4)).eval()
     bare = tower(torch.tensor([[5, 6, 7]]))
     padded = tower(torch.tensor([[5, 6, 7, 0, 0]]))
     torch.testing.assert_close(bare, padded)
@@ -112,9 +111,10 @@ def test_what_is_left_out_at_random_is_left_out_in_training_alone() -> None:
 
 def test_a_class_memory_adds_the_values_of_likely_classes() -> None:
     torch.manual_seed(0)
-    config = ImageTowerConfig(size=32, patch=8, width=48, layers=1, heads=3, classes=5)
-    tower = ImageTower(config, hidden=32, dim=16).eval()
-    plain = ImageTower(replace(config, classes=0), hidden=32, dim=16).eval()
+    image = ImageTowerConfig(size=32, patch=8, width=48, layers=1, heads=3, classes=5)
+    config = TwinConfig(image=image, hidden=32, dim=16)
+    tower = ImageTower(config).eval()
+    plain = ImageTower(replace(config, image=replace(image, classes=0))).eval()
     torch.nn.init.normal_(tower.memory.values)
     plain.load_state_dict({n: w for n, w in tower.state_dict().items() if "memory" not in n})
     pixels = torch.randn(3, 3, 32, 32)
@@ -140,6 +140,7 @@ CODED = TwinConfig(
     dim=16,
     hidden=8,
     code=6,
+    known=0.5,
 )
 
 
@@ -191,8 +192,8 @@ def test_a_text_with_a_name_moves_towards_photos_of_its_class_alone() -> None:
             scores.append(towers.encode_text(tokens, normalize=True)[0] @ photos.T)
     codes = nn.functional.normalize(towers.visual.memory.values[[3, 1], -6:].detach(), dim=1)
     length = math.sqrt(1.0 + float(value @ value))
-    whole = math.sqrt(1.0 + KNOWN**2)  # of a photo's vector, before it is scaled
-    torch.testing.assert_close(scores[1], (scores[0] + KNOWN / whole * codes @ value) / length)
+    whole = math.sqrt(1.0 + 0.5**2)  # of a photo's vector, before it is scaled
+    torch.testing.assert_close(scores[1], (scores[0] + 0.5 / whole * codes @ value) / length)
 
 
 def test_all_photos_have_codes_of_one_length() -> None:
@@ -200,7 +201,7 @@ def test_all_photos_have_codes_of_one_length() -> None:
     with torch.no_grad():
         embedded = towers.encode_image(torch.randn(4, 3, 32, 32))
     torch.testing.assert_close(embedded[:, :10].norm(dim=1), torch.ones(4))
-    torch.testing.assert_close(embedded[:, 10:].norm(dim=1), torch.full((4,), KNOWN))
+    torch.testing.assert_close(embedded[:, 10:].norm(dim=1), torch.full((4,), 0.5))
 
 
 @pytest.mark.parametrize(
@@ -209,4 +210,10 @@ def test_all_photos_have_codes_of_one_length() -> None:
 def test_a_code_that_does_not_fit_is_refused(classes: int, names: int, code: int) -> None:
     image, text = replace(CODED.image, classes=classes), replace(CODED.text, names=names)
     with pytest.raises(ValueError, match="code"):
-        TwinConfig(image=image, text=text, dim=16, code=code)
+        TwinConfig(image=image, text=text, dim=16, code=code, known=0.5 if code else 0.0)
+
+
+@pytest.mark.parametrize(("code", "known"), [(6, 0.0), (0, 0.5)])
+def test_a_code_has_a_length(code: int, known: float) -> None:
+    with pytest.raises(ValueError, match=f"a code of {code} dimensions and of length {known}"):
+        replace(CODED, code=code, known=known)
