@@ -171,7 +171,7 @@ class Searcher:
             return None
         return Matching(
             unit=asked.unit,
-            own=self._own_unit(asked, kind),
+            own=self._own_unit(asked, kind) if query.kind != kind else None,
             query=query.kind,
             item=kind,
             items=max(1, self._library.counts()[kind]),
