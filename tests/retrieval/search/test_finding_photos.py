@@ -43,7 +43,7 @@ def found(searcher: Searcher, query: str) -> dict[str, tuple[int, float]]:
 @pytest.mark.parametrize(
     ("wanted", "unwanted", "subject", "other"),
     [
-        ("a mammal", "a horse", "horse", "chelsea"),
+        ("an animal", "a horse", "horse", "moon"),
         ("a vehicle", "a motorcycle", "motorcycle_left", "rocket"),
     ],
 )
@@ -74,7 +74,7 @@ def test_what_is_there_is_likely(searcher: Searcher, query: str, name: str) -> N
     assert best.match > LEAST > second.match
 
 
-@pytest.mark.parametrize("query", ["a submarine", "two children on a swing", "an accordion"])
+@pytest.mark.parametrize("query", ["a tractor", "two children on a swing", "an accordion"])
 def test_what_is_not_there_is_not(searcher: Searcher, query: str) -> None:
     matches = [hit.match for hit in searcher.search(query)]
     assert max(match for match in matches if match is not None) < LEAST
