@@ -30,7 +30,7 @@ COHORT = 512
 
 FEWEST_ITEMS = 10
 FEWEST_QUERIES = 100
-"""With fewer, mean and spread would tell of these few alone."""
+"""With fewer, mean and spread would tell of these few alone; so of a cohort, too."""
 
 STALE_SHARE = 0.1
 """Moments are measured anew once the library has grown or shrunk by this share."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from indexer.encoder import Encoder, RestingEncoder, Vectors
 from indexer.errors import FileUnreadable
 from indexer.library import Library
+from indexer.moments import FEWEST_QUERIES
 from indexer.pictures import read_picture
 from indexer.types import Candidate, Kind
 from indexer.wanted import AllOf
@@ -178,9 +179,9 @@ class Searcher:
         )
 
     def _own_unit(self, asked: Asked, kind: Kind) -> Unit | None:
-        """Say what generic items score for this very question, if there are some."""
+        """Say what generic items score for this very question, if there are enough to tell."""
         scores = self._library.score_cohort(asked.vector, kind, alpha=asked.alpha)
-        if not len(scores) or not scores.std():
+        if len(scores) < FEWEST_QUERIES or not scores.std():
             return None
         return Unit(mean=float(scores.mean()), spread=float(scores.std()))
 
