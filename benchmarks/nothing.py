@@ -46,7 +46,7 @@ from sklearn.metrics import roc_auc_score
 
 from indexer.encoder import Vectors
 from indexer.hubness import with_hubness
-from indexer.moments import COHORT, SAMPLE, Moments, measure
+from indexer.moments import SAMPLE, Moments, cohort_of, measure
 from indexer.photos import read_photo
 from indexer.types import Kind
 from retrieval.models import TowerEncoder, load_encoder
@@ -115,8 +115,7 @@ class Bench:
         self.captioned = [row for path in (chosen.captions, *chosen.more) for row in read(path)]
         self.banks = {kind: encoder.bank(kind) for kind in Kind}
         self.cohorts = {
-            kind: self.stored(bank[:: max(1, len(bank) // COHORT)], kind)
-            for kind, bank in self.banks.items()
+            kind: self.stored(cohort_of(bank), kind) for kind, bank in self.banks.items()
         }
         self.labelled_rows, self.class_rows, self.captioned_rows = (
             self.stored(self.photos(rows), Kind.PHOTO)

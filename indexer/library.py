@@ -33,7 +33,7 @@ from indexer.errors import (
 from indexer.facts import Facts
 from indexer.hubness import with_alpha, with_hubness
 from indexer.loaded import SavedIndex
-from indexer.moments import COHORT, FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, measure
+from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, cohort_of, measure
 from indexer.segments import Segment, replacing
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
@@ -639,8 +639,7 @@ class Library:
         """Return some generic items of a kind, as they would be stored here. Shape (n, width)."""
         if kind not in self._cohorts:
             try:
-                bank = self.banks.of(kind)
-                some = self.stored(bank[:: max(1, len(bank) // COHORT)], kind)
+                some = self.stored(cohort_of(self.banks.of(kind)), kind)
             except LibraryDamaged:  # what is indexed can be searched all the same
                 some = np.empty((0, self.view.facts().width), dtype=np.float32)
             self._cohorts[kind] = some

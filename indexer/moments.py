@@ -79,6 +79,11 @@ class Moments:
         return cls(**json.loads(noted))
 
 
+def cohort_of(bank: Vectors) -> Vectors:
+    """Return some generic items of a bank, evenly over all of it. Shape (n, dim)."""
+    return bank[:: max(1, len(bank) // COHORT)]
+
+
 def measure(queries: Vectors, rows: Vectors, *, items: int) -> Moments:
     """Measure the moments over all pairs, without making a matrix of all pairs.
 

@@ -19,7 +19,6 @@ The model's own heads are among them. Readouts are taken in bfloat16.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +27,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
-from teach_names import text_readouts
+from teach_names import kept_directions, read_rows, text_readouts, turned_heads
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,7 +36,7 @@ from retrieval.choices import Storage
 from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint, twin_config
 from retrieval.models.model import Model
-from retrieval.models.towers import Mlp, ProjectionHead, TwinTowers
+from retrieval.models.towers import ProjectionHead, TwinTowers
 from retrieval.training.losses import similarity_logits
 
 BATCH = 50  # photos that are read at once
@@ -101,18 +100,13 @@ def photo_readouts(model: Model, paths: list[Path], views: int) -> list[Tensor]:
 
 def read_pairs(model: Model, sources: list[Path], views: int) -> Pairs:
     """Read photos and captions with the towers."""
-    rows = [
-        {**json.loads(line), "folder": source.parent}
-        for source in sources
-        for line in source.read_text(encoding="utf-8").splitlines()
-    ]
-    rows = [row for row in rows if row["captions"]]
+    rows = [row for source in sources for row in read_rows(source) if row["captions"]]
     texts = [caption for row in rows for caption in row["captions"]]
     edges = [0]
     for row in rows:
         edges.append(edges[-1] + len(row["captions"]))
     owned = [list(range(*span)) for span in pairwise(edges)]
-    photos = photo_readouts(model, [row["folder"] / row["image"] for row in rows], views)
+    photos = photo_readouts(model, [row["path"] for row in rows], views)
     return Pairs(photos, text_readouts(model, texts), owned)
 
 
@@ -127,14 +121,15 @@ def learned(pairs: Pairs, like: Heads, *, seed: int, epochs: int, dropout: float
         lr=RATE,
         weight_decay=DECAY,
     )
-    steps = epochs * (len(pairs.photos) // SIZE)
+    each = len(pairs.photos) // SIZE  # steps of an epoch
+    steps = epochs * each
     for step in range(steps):
-        if step % (steps // epochs) == 0:
+        if step % each == 0:
             order = torch.randperm(len(pairs.photos)).split(SIZE)
         rate = 0.5 * (1.0 + math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / WARM)
         for group in optimizer.param_groups:
             group["lr"] = RATE * rate
-        seen, said = pairs.draw(order[step % (steps // epochs)].tolist())
+        seen, said = pairs.draw(order[step % each].tolist())
         image, text = heads.image(F.dropout(seen, dropout)), heads.text(F.dropout(said, dropout))
         logits = similarity_logits(image, text, heads.logit_scale)
         own = torch.arange(len(logits))
@@ -183,23 +178,6 @@ def side_by_side(heads: list[ProjectionHead], read: Tensor) -> ProjectionHead:
     return wide
 
 
-@torch.inference_mode()
-def ending_in(head: ProjectionHead, kept: Tensor) -> ProjectionHead:
-    """Make a head end in fewer directions. `kept`: (outputs, fewer)."""
-    short = ProjectionHead(head.linear.in_features, head.mlp.fc1.out_features, kept.shape[1])
-    short.load_state_dict(head.state_dict() | _turned(head.linear, head.mlp, kept))
-    return short
-
-
-def _turned(linear: nn.Linear, mlp: Mlp, kept: Tensor) -> dict[str, Tensor]:
-    """Turn the weights that outputs come from."""
-    return {
-        "linear.weight": kept.T @ linear.weight,
-        "mlp.fc2.weight": kept.T @ mlp.fc2.weight,
-        "mlp.fc2.bias": kept.T @ mlp.fc2.bias,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True)
@@ -227,12 +205,11 @@ def main() -> None:
     text = side_by_side([each.text for each in heads], pairs.captions)
     with torch.inference_mode():
         spoken = F.normalize(text(pairs.captions), dim=1)
-    kept = torch.linalg.eigh(spoken.T @ spoken).eigenvectors.flip(1)[:, : config.dim]
+    for tower, head in (("visual", image), ("text", text)):
+        state |= {f"{tower}.head.{name}": weight for name, weight in head.state_dict().items()}
 
     module = TwinTowers(replace(config, hidden=image.mlp.fc1.out_features))
-    parts = {"visual.head": ending_in(image, kept), "text.head": ending_in(text, kept)}
-    found = {f"{p}.{n}": w for p, head in parts.items() for n, w in head.state_dict().items()}
-    module.load_state_dict(state | found)
+    module.load_state_dict(turned_heads(state, kept_directions(spoken, config.dim)))
     plain = {"family": "twin", **asdict(module.config)}
     headed = replace(model, module=module, architecture=plain)
     save_checkpoint(headed, chosen.out, Storage.FLOAT16)

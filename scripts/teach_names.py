@@ -108,12 +108,18 @@ def kept_directions(captions: Tensor, size: int) -> Tensor:
     return torch.linalg.eigh(captions.T @ captions).eigenvectors.flip(1)[:, :size]
 
 
-def turned(state: State, kept: Tensor) -> State:
-    """Make both heads and the values of classes end in the kept directions alone."""
+def turned_heads(state: State, kept: Tensor) -> State:
+    """Make both heads end in the kept directions alone."""
     new = dict(state)
     for tower in ("visual", "text"):
         for name in ("linear.weight", "mlp.fc2.weight", "mlp.fc2.bias"):
             new[f"{tower}.head.{name}"] = kept.T @ state[f"{tower}.head.{name}"]
+    return new
+
+
+def turned(state: State, kept: Tensor) -> State:
+    """Make both heads and the values of classes end in the kept directions alone."""
+    new = turned_heads(state, kept)
     new["visual.memory.values"] = state["visual.memory.values"] @ kept
     return new
 

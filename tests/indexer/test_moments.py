@@ -87,13 +87,17 @@ def test_without_a_bank_of_photos_its_own_stand_in(tmp_path: Path) -> None:
     assert found.spread(0.0) == pytest.approx((vectors @ vectors.T).std(), abs=1e-3)
 
 
+def without_banks(encoder: ColourEncoder, folder: Path) -> Library:
+    """A library of twelve photos that has lost its banks."""
+    with Library.create(folder / "library", encoder) as library:
+        index_folders(library, encoder, [drawn(folder / "photos", 12)])
+    (folder / "library" / Facts.banks).unlink()
+    return Library.open(folder / "library")
+
+
 def test_a_missing_bank_is_no_reason_to_fail(tmp_path: Path) -> None:
     encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
-    folder = tmp_path / "library"
-    with Library.create(folder, encoder) as library:
-        index_folders(library, encoder, [drawn(tmp_path / "photos", 12)])
-    (folder / Facts.banks).unlink()
-    with Library.open(folder) as library:
+    with without_banks(encoder, tmp_path) as library:
         assert library.moments(Kind.TEXT, Kind.PHOTO) is not None  # as noted
         library.catalog.note("moments_text_photo", "")
         assert library.moments(Kind.TEXT, Kind.PHOTO) is None
@@ -112,10 +116,6 @@ def test_generic_items_are_scored_as_if_they_were_in_the_library(tmp_path: Path)
 
 def test_generic_items_of_a_missing_bank_are_none(tmp_path: Path) -> None:
     encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
-    folder = tmp_path / "library"
-    with Library.create(folder, encoder) as library:
-        index_folders(library, encoder, [drawn(tmp_path / "photos", 12)])
-    (folder / Facts.banks).unlink()
-    with Library.open(folder) as library:
+    with without_banks(encoder, tmp_path) as library:
         asked = encoder.encode_texts(["red"])
         assert len(library.score_cohort(asked, Kind.TEXT, alpha=0.0)) == 0

@@ -13,6 +13,7 @@ from retrieval.models.towers import ProjectionHead
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 teach_heads = pytest.importorskip("teach_heads")
+TOWERS = ("visual", "text")
 
 
 def head(seed: int) -> ProjectionHead:
@@ -36,8 +37,11 @@ def test_a_head_ends_in_the_directions_that_are_kept() -> None:
     whole, read = head(4), torch.randn(50, 12)
     kept = torch.linalg.qr(torch.randn(6, 2)).Q
     with torch.no_grad():
-        got = teach_heads.ending_in(whole, kept)(read)
-        wanted = whole(read) @ kept
+        state = {f"{t}.head.{n}": w for t in TOWERS for n, w in whole.state_dict().items()}
+        turned = teach_heads.turned_heads(state, kept)
+        short = ProjectionHead(12, 20, 2)
+        short.load_state_dict({n: turned[f"text.head.{n}"] for n in short.state_dict()})
+        got, wanted = short(read), whole(read) @ kept
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
 
 
