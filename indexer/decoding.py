@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
+from typing import IO
 
 from PIL import Image
 
@@ -33,6 +35,7 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
 
+_PIPE_BYTES = 1 << 20  # a picture of 500 pixels goes through at once; 64 KB takes nine turns
 _BASE_BYTES = 2_000_000_000  # Python, its libraries, and the largest file that is read
 _BYTES_A_PIXEL = 16  # four copies of four bytes: read, in RGBA, on white, in RGB
 
@@ -163,6 +166,8 @@ class _Process:
             stderr=subprocess.DEVNULL,
             env=_environment(),
         )
+        _widen(self._popen.stdin)
+        _widen(self._popen.stdout)
 
     def is_alive(self) -> bool:
         """Tell whether it still runs."""
@@ -204,6 +209,17 @@ class _Process:
             return "its decoder was killed, perhaps for want of memory"
         died = signal.Signals(-code).name if code < 0 else f"code {code}"
         return f"crashed its decoder ({died})"
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Let a pipe hold a whole picture, where the system can, and as far as it lets a user."""
+    try:
+        from fcntl import F_SETPIPE_SZ, fcntl
+    except ImportError:  # not Linux
+        return
+    assert pipe is not None
+    with suppress(OSError):
+        fcntl(pipe, F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _environment() -> dict[str, str]:
