@@ -2,8 +2,9 @@
 
 Each wish has a sign of its own, so they are scored apart and added up. A text is cut before a part
 that begins with a telling turn of its own ("no", "without", "leave out", "only", "must"), where a
-comma, a full stop, "and" or "but" stands before it, or before "instead of". What merely joins two
-things stays whole: "salt and pepper", "no dogs or people", "anything but a dog".
+comma, a full stop, "and" or "but" stands before it, or before "instead of"; so are two demands: "a dog
+must be in it, people must not". What merely joins two things stays whole: "salt and pepper", "no dogs
+or people", "a man and a woman must be in it", "anything but a dog".
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _TELLING = re.compile(
     r"throw away|get rid of|keep|show|include|take|choose|pick|select|find|limit|focus on)\b",
     re.IGNORECASE,
 )
+_MUST = r"(?:must|should|may|has to|have to)\b"
+_DEMANDED = re.compile(rf".*\b{_MUST}", re.IGNORECASE)
+_DEMANDED_TOO = re.compile(rf"(?:\w+ ){{1,3}}{_MUST}", re.IGNORECASE)
 _PLACE = re.compile(
     r"(?:with|in|at|on|by|from|during|outside|inside|indoors|outdoors|near|under)\b", re.IGNORECASE
 )
@@ -61,7 +65,8 @@ def _apart(before: str, after: str, *, contrary: bool) -> bool:
     if _CONDITION.match(before) or _LINK.search(before) or not _names(before) or not _names(after):
         return False
     placed = _opens(after, _PLACE) and (contrary or _opens(before, _PLACE))
-    return placed or _TELLING.match(after) is not None
+    demanded = _DEMANDED.match(before) and _DEMANDED_TOO.match(after)
+    return placed or demanded is not None or _TELLING.match(after) is not None
 
 
 def _opens(text: str, turn: re.Pattern[str]) -> bool:

@@ -25,6 +25,8 @@ from retrieval.reranking.grammar import LOOK, Ask, shipped_grammar
         ("a close-up, not blurry", ["a close-up", "not blurry"]),
         ("no people, but with a car", ["no people", "with a car"]),
         ("indoors, prefer children", ["indoors", "prefer children"]),
+        ("dogs must be there and people must not", ["dogs must be there", "people must not"]),
+        ("a dog must be in it, a ball must not", ["a dog must be in it", "a ball must not"]),
         ("not too dark and not too bright", ["not too dark", "not too bright"]),
     ],
 )
