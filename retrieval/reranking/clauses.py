@@ -2,9 +2,9 @@
 
 Each wish has a sign of its own, so they are scored apart and added up. A text is cut before a part
 that begins with a telling turn of its own ("no", "without", "leave out", "only", "must"), where a
-comma, a full stop, "and" or "but" stands before it, or before "instead of"; so are two demands: "a dog
-must be in it, people must not". What merely joins two things stays whole: "salt and pepper", "no dogs
-or people", "a man and a woman must be in it", "anything but a dog".
+comma, a full stop, "and" or "but" stands before it, or before "instead of". So are two demands: "a
+dog must be in it, people must not". What merely joins two things stays whole: "salt and pepper",
+"no dogs or people", "a man and a woman must be in it", "anything but a dog".
 """
 
 from __future__ import annotations
