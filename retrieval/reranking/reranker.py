@@ -29,10 +29,10 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class TokenReranker:
-    """Rescores by the tokens of a built-in dual encoder: words spotted, and a network.
+    """Rescores by the tokens of a built-in dual encoder: words, captions, and a network.
 
     Args:
-        checkpoint: the network, the words, and the encoder they were trained with.
+        checkpoint: the network, words, language models, and the encoder they were trained with.
         encoder: that encoder.
         name: what a person calls it.
 
@@ -44,7 +44,8 @@ class TokenReranker:
         check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
         self._network = checkpoint.network.to(encoder.device)
-        self._spotter, self._share = checkpoint.spotter, checkpoint.share
+        self._spotter, self._teller = checkpoint.spotter, checkpoint.teller
+        self._share = checkpoint.share
         self._encoder = encoder
         self._reader = TextReader(encoder, checkpoint.network.config.sign_depth)
 
@@ -72,8 +73,9 @@ class TokenReranker:
     def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
         """Score couples of texts and photos. Shape (couples,).
 
-        A query counts by its words that are spotted on the photo. Each wish of an instruction does
-        so, too, and by what the network makes of it and the photo; all that times its sign.
+        A query counts by its words that are spotted on the photo, and by how likely it is told of
+        it. Each wish of an instruction counts by its words, too, and by what the network makes of
+        it and the photo; all that times its sign.
         """
         queries = _places(query for query, _ in asked)
         told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in clauses(text)]
@@ -84,7 +86,9 @@ class TokenReranker:
         if not asked:
             return np.zeros(0)
         tokens = np.stack(list(photos.values()))  # (photos, m, d)
-        scores = self._spotter.score(list(queries), tokens)[[queries[q] for q, _ in asked], photo]
+        texts, text = list(queries), [queries[query] for query, _ in asked]
+        scores = self._spotter.score(texts, tokens)[text, photo]
+        scores += self._teller.score(texts, tokens, text, photo)
         if told:
             couples = [(wishes[wish], photo[number]) for number, wish in told]
             added = self._wished(list(wishes), tokens, couples)

@@ -2,9 +2,10 @@
 
 ```
 FOLDER/
-  reranker.json          format, the dual encoder it reads with, shape, share, fusion
+  reranker.json          format, the dual encoder it reads with, shape, models, share, fusion
   reranker.safetensors   weights of the network: int8 rows with a scale
   words.safetensors      words that are spotted, and their detectors
+  telling.safetensors    language models of captions, where there are any
   train.json             how it came to be
   README.md              the model card, where there is one
 ```
@@ -31,6 +32,7 @@ from retrieval.reranking.config import CONFIG, FORMAT, WEIGHTS, read_config
 from retrieval.reranking.fusion import Fusion
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.spotting import Spotter, load_spotter, no_words, save_spotter
+from retrieval.reranking.telling import Teller, load_teller, no_telling, save_teller
 
 SIGNS = "sign."
 """How the names of the weights that read signs begin."""
@@ -45,6 +47,7 @@ class Checkpoint:
         encoder: fingerprint of the dual encoder whose tokens it reads.
         fusion: how its scores are used.
         spotter: the words that are looked for on a photo.
+        teller: how likely captions are of a photo.
         share: how much the network counts in an instruction, beside the words spotted.
     """
 
@@ -52,6 +55,7 @@ class Checkpoint:
     encoder: str
     fusion: Fusion
     spotter: Spotter = field(default_factory=no_words)
+    teller: Teller = field(default_factory=no_telling)
     share: float = 1.0
 
 
@@ -63,10 +67,13 @@ def save_reranker(
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(save(pack(checkpoint.network.state_dict(), Storage.INT8)))
     save_spotter(checkpoint.spotter, folder)
+    if checkpoint.teller.models:
+        save_teller(checkpoint.teller, folder)
     config = {
         "format": FORMAT,
         "encoder": checkpoint.encoder,
         "network": asdict(checkpoint.network.config),
+        "tellers": len(checkpoint.teller.models),
         "share": checkpoint.share,
         "fusion": asdict(checkpoint.fusion),
     }
@@ -99,7 +106,7 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
         weights = unpack(load_file(folder / WEIGHTS))
         network.load_state_dict(weights if signs else _with_signs(weights, network))
         fusion, encoder = Fusion(**config["fusion"]), str(config["encoder"])
-        share = float(config["share"])
+        share, tellers = float(config["share"]), int(config.get("tellers", 0))
     except FileNotFoundError as error:
         raise ModelUnavailable(f"reranker '{folder}' lacks {WEIGHTS}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
@@ -111,6 +118,7 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
         encoder=encoder,
         fusion=fusion,
         spotter=load_spotter(folder),
+        teller=load_teller(folder, tellers),
         share=share,
     )
 

@@ -14,23 +14,27 @@ from retrieval.reranking.config import read_config
 from retrieval.reranking.fusion import Fusion, Scores
 from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.spotting import Spotter, load_spotter
+from retrieval.reranking.telling import Teller, load_teller
 
 
 class WordReranker:
-    """Rescores by the words of a query that are spotted on a photo.
+    """Rescores by the words of a query that are spotted on a photo, and by what captions say of it.
 
     Scores are those of `TokenReranker` for the same couples.
 
     Args:
         name: what a person calls it.
         spotter: the words.
+        teller: how likely captions are of a photo.
         fusion: how the scores count.
         encoder: gives the image tokens.
     """
 
-    def __init__(self, name: str, spotter: Spotter, fusion: Fusion, encoder: TokenEncoder) -> None:
+    def __init__(
+        self, name: str, spotter: Spotter, teller: Teller, fusion: Fusion, encoder: TokenEncoder
+    ) -> None:
         self.name, self.fusion = name, fusion
-        self._spotter, self._encoder = spotter, encoder
+        self._spotter, self._teller, self._encoder = spotter, teller, encoder
 
     @property
     def token_shape(self) -> TokenShape | None:
@@ -43,7 +47,7 @@ class WordReranker:
         return list(tokens)
 
     def cuts(self, instruction: str) -> bool:  # noqa: ARG002 - there is none
-        """Say that nothing is cut: it reads single words."""
+        """Say that nothing is cut: there is no instruction."""
         return False
 
     def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
@@ -61,10 +65,10 @@ class WordReranker:
         queries = {query: row for row, query in enumerate(dict.fromkeys(text for text, _ in asked))}
         photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
         seats = {key: column for column, key in enumerate(photos)}
-        table = self._spotter.score(list(queries), np.stack(list(photos.values())))
+        texts, tokens = list(queries), np.stack(list(photos.values()))
         rows, columns = [queries[text] for text, _ in asked], [seats[id(each)] for each in sights]
-        scores: Scores = table[rows, columns]
-        return scores
+        spotted: Scores = self._spotter.score(texts, tokens)[rows, columns]
+        return spotted + self._teller.score(texts, tokens, rows, columns)
 
 
 def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordReranker:
@@ -76,12 +80,12 @@ def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordRe
     config = read_config(folder)
     check_encoder(str(config.get("encoder")), encoder, name)
     try:
-        fusion = Fusion(**config["fusion"])
-    except (KeyError, TypeError) as error:
+        fusion, tellers = Fusion(**config["fusion"]), int(config.get("tellers", 0))
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
-    return WordReranker(name, load_spotter(folder), fusion, encoder)
+    return WordReranker(name, load_spotter(folder), load_teller(folder, tellers), fusion, encoder)
 
 
 def check_encoder(wanted: str, encoder: Encoder, name: str) -> None:

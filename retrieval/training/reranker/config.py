@@ -14,6 +14,8 @@ class RerankerTraining:
 
     Attributes:
         steps: batches to learn from; 0 leaves the network as it is.
+        telling: passes over the captions for the models that say how likely a caption is of a
+            photo; 0 keeps those that there are.
         lessons: in a batch, of captions and photos.
         steering: lessons in a batch, of instructions.
         signs: wordings in a batch, told apart into what asks, what forbids, and neither.
@@ -32,6 +34,7 @@ class RerankerTraining:
     """
 
     steps: int = 5_000
+    telling: int = 14
     lessons: int = 4
     steering: int = 2
     signs: int = 32
@@ -51,6 +54,8 @@ class RerankerTraining:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise UsageError(f"steps must be 0 or more, not {self.steps}")
+        if self.telling < 0:
+            raise UsageError(f"telling must be 0 or more, not {self.telling}")
         for name in ("lessons", "steering", "signs", "views", "reach", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")

@@ -1,4 +1,4 @@
-"""One run from pairs to a folder: material → words → lessons → network → fusion → files."""
+"""One run from pairs to a folder: material → words → captions → network → fusion → files."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import School, train_reranker
 from retrieval.training.reranker.material import Material, Progress, gather
 from retrieval.training.reranker.signs import Signs
+from retrieval.training.reranker.telling import learn_telling
 from retrieval.training.reranker.weighing import Validation, choose_fusion
 from retrieval.training.reranker.words import learn_words
 
@@ -98,24 +99,32 @@ def run_reranker_training(
     watch, encoder = watch or Watch(), _towers(model)
     if (config.out / CONFIG).exists():
         raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
-    network = _start(config, encoder)
+    start = _start(config, encoder)
+    network, training = start.network, config.training
     config.out.mkdir(parents=True, exist_ok=True)
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
-    material = _gathered(pairs, encoder, config.training.views, config.training.seed, watch)
+    material = _gathered(pairs, encoder, training.views, training.seed, watch)
     watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
-    spotter = learn_words(material, shipped_grammar(), config.training.seed)
-    if config.training.steps:
-        school = _school(material, encoder, network.config.sign_depth, config.training.reach)
-        network = train_reranker(network, school, config.training, config.out, watch.learned)
+    spotter, teller = learn_words(material, shipped_grammar(), training.seed), start.teller
+    if training.telling:
+        teller = learn_telling(material, training.telling, training.seed, watch.note)
+    if training.steps:
+        school = _school(material, encoder, network.config.sign_depth, training.reach)
+        network = train_reranker(network, school, training, config.out, watch.learned)
     watch.note("choosing how far to trust it, on the validation photos")
     val = read_pairs(config.val).pairs
     judged = Validation(
         encoder=encoder,
-        material=_gathered(val, encoder, 1, config.training.seed, watch),
+        material=_gathered(val, encoder, 1, training.seed, watch),
         grammar=shipped_grammar(),
     )
-    fingerprint = encoder.fingerprint
-    made = Checkpoint(network=network.eval(), encoder=fingerprint, fusion=Fusion(), spotter=spotter)
+    made = Checkpoint(
+        network=network.eval(),
+        encoder=encoder.fingerprint,
+        fusion=Fusion(),
+        spotter=spotter,
+        teller=teller,
+    )
     chosen, found = choose_fusion(made, judged)
     save_reranker(chosen, config.out, {"run": config.as_json(), "validation": found})
     return RerankerResult(
@@ -135,17 +144,18 @@ def _towers(model: Encoder) -> TowerEncoder:
     return model
 
 
-def _start(config: RerankerRun, encoder: TowerEncoder) -> RerankerNetwork:
-    """Return the network to train: a new one, or one that reads with this encoder."""
+def _start(config: RerankerRun, encoder: TowerEncoder) -> Checkpoint:
+    """Return what to begin with: a new network, or a reranker that reads with this encoder."""
     if config.init is None:
         torch.manual_seed(config.training.seed)
-        return RerankerNetwork(_fitted(config.network, encoder), config.training.dropout)
+        new = RerankerNetwork(_fitted(config.network, encoder), config.training.dropout)
+        return Checkpoint(network=new, encoder=encoder.fingerprint, fusion=Fusion())
     start = load_reranker_checkpoint(config.init)
     if start.encoder != encoder.fingerprint:
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
     network = RerankerNetwork(start.network.config, config.training.dropout)
     network.load_state_dict(start.network.state_dict())
-    return network
+    return dataclasses.replace(start, network=network)
 
 
 def _fitted(config: NetworkConfig, encoder: TowerEncoder) -> NetworkConfig:

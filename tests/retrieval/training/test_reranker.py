@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,15 @@ from retrieval.pairs import read_pairs
 from retrieval.reranking import load_reranker
 from retrieval.reranking.grammar import shipped_grammar
 from retrieval.reranking.network import NetworkConfig
+from retrieval.reranking.store import load_reranker_checkpoint, save_reranker
+from retrieval.reranking.telling import TELLING
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import judge
 from retrieval.training.reranker.material import Material, gather
 from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
 from retrieval.training.reranker.signs import Signs
+from retrieval.training.reranker.telling import learn_telling
 from retrieval.training.reranker.words import learn_words
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs, tiny_model
@@ -127,6 +131,23 @@ def test_words_are_learned_that_the_captions_say(material: Material) -> None:
     assert scores[shows].mean() > scores[~shows].mean() + math.log(1.25)  # so much likelier
 
 
+def test_captions_are_learned_that_are_likely_of_their_photos(material: Material) -> None:
+    notes: list[str] = []
+    learned = learn_telling(material, epochs=60, seed=0, note=notes.append, fewest=50)
+    assert {"red", "blue", "photo"} <= set(learned.words)
+    assert len(learned.models) == len(notes) == 2
+    photos = range(len(material.vectors))
+    text = ["a photo of red and blue"]
+    tokens = material.views[0].float().numpy()
+    scores = learned.score(text, tokens, [0] * len(photos), photos)
+    shows = np.array([colours(material, photo) == {"red", "blue"} for photo in photos])
+    assert scores[shows].mean() > scores[~shows].mean() + math.log(1.25)
+
+
+def test_of_few_captions_nothing_is_told(material: Material) -> None:
+    assert learn_telling(material, 1, 0, print).models == ()
+
+
 def test_the_loss_is_its_formula() -> None:
     scores = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 3.0]])
     labels = torch.tensor([[1, -1, -1], [-1, 1, 0]])
@@ -201,18 +222,21 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(
     assert weights[0] == weights[1]
 
 
-def test_it_starts_from_another_reranker_of_the_same_model(
-    source: Path, encoder: TowerEncoder, tmp_path: Path
+def test_it_starts_from_another_reranker_and_keeps_what_it_tells(
+    source: Path, encoder: TowerEncoder, material: Material, tmp_path: Path
 ) -> None:
     first = config(source, tmp_path / "first")
     run_reranker_training(first, encoder)
-    run = config(source, tmp_path / "second", steps=0)
+    run = config(source, tmp_path / "second", steps=0, telling=0)
     again = RerankerRun(
         pairs=run.pairs, val=run.val, out=run.out, init=first.out, training=run.training
     )
+    start = load_reranker_checkpoint(first.out)
+    told = learn_telling(material, epochs=1, seed=0, note=print, fewest=50)
+    save_reranker(replace(start, teller=told), first.out)
     run_reranker_training(again, encoder)
-    weights = [(path / "reranker.safetensors").read_bytes() for path in (first.out, run.out)]
-    assert weights[0] == weights[1]
+    for name in ("reranker.safetensors", TELLING):
+        assert (first.out / name).read_bytes() == (run.out / name).read_bytes()
     tiny_model(tmp_path / "other", seed=1)
     other = load_encoder(str(tmp_path / "other"), "cpu")
     with pytest.raises(ModelUnavailable, match="reads with another --model"):
@@ -231,3 +255,5 @@ def test_what_cannot_be_trained_is_refused(
         run_reranker_training(config(few, tmp_path / "b"), encoder)
     with pytest.raises(UsageError, match="steps must be 0 or more"):
         RerankerTraining(steps=-1)
+    with pytest.raises(UsageError, match="telling must be 0 or more"):
+        RerankerTraining(telling=-1)
