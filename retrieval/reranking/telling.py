@@ -1,6 +1,6 @@
 """How likely a caption is of a photo: small language models that look at image tokens.
 
-    told(text, photo) = Σ (log p(word | other words, photo) - log p(word | other words))
+    told(text, photo) = 1.5 Σ (log p(word | other words, photo) - log p(word | other words))
 
 over the words of the text that are known, and the mean over the models: one reads from the left,
 one from the right, so that "other words" are those before it and those behind it. A model has
@@ -8,7 +8,7 @@ learned to do without a photo, too: that is the second term. Texts of few words 
 captions do not begin with a bare name.
 
 Detectors of words (`retrieval.reranking.spotting`) know a text as a bag of words; these know what
-follows what. Both are log-likelihoods, in the same unit, and are added up.
+follows what. Both are log-likelihoods, and are added up; these are surer, and count more.
 
 In numpy: a search by words loads no torch.
 
@@ -44,6 +44,7 @@ HEADS = 4
 LONGEST = 24  # words of a text that are read
 SHORTEST = 4  # words below which a text is a name, not a caption
 
+_SURER = 1.5  # chosen on Flickr8k's dev photos, as the weights of the fusion
 _COUPLES = 64  # told at once: 15 MB of keys and values
 _NEVER = -1e9
 
@@ -94,7 +95,7 @@ class Teller:
         for number, weights in enumerate(self.models):
             ids = [_marked(words[:: -1 if number % 2 else 1]) for words in read]
             told[wanted] += _told(weights, ids, tokens, asked)[back.reshape(-1)]
-        return told / len(self.models)
+        return _SURER * told / len(self.models)
 
     def read(self, text: str) -> list[int]:
         """Return the places of a text's words in the vocabulary."""

@@ -192,7 +192,7 @@ def _learn(
     with torch.no_grad():
         for weight, kept in zip(held, average, strict=True):
             weight.copy_(kept)
-    return float(loss)
+    return loss.item()
 
 
 def _loss(model: CaptionModel, ids: Places, owner: Tensor, views: Tensor) -> Tensor:
