@@ -23,6 +23,10 @@ COMMANDS = (
 
 _DEBUG = "TWINLENS_DEBUG"
 
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "1")
+"""For one question: its products are small, and threads that wait for each other cost a quarter of
+a second of CPU and gain nothing."""
+
 
 class CommandLine(click.Group):
     """A group whose commands are modules, imported when they are needed."""
@@ -37,6 +41,8 @@ class CommandLine(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name == "search":  # before numpy is there
+            os.environ.setdefault(*_ONE_THREAD)
         command: click.Command = import_module(
             f"retrieval.cli.{cmd_name.replace('-', '_')}"
         ).command
