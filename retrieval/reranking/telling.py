@@ -48,6 +48,7 @@ _SURER = 1.5  # chosen on Flickr8k's dev photos, as the weights of the fusion
 _COUPLES = 64  # told at once: 15 MB of keys and values
 _NEVER = -1e9
 
+_FRAME = re.compile(r"^\s*(?:an? |the |some )?(?:photo|photograph|picture|image)s? of ")
 _WORD = re.compile(r"[a-z]+")
 _PLURAL = re.compile(r"(?<=...)s$")
 
@@ -57,8 +58,12 @@ Weights: TypeAlias = Mapping[str, Floats]
 
 
 def sentence(text: str) -> list[str]:
-    """Return the words of a text in their order, in small letters, without the s of a plural."""
-    return [_PLURAL.sub("", word) for word in _WORD.findall(text.lower())][:LONGEST]
+    """Return the words of a text in their order, in small letters, without the s of a plural.
+
+    What "a photo of" stands before is the caption: it would say so of every photo.
+    """
+    said = _FRAME.sub("", text.lower())
+    return [_PLURAL.sub("", word) for word in _WORD.findall(said)][:LONGEST]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -69,10 +69,15 @@ def test_a_text_is_told_from_both_ends() -> None:
 
 
 def test_names_and_unknown_words_tell_nothing() -> None:
-    texts = ["a red dog", "four words nobody knows", "a dog on grass"]
-    scores = teller().score(texts, tokens(), [0, 1, 2], [0, 0, 0])
-    assert scores[:2].tolist() == [0.0, 0.0]
-    assert scores[2] != 0.0
+    texts = ["a red dog", "four words nobody knows", "A photo of the dog", "a dog on grass"]
+    scores = teller().score(texts, tokens(), [0, 1, 2, 3], [0, 0, 0, 0])
+    assert scores[:3].tolist() == [0.0, 0.0, 0.0]
+    assert scores[3] != 0.0
+
+
+def test_a_photo_of_something_is_told_like_it() -> None:
+    texts = ["a dog runs on grass", "A photo of a dog runs on grass"]
+    assert len(set(teller().score(texts, tokens(), [0, 1], [0, 0]).tolist())) == 1
 
 
 def test_one_couple_scores_as_it_does_among_others() -> None:
