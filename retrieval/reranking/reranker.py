@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +20,9 @@ from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.reading import TextReader
 from retrieval.reranking.spotting import Floats
 from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
-from retrieval.reranking.word_reranker import check_encoder
+from retrieval.reranking.word_reranker import check_encoder, places, score_queries, seated
 
 COUPLES = 256  # scored at once: 50 MB of activations
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 class TokenReranker:
@@ -77,21 +74,15 @@ class TokenReranker:
         it. Each wish of an instruction counts by its words, too, and by what the network makes of
         it and the photo; all that times its sign.
         """
-        queries = _places(query for query, _ in asked)
-        told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in clauses(text)]
-        wishes = _places(wish for _, wish in told)
-        photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
-        seats = _places(photos)
-        photo = [seats[id(sight)] for sight in sights]
         if not asked:
             return np.zeros(0)
-        tokens = np.stack(list(photos.values()))  # (photos, m, d)
-        texts, text = list(queries), [queries[query] for query, _ in asked]
-        scores = self._spotter.score(texts, tokens)[text, photo]
-        scores += self._teller.score(texts, tokens, text, photo)
+        couples = seated(asked, sights)
+        scores = score_queries(self._spotter, self._teller, couples)
+        told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in clauses(text)]
         if told:
-            couples = [(wishes[wish], photo[number]) for number, wish in told]
-            added = self._wished(list(wishes), tokens, couples)
+            wishes = places(wish for _, wish in told)
+            wished = [(wishes[wish], couples.photo[number]) for number, wish in told]
+            added = self._wished(list(wishes), couples.tokens, wished)
             np.add.at(scores, [number for number, _ in told], added)
         return scores
 
@@ -118,11 +109,6 @@ class TokenReranker:
         parts = [self._network.score(words, sights, *portion) for portion in portions]
         scores: Scores = torch.cat(parts).double().cpu().numpy()
         return scores
-
-
-def _places(keys: Iterable[Key]) -> dict[Key, int]:
-    """Number things in the order in which they come first."""
-    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
 def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReranker:

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class Teller:
     def score(
         self, texts: Sequence[str], tokens: Floats, text: Sequence[int], photo: Sequence[int]
     ) -> NDArray[np.float64]:
-        """Say how much likelier texts are with photos than without.
+        """Say how much likelier texts are with photos than without. Shape (c,).
 
         Args:
             texts: (t).
@@ -130,7 +130,9 @@ def _marked(words: Sequence[int]) -> list[int]:
     return [START, *words, END]
 
 
-def _told(weights: Weights, ids: Sequence[list[int]], tokens: Floats, couples: Places) -> Any:
+def _told(
+    weights: Weights, ids: Sequence[list[int]], tokens: Floats, couples: Places
+) -> NDArray[np.float64]:
     """Compare texts with and without their photos. Couples (c, 2) of places → (c,)."""
     texts, text = np.unique(couples[:, 0], return_inverse=True)
     photos, photo = np.unique(couples[:, 1], return_inverse=True)

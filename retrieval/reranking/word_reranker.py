@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -13,8 +14,10 @@ from retrieval.errors import ModelUnavailable
 from retrieval.reranking.config import read_config
 from retrieval.reranking.fusion import Fusion, Scores
 from retrieval.reranking.protocol import Asked, Sight
-from retrieval.reranking.spotting import Spotter, load_spotter
+from retrieval.reranking.spotting import Floats, Spotter, load_spotter
 from retrieval.reranking.telling import Teller, load_teller
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class WordReranker:
@@ -62,13 +65,48 @@ class WordReranker:
             )
         if not asked:
             return np.zeros(0)
-        queries = {query: row for row, query in enumerate(dict.fromkeys(text for text, _ in asked))}
-        photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
-        seats = {key: column for column, key in enumerate(photos)}
-        texts, tokens = list(queries), np.stack(list(photos.values()))
-        rows, columns = [queries[text] for text, _ in asked], [seats[id(each)] for each in sights]
-        spotted: Scores = self._spotter.score(texts, tokens)[rows, columns]
-        return spotted + self._teller.score(texts, tokens, rows, columns)
+        return score_queries(self._spotter, self._teller, seated(asked, sights))
+
+
+class Seated(NamedTuple):
+    """Couples by their places among queries and photos, each of which stands once.
+
+    Attributes:
+        texts: the queries. (t).
+        tokens: of the photos. (p, m, d).
+        text: the query of each couple. (c).
+        photo: the photo of each couple. (c).
+    """
+
+    texts: list[str]
+    tokens: Floats
+    text: list[int]
+    photo: list[int]
+
+
+def seated(asked: Sequence[Asked], sights: Sequence[Sight]) -> Seated:
+    """Find the places of couples, of which there is one at least; photos are told by identity."""
+    queries = places(query for query, _ in asked)
+    photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
+    seats = places(photos)
+    return Seated(
+        texts=list(queries),
+        tokens=np.stack(list(photos.values())),
+        text=[queries[query] for query, _ in asked],
+        photo=[seats[id(sight)] for sight in sights],
+    )
+
+
+def places(keys: Iterable[Key]) -> dict[Key, int]:
+    """Number things in the order in which they come first."""
+    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
+
+
+def score_queries(spotter: Spotter, teller: Teller, couples: Seated) -> Scores:
+    """Score queries with photos, by words that are spotted and as captions. Shape (couples,)."""
+    texts, tokens, text, photo = couples
+    spotted: Scores = spotter.score(texts, tokens)[text, photo]
+    return spotted + teller.score(texts, tokens, text, photo)
 
 
 def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordReranker:
