@@ -2,15 +2,15 @@
 
     told(text, photo) = 1.5 Σ (log p(word | other words, photo) - log p(word | other words))
 
-over the words of the text that are known, and the mean over the models: one reads from the left,
-one from the right, so that "other words" are those before it and those behind it. A model has
-learned to do without a photo, too: that is the second term. Texts of few words tell nothing, since
-captions do not begin with a bare name.
+over the words of the text that are known, and the mean over the models: half of them read from the
+left, half from the right, so that "other words" are those before it and those behind it. A model
+has learned to do without a photo, too: that is the second term. Texts of few words tell nothing,
+since captions do not begin with a bare name.
 
 Detectors of words (`retrieval.reranking.spotting`) know a text as a bag of words; these know what
 follows what. Both are log-likelihoods, and are added up; these are surer, and count more.
 
-In numpy: a search by words loads no torch.
+In numpy, a thread a model: a search by words loads no torch.
 
 Shapes: t texts, p photos, c couples, n words of a text with its marks, m image tokens, h heads.
 
@@ -20,12 +20,14 @@ all you need (arXiv 1706.03762), for a decoder that attends to what it describes
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +49,7 @@ SHORTEST = 4  # words below which a text is a name, not a caption
 _SURER = 1.5  # chosen on Flickr8k's dev photos, as the weights of the fusion
 _COUPLES = 64  # told at once: 15 MB of keys and values
 _NEVER = -1e9
+_SCALE = ":scale"
 
 _FRAME = re.compile(r"^\s*(?:an? |the |some )?(?:photo|photograph|picture|image)s? of ")
 _WORD = re.compile(r"[a-z]+")
@@ -97,9 +100,14 @@ class Teller:
         if not self.models or not any(wanted):
             return told
         asked, back = np.unique(couples[wanted], axis=0, return_inverse=True)
-        for number, weights in enumerate(self.models):
+
+        def tell(number: int) -> NDArray[np.float64]:
             ids = [_marked(words[:: -1 if number % 2 else 1]) for words in read]
-            told[wanted] += _told(weights, ids, tokens, asked)[back.reshape(-1)]
+            return _told(self.models[number], ids, tokens, asked)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for each in pool.map(tell, range(len(self.models))):
+                told[wanted] += each[back.reshape(-1)]
         return _SURER * told / len(self.models)
 
     def read(self, text: str) -> list[int]:
@@ -137,29 +145,39 @@ def _told(
     texts, text = np.unique(couples[:, 0], return_inverse=True)
     photos, photo = np.unique(couples[:, 1], return_inverse=True)
     rows = [ids[place] for place in texts]
-    alone = _likely(weights, rows, _keys(weights, _nothing(weights)), np.zeros(len(rows), int))
+    nobody = np.stack([np.arange(len(rows)), np.zeros(len(rows), int)], axis=1)
+    alone = _likely(weights, rows, _keys(weights, _nothing(weights)), nobody)
     seen = _keys(weights, _sights(weights, tokens[photos]))
-    return _likely(weights, [rows[place] for place in text], seen, photo) - alone[text]
+    return _likely(weights, rows, seen, np.stack([text, photo], axis=1)) - alone[text]
 
 
 def _likely(
-    weights: Weights, rows: Sequence[list[int]], seen: list[tuple[Floats, Floats]], photo: Places
+    weights: Weights, rows: Sequence[list[int]], seen: list[tuple[Floats, Floats]], couples: Places
 ) -> NDArray[np.float64]:
-    """Sum log p of the known words of texts, each beside a photo. Shape (rows,)."""
-    parts = [np.zeros(0)]
-    for start in range(0, len(rows), _COUPLES):
-        ids, beside = padded(rows[start : start + _COUPLES]), photo[start : start + _COUPLES]
-        logits = _decoded(weights, ids[:, :-1], [(k[beside], v[beside]) for k, v in seen])
-        following = ids[:, 1:]
-        top = logits.max(axis=-1, keepdims=True)
-        total = np.log(np.exp(logits - top).sum(axis=-1)) + top[..., 0]
-        likely = np.take_along_axis(logits, following[..., None], axis=-1)[..., 0] - total
-        parts.append(np.where(following > UNKNOWN, likely, 0.0).sum(axis=1, dtype=np.float64))
-    return np.concatenate(parts)
+    """Sum log p of the known words of texts beside photos. Couples (c, 2) of places → (c,)."""
+    likely = np.zeros(len(couples))
+    length = np.array([len(row) for row in rows])[couples[:, 0]]
+    order = np.lexsort((couples[:, 0], length))  # like lengths together, to fill up little
+    for start in range(0, len(couples), _COUPLES):
+        some = order[start : start + _COUPLES]
+        text, photo = couples[some].T
+        once, text = np.unique(text, return_inverse=True)
+        ids = padded([rows[place] for place in once])
+        logits = _decoded(weights, ids[:, :-1], text, [(k[photo], v[photo]) for k, v in seen])
+        following = ids[text, 1:]
+        said = np.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
+        logs = np.where(following > UNKNOWN, said - _log_total(logits), 0.0)
+        likely[some] = logs.sum(axis=1, dtype=np.float64)
+    return likely
 
 
-def _decoded(weights: Weights, ids: Places, seen: list[tuple[Floats, Floats]]) -> Floats:
-    """Return the logits of the word after each. (c, n) → (c, n, words)."""
+def _decoded(
+    weights: Weights, ids: Places, text: Places, seen: list[tuple[Floats, Floats]]
+) -> Floats:
+    """Return the logits of the word after each, beside photos. (t, n), (c,) → (c, n, words).
+
+    Until they first look at a photo, the words of a text are the same beside each.
+    """
     n = ids.shape[1]
     later = np.triu(np.full((n, n), _NEVER, dtype=np.float32), 1)
     x = weights["embed.weight"][ids] + weights["place"][:n]
@@ -170,6 +188,8 @@ def _decoded(weights: Weights, ids: Places, seen: list[tuple[Floats, Floats]]) -
         attended = _attend(_by_head(q), _by_head(k), _by_head(v), later)
         x = x + _linear(weights, f"{block}proj", attended)
         q = _linear(weights, f"{block}query", _norm(weights, f"{block}norm2", x))
+        if number == 0:
+            x, q = x[text], q[text]
         x = x + _linear(weights, f"{block}look", _attend(_by_head(q), keys, values))
         inner = _gelu(_linear(weights, f"{block}fc1", _norm(weights, f"{block}norm3", x)))
         x = x + _linear(weights, f"{block}fc2", inner)
@@ -216,57 +236,122 @@ def _by_head(x: Floats) -> Floats:
 def _linear(weights: Weights, name: str, x: Floats) -> Floats:
     """Apply a linear layer. (…, in) → (…, out)."""
     weight = weights[f"{name}.weight"]
-    flat = x.reshape(-1, x.shape[-1]) @ weight.T + weights[f"{name}.bias"]  # one large product
+    flat = x.reshape(-1, x.shape[-1]) @ weight.T  # one large product
+    flat += weights[f"{name}.bias"]
     return flat.reshape(*x.shape[:-1], len(weight))
 
 
 def _norm(weights: Weights, name: str, x: Floats) -> Floats:
     """Apply a layer norm. (…, w) → (…, w)."""
-    centred = x - x.mean(axis=-1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(1e-5))
-    normed: Floats = centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    normed: Floats = x - x.mean(axis=-1, keepdims=True)
+    square = np.einsum("...i,...i->...", normed, normed)[..., None] / np.float32(x.shape[-1])
+    normed /= np.sqrt(square + np.float32(1e-5))
+    normed *= weights[f"{name}.weight"]
+    normed += weights[f"{name}.bias"]
     return normed
 
 
 def _gelu(x: Floats) -> Floats:
-    """Apply GELU, by its tanh."""
-    cubed = x * x * x  # ten times as fast as a power
-    inner = np.tanh(np.float32(0.7978845608) * (x + np.float32(0.044715) * cubed))
-    bent: Floats = np.float32(0.5) * x * (1 + inner)
+    """Apply GELU, by its tanh: `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`."""
+    bent: Floats = x * x
+    bent *= np.float32(0.7978845608 * 0.044715)
+    bent += np.float32(0.7978845608)
+    bent *= x
+    np.tanh(bent, out=bent)
+    bent += np.float32(1)
+    bent *= x
+    bent *= np.float32(0.5)
     return bent
 
 
-def save_teller(teller: Teller, folder: Path) -> None:
-    """Write `telling.safetensors`: weights as float16, words in its header."""
+def _log_total(logits: Floats) -> Floats:
+    """Return `log Σ exp(logits)`, and overwrite them. (…, words) → (…)."""
+    top = logits.max(axis=-1, keepdims=True)
+    logits -= top
+    np.exp(logits, out=logits)
+    total: Floats = np.log(logits.sum(axis=-1)) + top[..., 0]
+    return total
+
+
+def rounded(weights: Weights) -> Weights:
+    """Return weights as they come back from disk."""
+    return _unpacked(_packed(weights))
+
+
+def save_teller(teller: Teller, folder: Path, run: str = "") -> None:
+    """Write `telling.safetensors`; its header holds words and the mark of the run that learned."""
     arrays = {
-        f"{number}.{name}": np.ascontiguousarray(weight, dtype=np.float16)
+        f"{number}.{name}": array
         for number, weights in enumerate(teller.models)
-        for name, weight in weights.items()
+        for name, array in _packed(weights).items()
     }
     with replacing(folder / TELLING) as part:
-        part.write_bytes(save(arrays, metadata={"words": " ".join(teller.words)}))
+        part.write_bytes(save(arrays, metadata={"words": " ".join(teller.words), "run": run}))
 
 
 def load_teller(folder: Path, models: int) -> Teller:
     """Read so many models that `save_teller` wrote.
 
     Raises:
-        ModelUnavailable: the file is missing, damaged, or holds less.
+        ModelUnavailable: the file is missing, damaged, or holds another number of them.
     """
     if not models:
         return no_telling()
     path = folder / TELLING
-    found: list[dict[str, Floats]] = [{} for _ in range(models)]
     try:
-        with safe_open(path, framework="numpy") as opened:
-            words = tuple(opened.metadata()["words"].split())
-            for key in opened.keys():  # noqa: SIM118 - it is no dict
-                number, _, name = key.partition(".")
-                found[int(number)][name] = opened.get_tensor(key).astype(np.float32)
-        if any(len(weights["bias"]) != len(words) + UNKNOWN + 1 for weights in found):
-            raise ValueError("its words are not those of its weights")
+        teller, _ = _read(path)
+        if len(teller.models) != models:
+            raise ValueError(f"it holds {len(teller.models)} models, not {models}")
     except FileNotFoundError as error:
         raise ModelUnavailable(f"reranker '{folder}' lacks {TELLING}") from error
-    except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"'{path}' is damaged or of another kind: {error}") from error
-    return Teller(words=words, models=tuple(found))
+    return teller
+
+
+def saved_teller(folder: Path, run: str) -> Teller | None:
+    """Return what a run has saved so far; None where it has saved nothing."""
+    try:
+        teller, mark = _read(folder / TELLING)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return teller if mark == run else None
+
+
+def _read(path: Path) -> tuple[Teller, str]:
+    """Read models, and the mark of the run that learned them."""
+    found: dict[int, dict[str, NDArray[Any]]] = {}
+    with safe_open(path, framework="numpy") as opened:
+        header = opened.metadata()
+        for key in opened.keys():  # noqa: SIM118 - it is no dict
+            number, _, name = key.partition(".")
+            found.setdefault(int(number), {})[name] = opened.get_tensor(key)
+    words = tuple(header["words"].split())
+    models = tuple(_unpacked(found[number]) for number in range(len(found)))
+    if any(len(weights["bias"]) != len(words) + UNKNOWN + 1 for weights in models):
+        raise ValueError("its words are not those of its weights")
+    return Teller(words=words, models=models), header.get("run", "")
+
+
+def _packed(weights: Weights) -> dict[str, NDArray[Any]]:
+    """Return matrices as int8 rows with a float16 scale each, the rest as float16."""
+    packed: dict[str, NDArray[Any]] = {}
+    for name, weight in weights.items():
+        if weight.ndim != 2:
+            packed[name] = np.ascontiguousarray(weight, dtype=np.float16)
+            continue
+        scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True) / 127, 1e-7)
+        packed[name + _SCALE] = scale = scale.astype(np.float16)
+        whole = np.rint(weight / scale.astype(np.float32))
+        packed[name] = np.clip(whole, -127, 127).astype(np.int8)
+    return packed
+
+
+def _unpacked(packed: Mapping[str, NDArray[Any]]) -> Weights:
+    """Return float32 weights; the inverse of `_packed`."""
+    ones = np.ones(1, dtype=np.float32)
+    return {
+        name: array.astype(np.float32) * packed.get(name + _SCALE, ones).astype(np.float32)
+        for name, array in packed.items()
+        if not name.endswith(_SCALE)
+    }

@@ -20,7 +20,6 @@ from retrieval.reranking.network import RerankerNetwork, Sights
 from retrieval.reranking.reading import TextReader
 from retrieval.training.config import TrainConfig
 from retrieval.training.guard import check_gradient
-from retrieval.training.memory import keep_freed_memory
 from retrieval.training.optimizer import Trainer, schedule
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import Lesson
@@ -83,7 +82,6 @@ def train_reranker(
     Raises:
         TrainingFailed: the loss is not finite, or `out` holds another run.
     """
-    keep_freed_memory()
     trainer = Trainer(network.train(), _optimizing(config, out))
     record = _record(config)
     place = load_state(out, trainer, record)

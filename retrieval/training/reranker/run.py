@@ -26,6 +26,7 @@ from retrieval.reranking.store import (
     load_reranker_checkpoint,
     save_reranker,
 )
+from retrieval.training.memory import keep_freed_memory
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import School, train_reranker
@@ -89,7 +90,8 @@ def run_reranker_training(
 ) -> RerankerResult:
     """Train a reranker for a dual encoder; the result ends up in `config.out`.
 
-    A run that was killed looks at the photos again, and learns on from its last state.
+    A run that was killed looks at the photos again, and goes on with the next language model, or
+    from the last state of the network.
 
     Raises:
         PairsInvalid: no usable pairs.
@@ -101,13 +103,14 @@ def run_reranker_training(
         raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
     start = _start(config, encoder)
     network, training = start.network, config.training
+    keep_freed_memory()
     config.out.mkdir(parents=True, exist_ok=True)
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
     material = _gathered(pairs, encoder, training.views, training.seed, watch)
     watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
     spotter, teller = learn_words(material, shipped_grammar(), training.seed), start.teller
     if training.telling:
-        teller = learn_telling(material, training.telling, training.seed, watch.note)
+        teller = learn_telling(material, training.telling, training.seed, watch.note, config.out)
     if training.steps:
         school = _school(material, encoder, network.config.sign_depth, training.reach)
         network = train_reranker(network, school, training, config.out, watch.learned)

@@ -2,15 +2,19 @@
 
 A decoder of two blocks: each word attends to those before it and to the image tokens, and the next
 one is guessed. Some captions come without their photo, so that the model also knows what is said
-anyway. Much is left out at random, since a few thousand photos are soon known by heart. One model
-reads captions as they are, one from their ends.
+anyway. Much is left out at random, since a few thousand photos are soon known by heart. Every
+second model reads captions from their ends.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +33,16 @@ from retrieval.reranking.telling import (
     Weights,
     no_telling,
     padded,
+    rounded,
+    save_teller,
+    saved_teller,
     sentence,
 )
 from retrieval.training.optimizer import schedule
 from retrieval.training.reranker.material import Material
+
+MODELS = 4
+"""How many are learned, alike but for their first weights and which end they read from."""
 
 FEWEST = 1_000
 """Captions below which nothing is learned: they would only be known by heart."""
@@ -43,6 +53,25 @@ _BATCH, _LR, _WEIGHT_DECAY, _BETAS, _WARMUP, _CLIP = 256, 1e-3, 0.1, (0.9, 0.98)
 _DROPOUT, _IMAGE_DROPOUT, _WORD_DROPOUT, _ALONE = 0.3, 0.2, 0.1, 0.1  # shares left out
 _SMOOTHING = 0.1
 _EMA, _EARLY_EMA, _EARLY = 0.01, 0.1, 200  # share of a step in the average; at first, and how long
+
+
+class _Dropout(nn.Module):
+    """Leave out a share of the numbers, to one in 256, and make up for it.
+
+    Torch draws random bits for each number by itself; here each draw serves eight.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.dropped = round(256 * share)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to the same."""
+        if not self.training:
+            return x
+        drawn = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(1 << 63), None)
+        kept = drawn.view(torch.uint8)[: x.numel()].view_as(x) >= self.dropped
+        return x * kept * (256 / (256 - self.dropped))
 
 
 class _Block(nn.Module):
@@ -60,7 +89,7 @@ class _Block(nn.Module):
         self.norm3 = nn.LayerNorm(width)
         self.fc1 = nn.Linear(width, _EXPAND * width)
         self.fc2 = nn.Linear(_EXPAND * width, width)
-        self.dropout = nn.Dropout(_DROPOUT)
+        self.dropout = _Dropout(_DROPOUT)
 
     def forward(self, x: Tensor, sights: Tensor) -> Tensor:
         """Map words (b, n, w) beside photos (b, m, w) to (b, n, w)."""
@@ -98,7 +127,7 @@ class CaptionModel(nn.Module):
         self.blocks = nn.ModuleList(_Block(_WIDTH) for _ in range(_BLOCKS))
         self.norm = nn.LayerNorm(_WIDTH)
         self.bias = nn.Parameter(torch.zeros(words))
-        self.dropout = nn.Dropout(_DROPOUT)
+        self.dropout, self.blinking = _Dropout(_DROPOUT), _Dropout(_IMAGE_DROPOUT)
 
     def sights(self, tokens: Tensor) -> Tensor:
         """Prepare photos. (b, m, d) → (b, m, w)."""
@@ -121,36 +150,56 @@ class CaptionModel(nn.Module):
 
 
 def learn_telling(
-    material: Material, epochs: int, seed: int, note: Callable[[str], None], fewest: int = FEWEST
+    material: Material,
+    epochs: int,
+    seed: int,
+    note: Callable[[str], None],
+    out: Path | None = None,
+    fewest: int = FEWEST,
 ) -> Teller:
-    """Learn two models of the captions of a material, one a direction; none of too few captions.
+    """Learn models of the captions of a material; none of too few captions.
 
     Args:
         material: to learn from; names and labels among its captions are left out.
         epochs: passes over the captions.
-        seed: of the first model; the second has the next.
+        seed: of the first model; the others have the next.
         note: receives how far it is.
+        out: folder in which each model is kept as it is learned; a run that was killed goes on
+            with the next.
         fewest: captions below which nothing is learned.
     """
     told = [row for row, text in enumerate(material.captions) if len(text.split()) >= SENTENCE]
     if not epochs or len(told) < fewest:
         return no_telling()
-    texts = [sentence(material.captions[row]) for row in told]
-    count = Counter(word for words in texts for word in set(words))
-    words = tuple(word for word, often in count.most_common() if often >= _SAID)
-    teller = Teller(words=words, models=())
-    read = [teller.read(material.captions[row]) for row in told]
+    captions = [material.captions[row] for row in told]
+    run = _mark(captions, epochs, seed)
+    teller = (saved_teller(out, run) if out else None) or Teller(words=_words(captions), models=())
+    read = [teller.read(caption) for caption in captions]
     owner = torch.from_numpy(material.owner[told])
     views = torch.stack(material.views, dim=1)  # (photos, views, m, d)
-    models: list[Weights] = []
-    for direction in (1, -1):
+    for number in range(len(teller.models), MODELS):
+        direction = -1 if number % 2 else 1
         rows = [[START, *each[::direction], END] for each in read]
-        torch.manual_seed(seed + len(models))
-        model = CaptionModel(len(words) + UNKNOWN + 1, material.views[0].float())
+        torch.manual_seed(seed + number)
+        model = CaptionModel(len(teller.words) + UNKNOWN + 1, material.views[0].float())
         loss = _learn(model, rows, owner, views, epochs)
         note(f"captions read {'forwards' if direction > 0 else 'backwards'}: loss {loss:.3f}")
-        models.append(_weights(model))
-    return Teller(words=words, models=tuple(models))
+        teller = replace(teller, models=(*teller.models, rounded(_weights(model))))
+        if out:
+            save_teller(teller, out, run)
+    return teller
+
+
+def _words(captions: Sequence[str]) -> tuple[str, ...]:
+    """Return the words that captions say often enough, those said most first."""
+    count = Counter(word for caption in captions for word in set(sentence(caption)))
+    return tuple(word for word, often in count.most_common() if often >= _SAID)
+
+
+def _mark(captions: Sequence[str], epochs: int, seed: int) -> str:
+    """Tell one run from another."""
+    said = json.dumps([epochs, seed, *captions])
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _learn(
@@ -198,7 +247,7 @@ def _learn(
 def _loss(model: CaptionModel, ids: Places, owner: Tensor, views: Tensor) -> Tensor:
     """Guess each word of captions (b, n) beside a view of their photos, or beside none."""
     seen = views[owner, torch.randint(views.shape[1], owner.shape)]  # (b, m, d)
-    sights = F.dropout(model.sights(seen.bfloat16()), _IMAGE_DROPOUT)
+    sights = model.blinking(model.sights(seen.bfloat16()))
     alone = torch.rand(len(owner), 1, 1) < _ALONE
     sights = torch.where(alone, model.without().expand_as(sights), sights)
     whole = torch.from_numpy(ids)
@@ -216,9 +265,16 @@ def _weights(model: CaptionModel) -> Weights:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
-    """Attend: `softmax(QKᵀ/√(w/h)) V`. (b, h, n, w/h), (b, h, m, w/h) → (b, n, w)."""
-    attended = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-    return attended.transpose(1, 2).flatten(2)
+    """Attend: `softmax(QKᵀ/√(w/h)) V`. (b, h, n, w/h), (b, h, m, w/h) → (b, n, w).
+
+    Spelled out, as in the towers: the fused kernel's backward pass is slow on a CPU.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        scores = scores.masked_fill(later, torch.finfo(scores.dtype).min)
+    attended: Tensor = (scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2)
+    return attended
 
 
 def _by_head(x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from retrieval.training.reranker.loop import judge
 from retrieval.training.reranker.material import Material, gather
 from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
 from retrieval.training.reranker.signs import Signs
-from retrieval.training.reranker.telling import learn_telling
+from retrieval.training.reranker.telling import MODELS, learn_telling
 from retrieval.training.reranker.words import learn_words
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs, tiny_model
@@ -135,13 +135,33 @@ def test_captions_are_learned_that_are_likely_of_their_photos(material: Material
     notes: list[str] = []
     learned = learn_telling(material, epochs=60, seed=0, note=notes.append, fewest=50)
     assert {"red", "and", "blue"} <= set(learned.words)
-    assert len(learned.models) == len(notes) == 2
+    assert len(learned.models) == len(notes) == MODELS
     photos = range(len(material.vectors))
     text = ["red and blue and red"]
     tokens = material.views[0].float().numpy()
     scores = learned.score(text, tokens, [0] * len(photos), photos)
     shows = np.array([colours(material, photo) == {"red", "blue"} for photo in photos])
     assert scores[shows].mean() > scores[~shows].mean() + math.log(1.25)
+
+
+def test_a_killed_run_goes_on_with_the_next_model_of_captions(
+    material: Material, tmp_path: Path
+) -> None:
+    def killed(_text: str) -> None:
+        notes.append(_text)
+        if len(notes) == MODELS // 2:
+            raise KeyboardInterrupt
+
+    notes: list[str] = []
+    whole = learn_telling(material, 1, 0, print, fewest=50)
+    with pytest.raises(KeyboardInterrupt):
+        learn_telling(material, 1, 0, killed, tmp_path, fewest=50)
+    again = learn_telling(material, 1, 0, notes.append, tmp_path, fewest=50)
+    assert len(notes) == MODELS + 1  # the one that was cut is learned twice
+    for one, other in zip(whole.models, again.models, strict=True):
+        assert all(np.allclose(weight, other[name], atol=1e-6) for name, weight in one.items())
+    learn_telling(material, 1, 1, notes.append, tmp_path, fewest=50)
+    assert len(notes) == 2 * MODELS + 1  # another seed is another run
 
 
 def test_of_few_captions_nothing_is_told(material: Material) -> None:
