@@ -17,7 +17,7 @@ from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
 DEPTH = 50
 """Candidates that are rescored, as in a search for ten answers."""
 
-_AT_ONCE = 32  # queries whose candidates are scored together
+_AT_ONCE = 256  # queries whose candidates are scored together: they share photos
 _AHEAD = 1_000.0  # lifts what was rescored above all that was not
 
 

@@ -116,6 +116,22 @@ class TowerEncoder:
         fewer = [tower.summarise(part).float().cpu().numpy() for part in tokens]
         return self._join(tower.embed(part) for part in tokens), np.concatenate([empty, *fewer])
 
+    @torch.inference_mode()
+    def embed_tokens(self, tokens: Tokens) -> Vectors:
+        """Embed photos by the tokens that `encode_with_tokens` gave: nearly their vectors.
+
+        (photos, tokens, width) → (photos, dim), unit norm.
+
+        Raises:
+            ModelUnavailable: the towers give no tokens.
+        """
+        tower = self._image_tower
+        if tower is None:
+            raise ModelUnavailable(f"the model {self.name!r} gives no image tokens")
+        weight = next(tower.parameters())
+        parts = torch.split(torch.from_numpy(tokens), BATCH)
+        return self._join(tower.embed(part.to(weight)) for part in parts)
+
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return the token ids that the text tower reads. Shape (texts, tokens)."""
         return self._model.tokenize(texts)

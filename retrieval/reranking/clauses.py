@@ -42,6 +42,7 @@ _CONDITION = re.compile(
     r"(?:if|when|unless|whenever|as soon as|once|where|in case|provided)\b", re.IGNORECASE
 )
 _CONTRARY = re.compile(r"\b(?:but|yet|though)\b", re.IGNORECASE)
+_WORD = re.compile(r"\w[\w'-]*")
 _LINK = re.compile(
     r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE
 )
@@ -58,6 +59,15 @@ def clauses(instruction: str) -> list[str]:
             parts.append(before.strip())
             start = joint.end()
     return [part for part in (*parts, instruction[start:].strip(" .,;!?")) if part]
+
+
+def subject(wish: str) -> str:
+    """Return the words of a wish that no way to ask is made of, in their order: what it is about.
+
+    A wish of nothing else is returned as it is.
+    """
+    named = [word for word in _WORD.findall(wish) if _names(word)]
+    return " ".join(named) or wish
 
 
 def _apart(before: str, after: str, *, contrary: bool) -> bool:

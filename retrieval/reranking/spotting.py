@@ -84,10 +84,12 @@ class Spotter:
     def score(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Score every text with every photo. (t), (p, m, d) → (t, p)."""
         count = np.array([len(self.named(text)) for text in texts])
-        spotted = self.spotted(texts, tokens)
         if not len(self.handfuls) or not count.any():
-            return spotted
-        return spotted - np.outer(_HELD * count / (count + _FEW), self._anything(tokens))
+            return self.spotted(texts, tokens)
+        every = self._seen(range(len(self.words)), tokens)
+        spotted = np.stack([every[:, self.named(text)].sum(axis=1) for text in texts])
+        held: NDArray[np.float64] = np.outer(_HELD * count / (count + _FEW), self._anything(every))
+        return spotted - held
 
     def spotted(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Say how surely the words of each text are on each photo. (t), (p, m, d) → (t, p)."""
@@ -107,9 +109,8 @@ class Spotter:
         seen: NDArray[np.float64] = -np.logaddexp(0.0, -log_odds.astype(np.float64))
         return seen - self.usual[asked]
 
-    def _anything(self, tokens: Floats) -> NDArray[np.float64]:
-        """Return h, what anything at all reaches on photos. (p, m, d) → (p,)."""
-        every = self._seen(range(len(self.words)), tokens)
+    def _anything(self, every: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return h, what anything at all reaches on photos, by all their words. (p, v) → (p,)."""
         reached = sum(every[:, places] for places in self.handfuls.T) / self.handfuls.shape[1]
         best = min(_BEST, len(self.handfuls))
         means: NDArray[np.float64] = np.partition(reached, -best, axis=1)[:, -best:].mean(axis=1)

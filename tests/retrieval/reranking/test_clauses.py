@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.reranking.clauses import clauses
+from retrieval.reranking.clauses import clauses, subject
 from retrieval.reranking.grammar import LOOK, Ask, shipped_grammar
 
 
@@ -71,3 +71,17 @@ def test_no_way_to_ask_is_taken_apart() -> None:
         for held in (False, True):
             texts += grammar.wordings(ask, about, held=held)
         assert [text for text in texts if len(clauses(text)) != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "about"),
+    [
+        ("it must not show people", "people"),
+        ("Leave out photos with a red fire-engine.", "red fire-engine"),
+        ("no giraffes", "giraffes"),
+        ("a close-up, please", "close-up"),
+        ("only what I typed", "only what I typed"),
+    ],
+)
+def test_a_wish_is_about_something(wish: str, about: str) -> None:
+    assert subject(wish) == about
