@@ -10,6 +10,7 @@ dog must be in it, people must not". What merely joins two things stays whole: "
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 from retrieval.reranking.grammar import shipped_grammar
@@ -61,13 +62,25 @@ def clauses(instruction: str) -> list[str]:
     return [part for part in (*parts, instruction[start:].strip(" .,;!?")) if part]
 
 
-def subject(wish: str) -> str:
-    """Return the words of a wish that no way to ask is made of, in their order: what it is about.
+def subject(wish: str, known: Callable[[str], bool]) -> str:
+    """Return what a wish is about: its phrases, without the words that ways to ask are made of.
 
-    A wish of nothing else is returned as it is.
+    Args:
+        wish: a clause.
+        known: tells whether a phrase names what photos are known to show. Where one does, others
+            are left out: they may be ways to ask that nobody thought of.
+
+    Returns:
+        The phrases in their order; the wish, where there is none.
     """
-    named = [word for word in _WORD.findall(wish) if _names(word)]
-    return " ".join(named) or wish
+    phrases = [""]
+    for word in _WORD.findall(wish):
+        if _names(word):
+            phrases[-1] += f" {word}"
+        else:
+            phrases.append("")
+    said = [phrase.strip() for phrase in phrases if phrase]
+    return " ".join([phrase for phrase in said if known(phrase)] or said) or wish
 
 
 def _apart(before: str, after: str, *, contrary: bool) -> bool:

@@ -101,7 +101,8 @@ class TokenReranker:
         text, photo = torch.tensor(once).T.to(device)
         looked = self._looked(words, tokens, text, photo)  # (once,), times the sign
         signed = words.sign[text].double().cpu().numpy()
-        alike = self._encoder.encode_texts([subject(wish) for wish in wishes])
+        about = [subject(wish, lambda words: bool(self._spotter.named(words))) for wish in wishes]
+        alike = self._encoder.encode_texts(about)
         seen = self._spotter.spotted(wishes, tokens)
         seen += _ALIKE * alike @ self._encoder.embed_tokens(tokens).T
         shown = signed * seen[tuple(zip(*once, strict=True))]

@@ -27,7 +27,7 @@ from retrieval.reranking.store import Checkpoint
 from retrieval.training.reranker.material import Material
 
 WEIGHTS = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
-STEERING = (0.0, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06)
+STEERING = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.0175, 0.02, 0.025, 0.03, 0.04, 0.05)
 SHARES = (0.0, 0.5, 1.0, 2.0)
 CUTS = (1, 5, 10)
 QUERIES = 5_000
