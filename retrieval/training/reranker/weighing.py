@@ -198,7 +198,7 @@ def _learned_exam(validation: Validation) -> Exam:
         sights=sights_of(validation.material),
         search=searching(validation.encoder, validation.material.vectors),
         held=False,
-        limit=100,
+        limit=200,
     )
 
 

@@ -149,7 +149,7 @@ def test_a_killed_run_goes_on_with_the_next_model_of_captions(
 ) -> None:
     def killed(_text: str) -> None:
         notes.append(_text)
-        if len(notes) == MODELS // 2:
+        if len(notes) == MODELS:
             raise KeyboardInterrupt
 
     notes: list[str] = []
@@ -157,7 +157,7 @@ def test_a_killed_run_goes_on_with_the_next_model_of_captions(
     with pytest.raises(KeyboardInterrupt):
         learn_telling(material, 1, 0, killed, tmp_path, fewest=50)
     again = learn_telling(material, 1, 0, notes.append, tmp_path, fewest=50)
-    assert len(notes) == MODELS + 1  # the one that was cut is learned twice
+    assert len(notes) == MODELS + 1  # only the one that was cut is learned twice
     for one, other in zip(whole.models, again.models, strict=True):
         assert all(np.allclose(weight, other[name], atol=1e-6) for name, weight in one.items())
     learn_telling(material, 1, 1, notes.append, tmp_path, fewest=50)
