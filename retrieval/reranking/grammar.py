@@ -164,6 +164,14 @@ def shipped_grammar() -> Grammar:
     return read_grammar(shipped("instructions.toml"))
 
 
+@cache
+def looks() -> set[str]:
+    """Return the words of all that a photo may look like, in the grammar that ships."""
+    grammar = shipped_grammar()
+    named = [each.phrase for each in grammar.attributes if each.family == LOOK]
+    return words_of(" ".join((*named, *grammar.looks)))
+
+
 def _templates(kinds: dict[str, Sequence[str]], lists: dict[str, str]) -> Templates:
     """Read the ways to ask of one kind of instruction, and fill in the lists that they name."""
     return Templates(

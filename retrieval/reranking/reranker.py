@@ -15,16 +15,17 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
 from retrieval.reranking.clauses import clauses, subject
 from retrieval.reranking.fusion import Scores
+from retrieval.reranking.grammar import looks
 from retrieval.reranking.network import Words
 from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.reading import TextReader
-from retrieval.reranking.spotting import Floats
+from retrieval.reranking.spotting import Floats, words_of
 from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
 from retrieval.reranking.word_reranker import check_encoder, places, score_queries, seated
 
 COUPLES = 256  # scored at once: 50 MB of activations
 
-_ALIKE = 20.0
+ALIKE = 20.0
 """What a cosine counts beside the words that are spotted, in what a wish is about. Chosen out of 0
 to 50 on the questions that choose the weights, each at the largest weight that is fair."""
 
@@ -76,8 +77,8 @@ class TokenReranker:
 
         A query counts by its words that are spotted on the photo, and by how likely it is told of
         it. Each wish of an instruction counts by its words, too, by how like the photo what it is
-        about is to the dual encoder, and by what the network makes of both; all that times its
-        sign.
+        about is to the dual encoder, and by what the network makes of both, if it has ever heard of
+        that; all times its sign.
         """
         if not asked:
             return np.zeros(0)
@@ -101,13 +102,17 @@ class TokenReranker:
         text, photo = torch.tensor(once).T.to(device)
         looked = self._looked(words, tokens, text, photo)  # (once,), times the sign
         signed = words.sign[text].double().cpu().numpy()
-        about = [subject(wish, lambda words: bool(self._spotter.named(words))) for wish in wishes]
-        alike = self._encoder.encode_texts(about)
+        about = [subject(wish, self._knows) for wish in wishes]
+        share = self._share * np.array([self._knows(each) for each in about])[text.cpu()]
         seen = self._spotter.spotted(wishes, tokens)
-        seen += _ALIKE * alike @ self._encoder.embed_tokens(tokens).T
+        seen += ALIKE * self._encoder.encode_texts(about) @ self._encoder.embed_tokens(tokens).T
         shown = signed * seen[tuple(zip(*once, strict=True))]
-        table = dict(zip(once, shown + self._share * looked, strict=True))
+        table = dict(zip(once, shown + share * looked, strict=True))
         return np.array([table[couple] for couple in couples])
+
+    def _knows(self, phrase: str) -> bool:
+        """Tell whether captions or looks that the network learned from have a word of a phrase."""
+        return bool(self._spotter.named(phrase)) or not looks().isdisjoint(words_of(phrase))
 
     def _looked(self, words: Words, tokens: Floats, text: Tensor, photo: Tensor) -> Scores:
         """Let the network score couples, in portions, if it counts. Shape (couples,)."""

@@ -42,8 +42,8 @@ from retrieval.training.optimizer import schedule
 from retrieval.training.reranker.material import Material
 
 MODELS = 2
-"""How many are learned, one from each end. Four or six are surer alone and rank no better beside the
-words that are spotted."""
+"""How many are learned, one from each end. Four or six are surer alone, and rank no better beside
+the words that are spotted."""
 
 FEWEST = 1_000
 """Captions below which nothing is learned: they would only be known by heart."""

@@ -14,6 +14,7 @@ from retrieval.models import TowerEncoder
 from retrieval.reranking import Fusion, TokenReranker
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.reading import TextReader
+from retrieval.reranking.reranker import ALIKE
 from retrieval.reranking.store import (
     CONFIG,
     WEIGHTS,
@@ -105,8 +106,9 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
         words, sights = made.words(*tokens), made.sights(torch.from_numpy(sight[None]))
         network_says = made.score(words, sights, none, none).item()
     ((spotted_red,), (spotted_blue,)) = checkpoint.spotter.score(["red", "blue"], sight[None])
+    alike = float(encoder.encode_texts(["blue"])[0] @ encoder.embed_tokens(sight[None])[0])
     assert red == pytest.approx(spotted_red)
-    assert both == pytest.approx(red - spotted_blue - 0.5 * network_says, abs=1e-3)
+    assert both == pytest.approx(red - spotted_blue - ALIKE * alike - 0.5 * network_says, abs=1e-3)
 
 
 def test_words_turn_the_sign_one_after_the_other(encoder: TowerEncoder) -> None:
