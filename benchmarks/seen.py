@@ -1,0 +1,101 @@
+"""How well a reranker sees what instructions ask for: AUC of each attribute of the grammar.
+
+    python benchmarks/seen.py --pairs flickr_dev.jsonl [--reranker DIR] [--photos 400]
+
+Every attribute ("a dog", "snow") is looked for on every photo by the network alone, without a sign;
+by the words that are spotted; and by the dual encoder's cosine. Right is what two captions of a
+photo say, wrong what none does. Prints the mean AUC of the attributes of families that are learned,
+and of those held back, as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retrieval.models import TowerEncoder, load_encoder
+from retrieval.pairs import read_pairs
+from retrieval.reranking.grammar import shipped_grammar
+from retrieval.reranking.labels import Labels
+from retrieval.reranking.reading import TextReader
+from retrieval.reranking.spotting import Floats
+from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
+from retrieval.shipped import shipped
+from retrieval.training.reranker.material import gather
+
+FEWEST = 5
+"""Photos with an attribute, and without it, for the attribute to count."""
+
+
+def auc(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """Return how often what is right scores above what is wrong. Shapes (n,)."""
+    above = scores[right][:, None] - scores[~right][None]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+@torch.inference_mode()
+def looked(
+    checkpoint: Checkpoint, encoder: TowerEncoder, phrases: list[str], tokens: Floats
+) -> Floats:
+    """Let the network look for each phrase on each photo, as for an instruction. (t, p)."""
+    network = checkpoint.network
+    reader = TextReader(encoder, network.config.sign_depth)
+    words, sights = network.words(*reader.read([], phrases)), network.sights(torch.tensor(tokens))
+    words = words._replace(sign=torch.ones_like(words.sign))
+    photos = torch.arange(len(tokens))
+    rows = [
+        network.score(words, sights, torch.full_like(photos, row), photos)
+        for row in range(len(phrases))
+    ]
+    found: Floats = torch.stack(rows).numpy()
+    return found
+
+
+def main() -> None:
+    """Print what each of the three sees."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--reranker", type=Path, default=shipped("reranker"), metavar="DIR")
+    parser.add_argument("--photos", type=int, default=400)
+    chosen = parser.parse_args()
+    encoder, grammar = load_encoder("builtin", "cpu"), shipped_grammar()
+    assert isinstance(encoder, TowerEncoder)
+    checkpoint = load_reranker_checkpoint(chosen.reranker)
+    material = gather(encoder, read_pairs(chosen.pairs).pairs[: chosen.photos], grammar)
+    tokens, phrases = material.views[0].float().numpy(), [a.phrase for a in grammar.attributes]
+    seen = {
+        "network": looked(checkpoint, encoder, phrases, tokens),
+        "words": checkpoint.spotter.spotted(phrases, tokens),
+        "cosine": encoder.encode_texts(phrases) @ encoder.embed_tokens(tokens).T,
+    }
+    for held in (False, True):
+        rows = [
+            row
+            for row, attribute in enumerate(grammar.attributes)
+            if grammar.is_held(attribute) == held
+            and min((material.labels[row] == sign).sum() for sign in (1, -1)) >= FEWEST
+        ]
+        line = {"reranker": chosen.reranker.name, "held": held, "attributes": len(rows)}
+        means = {
+            name: mean_auc(scores[rows], material.labels[rows]) for name, scores in seen.items()
+        }
+        print(json.dumps(line | means))
+
+
+def mean_auc(scores: NDArray[np.floating], labels: Labels) -> float:
+    """Return the mean over attributes in percent, where the label is known. (t, p), (t, p)."""
+    known = labels != 0
+    each = [
+        auc(row[told], label[told] == 1)
+        for row, label, told in zip(scores, labels, known, strict=True)
+    ]
+    return round(100 * float(np.mean(each)), 1)
+
+
+if __name__ == "__main__":
+    main()
