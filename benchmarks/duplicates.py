@@ -64,7 +64,7 @@ def others(
     encoder: TowerEncoder, paths: list[Path], labels: list[str], many: int
 ) -> dict[str, object]:
     """Pairs of photos of one label that are near, the labels with most photos first."""
-    common = sorted(set(labels), key=labels.count, reverse=True)
+    common = sorted(sorted(set(labels)), key=labels.count, reverse=True)
     chosen = [at for label in common for at in np.flatnonzero(np.array(labels) == label)[:10]]
     photos = [read_photo(paths[at], size_hint=encoder.image_size) for at in chosen[: 3 * many]]
     vectors, pictures = embed(encoder, photos), [picture(photo) for photo in photos]
