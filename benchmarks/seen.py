@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
@@ -30,12 +31,6 @@ from retrieval.training.reranker.material import gather
 
 FEWEST = 5
 """Photos with an attribute, and without it, for the attribute to count."""
-
-
-def auc(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
-    """Return how often what is right scores above what is wrong. Shapes (n,)."""
-    above = scores[right][:, None] - scores[~right][None]
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
 
 
 @torch.inference_mode()
@@ -91,7 +86,7 @@ def mean_auc(scores: NDArray[np.floating], labels: Labels) -> float:
     """Return the mean over attributes in percent, where the label is known. (t, p), (t, p)."""
     known = labels != 0
     each = [
-        auc(row[told], label[told] == 1)
+        roc_auc_score(label[told] == 1, row[told])
         for row, label, told in zip(scores, labels, known, strict=True)
     ]
     return round(100 * float(np.mean(each)), 1)

@@ -83,11 +83,12 @@ class Spotter:
 
     def score(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Score every text with every photo. (t), (p, m, d) → (t, p)."""
-        count = np.array([len(self.named(text)) for text in texts])
+        named = [self.named(text) for text in texts]
+        count = np.array([len(places) for places in named])
         if not len(self.handfuls) or not count.any():
             return self.spotted(texts, tokens)
         every = self._seen(range(len(self.words)), tokens)
-        spotted = np.stack([every[:, self.named(text)].sum(axis=1) for text in texts])
+        spotted = np.stack([every[:, places].sum(axis=1) for places in named])
         held: NDArray[np.float64] = np.outer(_HELD * count / (count + _FEW), self._anything(every))
         return spotted - held
 
