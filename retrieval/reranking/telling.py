@@ -279,14 +279,19 @@ def rounded(weights: Weights) -> Weights:
 
 
 def save_teller(teller: Teller, folder: Path, run: str = "") -> None:
-    """Write `telling.safetensors`; its header holds words and the mark of the run that learned."""
+    """Write `telling.safetensors`; its header holds words, and the mark of a run that goes on.
+
+    Without a mark the same models are the same bytes: safetensors writes a header's entries in no
+    order.
+    """
     arrays = {
         f"{number}.{name}": array
         for number, weights in enumerate(teller.models)
         for name, array in _packed(weights).items()
     }
+    header = {"words": " ".join(teller.words)} | ({"run": run} if run else {})
     with replacing(folder / TELLING) as part:
-        part.write_bytes(save(arrays, metadata={"words": " ".join(teller.words), "run": run}))
+        part.write_bytes(save(arrays, metadata=header))
 
 
 def load_teller(folder: Path, models: int) -> Teller:
