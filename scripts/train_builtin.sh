@@ -53,14 +53,14 @@ cp runs/named/{config.json,model.safetensors,tokenizer.json} data/model/
 $bin/python - data/model/config.json <<'END'
 import json, pathlib, sys
 config = pathlib.Path(sys.argv[1])
-hubness = {"k": 8, "text_to_image": 0.5, "image_to_text": 0.5}
+hubness = {"k": 12, "text_to_image": 0.5, "image_to_text": 0.75}
 config.write_text(json.dumps(json.loads(config.read_text()) | {"hubness": hubness}, indent=2) + "\n")
 END
 cat $pairs/{flickr_train,labelled.list,unlabelled.list}.jsonl >$pairs/bank.list.jsonl
 $bin/python scripts/text_bank.py --model data/model --pairs $pairs/flickr_train.jsonl \
   --out data/model/text_bank.safetensors
 $bin/python scripts/photo_bank.py --model data/model --photos $pairs/bank.list.jsonl \
-  --out data/model/photo_bank.safetensors
+  --size 4000 --out data/model/photo_bank.safetensors
 $bin/python scripts/tune_hubness.py --data $pairs/flickr_dev.jsonl --model data/model
 
 say "measuring on dev"
