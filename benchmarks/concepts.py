@@ -36,8 +36,6 @@ from indexer.photos import read_photo
 from retrieval.evaluation.metrics import bootstrap_interval
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.names.learn import (
-    GIVEN,
-    GUESSED,
     LearnOptions,
     embed_views,
     learn_tokens,
@@ -132,18 +130,14 @@ class Bench:
         guess = nearest_word(self.towers, "zzyzx", views[:, 0])
         ways = {"word": word, "photos": mean, "word + photos": unit(word + mean)}
         for seed in self.chosen.seeds:
-            for way, like, near in (
-                ("learned", label, self._near(given=True)),
-                ("learned, word guessed", guess, self._near(given=False)),
+            for way, like, given in (
+                ("learned", label, label),
+                ("learned, word guessed", guess, ""),
             ):
                 name = way if seed == self.chosen.seeds[0] else f"{way}, seed {seed}"
-                options = LearnOptions(seed=seed, near=near)
+                options = LearnOptions(like=given, seed=seed, near=self.chosen.near)
                 ways[name] = self._learn(views, photos, like, options)[0]("a photo of a", "")
         return ways
-
-    def _near(self, *, given: bool) -> float:
-        """Return the weight of the plain word: that asked for, else the default."""
-        return self.chosen.near if self.chosen.near is not None else GIVEN if given else GUESSED
 
     def _learn(self, views: Vectors, others: Vectors, like: str, options: LearnOptions):
         """Learn a name; return what encodes a sentence around it, and the shift."""
@@ -193,7 +187,10 @@ class Bench:
         views, _ = embed_views(self.towers, [self.paths[row] for row in examples])
         mean = unit(views[:, 0].mean(axis=0))
         encode, shift = self._learn(
-            views, self.photos, word, LearnOptions(seed=seed, near=self._near(given=True))
+            views,
+            self.photos,
+            word,
+            LearnOptions(like=word, seed=seed, near=self.chosen.near),
         )
         kept = np.setdiff1d(np.arange(len(self.photos)), examples)
         for row in np.setdiff1d(described, examples):

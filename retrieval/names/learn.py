@@ -37,6 +37,7 @@ SAMPLE = 1500  # photos of the library at random, to tell the examples from
 NEAREST = 500  # and those nearest to the plain word: other dogs, where Rex is a dog
 MOST_TOKENS = 8  # a plain word is one or a few
 GIVEN, GUESSED = 0.5, 0.05  # weights of the plain word, by who chose it
+GIVEN_PACE, GUESSED_PACE = (60, 0.05), (200, 0.5)  # steps and rate: a wrong word has far to go
 CROP = 0.1  # share of each side that the closer view leaves out
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -52,21 +53,22 @@ class LearnOptions:
             to the photos, or the name itself where that is nearer.
         near: weight of staying near the plain word, against fitting the photos; None trusts a
             word that was given, and one that was guessed little. `benchmarks/concepts.py` has both.
-        steps: of learning the tokens; they fit to a cosine of 0.99 after 60.
-        rate: of Adam, in units of the plain word's own size.
+        steps: of learning the tokens; None takes more where the word is guessed.
+        rate: of Adam, in units of the plain word's own size; None takes more likewise.
         batch: sentences a step.
         seed: for the order of sentences and the choice of other photos.
     """
 
     like: str = ""
     near: float | None = None
-    steps: int = 60
-    rate: float = 0.05
+    steps: int | None = None
+    rate: float | None = None
     batch: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch) < 1 or min(self.nearness, self.rate) < 0:
+        steps, rate = self.pace
+        if min(steps, self.batch) < 1 or min(self.nearness, rate) < 0:
             raise ConceptInvalid("steps and batch must be at least 1, near and rate at least 0")
 
     @property
@@ -74,6 +76,12 @@ class LearnOptions:
         """The weight of staying near the plain word."""
         usual = GIVEN if self.like else GUESSED
         return usual if self.near is None else self.near
+
+    @property
+    def pace(self) -> tuple[int, float]:
+        """Steps and rate of learning the tokens."""
+        steps, rate = GIVEN_PACE if self.like else GUESSED_PACE
+        return steps if self.steps is None else self.steps, rate if self.rate is None else self.rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +149,7 @@ def learn_concept(
         model=towers.name,
         fingerprint=towers.fingerprint,
         photos=len(views),
-        steps=options.steps,
+        steps=options.pace[0],
         seed=options.seed,
     )
     replaced = Concepts(library.folder).save(concept)
@@ -209,13 +217,14 @@ def learn_tokens(
 
     Minimises the mean of 1 - cosine over sentences, by Adam with a rate that falls to zero.
     """
+    steps, rate = options.pace
     draw = torch.Generator().manual_seed(options.seed)
     size = lesson.start.square().mean().sqrt()
     change = torch.zeros_like(lesson.start, requires_grad=True)
     targets = lesson.targets.to(lesson.start.device)
-    adam = torch.optim.Adam([change], lr=options.rate)
-    for step in range(options.steps):
-        adam.param_groups[0]["lr"] = options.rate * (1.0 - step / options.steps)
+    adam = torch.optim.Adam([change], lr=rate)
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = rate * (1.0 - step / steps)
         rows = torch.randperm(len(lesson.phrases), generator=draw)[: options.batch]
         embedded = tower.embed(
             [lesson.phrases[row] for row in rows], lesson.start + size * change
@@ -224,7 +233,7 @@ def learn_tokens(
         (change.grad,) = torch.autograd.grad(loss, [change])
         adam.step()
         if progress is not None:
-            progress(step + 1, options.steps)
+            progress(step + 1, steps)
     return _checked((lesson.start + size * change).detach().cpu().float().numpy())
 
 
