@@ -5,7 +5,7 @@
 Every attribute ("a dog", "snow") is looked for on every photo by the network alone, without a sign;
 by the words that are spotted; and by the dual encoder's cosine. Right is what two captions of a
 photo say, wrong what none does. Prints the mean AUC of the attributes of families that are learned,
-and of those held back, as JSON.
+and of those held back, as JSON; then of each look ("dark"), by its own detector, too.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ def main() -> None:
             name: mean_auc(scores[rows], material.labels[rows]) for name, scores in seen.items()
         }
         print(json.dumps(line | means))
+    seen["looks"] = np.zeros((len(phrases), len(tokens)))
+    for place, (name, *_) in enumerate(checkpoint.looks.names):
+        row = [phrases.index(name)]
+        seen["looks"][row] = checkpoint.looks.odds([place], tokens)
+        told = {each: mean_auc(scores[row], material.labels[row]) for each, scores in seen.items()}
+        print(json.dumps({"reranker": chosen.reranker.name, "look": name} | told))
 
 
 def mean_auc(scores: NDArray[np.floating], labels: Labels) -> float:

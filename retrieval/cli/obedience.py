@@ -43,6 +43,7 @@ def _table(done: Obedience, name: str) -> Table:
     low, high = done.p_mrr_interval
     table.add_row("p-MRR", f"{done.p_mrr:6.1f}  [dim]{low:.1f} to {high:.1f}[/dim]")
     table.add_row("Robustness@10", f"{done.robustness:6.1f}")
+    table.add_row("— of photos that captions tell of", f"{done.robustness_told:6.1f}")
     for control, value in done.controls.items():
         table.add_row(f"p-MRR, {control} instruction", f"{value:6.1f}")
     for instance in done.worst:

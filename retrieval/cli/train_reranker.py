@@ -86,8 +86,9 @@ def command(
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped
     goes on when the same command is given again.
 
-    With --signs-only, the rest of --init stays as it is. Of the options, --steps, --signs, --lr and
-    --seed count.
+    With --signs-only, the rest of --init stays as it is, but for looks ("black and white") and how
+    far instructions carry. Of the options, --steps, --signs, --lr and --seed count; with --steps 0
+    the signs stay, too.
 
     With --triples, low-rank adapters of a large reranker --init learn from
     {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,

@@ -7,15 +7,20 @@ Photos that answer the query and break the instruction should fall, whatever its
 |---|---|
 | p-MRR | how far they fall: 0 for not at all, 1 for out of sight, below 0 if they rise |
 | Robustness@10 | nDCG@10 of the worst wording, mean over the queries |
+| — told | the same among the photos of which the captions tell query and wish: no other counts |
 | controls | p-MRR of the same photos under other instructions: all should be near 0 |
 
 The controls are no instruction, one that asks for nothing in particular, and one about something
-else.
+else. That one must be obeyed, too, so whatever it lacks falls. It should push those that break the
+first wish no further than those that meet it: the control is how much further they fall. (One who
+obeys to the letter has near 0 there; of the fall itself he has 4, since what stands high can only
+fall. That is told beside the controls.)
 
 Shapes: i instances, k candidates.
 
 Source: Weller et al. 2024, FollowIR (arXiv 2403.15246), for p-MRR; Oh et al. 2024, InstructIR
-(arXiv 2402.14334), for Robustness@k.
+(arXiv 2402.14334), for Robustness@k; Sakai 2007, Alternatives to Bpref, for leaving out what nobody
+judged.
 """
 
 from __future__ import annotations
@@ -50,7 +55,13 @@ Search = Callable[[Sequence[str]], NDArray[np.floating]]
 class Obedience:
     """How well instructions are followed, in percent.
 
-    `controls` are p-MRR under `none`, `generic` and `swapped` instructions.
+    Attributes:
+        robustness: Robustness@10; photos of which the captions leave query or wish open are wrong.
+        robustness_told: the same without those.
+        ndcg: nDCG@10, the mean over all wordings.
+        controls: p-MRR under `none`, `generic` and `swapped` instructions; of the last one, less
+            that of the photos that meet the first wish.
+        swapped_fall: p-MRR under the swapped one as it is.
     """
 
     instances: int
@@ -58,7 +69,10 @@ class Obedience:
     p_mrr: float
     p_mrr_interval: tuple[float, float]
     robustness: float
+    robustness_told: float
+    ndcg: float
     controls: dict[str, float]
+    swapped_fall: float
     worst: tuple[Instance, ...] = field(default=(), repr=False)
 
     def as_json(self) -> dict[str, object]:
@@ -69,7 +83,10 @@ class Obedience:
             "p_mrr": round(self.p_mrr, 2),
             "p_mrr_interval": [round(end, 2) for end in self.p_mrr_interval],
             f"robustness@{CUT}": round(self.robustness, 2),
+            f"robustness@{CUT}_told": round(self.robustness_told, 2),
+            f"ndcg@{CUT}": round(self.ndcg, 2),
             "controls": {name: round(value, 2) for name, value in self.controls.items()},
+            "swapped_fall": round(self.swapped_fall, 2),
             "worst": [f"{each.query}; {each.wordings[0]}" for each in self.worst],
         }
 
@@ -86,6 +103,7 @@ class Instance:
         first: their scores. Shape (k,).
         right: those that answer the query and obey. Shape (k,).
         broken: those that answer the query and do not obey. Shape (k,).
+        told: those of which the captions leave neither query nor wish open. Shape (k,).
     """
 
     query: str
@@ -95,6 +113,7 @@ class Instance:
     first: Scores
     right: NDArray[np.bool_]
     broken: NDArray[np.bool_]
+    told: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,13 +210,20 @@ def grade(answers: Sequence[Answered], fusion: Fusion) -> Obedience:
     falls = np.array([mark.fall for mark in marks])
     low, high = bootstrap_interval(falls)
     controls = {name: [mark.controls[name] for mark in marks] for name in marks[0].controls}
+
+    def mean(of: Callable[[_Mark], float]) -> float:
+        return 100 * float(np.mean([of(mark) for mark in marks]))
+
     return Obedience(
         instances=len(marks),
         families=tuple(sorted({each.instance.wish.family for each in answers})),
-        p_mrr=100 * float(falls.mean()),
+        p_mrr=mean(lambda mark: mark.fall),
         p_mrr_interval=(100 * low, 100 * high),
-        robustness=100 * float(np.mean([mark.worst_ndcg for mark in marks])),
+        robustness=mean(lambda mark: min(mark.ndcgs)),
+        robustness_told=mean(lambda mark: min(mark.told_ndcgs)),
+        ndcg=mean(lambda mark: float(np.mean(mark.ndcgs))),
         controls={name: 100 * float(np.mean(values)) for name, values in controls.items()},
+        swapped_fall=mean(lambda mark: mark.swapped_fall),
         worst=tuple(answers[number].instance for number in np.argsort(falls)[:_SHOWN]),
     )
 
@@ -231,11 +257,13 @@ def ndcg(relevant: NDArray[np.bool_], k: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Mark:
-    """What one instance came to, as fractions."""
+    """What one instance came to, as fractions; nDCGs are one a wording."""
 
     fall: float
-    worst_ndcg: float
+    ndcgs: list[float]
+    told_ndcgs: list[float]
     controls: dict[str, float]
+    swapped_fall: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,14 +310,23 @@ def _mark(answered: Answered, fusion: Fusion) -> _Mark:
     def after(scores: Scores) -> Scores:
         return fused(before, scores - answered.plain, fusion.instructed)
 
-    def fall(scores: Sequence[Scores]) -> float:
-        return float(np.mean([_fall(instance, before, after(each)) for each in scores]))
+    def fall(scores: Sequence[Scores], of: NDArray[np.bool_] = instance.broken) -> float:
+        ranks = [(_ranks(before)[of], _ranks(after(each))[of]) for each in scores]
+        return float(np.mean([p_mrr(*pair) for pair in ranks]))
 
-    ndcgs = [ndcg(instance.right[_order(after(each))], CUT) for each in answered.wordings]
+    orders = [_order(after(each)) for each in answered.wordings]
+    controls = answered.controls
+    swapped = fall(controls["swapped"])
     return _Mark(
         fall=fall(answered.wordings),
-        worst_ndcg=min(ndcgs),
-        controls={name: fall(scores) for name, scores in answered.controls.items()},
+        ndcgs=[ndcg(instance.right[order], CUT) for order in orders],
+        told_ndcgs=[ndcg(instance.right[order[instance.told[order]]], CUT) for order in orders],
+        controls={
+            "none": fall(controls["none"]),
+            "generic": fall(controls["generic"]),
+            "swapped": swapped - fall(controls["swapped"], instance.right),
+        },
+        swapped_fall=swapped,
     )
 
 
@@ -301,11 +338,6 @@ def _scores(
     stage = SecondStage(reranker=reranker, photos=sights, texts=texts)
     candidates = np.tile(instance.candidates, (len(texts), 1))  # (wordings, k)
     return list(stage.scores(range(len(texts)), candidates))
-
-
-def _fall(instance: Instance, before: Scores, after: Scores) -> float:
-    """Return p-MRR of the photos that break the instruction."""
-    return p_mrr(_ranks(before)[instance.broken], _ranks(after)[instance.broken])
 
 
 def _order(scores: Scores) -> NDArray[np.int64]:
@@ -367,6 +399,7 @@ def _instances(exam: Exam) -> Iterator[Instance]:
             first=first[row][candidates].astype(np.float64),
             right=answers,
             broken=~answers,
+            told=exam.labels[number][candidates] != 0,
         )
         yield from _wishes(exam, base)
 
@@ -388,4 +421,5 @@ def _wishes(exam: Exam, base: Instance) -> Iterator[Instance]:
                     wordings=tuple(wordings[: exam.wordings]),
                     right=right,
                     broken=broken,
+                    told=base.told & (~base.right | (label != 0)),
                 )

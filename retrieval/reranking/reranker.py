@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from indexer.encoder import Encoder, TokenShape
+from indexer.types import Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
 from retrieval.reranking.clauses import clauses, subject
@@ -25,9 +26,12 @@ from retrieval.reranking.word_reranker import check_encoder, places, score_queri
 
 COUPLES = 256  # scored at once: 50 MB of activations
 
-ALIKE = 20.0
-"""What a cosine counts beside the words that are spotted, in what a wish is about. Chosen out of 0
-to 50 on the questions that choose the weights, each at the largest weight that is fair."""
+SURE = 2.0
+"""A sign is taken for whole from 1 / SURE on: a wish that is read half surely is a wish. Chosen out
+of 1, 2 and 3 on the questions that choose the weights."""
+
+SPREAD = 0.05
+"""Spread of a text's cosines with photos, where the encoder brings no photos to measure it on."""
 
 
 class TokenReranker:
@@ -46,10 +50,12 @@ class TokenReranker:
         check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
         self._network = checkpoint.network.to(encoder.device)
-        self._spotter, self._teller = checkpoint.spotter, checkpoint.teller
+        self._spotter, self._looks = checkpoint.spotter, checkpoint.looks
+        self._teller = checkpoint.teller
         self._share = checkpoint.share
         self._encoder = encoder
         self._reader = TextReader(encoder, checkpoint.network.config.sign_depth)
+        self._usual_photos = encoder.bank(Kind.PHOTO)
 
     @property
     def token_shape(self) -> TokenShape | None:
@@ -76,9 +82,10 @@ class TokenReranker:
         """Score couples of texts and photos. Shape (couples,).
 
         A query counts by its words that are spotted on the photo, and by how likely it is told of
-        it. Each wish of an instruction counts by its words, too, by how like the photo what it is
-        about is to the dual encoder, and by what the network makes of both, if it has ever heard of
-        that; all times its sign.
+        it. Each wish of an instruction counts by the log-odds that the photo shows what it is
+        about, by how like the two are to the dual encoder, in units of its spread, and by what the
+        network makes of both, if it has ever heard of that; or, where it is about a look alone, by
+        the log-odds of that; all times its sign.
         """
         if not asked:
             return np.zeros(0)
@@ -96,31 +103,56 @@ class TokenReranker:
         self, wishes: list[str], tokens: Floats, couples: Sequence[tuple[int, int]]
     ) -> Scores:
         """Score wishes with photos, where they make a couple. Shape (couples,)."""
-        device = self._encoder.device
         words = self._network.words(*self._reader.read([], wishes))
-        once = list(dict.fromkeys(couples))  # each is looked at once
-        text, photo = torch.tensor(once).T.to(device)
-        looked = self._looked(words, tokens, text, photo)  # (once,), times the sign
-        signed = words.sign[text].double().cpu().numpy()
+        words = words._replace(sign=(SURE * words.sign).clamp(-1.0, 1.0))
         about = [subject(wish, self._knows) for wish in wishes]
-        share = self._share * np.array([self._knows(each) for each in about])[text.cpu()]
-        seen = self._spotter.spotted(wishes, tokens)
-        seen += ALIKE * self._encoder.encode_texts(about) @ self._encoder.embed_tokens(tokens).T
-        shown = signed * seen[tuple(zip(*once, strict=True))]
-        table = dict(zip(once, shown + share * looked, strict=True))
+        shown = words.sign.cpu().numpy()[:, None] * self._shown(about, tokens)  # (wishes, p)
+        once = list(dict.fromkeys(couples))  # each is looked at once
+        text, photo = np.array(once).T
+        scores = shown[text, photo]
+        heard = np.array([self._heard_of(each) for each in about])[text]
+        if self._share and heard.any():
+            looked = self._looked(words, tokens, text[heard], photo[heard])
+            scores[heard] += self._share * looked
+        table = dict(zip(once, scores, strict=True))
         return np.array([table[couple] for couple in couples])
+
+    def _shown(self, about: list[str], tokens: Floats) -> Scores:
+        """Say how surely photos show things, or look so. (t), (p, m, d) → (t, p)."""
+        shown = self._spotter.odds(about, tokens) + self._alike(about, tokens)
+        for row, each in enumerate(about):
+            if (look := self._looks.named(each)) is not None:
+                shown[row] = self._looks.odds([look], tokens)[0]
+        return shown
+
+    def _alike(self, about: list[str], tokens: Floats) -> Scores:
+        """Return the dual encoder's cosines, by the spread of the text's. (t), (p, m, d) → (t, p).
+
+        What is alike for all photos changes no order, and is left in.
+        """
+        texts = self._encoder.encode_texts(about)
+        cosines = texts @ self._encoder.embed_tokens(tokens).T
+        usual = self._usual_photos
+        spread = (texts @ usual.T).std(axis=1, keepdims=True) if len(usual) else SPREAD
+        units: Scores = cosines.astype(np.float64) / spread
+        return units
+
+    def _heard_of(self, phrase: str) -> bool:
+        """Tell whether the network has a say of a phrase; what is told as a look needs none."""
+        return self._looks.named(phrase) is None and self._knows(phrase)
 
     def _knows(self, phrase: str) -> bool:
         """Tell whether captions or looks that the network learned from have a word of a phrase."""
         return bool(self._spotter.named(phrase)) or not looks().isdisjoint(words_of(phrase))
 
-    def _looked(self, words: Words, tokens: Floats, text: Tensor, photo: Tensor) -> Scores:
-        """Let the network score couples, in portions, if it counts. Shape (couples,)."""
-        if not self._share:
-            return np.zeros(len(text))
-        sights = self._network.sights(torch.from_numpy(tokens).to(text.device))
-        portions = zip(torch.split(text, COUPLES), torch.split(photo, COUPLES), strict=True)
-        parts = [self._network.score(words, sights, *portion) for portion in portions]
+    def _looked(
+        self, words: Words, tokens: Floats, text: NDArray[np.int64], photo: NDArray[np.int64]
+    ) -> Scores:
+        """Let the network score couples, in portions. Shape (couples,), times the sign."""
+        device = self._encoder.device
+        sights = self._network.sights(torch.from_numpy(tokens).to(device))
+        seats = (torch.split(torch.from_numpy(each).to(device), COUPLES) for each in (text, photo))
+        parts = [self._network.score(words, sights, *some) for some in zip(*seats, strict=True)]
         scores: Scores = torch.cat(parts).double().cpu().numpy()
         return scores
 

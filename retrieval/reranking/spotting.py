@@ -2,6 +2,7 @@
 
     spotted(text, photo) = Σ (log p(word | photo) - mean of log p(word))
     score(text, photo) = spotted(text, photo) - 4 n / (n + 2) · h(photo)
+    odds(text, photo) = log P - log (1 - P), where log P = Σ log p(word | photo)
 
 over the n words of the text that have a detector; the mean is over the photos that they learned
 from. The detectors are linear, and know a text as a bag of words only. So they err otherwise than
@@ -37,6 +38,8 @@ from retrieval.errors import ModelUnavailable
 WORDS = "words.safetensors"
 
 _HELD, _FEW, _BEST = 4.0, 2, 50  # chosen on Flickr8k's dev photos, as the weights of the fusion
+
+_LEAST = 1e-9  # what nothing is surer than
 
 _WORD = re.compile(r"[a-z]+")
 _PLURAL = re.compile(r"(?<=..)s$")
@@ -103,12 +106,29 @@ class Spotter:
         rows = [seen[:, [column[place] for place in places]].sum(axis=1) for places in named]
         return np.stack(rows)
 
-    def _seen(self, asked: Sequence[int], tokens: Floats) -> NDArray[np.float64]:
-        """Return log p of some words, less its mean. (p, m, d) → (p, asked)."""
+    def odds(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
+        """Return the log-odds that a photo shows all words of a text. (t), (p, m, d) → (t, p).
+
+        They tell photos that surely show them apart as well as those that surely do not, so they
+        may be wished for and forbidden alike. 0 for a text without a word that is known.
+        """
+        odds = np.zeros((len(texts), len(tokens)))
+        for row, text in enumerate(texts):
+            if places := self.named(text):
+                log_p = np.minimum(self._log_p(places, tokens).sum(axis=1), -_LEAST)
+                odds[row] = log_p - np.log(-np.expm1(log_p))
+        return odds
+
+    def _log_p(self, asked: Sequence[int], tokens: Floats) -> NDArray[np.float64]:
+        """Return log p of some words. (p, m, d) → (p, asked)."""
         looks = (looked(tokens) - self.mean) / self.spread
         log_odds = looks @ self.weights[asked].T + self.bias[asked]
-        seen: NDArray[np.float64] = -np.logaddexp(0.0, -log_odds.astype(np.float64))
-        return seen - self.usual[asked]
+        log_p: NDArray[np.float64] = -np.logaddexp(0.0, -log_odds.astype(np.float64))
+        return log_p
+
+    def _seen(self, asked: Sequence[int], tokens: Floats) -> NDArray[np.float64]:
+        """Return log p of some words, less its mean. (p, m, d) → (p, asked)."""
+        return self._log_p(asked, tokens) - self.usual[asked]
 
     def _anything(self, every: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return h, what anything at all reaches on photos, by all their words. (p, v) → (p,)."""

@@ -5,6 +5,7 @@ FOLDER/
   reranker.json          format, the dual encoder it reads with, shape, models, share, fusion
   reranker.safetensors   weights of the network: int8 rows with a scale
   words.safetensors      words that are spotted, and their detectors
+  looks.safetensors      detectors of looks, where there are any
   telling.safetensors    language models of captions, where there are any
   train.json             how it came to be
   README.md              the model card, where there is one
@@ -30,6 +31,7 @@ from retrieval.models.checkpoint import pack, unpack
 from retrieval.models.folder import RECORD
 from retrieval.reranking.config import CONFIG, FORMAT, WEIGHTS, read_config
 from retrieval.reranking.fusion import Fusion
+from retrieval.reranking.looks import Looks, load_looks, no_looks, save_looks
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.spotting import Spotter, load_spotter, no_words, save_spotter
 from retrieval.reranking.telling import Teller, load_teller, no_telling, save_teller
@@ -47,6 +49,7 @@ class Checkpoint:
         encoder: fingerprint of the dual encoder whose tokens it reads.
         fusion: how its scores are used.
         spotter: the words that are looked for on a photo.
+        looks: how a photo looks as a whole, for wishes.
         teller: how likely captions are of a photo.
         share: how much the network counts in an instruction, beside the words spotted.
     """
@@ -55,6 +58,7 @@ class Checkpoint:
     encoder: str
     fusion: Fusion
     spotter: Spotter = field(default_factory=no_words)
+    looks: Looks = field(default_factory=no_looks)
     teller: Teller = field(default_factory=no_telling)
     share: float = 1.0
 
@@ -67,6 +71,8 @@ def save_reranker(
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(save(pack(checkpoint.network.state_dict(), Storage.INT8)))
     save_spotter(checkpoint.spotter, folder)
+    if checkpoint.looks.names:
+        save_looks(checkpoint.looks, folder)
     if checkpoint.teller.models:
         save_teller(checkpoint.teller, folder)
     config = {
@@ -118,6 +124,7 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
         encoder=encoder,
         fusion=fusion,
         spotter=load_spotter(folder),
+        looks=load_looks(folder),
         teller=load_teller(folder, tellers),
         share=share,
     )

@@ -1,4 +1,4 @@
-"""One run from pairs to a folder: material → words → captions → network → fusion → files."""
+"""One run from pairs to a folder: material → words, looks → captions → network → fusion → files."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from retrieval.reranking.store import (
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
+from retrieval.training.reranker.looks import learn_looks
 from retrieval.training.reranker.loop import School, train_reranker
 from retrieval.training.reranker.material import Material, Progress, gather
 from retrieval.training.reranker.signs import Signs
@@ -126,6 +127,7 @@ def run_reranker_training(
         encoder=encoder.fingerprint,
         fusion=Fusion(),
         spotter=spotter,
+        looks=learn_looks(encoder, pairs, shipped_grammar(), training.seed),
         teller=teller,
     )
     chosen, found = choose_fusion(made, judged)

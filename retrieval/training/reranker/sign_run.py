@@ -1,12 +1,13 @@
-"""One run that gives a reranker new signs: wordings → signs → fusion → files.
+"""One run that reads instructions anew: wordings → signs, photos → looks → fusion → files.
 
-The rest of the network stays as it was, and so do the weights of both directions; how far an
+The rest of the reranker stays as it was, and so do the weights of both directions; how far an
 instruction carries is chosen again.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from retrieval.reranking.reading import TextReader
 from retrieval.reranking.store import load_reranker_checkpoint, save_reranker
 from retrieval.training.optimizer import schedule
 from retrieval.training.reranker.config import RerankerTraining
+from retrieval.training.reranker.looks import learn_looks
 from retrieval.training.reranker.material import gather
 from retrieval.training.reranker.run import RerankerResult, RerankerRun, Watch
 from retrieval.training.reranker.signs import Signs, sign_loss
@@ -36,9 +38,10 @@ _DROPOUT, _WEIGHT_DECAY, _WARMUP, _CLIP = 0.2, 0.1, 0.05, 1.0
 def run_sign_training(
     config: RerankerRun, model: Encoder, watch: Watch | None = None
 ) -> RerankerResult:
-    """Teach the reranker `config.init` signs anew, from texts; the result ends up in `config.out`.
+    """Teach the reranker `config.init` signs and looks anew; the result ends up in `config.out`.
 
-    Of the settings, steps, signs, lr and seed count. `init` may be of an older format.
+    Of the settings, steps, signs, lr and seed count. With 0 steps the signs stay. `init` may be of
+    an older format, if there are steps.
 
     Raises:
         PairsInvalid: no usable pairs.
@@ -51,23 +54,24 @@ def run_sign_training(
         raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
     if config.init is None:
         raise UsageError("--signs-only teaches a reranker that there is: name it by --init")
-    start = load_reranker_checkpoint(config.init, signs=False)
+    start = load_reranker_checkpoint(config.init, signs=not config.training.steps)
     if not isinstance(model, TowerEncoder) or start.encoder != model.fingerprint:
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
-    captions = [text for source in config.pairs for pair in read_pairs(source).pairs
-                for text in pair.captions]  # fmt: skip
-    lessons, shape = Signs(shipped_grammar(), captions), start.network.config
-    learned = learn_signs(
-        lessons, TextReader(model, shape.sign_depth), shape, config.training, watch
-    )
-    start.network.sign.load_state_dict(learned.state_dict())
+    grammar = shipped_grammar()
+    pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
+    if config.training.steps:
+        captions = [text for pair in pairs for text in pair.captions]
+        lessons, shape = Signs(grammar, captions), start.network.config
+        reader = TextReader(model, shape.sign_depth)
+        learned = learn_signs(lessons, reader, shape, config.training, watch)
+        start.network.sign.load_state_dict(learned.state_dict())
+    looks = learn_looks(model, pairs, grammar, config.training.seed)
     watch.note("choosing how far instructions carry, on the validation photos")
-    pairs = read_pairs(config.val).pairs
-    material = gather(model, pairs, shipped_grammar(), views=1, progress=watch.looked)
-    judged = Validation(encoder=model, material=material, grammar=shipped_grammar())
-    chosen, found = choose_steering(start, judged)
+    val = gather(model, read_pairs(config.val).pairs, grammar, progress=watch.looked)
+    judged = Validation(encoder=model, material=val, grammar=grammar)
+    chosen, found = choose_steering(replace(start, looks=looks), judged)
     save_reranker(chosen, config.out, _record(config, found))
-    return RerankerResult(fusion=chosen.fusion, validation=found, skipped=material.skipped)
+    return RerankerResult(fusion=chosen.fusion, validation=found, skipped=val.skipped)
 
 
 def learn_signs(

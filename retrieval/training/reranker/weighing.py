@@ -27,7 +27,7 @@ from retrieval.reranking.store import Checkpoint
 from retrieval.training.reranker.material import Material
 
 WEIGHTS = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
-STEERING = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.0175, 0.02, 0.025, 0.03, 0.04, 0.05)
+STEERING = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
 SHARES = (0.0, 0.5, 1.0, 2.0)
 CUTS = (1, 5, 10)
 QUERIES = 5_000
@@ -37,8 +37,8 @@ a weight seemed to gain 1.4 points that was worth 0.1."""
 GAIN = 0.5
 """Points of R@1 + R@5 + R@10 that a weight must gain: less is chance, among so many weights."""
 
-ALIKE = 0.5
-"""Points of p-MRR that are chance: its interval is four wide."""
+NEAR = 0.5
+"""Points of nDCG@10 that are chance among so many weights; of those, the least weight is taken."""
 
 BALANCE = 1.5
 """How far from 0 p-MRR may be under an instruction that should change nothing, in percent: less
@@ -147,9 +147,10 @@ def _by_photo(gains: NDArray[np.float64], photos: NDArray[np.int64]) -> list[lis
 def _best_steering(
     checkpoint: Checkpoint, validation: Validation, fusion: Fusion
 ) -> tuple[float, float, dict[str, Any]]:
-    """Return share and weight with the highest p-MRR whose controls stay near 0.
+    """Return share and weight with the best nDCG@10 over all wordings, whose controls stay near 0.
 
-    Of those that are as good within chance, the one whose worst wording does best.
+    Of those that are as good within chance the least weight, and the least share at it: what
+    changes less is easier to foresee.
     """
     exam = _learned_exam(validation)
     try:
@@ -162,9 +163,9 @@ def _best_steering(
         for weight in STEERING:
             found[share, weight] = grade(answers, replace(fusion, instructed=weight))
     fair = {key: each for key, each in found.items() if _balanced(each)}
-    most = max((each.p_mrr for each in fair.values()), default=0.0)
-    alike = {key: each for key, each in fair.items() if each.p_mrr >= most - ALIKE}
-    best = max(alike, key=lambda key: (alike[key].robustness, -key[1]), default=(1.0, 0.0))
+    most = max((each.ndcg for each in fair.values()), default=0.0)
+    alike = [key for key, each in fair.items() if each.ndcg >= most - NEAR]
+    best = min(alike, key=lambda key: (key[1], key[0]), default=(1.0, 0.0))
     record = {f"{share:g}, {weight:g}": each.as_json() for (share, weight), each in found.items()}
     return *best, record
 

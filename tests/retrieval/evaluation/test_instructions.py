@@ -61,6 +61,21 @@ def test_one_that_obeys_scores_high_and_one_that_is_deaf_scores_0(exam: Exam) ->
     assert deaf.robustness < 70
 
 
+def test_one_that_obeys_another_wish_lets_both_sides_fall_alike(exam: Exam) -> None:
+    done = evaluate_instructions(ColourReranker(Fusion(instructed=1.0)), exam)
+    assert done.swapped_fall > 20  # photos that stand high can only fall
+    assert abs(done.controls["swapped"]) < 1
+
+
+def test_photos_that_captions_leave_open_count_as_wrong_or_not_at_all(exam: Exam) -> None:
+    some = np.random.default_rng(0).random(exam.labels.shape) < 0.2
+    exam = replace(exam, labels=np.where(some, 0, exam.labels).astype(np.int8))
+    done = evaluate_instructions(ColourReranker(Fusion(instructed=1.0)), exam)
+    assert done.robustness_told == pytest.approx(100.0)
+    assert done.robustness < 99
+    assert done.robustness <= done.ndcg
+
+
 def test_one_that_does_the_contrary_scores_below_0(exam: Exam) -> None:
     class Contrary(ColourReranker):
         def score(self, asked, sights):  # type: ignore[no-untyped-def]

@@ -12,9 +12,10 @@ import torch
 from retrieval.errors import ModelUnavailable
 from retrieval.models import TowerEncoder
 from retrieval.reranking import Fusion, TokenReranker
+from retrieval.reranking.looks import Looks
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.reading import TextReader
-from retrieval.reranking.reranker import ALIKE
+from retrieval.reranking.reranker import SPREAD
 from retrieval.reranking.store import (
     CONFIG,
     WEIGHTS,
@@ -105,10 +106,29 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
     with torch.no_grad():
         words, sights = made.words(*tokens), made.sights(torch.from_numpy(sight[None]))
         network_says = made.score(words, sights, none, none).item()
-    ((spotted_red,), (spotted_blue,)) = checkpoint.spotter.score(["red", "blue"], sight[None])
+    ((spotted_red,),) = checkpoint.spotter.score(["red"], sight[None])
+    ((blue,),) = checkpoint.spotter.odds(["blue"], sight[None])
     alike = float(encoder.encode_texts(["blue"])[0] @ encoder.embed_tokens(sight[None])[0])
     assert red == pytest.approx(spotted_red)
-    assert both == pytest.approx(red - spotted_blue - ALIKE * alike - 0.5 * network_says, abs=1e-3)
+    assert both == pytest.approx(red - blue - alike / SPREAD - 0.5 * network_says, abs=1e-3)
+
+
+def test_a_wish_about_a_look_is_told_by_that_alone(encoder: TowerEncoder) -> None:
+    made = network()
+    with torch.no_grad():
+        forbid(made)
+    looks = Looks(
+        names=(("blue",),),
+        weights=np.random.default_rng(1).normal(size=(1, 4 * 48)).astype(np.float32),
+        bias=np.ones(1, dtype=np.float32),
+    )
+    checkpoint = Checkpoint(
+        network=made, encoder=encoder.fingerprint, fusion=Fusion(), spotter=spotter(), looks=looks
+    )
+    mine = TokenReranker(checkpoint, encoder, "mine")
+    sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
+    red, both = mine.score([("red", ""), ("red", "blue")], [sight] * 2)
+    assert both == pytest.approx(red - looks.odds([0], sight[None])[0, 0], rel=1e-5)
 
 
 def test_words_turn_the_sign_one_after_the_other(encoder: TowerEncoder) -> None:

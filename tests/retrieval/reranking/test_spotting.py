@@ -62,6 +62,26 @@ def test_a_text_scores_by_its_words() -> None:
         assert scores[:, photo] == pytest.approx([red + dog, 0.0, dog], abs=1e-4)
 
 
+def test_odds_are_those_of_all_words_together() -> None:
+    mine = spotter()
+    tokens = np.random.default_rng(0).normal(size=(3, 5, WIDTH)).astype(np.float32)
+    odds = mine.odds(["red dogs", "a cat", "dog"], tokens)
+
+    def chance(word: str) -> np.ndarray:
+        log_p = mine.spotted([word], tokens)[0] + mine.usual[mine.words.index(word)]
+        return np.exp(log_p)
+
+    both, dog = chance("red") * chance("dog"), chance("dog")
+    wanted = [np.log(both / (1 - both)), np.zeros(3), np.log(dog / (1 - dog))]
+    assert odds == pytest.approx(np.array(wanted), rel=1e-5)
+
+
+def test_odds_of_what_is_sure_are_finite() -> None:
+    sure = replace(spotter(), bias=np.full(3, 1e4, dtype=np.float32))
+    tokens = np.zeros((1, 5, WIDTH), dtype=np.float32)
+    assert np.isfinite(sure.odds(["red dog"], tokens)).all()
+
+
 def test_photos_on_which_anything_is_spotted_are_held_back() -> None:
     handfuls = np.array([[0, 1], [1, 2], [0, 2]], dtype=np.int32)
     mine, plain = replace(spotter(), handfuls=handfuls), spotter()

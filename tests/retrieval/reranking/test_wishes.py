@@ -38,3 +38,17 @@ def test_what_no_caption_named_is_followed(reranker: TokenReranker, thing: str, 
     asked, forbidden = changed(f"only photos with {thing}"), changed(f"no {thing}")
     assert max(asked, key=asked.__getitem__) == photo
     assert min(forbidden, key=forbidden.__getitem__) == photo
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+def test_black_and_white_is_a_look_of_the_photo(reranker: TokenReranker, name: str) -> None:
+    colour = Image.fromarray(getattr(samples, name)()).convert("RGB")
+    sights = reranker.look([colour, colour.convert("L").convert("RGB")])
+
+    def fall(instruction: str) -> float:
+        told, plain = (reranker.score([("a photo", w)] * 2, sights) for w in (instruction, ""))
+        coloured, grey = told - plain
+        return float(grey - coloured)
+
+    assert fall("only black and white photos") > 1
+    assert fall("no monochrome pictures") < -1
