@@ -32,12 +32,12 @@ from indexer import migration, photo_rows, selection, tables, words
 from indexer.changes import Change, FileState, KnownFile, Merge, Move, NewFile, PhotoFile
 from indexer.errors import LibraryDamaged, TwinlensError, UsageError
 from indexer.facts import FORMAT, Facts, Ids, base_key, plan_key
-from indexer.filters import below, compiled, written
+from indexer.filters import below, compiled
 from indexer.register import State
 from indexer.selection import Selection
 from indexer.tables import connect
 from indexer.types import Described, Kind, SegmentRow
-from indexer.view import CatalogView, Condition
+from indexer.view import CatalogView
 from indexer.wanted import Filter
 
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
@@ -138,15 +138,6 @@ class Catalog(CatalogView):
         ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
         with self._described() as connection:
             return list(connection.scalars(ordered))
-
-    def condition(self, where: Filter) -> Condition:
-        """Return a filter as SQL.
-
-        Raises:
-            UsageError: the library is of a format before filters.
-        """
-        self._check_described()
-        return written(where)
 
     def described(self) -> Described:
         """Sum up what the photos say about themselves."""
@@ -257,18 +248,14 @@ class Catalog(CatalogView):
 
     @contextmanager
     def _described(self) -> Iterator[Connection]:
-        """One transaction over a catalog that knows metadata."""
-        self._check_described()
-        with self._engine.begin() as connection:
-            yield connection
-
-    def _check_described(self) -> None:
-        """Refuse a filter where there is nothing that it could read."""
+        """One transaction over a catalog that knows metadata, which a filter needs."""
         if self.facts().format < 3:
             raise UsageError(
                 f"{self._path.parent} knows no dates, places and words yet; read them with: "
                 "twinlens index FOLDER"
             )
+        with self._engine.begin() as connection:
+            yield connection
 
     # What changes
 

@@ -40,7 +40,7 @@ from indexer.tokens import TokenStore
 from indexer.tuning import TUNING_ALPHA, Aim, Asking, Ranks
 from indexer.types import Candidate, Described, Kind, Metadata, Record
 from indexer.vectors import Ids
-from indexer.view import ALL, CatalogView
+from indexer.view import CatalogView
 from indexer.wanted import Filter
 
 if TYPE_CHECKING:
@@ -392,7 +392,7 @@ class Library:
         Raises:
             UsageError: a filter, and a library of a format before filters.
         """
-        among = ALL if where is None else self.catalog.condition(where)
+        among = None if where is None else self._selected(kind, where).holds
         return self.view.worded(text, kind, limit, among=among)
 
     def counts(self) -> dict[Kind, int]:

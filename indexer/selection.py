@@ -39,6 +39,12 @@ class Selection:
     ids: Ids
     all_but: bool = False
 
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Tell which of some items are let through. Shape (n,)."""
+        first, behind = (np.searchsorted(self.ids, ids, side) for side in ("left", "right"))
+        held: NDArray[np.bool_] = (first < behind) != self.all_but
+        return held
+
 
 def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool) -> Selection:
     """Return the items of a kind that a filter lets through.
