@@ -114,6 +114,7 @@ CASES: list[tuple[Filter, list[int]]] = [
     (Not(filter=Camera(name="canon")), [1, 4]),
     (AnyOf(filters=(Tag(name="work"), Rated(at_least=5))), [1, 2]),
     (AllOf(filters=(Camera(name="canon"), Taken(since=datetime(2020, 1, 1)))), [3]),
+    (AllOf(filters=(Not(filter=Tag(name="été")), Not(filter=Place(name="italy")))), [2, 3, 4]),
     (AnyOf(filters=()), []),
 ]
 
