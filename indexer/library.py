@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise, product
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from indexer.banks import Banks, banks_of, read_banks, write_banks
 from indexer.changes import Change, FileState, Move, NewFile
+from indexer.cohorts import COHORTS, read_cohorts, write_cohorts
 from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
 from indexer.errors import (
     LibraryDamaged,
@@ -160,7 +161,7 @@ class Library:
         facts = self.view.facts()
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
         self._corrects = facts.width > facts.dim
-        self._cohorts: dict[Kind, Vectors] = {}
+        self._cohorts: dict[Kind, NDArray[np.float16]] = {}
         self._shelf = Shelf(folder, self.view, lambda: self.catalog)
         self._tokens = TokenStore(folder)
         self._writer = lock_of(folder)
@@ -523,6 +524,7 @@ class Library:
         with self.writing():
             self._shelf.refresh(self.questions)
             self._note_moments()
+            self._keep_cohorts()
 
     @property
     def aim(self) -> Aim:
@@ -639,11 +641,27 @@ class Library:
         """Return some generic items of a kind, as they would be stored here. Shape (n, width)."""
         if kind not in self._cohorts:
             try:
-                some = self.stored(cohort_of(self.banks.of(kind)), kind)
+                self._cohorts.update(self._kept_cohorts() or {kind: self._made_cohort(kind)})
             except LibraryDamaged:  # what is indexed can be searched all the same
-                some = np.empty((0, self.view.facts().width), dtype=np.float32)
-            self._cohorts[kind] = some
-        return self._cohorts[kind]
+                return np.empty((0, self.view.facts().width), dtype=np.float32)
+        return self._cohorts[kind].astype(np.float32)
+
+    def _made_cohort(self, kind: Kind) -> NDArray[np.float16]:
+        """Compute the cohort of a kind. Shape (n, width)."""
+        return self.stored(cohort_of(self.banks.of(kind)), kind).astype(np.float16)
+
+    def _kept_cohorts(self) -> dict[Kind, NDArray[np.float16]]:
+        """Read the cohorts that a writer kept."""
+        facts = self.view.facts()
+        return read_cohorts(self.folder / COHORTS, banks=facts.banks, width=facts.width)
+
+    def _keep_cohorts(self) -> None:
+        """Keep the cohorts for later searches, unless they are there."""
+        if self._corrects and not self._kept_cohorts():
+            with suppress(LibraryDamaged):  # no banks, nothing to keep
+                cohorts = {kind: self._made_cohort(kind) for kind in Kind}
+                banks = self.view.facts().banks
+                write_cohorts(self.folder / COHORTS, cohorts, banks=banks)
 
     @cached_property
     def banks(self) -> Banks:
