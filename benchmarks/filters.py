@@ -29,10 +29,11 @@ from grown import grown
 from index_types import Borrowed, captions
 from numpy.typing import NDArray
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState
 from indexer.encoder import Vectors
 from indexer.hubness import with_alpha
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Kind, Metadata, Orientation
 from indexer.wanted import AllOf, Camera, Filter, Held, In, Near, Not, Tag, Taken, Type

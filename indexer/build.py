@@ -15,16 +15,18 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
 from indexer.formats import WANTING, kind_of
-from indexer.library import Batch, Entry, Library, Patience
+from indexer.library import Library
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, walk
+from indexer.writer import Patience
 
 LOOKUP_ROWS = 500
 """Paths that are looked up in the catalog at once: one statement."""

@@ -175,3 +175,38 @@ class Described:
     dated: int = 0
     placed: int = 0
     cameras: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryInfo:
+    """What a library holds.
+
+    Attributes:
+        photos: how many.
+        videos: how many.
+        frames: of these videos.
+        texts: how many passages.
+        skipped: files that could not be read, whole or in part.
+        folders: that were indexed.
+        model: the name of the encoder.
+        fingerprint: of the encoder.
+        dim: length of every vector.
+        hubness: the kinds whose items are corrected for hubness.
+        described: dates, positions and cameras of the photos, summed up.
+        format: of the files on disk.
+        bytes: that they take.
+    """
+
+    photos: int
+    videos: int
+    frames: int
+    texts: int
+    skipped: int
+    folders: tuple[Path, ...]
+    model: str
+    fingerprint: str
+    dim: int
+    hubness: tuple[Kind, ...]
+    described: Described
+    format: int
+    bytes: int

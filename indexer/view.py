@@ -48,6 +48,11 @@ Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
 """Tells of ids which of them a filter lets through. Shape (n,) each."""
 
 
+def catalog_path(folder: Path) -> Path:
+    """Return where the catalog of a library lies."""
+    return folder / "catalog.sqlite"
+
+
 class CatalogView:
     """The catalog as a search sees it, one commit at a time. Any thread may ask.
 

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from indexer.duplicates import Group, find_duplicates
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
-    from indexer.library import Library, Patience
+    from indexer.library import Library
     from indexer.reindex import ReindexReport, reindex
     from indexer.tune import Setting, tune
     from indexer.tuning import Aim
     from indexer.types import Kind
+    from indexer.writer import Patience
     from retrieval.engine.choice import quick_encoder
     from retrieval.evaluation import (
         Comparison,

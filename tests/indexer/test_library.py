@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState, Move
 from indexer.errors import LibraryLocked, LibraryMissing, ModelMismatch, TwinlensError, UsageError
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.types import Hubness, Kind
 from tests.fakes import GENERIC, ColourEncoder
 
