@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="R",
     type=click.FloatRange(min=0, max=1, min_open=True),
     help="Share of the true ten nearest to find, in the mean; 1 for an exact index "
-    "[default: as before, at first 0.95].",
+    "[default: as before, at first 0.98].",
 )
 @click.option(
     "--exact-up-to",
