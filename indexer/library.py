@@ -385,15 +385,23 @@ class Library:
         return self.view.records(ids)
 
     def worded(
-        self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
+        self,
+        text: str,
+        kind: Kind,
+        limit: int,
+        *,
+        where: Filter | None = None,
+        every: bool = False,
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
+
+        With `every`, only items that have all the words.
 
         Raises:
             UsageError: a filter, and a library of a format before filters.
         """
         among = ALL if where is None else self.catalog.condition(where)
-        return self.view.worded(text, kind, limit, among=among)
+        return self.view.worded(text, kind, limit, among=among, every=every)
 
     def counts(self) -> dict[Kind, int]:
         """Count the items of each kind."""
