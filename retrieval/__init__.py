@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         compose,
         default_threshold,
         ensemble,
+        newest_first,
         parse_query,
     )
 
@@ -97,6 +98,7 @@ __all__ = [
     "learn_concept",
     "load_encoder",
     "load_reranker",
+    "newest_first",
     "parse_query",
     "quick_encoder",
     "read_pairs",
@@ -147,6 +149,7 @@ _HOMES = {
         "compose",
         "default_threshold",
         "ensemble",
+        "newest_first",
         "parse_query",
     ),
 }

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
@@ -47,6 +48,15 @@ class CommandLine(click.Group):
             f"retrieval.cli.{cmd_name.replace('-', '_')}"
         ).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; of a mistyped one say which it may have been."""
+        near = get_close_matches(args[0], COMMANDS, n=1)
+        if near and args[0] not in COMMANDS:
+            ctx.fail(f"No such command '{args[0]}'; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A reader that has seen enough, as `head` has, is no failure."""
@@ -111,6 +121,8 @@ def _unexpected(error: Exception) -> str:
     """Describe what no one raised on purpose; with TWINLENS_DEBUG set, show where."""
     if os.environ.get(_DEBUG):
         raise error
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: '{error.filename}'"
     if isinstance(error, OSError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"

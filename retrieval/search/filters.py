@@ -77,6 +77,12 @@ def split_filters(written: str) -> tuple[str, list[tuple[str, str]]]:
     return " ".join(_WRITTEN.sub(" ", written).split()), found
 
 
+def written_filters(written: Sequence[tuple[str, str]]) -> str:
+    """Write names and values of filters as they stand in a query."""
+    quoted = (f'{name}:"{value}"' if " " in value else f"{name}:{value}" for name, value in written)
+    return " ".join(quoted)
+
+
 def parse_filters(written: Sequence[tuple[str, str]]) -> Filter | None:
     """Make one filter of names and values; None of none.
 

@@ -198,6 +198,7 @@ def test_search_hints_at_a_file_of_that_name(
         (["search", "x", "--after", "soon"], 2, "'soon' is no date"),
         (["search", "x", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command 'nonsense'"),
+        (["serch", "red"], 2, "No such command 'serch'; did you mean search?; see"),
         (["search", "x"], 10, "no library at"),
         (["info"], 10, "no library at"),
         (["evaluate", "--data", "gone.jsonl"], 2, "gone.jsonl"),
@@ -229,7 +230,7 @@ def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> 
     [
         (KeyboardInterrupt(), 130, "twinlens: interrupted\n"),
         (BrokenPipeError(), 0, ""),
-        (PermissionError(13, "Permission denied", "x"), 1, "Permission denied: 'x'\n"),
+        (PermissionError(13, "Permission denied", "x"), 1, "twinlens: Permission denied: 'x'\n"),
         (ZeroDivisionError("oh"), 1, "unexpected ZeroDivisionError: oh; TWINLENS_DEBUG=1 shows"),
     ],
 )
