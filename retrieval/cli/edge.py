@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -23,6 +24,8 @@ COMMANDS = (
 )
 
 _DEBUG = "TWINLENS_DEBUG"
+
+_PRINTED = "twinlens"  # how stdout deals with what its encoding lacks
 
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "1")
 """For one question: its products are small, and threads that wait for each other cost a quarter of
@@ -90,7 +93,7 @@ def main(ctx: click.Context) -> None:
 
 def _exit_code(command: Callable[[], object]) -> int:
     """Run a command; turn what it raises into one line on stderr and a code."""
-    _keep_bytes_of_names()
+    _print_all()
     try:
         code = command()
     except (click.Abort, KeyboardInterrupt):
@@ -128,10 +131,23 @@ def _unexpected(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"
 
 
-def _keep_bytes_of_names() -> None:
-    """Print file names that are not UTF-8 as the bytes they are."""
+def _print_all() -> None:
+    """Print file names that are not UTF-8 as the bytes they are, and escape what stdout lacks."""
+    codecs.register_error(_PRINTED, _printed)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        plain = codecs.lookup(sys.stdout.encoding).name == "ascii"  # no locale is set
+        sys.stdout.reconfigure(encoding="utf-8" if plain else None, errors=_PRINTED)
+
+
+def _printed(error: UnicodeError) -> tuple[bytes, int]:
+    """Return what is printed of characters that stdout's encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    escaped = "".join(
+        char if "\udc80" <= char <= "\udcff" else ascii(char)[1:-1] for char in lacking
+    )
+    return escaped.encode("ascii", "surrogateescape"), error.end
 
 
 def _drop_stdout() -> None:

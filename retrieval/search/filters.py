@@ -28,7 +28,7 @@ from pathlib import Path
 from indexer.errors import UsageError
 from indexer.formats import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
 from indexer.places import gazetteer
-from indexer.types import Orientation
+from indexer.types import Orientation, readable
 from indexer.wanted import (
     AllOf,
     AnyOf,
@@ -193,9 +193,9 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "after": lambda value: Taken(since=_date(value)),
     "before": lambda value: Taken(until=_date(value)),
     "near": _near,
-    "camera": lambda value: Camera(name=value),
+    "camera": lambda value: Camera(name=readable(value)),
     "in": _in,
-    "tag": lambda value: Tag(name=value),
+    "tag": lambda value: Tag(name=readable(value)),
     "type": _type,
     "orientation": _held,
     "rating": _rated,

@@ -22,7 +22,7 @@ from pathlib import Path
 from indexer.errors import FileUnreadable
 from indexer.formats import kind_of
 from indexer.texts import read_passages
-from indexer.types import Kind
+from indexer.types import Kind, readable
 from indexer.wanted import Filter
 from retrieval.errors import QueryInvalid
 from retrieval.search.algebra import FILE_MARKS, exists, path_of, split_terms
@@ -106,7 +106,7 @@ def parse_query(*written: str | Path, filters: Sequence[tuple[str, str]] = ()) -
         return Query(kind=Kind.TEXT, where=where, filters=told)
     if len(terms) == 1 and terms[0].weight > 0:
         return replace(terms[0].query, where=where, filters=told)
-    text = " ".join(" ".join(map(str, pieces)).split())
+    text = " ".join(readable(" ".join(map(str, pieces))).split())
     return replace(compose(terms, text=text), where=where, filters=told)
 
 
@@ -152,7 +152,7 @@ def _simple(written: str | Path) -> Query:
         return _file_query(written)
     if written.startswith(FILE_MARKS):
         return _file_query(path_of(written))
-    words = " ".join(written.split())
+    words = " ".join(readable(written).split())
     quoted = _QUOTED.fullmatch(words)
     return Query(kind=Kind.TEXT, text=quoted[1] if quoted else words, hint=_hint(written))
 

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import retrieval
 from indexer.library import Library
 from indexer.types import Kind
-from retrieval.cli import edge
+from retrieval.cli import edge, main
+from retrieval.cli.options import Reranking, with_reranking
 from tests.fakes import ColourEncoder, draw
 from tests.tiny import tiny_model
 
@@ -186,6 +189,43 @@ def test_search_hints_at_a_file_of_that_name(
     monkeypatch.chdir(indexed)
     result = run("search", "red.png")
     assert result.stderr == "searching for the words; 'red.png' is also a file here: ./red.png\n"
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("utf-8", "日é".encode()),
+        ("ascii", "日é".encode()),  # as no locale is set
+        ("latin-1", b"\\u65e5\xe9"),
+    ],
+)
+def test_names_are_printed_in_any_encoding(
+    run: Run, photos: Path, tmp_path: Path, charset: str, name: bytes
+) -> None:
+    draw(photos / "日é\udcff.png", "green")
+    assert run("index", photos).exit_code == 0
+    environment = {"TWINLENS_LIBRARY": str(tmp_path / "library")}
+    runner = CliRunner(charset=charset, env=environment)
+    result = runner.invoke(main, ["search", "green", "-f", "-t", "1"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout_bytes.endswith(name + b"\xff.png\n")
+
+
+def test_an_instruction_that_is_no_utf_8_is_words() -> None:
+    @click.command()
+    @with_reranking(instruct=True)
+    def asked(reranking: Reranking) -> None:
+        click.echo(reranking.instruct)
+
+    assert CliRunner().invoke(asked, ["--instruct", " no  caf\udce9"]).stdout == "no caf\ufffd\n"
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize("name", ["tag", "camera", "in", "near"])
+def test_filters_that_are_no_utf_8_find_nothing(run: Run, name: str) -> None:
+    result = run("search", f"{name}:caf\udce9")
+    assert result.exit_code == (2 if name == "near" else 4), result.stderr
+    assert "repair" not in result.stderr
 
 
 @pytest.mark.parametrize(

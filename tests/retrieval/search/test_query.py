@@ -100,3 +100,9 @@ def test_other_quotes_stay(written: str) -> None:
 def test_filters_are_kept_as_they_were_written() -> None:
     query = parse_query("red after:2019", filters=[("in", "summer 2019"), ("-tag", "work")])
     assert query.filters == 'after:2019 in:"summer 2019" -tag:work'
+
+
+def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+    # A model's tokenizer refuses half a surrogate pair.
+    assert parse_query("caf\udce9").text == "caf\ufffd"
+    assert parse_query("a - caf\udce9").terms[1].query.text == "caf\ufffd"
