@@ -168,13 +168,14 @@ class Library:
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
-    def open(cls, folder: Path) -> Library:
+    def open(cls, folder: str | Path) -> Library:
         """Open a library that exists.
 
         Raises:
             LibraryMissing: there is none.
             LibraryDamaged: its catalog is broken, or newer than this version.
         """
+        folder = Path(folder)
         path = catalog_path(folder)
         if path.is_file():
             return cls(folder)
@@ -185,13 +186,14 @@ class Library:
         )
 
     @classmethod
-    def create(cls, folder: Path, encoder: Encoder) -> Library:
+    def create(cls, folder: str | Path, encoder: Encoder) -> Library:
         """Make an empty library for the vectors of one encoder: banks first, the catalog last.
 
         Raises:
             UsageError: the folder holds a library, or other files.
             LibraryLocked: another process is making it.
         """
+        folder = Path(folder)
         _check_free(folder)
         banks = banks_of(encoder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,12 +207,13 @@ class Library:
         return cls.open(folder)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: Encoder) -> Library:
+    def open_or_create(cls, folder: str | Path, encoder: Encoder) -> Library:
         """Open a library for an encoder; make it first where there is none.
 
         Raises:
             ModelMismatch: it was built with another encoder.
         """
+        folder = Path(folder)
         try:
             library = cls.open(folder)
         except LibraryMissing:

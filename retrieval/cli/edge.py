@@ -16,6 +16,7 @@ import click
 
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import note
 
 COMMANDS = (
     *("index", "search", "export", "duplicates", "watch", "learn", "info"),
@@ -109,7 +110,7 @@ def _exit_code(command: Callable[[], object]) -> int:
 
 def _fail(message: str, code: int) -> int:
     """Print the one line of an error."""
-    click.echo(f"twinlens: {' '.join(message.split())}", err=True)
+    note(f"twinlens: {' '.join(message.split())}")
     return int(code)
 
 

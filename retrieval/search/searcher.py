@@ -103,8 +103,10 @@ class Searcher:
             instruct: what the answers shall be like, in words ("no people"), for the reranker.
 
         Raises:
-            QueryInvalid: the query is empty, or its file cannot be read.
+            QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
         """
+        if min(top, offset) < 0:
+            raise QueryInvalid(f"top and offset must be at least 0, not {top} and {offset}")
         asked = query if isinstance(query, Query) else parse_query(query)
         way = _Way(kind=kind, hubness=hubness, ensemble=ensemble, words=words)
         second = self._second_look(asked, kind, instruct)

@@ -233,6 +233,7 @@ def test_filters_that_are_no_utf_8_find_nothing(run: Run, name: str) -> None:
     [
         (["search", ""], 2, "the query is empty"),
         (["search", "./gone.jpg"], 2, "no file at 'gone.jpg'"),
+        (["search", "./\x1b[31m.jpg"], 2, "no file at '\\x1b[31m.jpg'"),
         (["search"], 2, "the query is empty"),
         (["search", "x", "--top", "-1"], 2, "--top"),
         (["search", "x", "--after", "soon"], 2, "'soon' is no date"),
