@@ -195,7 +195,7 @@ class Asking(click.Command):
 def with_question(function: F) -> Callable[..., Any]:
     """Add QUERY and the options of a search; the command takes `question: Question`."""
 
-    @click.argument("query", nargs=-1, metavar="QUERY...")
+    @click.argument("query", nargs=-1, metavar="[QUERY]...")
     @with_library
     @with_page
     @with_filters

@@ -80,7 +80,7 @@ def command(
     model: ModelChoice,
     **given: Any,
 ) -> int:
-    """Teach a reranker to tell like photos apart, and to follow instructions.
+    """Teach a reranker to order photos and follow instructions.
 
     It reads with the dual encoder --model, which stays as it is. Lessons are made of the captions:
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped

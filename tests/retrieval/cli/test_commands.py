@@ -455,6 +455,13 @@ def test_train_refuses_patience_without_pairs_to_count_on(run: Run, tmp_path: Pa
     assert "name the pairs with --val" in result.stderr
 
 
+def test_the_list_of_commands_says_whole_sentences(run: Run) -> None:
+    _, _, commands = run("--help").stdout.partition("Commands:\n")
+    lines = commands.partition("\n\n")[0].splitlines()
+    assert len(lines) == len(edge.COMMANDS)
+    assert [line for line in lines if line.endswith("...")] == []
+
+
 def test_no_command_shows_the_help(run: Run) -> None:
     assert run().stdout == run("--help").stdout
 

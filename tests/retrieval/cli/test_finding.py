@@ -254,7 +254,7 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
     assert shown.stdout.startswith("2 exact copies\n      192 × 192  ")
     assert "a\\nb.png\n" in shown.stdout
     assert "2 near copies, 0.9" in shown.stdout
-    assert "1 groups exact, 1 near (at least 0.9 alike): 2 copies" in shown.stderr
+    assert "2 groups: 1 exact, 1 near (at least 0.9 alike); 2 copies" in shown.stderr
     assert "192 × 192" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in run("duplicates", "--json").stdout.splitlines()]
     assert [(row["kind"], len(row["copies"])) for row in rows] == [("exact", 2), ("near", 2)]
