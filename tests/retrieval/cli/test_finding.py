@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -191,6 +192,12 @@ def test_previews_draw_the_photo_below_its_line(
     missing = run("search", "red", "-p")
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert "pip install 'twinlens[preview]'" in missing.stderr
+
+
+def test_a_terminal_that_does_not_answer_costs_no_traceback(tmp_path: Path) -> None:
+    preview.show(draw(tmp_path / "red.png", "red"), Console(file=io.StringIO(), width=80))
+    # It is there that textual-image would warn, with a traceback.
+    assert not logging.getLogger("textual_image._terminal").isEnabledFor(logging.WARNING)
 
 
 def test_a_preview_of_what_is_gone_says_why(tmp_path: Path) -> None:
