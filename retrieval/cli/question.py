@@ -143,7 +143,7 @@ class Question:
         if likely:
             return f"nothing more matches beyond the first {likely:,}"
         if self.query.where is not None:
-            return f"nothing matches: no {self.kind} passes the filters"
+            return f"nothing matches: no {self.kind} passes the filters {self.query.filters}"
         return "nothing matches"
 
 

@@ -124,7 +124,7 @@ def test_a_contact_sheet_says_all_that_was_asked(run: Run, many: Path, tmp_path:
 def test_filters_that_leave_nothing_are_told(run: Run, written: Sequence[str]) -> None:
     result = run("search", *written)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr == "nothing matches: no photo passes the filters\n"
+    assert result.stderr == "nothing matches: no photo passes the filters camera:canon\n"
 
 
 @pytest.fixture
