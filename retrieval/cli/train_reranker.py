@@ -107,7 +107,7 @@ def _from_triples(
     unfit = sorted(set(settings) - _OF_TRIPLES)
     if unfit or init is None:
         what = f"do not go with it: --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
-        raise click.UsageError(f"--triples: {what}; see 'twinlens train-reranker --help'")
+        raise click.UsageError(f"--triples: {what}")
     from retrieval.models.encoder import choose_device
     from retrieval.training.reranker.triples import read_triples
     from retrieval.training.reranker.tuning import Tuning, tune_large

@@ -243,6 +243,11 @@ def test_filters_that_are_no_utf_8_find_nothing(run: Run, name: str) -> None:
         (["search", "x"], 10, "no library at"),
         (["info"], 10, "no library at"),
         (["evaluate", "--data", "gone.jsonl"], 2, "gone.jsonl"),
+        (
+            ["train-reranker", "--triples", "x", "--out", "y"],
+            2,
+            "needs --init; see 'twinlens train",
+        ),
     ],
 )
 def test_an_error_is_one_line_on_stderr(run: Run, args: list[str], code: int, message: str) -> None:
@@ -252,6 +257,7 @@ def test_an_error_is_one_line_on_stderr(run: Run, args: list[str], code: int, me
     assert result.stderr.startswith("twinlens: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+    assert result.stderr.count("; see ") <= 1
 
 
 def test_a_locked_library_gives_12(run: Run, indexed: Path, tmp_path: Path) -> None:
