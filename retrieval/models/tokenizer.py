@@ -40,9 +40,14 @@ class WordPieces:
         found = _encoded(self._tokenizer, [text.strip().rstrip(". ") for text in texts])
         if not (found == self._unknown).any():
             return found
-        rows = [[id_ for id_ in row if id_ not in (PAD, self._unknown)] for row in found.tolist()]
-        longest = max(1, *map(len, rows))
+        rows = [self._known(row) for row in found.tolist()]
+        longest = max(map(len, rows))
         return np.array([row + [PAD] * (longest - len(row)) for row in rows], dtype=np.int64)
+
+    def _known(self, row: Sequence[int]) -> list[int]:
+        """Return the ids that say something; where none does, one that does not."""
+        known = [id_ for id_ in row if id_ not in (PAD, self._unknown)]
+        return known or [self._unknown]
 
 
 def _cut(tokenizer: Tokenizer, context: int) -> Tokenizer:
