@@ -62,13 +62,14 @@ class Library:
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
-    def open(cls, folder: Path) -> Library:
+    def open(cls, folder: str | Path) -> Library:
         """Open a library that exists.
 
         Raises:
             LibraryMissing: there is none.
             LibraryDamaged: its catalog is broken, or newer than this version.
         """
+        folder = Path(folder)
         path = catalog_path(folder)
         if path.is_file():
             return cls(folder)
@@ -79,7 +80,7 @@ class Library:
         )
 
     @classmethod
-    def create(cls, folder: Path, encoder: Encoder) -> Library:
+    def create(cls, folder: str | Path, encoder: Encoder) -> Library:
         """Make an empty library for the vectors of one encoder: banks first, the catalog last.
 
         Raises:
@@ -88,16 +89,17 @@ class Library:
         """
         from indexer.creation import create  # and SQLAlchemy
 
-        create(folder, encoder)
+        create(Path(folder), encoder)
         return cls.open(folder)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: Encoder) -> Library:
+    def open_or_create(cls, folder: str | Path, encoder: Encoder) -> Library:
         """Open a library for an encoder; make it first where there is none.
 
         Raises:
             ModelMismatch: it was built with another encoder.
         """
+        folder = Path(folder)
         try:
             library = cls.open(folder)
         except LibraryMissing:
@@ -272,15 +274,23 @@ class Library:
         return self.view.records(ids)
 
     def worded(
-        self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
+        self,
+        text: str,
+        kind: Kind,
+        limit: int,
+        *,
+        where: Filter | None = None,
+        every: bool = False,
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
+
+        With `every`, only items that have all the words.
 
         Raises:
             UsageError: a filter, and a library of a format before filters.
         """
         among = None if where is None else self._selected(kind, where).holds
-        return self.view.worded(text, kind, limit, among=among)
+        return self.view.worded(text, kind, limit, among=among, every=every)
 
     def counts(self) -> dict[Kind, int]:
         """Count the items of each kind."""

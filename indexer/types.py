@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -114,6 +115,11 @@ class Record:
     text: str
     about: Metadata = field(default_factory=Metadata)
     time: float | None = None
+
+
+def readable(text: str) -> str:
+    """Return a name or a query as UTF-8 can write it; a byte that is no UTF-8 becomes "\ufffd"."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 def spot(name: str, time: float | None) -> str:

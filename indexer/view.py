@@ -32,8 +32,9 @@ STOP_WORDS = frozenset(
     {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
     | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
     | {"to", "was", "we", "were", "who", "with", "you", "your"}
+    | {"image", "images", "photo", "photos", "picture", "pictures"}
 )
-"""English words that stand in most captions and tell nothing."""
+"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
 
 _MANY = 64  # words of a query that count
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
@@ -121,7 +122,7 @@ class CatalogView:
         return [found[id_] for id_ in ids if id_ in found]
 
     def worded(
-        self, text: str, kind: Kind, limit: int, *, among: Holds | None = None
+        self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
 
@@ -133,13 +134,14 @@ class CatalogView:
             kind: of the items.
             limit: how many items, at most.
             among: which items may be answered, if not all.
+            every: only items that have all the words.
         """
         facts, asked = self.facts(), list(dict.fromkeys(WORD.findall(text.casefold())))
         telling = [word for word in asked if word not in STOP_WORDS][:_MANY]
         if facts.format < 3 or not telling:
             return []
         values = {
-            "asked_words": " OR ".join(f'"{word}"' for word in telling),
+            "asked_words": (" AND " if every else " OR ").join(f'"{word}"' for word in telling),
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         compose,
         default_threshold,
         ensemble,
+        newest_first,
         parse_query,
     )
 
@@ -98,6 +99,7 @@ __all__ = [
     "learn_concept",
     "load_encoder",
     "load_reranker",
+    "newest_first",
     "parse_query",
     "quick_encoder",
     "read_pairs",
@@ -148,6 +150,7 @@ _HOMES = {
         "compose",
         "default_threshold",
         "ensemble",
+        "newest_first",
         "parse_query",
     ),
 }

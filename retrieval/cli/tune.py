@@ -46,7 +46,7 @@ def command(
     patience: Patience,
     as_json: bool,
 ) -> int:
-    """Choose how the library is searched, and show what that costs.
+    """Choose how to search the library, and show what it costs.
 
     Up to 100,000 photos every vector is compared. Beyond, vectors lie in lists, and a search
     looks through the likeliest ones: as many as it takes for the recall, with words and with

@@ -215,6 +215,7 @@ def test_words_are_found_in_captions_names_and_places(catalog: Catalog) -> None:
     assert found("fiji") == [3]
     assert found("the sea") == [4, 3]  # 4 has fewer other words
     assert found("of the and") == []
+    assert found("a picture of boats") == [2]
     assert found("boat", Kind.TEXT) == [5]
 
 
@@ -227,6 +228,15 @@ def test_words_are_found_among_what_a_filter_lets_through(catalog: Catalog) -> N
     dated = catalog.selected(Kind.PHOTO, Taken())
     assert dated.all_but
     assert catalog.worded("the sea", Kind.PHOTO, 9, among=dated.holds) == [other]
+
+
+def test_all_the_words_or_none(catalog: Catalog) -> None:
+    def found(words: str) -> list[int]:
+        return [id_ for id_, _ in catalog.worded(words, Kind.PHOTO, 9, every=True)]
+
+    assert found("a red boat") == [2]
+    assert found("red sea") == []
+    assert found("the fiji sea") == [3]  # of its place and its folder
 
 
 def test_a_move_brings_its_words_along(catalog: Catalog) -> None:

@@ -240,6 +240,14 @@ def test_create_goes_on_where_a_killed_one_stopped(tmp_path: Path) -> None:
         assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 0}
 
 
+def test_a_folder_may_be_a_string(tmp_path: Path) -> None:
+    folder = str(tmp_path / "named")
+    for make in (Library.create, Library.open_or_create):
+        make(folder, ENCODER).close()
+    with Library.open(folder) as library:
+        assert library.folder == tmp_path / "named"
+
+
 def test_another_model_is_refused(library: Library) -> None:
     other = ColourEncoder(name="other", fingerprint="0123456789abcdef")
     with pytest.raises(ModelMismatch) as caught:
