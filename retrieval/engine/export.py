@@ -136,7 +136,7 @@ def _export_images(model: Model, folder: EngineFolder) -> None:
     want = F.normalize(
         model.towers.encode_image(torch.stack([model.preprocess(each) for each in photos])), dim=-1
     )
-    pixels = np.stack([model.image.square(each, model.image.size) for each in photos])
+    pixels = np.stack([model.image.pixels(each) for each in photos])
     _write(_Images(model).eval(), folder, Part.IMAGES, (pixels,), want.numpy())
 
 
