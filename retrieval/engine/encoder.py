@@ -192,7 +192,12 @@ class EngineEncoder:
             if not file.exists():
                 return None
             try:
-                return Graph(file, compiled=self._folder.compiled, streams=streams)
+                return Graph(
+                    file,
+                    compiled=self._folder.compiled,
+                    streams=streams,
+                    many=part == Part.IMAGES,
+                )
             except RuntimeError:  # all that OpenVINO raises
                 file.unlink()
         return None

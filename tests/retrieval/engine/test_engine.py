@@ -21,6 +21,7 @@ from indexer.encoder import SquareEncoder
 from indexer.types import Kind
 from retrieval import Encoder, load_encoder, quick_encoder
 from retrieval.engine.encoder import EngineEncoder
+from retrieval.engine.runtime import is_slow_in_bfloat16
 from retrieval.engine.store import EngineFolder, Part, engine_folder
 from retrieval.models.banks import generic_captions
 from retrieval.models.clip_words import ClipWords, write_clip_words
@@ -93,6 +94,19 @@ def test_photos_that_are_cut_already_have_the_same_vectors(
         assert isinstance(encoder, SquareEncoder)
         cut = [encoder.square.cut(photo) for photo in photos]
         np.testing.assert_array_equal(encoder.encode_images(cut), encoder.encode_images(photos))
+
+
+@pytest.mark.parametrize(
+    ("about", "slow"),
+    [
+        ("vendor_id: GenuineIntel\nflags: avx512_bf16 amx_tile amx_bf16", False),
+        ("vendor_id: GenuineIntel\nflags: avx512_bf16 avx512_fp16", True),
+        ("vendor_id: AuthenticAMD\nflags: avx512_bf16", False),
+        ("", False),
+    ],
+)
+def test_cpus_that_are_slow_in_bfloat16_are_known(about: str, slow: bool) -> None:
+    assert is_slow_in_bfloat16(about) == slow
 
 
 def test_image_tokens_are_those_of_torch(photos: list[Image.Image]) -> None:
