@@ -17,7 +17,7 @@ from PIL import Image
 
 from indexer.batch import Batch, Entry
 from indexer.changes import FileState, KnownFile, Move
-from indexer.decoding import DecodeOptions, Decoders
+from indexer.decoding import DecodeOptions, decoders_for
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
 from indexer.formats import WANTING, kind_of
@@ -166,7 +166,7 @@ class _Run:
         self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
         self._started = time.monotonic()
-        self.decoders = Decoders(options.decode, size_hint=encoder.image_size)
+        self.decoders = decoders_for(encoder, options.decode)
         self.reader = Reader(
             decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
