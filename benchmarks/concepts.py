@@ -11,7 +11,8 @@ P@1 and P@5 of "a photo of a {label}".
 from five photos that it describes, starting at its plain word ("dog"), and then stands for the
 phrase in the captions of other photos: "NAME jumps over a log" looks for its photo. R@k over all
 photos but the five. `exact` are the captions as written, a bound that no name can be expected to
-reach; `shift` adds the vectors' difference to the plain sentence's vector, without tokens.
+reach; `shift` adds the vectors' difference to the plain sentence's vector, without tokens. Both
+measure names whose word was guessed, too: of words that ship, the one that fits the photos best.
 
 Library photos without a label serve as the others in learning, as they do in `twinlens learn`.
 Prints one JSON object; intervals are 95 % bootstrap intervals of the paired differences.
@@ -192,6 +193,9 @@ class Bench:
             word,
             LearnOptions(like=word, seed=seed, near=self.chosen.near),
         )
+        guess = nearest_word(self.towers, "zzyzx", views[:, 0])
+        options = LearnOptions(seed=seed, near=self.chosen.near)
+        guessed, _ = self._learn(views, self.photos, guess, options)
         kept = np.setdiff1d(np.arange(len(self.photos)), examples)
         for row in np.setdiff1d(described, examples):
             for caption in says[row]:
@@ -204,6 +208,7 @@ class Bench:
                     "word + photos": unit(plain + mean),
                     "shift": unit(plain + shift),
                     "learned": encode(before.strip(), after.strip()),
+                    "learned, word guessed": guessed(before.strip(), after.strip()),
                     "exact": exact,
                 }
                 for way, vector in ways.items():

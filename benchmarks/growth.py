@@ -29,10 +29,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
+from indexer.batch import Batch, Entry
 from indexer.build import index_folders
 from indexer.changes import FileState
 from indexer.encoder import Vectors
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Hubness, Kind, Metadata
 

@@ -20,11 +20,12 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from indexer.batch import Batch, Entry
 from indexer.build import index_folders
 from indexer.changes import FileState
 from indexer.check import check
 from indexer.encoder import Vectors
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.types import Hubness, Kind
 from indexer.walk import WalkOptions, walk
 

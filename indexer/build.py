@@ -15,16 +15,18 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState, KnownFile, Move
-from indexer.decoding import DecodeOptions, Decoders
+from indexer.decoding import DecodeOptions, decoders_for
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
 from indexer.errors import UsageError
 from indexer.formats import WANTING, kind_of
-from indexer.library import Batch, Entry, Library, Patience
+from indexer.library import Library
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, walk
+from indexer.writer import Patience
 
 LOOKUP_ROWS = 500
 """Paths that are looked up in the catalog at once: one statement."""
@@ -164,7 +166,7 @@ class _Run:
         self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
         self._started = time.monotonic()
-        self.decoders = Decoders(options.decode, size_hint=encoder.image_size)
+        self.decoders = decoders_for(encoder, options.decode)
         self.reader = Reader(
             decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )

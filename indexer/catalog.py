@@ -7,11 +7,11 @@ Readers see one commit at a time while the one writer adds the next.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from sqlalchemy import (
@@ -19,8 +19,6 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     Row,
-    TableClause,
-    bindparam,
     case,
     func,
     or_,
@@ -28,21 +26,17 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from indexer import migration, photo_rows, selection, tables, words
-from indexer.changes import Change, FileState, KnownFile, Merge, Move, NewFile, PhotoFile
+from indexer import file_rows, migration, photo_rows, selection, tables, words
+from indexer.changes import Change, KnownFile, Merge, NewFile, PhotoFile
 from indexer.errors import LibraryDamaged, TwinlensError, UsageError
 from indexer.facts import FORMAT, Facts, Ids, base_key, plan_key
-from indexer.filters import below, compiled, written
+from indexer.filters import below, compiled
 from indexer.register import State
 from indexer.selection import Selection
 from indexer.tables import connect
 from indexer.types import Described, Kind, SegmentRow
-from indexer.view import CatalogView, Condition
+from indexer.view import CatalogView
 from indexer.wanted import Filter
-
-_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
-
-T = TypeVar("T")
 
 
 class Catalog(CatalogView):
@@ -117,7 +111,7 @@ class Catalog(CatalogView):
     def roots(self) -> list[Path]:
         """Return the folders that were indexed."""
         with self._engine.begin() as connection:
-            return _roots(connection)
+            return file_rows.all_roots(connection)
 
     def selected(self, kind: Kind, where: Filter) -> Selection:
         """Return the items of a kind that a filter lets through, by their ids or the others'.
@@ -139,15 +133,6 @@ class Catalog(CatalogView):
         with self._described() as connection:
             return list(connection.scalars(ordered))
 
-    def condition(self, where: Filter) -> Condition:
-        """Return a filter as SQL.
-
-        Raises:
-            UsageError: the library is of a format before filters.
-        """
-        self._check_described()
-        return written(where)
-
     def described(self) -> Described:
         """Sum up what the photos say about themselves."""
         if self.facts().format < 3:
@@ -158,12 +143,12 @@ class Catalog(CatalogView):
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
         rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
-        return {row.path: known_file(row) for row in rows}
+        return {row.path: file_rows.known_file(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
         """Return the known files whose content has one of these hashes."""
         return [
-            known_file(row)
+            file_rows.known_file(row)
             for row in self._rows_in(select(tables.files), tables.files.c.digest, digests)
         ]
 
@@ -211,7 +196,7 @@ class Catalog(CatalogView):
         with self._engine.begin() as connection:
             return [
                 row
-                for chunk in _chunks(list(values))
+                for chunk in file_rows.chunks(list(values))
                 for row in connection.execute(query.where(column.in_(chunk)))
             ]
 
@@ -235,9 +220,12 @@ class Catalog(CatalogView):
         with self._engine.begin() as connection:
             for row in connection.execute(query):
                 items[row.file_id].append(row)
-            files = [known_file(row) for row in connection.execute(select(*columns))]
+            files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
             told = photo_rows.told(connection, format_) if format_ >= 3 else {}
-        return [replace(new_file(file, items[file.id]), about=told.get(file.id)) for file in files]
+        return [
+            replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
+            for file in files
+        ]
 
     def faults(self) -> list[str]:
         """Return what SQLite, and then we, find wrong with the rows; nothing where all is well."""
@@ -257,18 +245,14 @@ class Catalog(CatalogView):
 
     @contextmanager
     def _described(self) -> Iterator[Connection]:
-        """One transaction over a catalog that knows metadata."""
-        self._check_described()
-        with self._engine.begin() as connection:
-            yield connection
-
-    def _check_described(self) -> None:
-        """Refuse a filter where there is nothing that it could read."""
+        """One transaction over a catalog that knows metadata, which a filter needs."""
         if self.facts().format < 3:
             raise UsageError(
                 f"{self._path.parent} knows no dates, places and words yet; read them with: "
                 "twinlens index FOLDER"
             )
+        with self._engine.begin() as connection:
+            yield connection
 
     # What changes
 
@@ -283,12 +267,12 @@ class Catalog(CatalogView):
     def apply(self, change: Change) -> None:
         """Make one change, whole or not at all."""
         with self._writing() as connection:
-            _set_roots(connection, change.roots, change.forgotten)
+            file_rows.set_roots(connection, change.roots, change.forgotten)
             for move in change.moves:
-                _move(connection, move)
-            _forget(connection, change.removed)
-            _add(connection, change.files)
-            _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
+                file_rows.move(connection, move)
+            file_rows.forget(connection, change.removed)
+            file_rows.add(connection, change.files)
+            _name(connection, change.segments)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
             _count_up(connection, "next_segment", len(change.segments))
@@ -296,13 +280,13 @@ class Catalog(CatalogView):
     def merge(self, merge: Merge) -> None:
         """Put new segments in the place of old ones."""
         with self._writing() as connection:
-            for chunk in _chunks(merge.old):
+            for chunk in file_rows.chunks(merge.old):
                 connection.execute(
                     tables.segments.delete().where(tables.segments.c.number.in_(chunk))
                 )
-            for chunk in _chunks(merge.purged.tolist()):
+            for chunk in file_rows.chunks(merge.purged.tolist()):
                 connection.execute(tables.deleted.delete().where(tables.deleted.c.id.in_(chunk)))
-            _insert(connection, tables.segments, [_segment_values(row) for row in merge.new])
+            _name(connection, merge.new)
             _write_meta(connection, {base_key(merge.kind): str(merge.base)})
             _count_up(connection, "next_segment", len(merge.new))
 
@@ -318,8 +302,8 @@ class Catalog(CatalogView):
         rows = self._rows_in(select(tables.items.c.file_id), tables.items.c.id, gone)
         dropped = sorted({row.file_id for row in rows})
         with self._writing() as connection:
-            _forget(connection, dropped)
-            for chunk in _chunks(without):
+            file_rows.forget(connection, dropped)
+            for chunk in file_rows.chunks(without):
                 connection.execute(
                     tables.segments.delete().where(tables.segments.c.number.in_(chunk))
                 )
@@ -327,18 +311,18 @@ class Catalog(CatalogView):
             unused = np.setdiff1d(ids, np.array(connection.scalars(theirs).all(), dtype=np.int64))
             connection.execute(tables.deleted.delete().where(tables.deleted.c.kind == kind))
             values = [{"id": id_, "kind": kind.value} for id_ in unused.tolist()]
-            _insert(connection, tables.deleted, values)
+            file_rows.insert(connection, tables.deleted, values)
             _write_meta(connection, {base_key(kind): "0"})
         return len(dropped)
 
     def become(self, facts: Facts, change: Change) -> None:
         """Hold these files and segments, in place of all others, under these facts."""
         with self._writing() as connection:
-            _forget(connection, connection.scalars(select(tables.files.c.id)).all())
+            file_rows.forget(connection, connection.scalars(select(tables.files.c.id)).all())
             connection.execute(tables.segments.delete())
             connection.execute(tables.deleted.delete())
-            _add(connection, change.files)
-            _insert(connection, tables.segments, [_segment_values(row) for row in change.segments])
+            file_rows.add(connection, change.files)
+            _name(connection, change.segments)
             _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
             _write_meta(connection, {base_key(kind): "0" for kind in Kind})
 
@@ -351,7 +335,7 @@ class Catalog(CatalogView):
         inside = select(tables.files.c.id, tables.files.c.path).where(below(old))
         with self._writing() as connection:
             moved = {row.id: new / row.path.relative_to(old) for row in connection.execute(inside)}
-            there = _ids_at(connection, list(moved.values()))
+            there = file_rows.ids_at(connection, list(moved.values()))
             clash = [path for path, id_ in there.items() if id_ not in moved]
             if clash:
                 raise UsageError(
@@ -359,10 +343,10 @@ class Catalog(CatalogView):
                     f"'{new}'; forget them first with: twinlens forget {new}"
                 )
             # Old and new paths may overlap: out of the way first, then to their places.
-            _rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
-            _rename(connection, moved)
-            _move_roots(connection, old, new)
-            words.rename(connection, moved, _roots(connection))
+            file_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
+            file_rows.rename(connection, moved)
+            file_rows.move_roots(connection, old, new)
+            words.rename(connection, moved, file_rows.all_roots(connection))
         return list(moved.values())
 
     def rebase(self, kind: Kind, number: int, plan: str) -> None:
@@ -389,25 +373,6 @@ class Catalog(CatalogView):
             _count_up(connection, "generation", 1)
 
 
-def new_file(file: KnownFile, items: Sequence[Row[Any]]) -> NewFile:
-    """Return a known file and the rows of its items as one to add."""
-    values = {key: value for key, value in vars(file).items() if key != "id"}
-    first = items[0].id if items else 0
-    times = [time for item in items if (time := time_of(item)) is not None]
-    return NewFile(
-        state=FileState(**values),
-        ids=range(first, first + len(items)),
-        texts=tuple(item.text for item in items),
-        times=tuple(times),
-    )
-
-
-def time_of(item: Row[Any]) -> float | None:
-    """Return the time of a frame from the row of its item; None for all else."""
-    time: float | None = item._mapping.get("time")
-    return time
-
-
 def _read_meta(connection: Connection) -> dict[str, str]:
     """Read all facts."""
     return {row.key: row.value for row in connection.execute(select(tables.meta))}
@@ -424,124 +389,7 @@ def _count_up(connection: Connection, key: str, by: int) -> None:
     _write_meta(connection, {key: str(int(_read_meta(connection)[key]) + by)})
 
 
-def _move(connection: Connection, move: Move) -> None:
-    """Give a known file its new path, in place of any other there."""
-    there = _ids_at(connection, [move.path]).values()
-    _forget(connection, [id_ for id_ in there if id_ != move.file_id])
-    values = {"path": move.path, "mtime_ns": move.mtime_ns, "stamp": move.stamp}
-    connection.execute(
-        tables.files.update().where(tables.files.c.id == move.file_id).values(values)
-    )
-    words.rename(connection, {move.file_id: move.path}, _roots(connection))
-    if move.about is not None:
-        photo_rows.put(connection, {move.file_id: move.about})
-        words.tell(connection, move.file_id, move.about)
-
-
-def _rename(connection: Connection, paths: Mapping[int, Path | bytes]) -> None:
-    """Give files other paths, by their ids."""
-    rows = [{"of": id_, "to": path} for id_, path in paths.items()]
-    statement = tables.files.update().where(tables.files.c.id == bindparam("of"))
-    if rows:
-        connection.execute(statement.values(path=bindparam("to")), rows)
-
-
-def _move_roots(connection: Connection, old: Path, new: Path) -> None:
-    """Move the roots below a folder along; what is moved has a root in any case."""
-    roots = set(connection.scalars(select(tables.roots.c.path)))
-    gone = {root for root in roots if root.is_relative_to(old)}
-    come = {new / root.relative_to(old) for root in gone}
-    if not any(new.is_relative_to(root) for root in come | (roots - gone)):
-        come.add(new)
-    _set_roots(connection, sorted(come), sorted(gone - come))
-
-
-def _add(connection: Connection, files: Sequence[NewFile]) -> None:
-    """Insert files and their items, in place of any other at their paths."""
-    paths = [file.state.path for file in files]
-    _forget(connection, list(_ids_at(connection, paths).values()))
-    _insert(connection, tables.files, [_file_values(file.state) for file in files])
-    ids = _ids_at(connection, paths)
-    items = [
-        {"id": id_, "file_id": ids[file.state.path], "text": text, "time": time}
-        for file in files
-        for id_, text, time in zip(file.ids, file.texts, _times(file), strict=True)
-    ]
-    _insert(connection, tables.items, items)
-    roots = _roots(connection)
-    spoken = [
-        words.row(id_, text, file.state.path, roots, file.about)
-        for file in files
-        for id_, text in zip(file.ids, file.texts, strict=True)
-    ]
-    _insert(connection, tables.words, spoken)
-    told = {ids[file.state.path]: file.about for file in files if file.about is not None}
-    photo_rows.put(connection, told)
-
-
-def _times(file: NewFile) -> Sequence[float | None]:
-    """Return the time of each item of a file."""
-    return file.times or [None] * len(file.ids)
-
-
-def _forget(connection: Connection, file_ids: Sequence[int]) -> None:
-    """Delete files and their items, and note which vectors no longer count."""
-    for chunk in _chunks(file_ids):
-        theirs = tables.items.c.file_id.in_(chunk)
-        dead = select(tables.items.c.id, tables.files.c.kind).join(tables.files).where(theirs)
-        connection.execute(tables.deleted.insert().from_select(["id", "kind"], dead))
-        silent = select(tables.items.c.id).where(theirs)
-        connection.execute(tables.words.delete().where(tables.words.c.rowid.in_(silent)))
-        photo_rows.drop(connection, chunk)
-        connection.execute(tables.items.delete().where(theirs))
-        connection.execute(tables.files.delete().where(tables.files.c.id.in_(chunk)))
-
-
-def _ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
-    """Return the ids of the files at these paths."""
-    columns = select(tables.files.c.path, tables.files.c.id)
-    return {
-        row.path: row.id
-        for chunk in _chunks(paths)
-        for row in connection.execute(columns.where(tables.files.c.path.in_(chunk)))
-    }
-
-
-def _file_values(state: FileState) -> dict[str, Any]:
-    """Return a file as a row of its table."""
-    return vars(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
-
-
-def _set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
-    """Add roots that are not there yet, and drop others."""
-    old = _roots(connection)
-    _insert(connection, tables.roots, [{"path": root} for root in set(new) - set(old)])
-    for chunk in _chunks(forgotten):
-        connection.execute(tables.roots.delete().where(tables.roots.c.path.in_(chunk)))
-
-
-def _roots(connection: Connection) -> list[Path]:
-    """Return the folders that were indexed."""
-    return list(connection.scalars(select(tables.roots.c.path).order_by(tables.roots.c.path)))
-
-
-def _insert(connection: Connection, table: TableClause, rows: list[dict[str, Any]]) -> None:
-    """Insert rows, if there are any."""
-    if rows:
-        connection.execute(table.insert(), rows)
-
-
-def _segment_values(row: SegmentRow) -> dict[str, Any]:
-    """Return a segment as a row of its table."""
-    return {"number": row.number, "kind": row.kind.value, "rows": row.rows}
-
-
-def known_file(row: Row[Any]) -> KnownFile:
-    """Turn a row into a file."""
-    values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
-    return KnownFile(**values)
-
-
-def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut values into runs that fit one statement."""
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+def _name(connection: Connection, segments: Sequence[SegmentRow]) -> None:
+    """Name segments that were written."""
+    rows = [{"number": row.number, "kind": row.kind.value, "rows": row.rows} for row in segments]
+    file_rows.insert(connection, tables.segments, rows)

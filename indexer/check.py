@@ -18,12 +18,14 @@ from indexer.catalog import Catalog
 from indexer.encoder import UNIT_TOLERANCE
 from indexer.errors import LibraryDamaged, LibraryTooNew, mending
 from indexer.facts import Snapshot
-from indexer.library import NEXT, Library, Patience, catalog_path, held, lock_of
+from indexer.library import NEXT, Library
 from indexer.rescue import BROKEN, rescue
 from indexer.segments import Segment, SegmentStore
 from indexer.shelf import Shelf
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids
+from indexer.view import catalog_path
+from indexer.writer import Patience, held, lock_of
 
 _LOOKS = 5
 

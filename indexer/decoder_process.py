@@ -18,7 +18,7 @@ from typing import IO, Any, TypeAlias
 from PIL import ImageFile
 
 from indexer.errors import FileUnreadable
-from indexer.sight import Look, see, written
+from indexer.sight import look_back, see, written
 
 Header: TypeAlias = dict[str, Any]
 """What JSON can say."""
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Look at one file. Nothing else runs here, so Pillow's global may be set."""
-    look = Look(**header)
+    look = look_back(header)
     ImageFile.LOAD_TRUNCATED_IMAGES = look.allow_truncated
     try:
         seen = see(body, look)

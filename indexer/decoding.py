@@ -21,10 +21,12 @@ from typing import IO
 from PIL import Image
 
 from indexer.decoder_process import Header, receive, send
+from indexer.encoder import Encoder, SquareEncoder
 from indexer.errors import FileUnreadable, UsageError
 from indexer.formats import Form
 from indexer.photos import MAX_MEGAPIXELS
 from indexer.sight import Look, Seen, read_back
+from indexer.squares import Square
 from indexer.videos import MOST_FRAMES
 
 _ENVIRONMENT = {
@@ -80,9 +82,12 @@ class Decoders:
     Args:
         options: what a photo may cost.
         size_hint: pixels a side that the encoder sees.
+        square: the pictures come cut to it; whole, if it is None.
     """
 
-    def __init__(self, options: DecodeOptions, *, size_hint: int) -> None:
+    def __init__(
+        self, options: DecodeOptions, *, size_hint: int, square: Square | None = None
+    ) -> None:
         self._options = options
         self._look = Look(
             form=Form.PICTURE,
@@ -90,6 +95,7 @@ class Decoders:
             max_megapixels=options.max_megapixels,
             frames=options.frames,
             allow_truncated=options.allow_truncated,
+            square=square,
         )
         self._idle: SimpleQueue[_Process] = SimpleQueue()
 
@@ -152,6 +158,12 @@ class Decoders:
             return process
         process.end()
         return self._take()
+
+
+def decoders_for(encoder: Encoder, options: DecodeOptions) -> Decoders:
+    """Return processes that decode photos as an encoder wants them."""
+    square = encoder.square if isinstance(encoder, SquareEncoder) else None
+    return Decoders(options, size_hint=encoder.image_size, square=square)
 
 
 class _Process:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.errors import TwinlensError
+from indexer.squares import Square
 from indexer.types import Hubness, Kind
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -87,6 +88,19 @@ class TokenEncoder(Encoder, Protocol):
 
     def encode_with_tokens(self, images: Sequence[Image.Image]) -> tuple[Vectors, Tokens]:
         """Embed RGB photos. Shapes (photos, dim) and (photos, tokens, width)."""
+        ...
+
+
+@runtime_checkable
+class SquareEncoder(Encoder, Protocol):
+    """An encoder that says which square of a photo it sees: photos are cut where they are decoded.
+
+    `encode_images` gives the same vectors for photos that are cut already.
+    """
+
+    @property
+    def square(self) -> Square:
+        """How a photo becomes what the image tower sees."""
         ...
 
 

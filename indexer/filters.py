@@ -26,12 +26,10 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects import sqlite
 
 from indexer import tables, words
 from indexer.places import EARTH_KM, chord, on_sphere
 from indexer.types import Orientation
-from indexer.view import Condition
 from indexer.wanted import (
     AllOf,
     AnyOf,
@@ -130,14 +128,6 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             return _by_camera(name, named=False)
         case _:
             return row_fits(where).is_not(true())
-
-
-def written(where: Filter) -> Condition:
-    """Return a filter as SQL with named values."""
-    said = compiled(where).compile(
-        dialect=sqlite.dialect(paramstyle="named"), compile_kwargs={"render_postcompile": True}
-    )
-    return Condition(sql=str(said), values=said.construct_params())
 
 
 def below(root: Path) -> ColumnElement[bool]:

@@ -5,146 +5,41 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import accumulate, pairwise, product
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from indexer.banks import Banks, banks_of, read_banks, write_banks
-from indexer.changes import Change, FileState, Move, NewFile
+from indexer.banks import Banks, write_banks
+from indexer.batch import Batch, Entry, numbered
+from indexer.changes import Change, NewFile
 from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
-from indexer.errors import (
-    LibraryDamaged,
-    LibraryLocked,
-    LibraryMissing,
-    ModelMismatch,
-    TwinlensError,
-    UsageError,
-    way_out,
-)
-from indexer.facts import Facts
-from indexer.hubness import with_alpha, with_hubness
+from indexer.errors import LibraryDamaged, LibraryMissing, ModelMismatch, UsageError, way_out
 from indexer.loaded import SavedIndex
-from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, cohort_of, measure
-from indexer.segments import Segment, replacing
+from indexer.moments import Moments
+from indexer.segments import Segment
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
-from indexer.tuning import TUNING_ALPHA, Aim, Asking, Ranks
-from indexer.types import Candidate, Described, Kind, Metadata, Record
+from indexer.tuning import Aim, Asking, Ranks
+from indexer.types import Candidate, Kind, LibraryInfo, Record
 from indexer.vectors import Ids
-from indexer.view import ALL, CatalogView
+from indexer.view import CatalogView, catalog_path
 from indexer.wanted import Filter
+from indexer.writer import Patience, held, lock_of
+from indexer.yardstick import Yardstick
 
 if TYPE_CHECKING:
     from indexer.catalog import Catalog
     from indexer.selection import Selection
 
-_QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
-
-_CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
-
 NEXT = "next"
 """Below a library: the set of another model that is being made; see `indexer.reindex`."""
-
-_UNFINISHED = (
-    Facts.banks,
-    Facts.banks + ".part",
-    "catalog.sqlite.part",
-    "catalog.sqlite.part-wal",
-    "catalog.sqlite.part-shm",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A file to add, embedded.
-
-    Attributes:
-        state: the file as it was read.
-        texts: one an item: the passages of a text, "" for a photo, nothing for a broken file.
-        vectors: one an item. Shape (texts, dim).
-        tokens: of a photo, for a reranker. Shape (texts, tokens, width).
-        times: of the frames of a video, in seconds; empty for all else.
-        about: what a photo says about itself; None for a text or a broken file.
-    """
-
-    state: FileState
-    texts: tuple[str, ...]
-    vectors: Vectors
-    tokens: Tokens | None = None
-    times: tuple[float, ...] = ()
-    about: Metadata | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What one commit changes. `removed` are file ids, `roots` the folders that were indexed."""
-
-    entries: Sequence[Entry] = ()
-    moves: Sequence[Move] = ()
-    removed: Sequence[int] = ()
-    roots: Sequence[Path] = ()
-
-
-def _nobody(message: str) -> None:
-    """Tell nobody."""
-    del message
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How a writer meets another one.
-
-    Attributes:
-        seconds: to wait for it; `math.inf` for as long as it takes.
-        tell: called once with who is writing and since when, if there is something to wait for.
-    """
-
-    seconds: float = 0.0
-    tell: Callable[[str], None] = _nobody
-
-
-@dataclass(frozen=True, kw_only=True)
-class LibraryInfo:
-    """What a library holds.
-
-    Attributes:
-        photos: how many.
-        videos: how many.
-        frames: of these videos.
-        texts: how many passages.
-        skipped: files that could not be read, whole or in part.
-        folders: that were indexed.
-        model: the name of the encoder.
-        fingerprint: of the encoder.
-        dim: length of every vector.
-        hubness: the kinds whose items are corrected for hubness.
-        described: dates, positions and cameras of the photos, summed up.
-        format: of the files on disk.
-        bytes: that they take.
-    """
-
-    photos: int
-    videos: int
-    frames: int
-    texts: int
-    skipped: int
-    folders: tuple[Path, ...]
-    model: str
-    fingerprint: str
-    dim: int
-    hubness: tuple[Kind, ...]
-    described: Described
-    format: int
-    bytes: int
 
 
 class Library:
@@ -159,22 +54,22 @@ class Library:
         self.view = CatalogView(catalog_path(folder))
         facts = self.view.facts()
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
-        self._corrects = facts.width > facts.dim
-        self._cohorts: dict[Kind, Vectors] = {}
         self._shelf = Shelf(folder, self.view, lambda: self.catalog)
+        self._yardstick = Yardstick(folder, self.view, self._shelf)
         self._tokens = TokenStore(folder)
         self._writer = lock_of(folder)
         self._selection: tuple[tuple[int, Kind, Filter], Selection] | None = None
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
-    def open(cls, folder: Path) -> Library:
+    def open(cls, folder: str | Path) -> Library:
         """Open a library that exists.
 
         Raises:
             LibraryMissing: there is none.
             LibraryDamaged: its catalog is broken, or newer than this version.
         """
+        folder = Path(folder)
         path = catalog_path(folder)
         if path.is_file():
             return cls(folder)
@@ -185,32 +80,26 @@ class Library:
         )
 
     @classmethod
-    def create(cls, folder: Path, encoder: Encoder) -> Library:
+    def create(cls, folder: str | Path, encoder: Encoder) -> Library:
         """Make an empty library for the vectors of one encoder: banks first, the catalog last.
 
         Raises:
             UsageError: the folder holds a library, or other files.
             LibraryLocked: another process is making it.
         """
-        _check_free(folder)
-        banks = banks_of(encoder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with held(lock_of(folder), folder, Patience(seconds=_CREATION_SECONDS)):
-            _check_free(folder)
-            for name in _UNFINISHED:
-                (folder / name).unlink(missing_ok=True)
-            write_banks(folder / Facts.banks, banks)
-            with replacing(catalog_path(folder)) as part:
-                _catalog().create(part, _facts(encoder, banks))
+        from indexer.creation import create  # and SQLAlchemy
+
+        create(Path(folder), encoder)
         return cls.open(folder)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: Encoder) -> Library:
+    def open_or_create(cls, folder: str | Path, encoder: Encoder) -> Library:
         """Open a library for an encoder; make it first where there is none.
 
         Raises:
             ModelMismatch: it was built with another encoder.
         """
+        folder = Path(folder)
         try:
             library = cls.open(folder)
         except LibraryMissing:
@@ -303,7 +192,7 @@ class Library:
             only = selection.ids
         with self._searching:
             loaded = self._shelf.load(kind)
-            asked = self._asking(queries, alpha)
+            asked = self._yardstick.asking(queries, alpha)
             return loaded.search(asked, k, excluded=excluded, only=only)
 
     def _selected(self, kind: Kind, where: Filter) -> Selection:
@@ -321,7 +210,7 @@ class Library:
         Raises:
             KeyError: the library has no such item of that kind.
         """
-        asked = self._asking(query, alpha)  # (1, width)
+        asked = self._yardstick.asking(query, alpha)  # (1, width)
         with self._searching:
             rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
         scores: NDArray[np.float32] = rows @ asked[0]
@@ -355,7 +244,7 @@ class Library:
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
-        return self._sample(kind, count, seed=seed)[:, : self.dim]
+        return self._yardstick.sample(kind, count, seed=seed)[:, : self.dim]
 
     def moments(self, query: Kind, item: Kind) -> Moments | None:
         """Return how high generic queries of a kind score the items of a kind in this library.
@@ -363,8 +252,7 @@ class Library:
         As measured at the end of the last index run, or now if that never was. None where the
         library has no such generic queries, or too few items to tell.
         """
-        noted = self.view.noted(_moments_key(query, item))
-        return Moments.loads(noted) if noted else self._measure(query, item)
+        return self._yardstick.moments(query, item)
 
     def score_cohort(self, query: Vectors, kind: Kind, *, alpha: float) -> NDArray[np.float32]:
         """Score generic items of a kind as if they were in here: what no question asks for.
@@ -377,7 +265,8 @@ class Library:
         Returns:
             Shape (n,); n is 0 where the library has no such bank, or it cannot be read.
         """
-        scores: NDArray[np.float32] = self._cohort(kind) @ self._asking(query, alpha)[0]
+        asked = self._yardstick.asking(query, alpha)  # (1, width)
+        scores: NDArray[np.float32] = self._yardstick.cohort(kind) @ asked[0]
         return scores
 
     def records(self, ids: Sequence[int]) -> list[Record]:
@@ -385,15 +274,23 @@ class Library:
         return self.view.records(ids)
 
     def worded(
-        self, text: str, kind: Kind, limit: int, *, where: Filter | None = None
+        self,
+        text: str,
+        kind: Kind,
+        limit: int,
+        *,
+        where: Filter | None = None,
+        every: bool = False,
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
+
+        With `every`, only items that have all the words.
 
         Raises:
             UsageError: a filter, and a library of a format before filters.
         """
-        among = ALL if where is None else self.catalog.condition(where)
-        return self.view.worded(text, kind, limit, among=among)
+        among = None if where is None else self._selected(kind, where).holds
+        return self.view.worded(text, kind, limit, among=among, every=every)
 
     def counts(self) -> dict[Kind, int]:
         """Count the items of each kind."""
@@ -441,7 +338,7 @@ class Library:
         if not any((batch.entries, batch.moves, batch.removed, batch.roots)):
             return
         with self.writing():
-            files = _numbered(batch.entries, self.view.facts().next_id)
+            files = numbered(batch.entries, self.view.facts().next_id)
             self._keep_tokens(files, batch.entries)
             segments = self._shelf.write(self._embedded(files, batch.entries))
             change = Change(
@@ -522,7 +419,7 @@ class Library:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
             self._shelf.refresh(self.questions)
-            self._note_moments()
+            self._yardstick.refresh(self.catalog)
 
     @property
     def aim(self) -> Aim:
@@ -545,62 +442,8 @@ class Library:
         return self._shelf.ranks(kind, asking)
 
     def questions(self, item: Kind) -> dict[Kind, Asking]:
-        """Return queries by their kind that look for the items of a kind, to tune their index.
-
-        Generic ones of the other kind, as the banks have them; of the same kind, items that are
-        asked for what is near them.
-        """
-        other = Kind.TEXT if item == Kind.PHOTO else Kind.PHOTO
-        generic = np.random.default_rng(0).permutation(self._generic(other))[:_QUESTIONS]
-        nobody = np.full(len(generic), -1, dtype=np.int64)
-        own, items = self._drawn(item, _QUESTIONS, seed=1)
-        return {
-            other: Asking(vectors=self._asking(generic, TUNING_ALPHA), own=nobody),
-            item: Asking(vectors=self._asking(items[:, : self.dim], 0.0), own=own),
-        }
-
-    def _asking(self, queries: Vectors, alpha: float) -> Vectors:
-        """Return queries as they ask: with alpha, where hubness is known. Shape (n, width)."""
-        return with_alpha(queries, alpha) if self._corrects else queries
-
-    def _note_moments(self) -> None:
-        """Measure the moments anew where the library has changed much since."""
-        for query, item in product(Kind, Kind):
-            noted = self.view.noted(_moments_key(query, item))
-            if noted and Moments.loads(noted).fits(self.view.count(item)):
-                continue
-            measured = self._measure(query, item)
-            if measured is not None:
-                self.catalog.note(_moments_key(query, item), measured.dumps())
-
-    def _measure(self, query: Kind, item: Kind) -> Moments | None:
-        """Measure moments, if the generic queries and the items are enough for it."""
-        items = self.view.count(item)
-        if items < FEWEST_ITEMS:
-            return None
-        generic = self._generic(query)
-        if len(generic) < FEWEST_QUERIES:
-            return None
-        return measure(generic, self._sample(item, SAMPLE, seed=0), items=items)
-
-    def _generic(self, kind: Kind) -> Vectors:
-        """Return the bank of a kind; where there is none, the library's own items stand in."""
-        try:
-            bank = self.banks.of(kind)
-        except LibraryDamaged:  # what is indexed can be searched all the same
-            return np.empty((0, self.dim), dtype=np.float32)
-        return bank if len(bank) else self.sample(kind, SAMPLE, seed=0)
-
-    def _sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
-        """Return rows of items at random as they are stored. Shape (n, dim) or (n, dim + 1)."""
-        return self._drawn(kind, count, seed=seed)[1]
-
-    def _drawn(self, kind: Kind, count: int, *, seed: int) -> tuple[Ids, Vectors]:
-        """Return ids of items at random, and their rows. Shapes (n,) and (n, width)."""
-        rows, deleted = self._shelf.rows(kind)
-        ids = np.setdiff1d(rows.ids, deleted)
-        drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
-        return drawn, rows.fetch(drawn)
+        """Return queries by their kind that look for the items of a kind, to tune their index."""
+        return self._yardstick.questions(item)
 
     def _sweep(self) -> None:
         """Delete the files that no commit names."""
@@ -631,51 +474,16 @@ class Library:
 
     def stored(self, vectors: Vectors, kind: Kind) -> Vectors:
         """Return vectors as the format stores them. Shape (n, dim) or (n, dim + 1)."""
-        if not self._corrects:
-            return vectors
-        return with_hubness(vectors, self.banks.facing(kind), self.view.facts().hubness_k)
+        return self._yardstick.stored(vectors, kind)
 
-    def _cohort(self, kind: Kind) -> Vectors:
-        """Return some generic items of a kind, as they would be stored here. Shape (n, width)."""
-        if kind not in self._cohorts:
-            try:
-                some = self.stored(cohort_of(self.banks.of(kind)), kind)
-            except LibraryDamaged:  # what is indexed can be searched all the same
-                some = np.empty((0, self.view.facts().width), dtype=np.float32)
-            self._cohorts[kind] = some
-        return self._cohorts[kind]
-
-    @cached_property
+    @property
     def banks(self) -> Banks:
-        """The banks, read when they are first needed."""
-        facts = self.view.facts()
-        path = self.folder / facts.banks
-        return read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
+        """The generic vectors, read when they are first needed.
 
-
-def _numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
-    """Issue ids from `first` on, one a text."""
-    edges = accumulate((len(entry.texts) for entry in entries), initial=first)
-    return [
-        NewFile(
-            state=entry.state,
-            texts=entry.texts,
-            ids=range(start, stop),
-            times=entry.times,
-            about=entry.about,
-        )
-        for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
-    ]
-
-
-def _moments_key(query: Kind, item: Kind) -> str:
-    """Name the fact that holds the moments of a direction."""
-    return f"moments_{query}_{item}"
-
-
-def catalog_path(folder: Path) -> Path:
-    """Return where the catalog lies."""
-    return folder / "catalog.sqlite"
+        Raises:
+            LibraryDamaged: they cannot be.
+        """
+        return self._yardstick.banks
 
 
 def _catalog() -> type[Catalog]:
@@ -683,66 +491,3 @@ def _catalog() -> type[Catalog]:
     from indexer.catalog import Catalog
 
     return Catalog
-
-
-def _facts(encoder: Encoder, banks: Banks) -> Facts:
-    """Return what a new library remembers of its encoder."""
-    return Facts(
-        model=encoder.name,
-        fingerprint=encoder.fingerprint,
-        dim=encoder.dim,
-        hubness_k=encoder.hubness.k,
-        photo_bank=len(banks.photos),
-        text_bank=len(banks.texts),
-    )
-
-
-def _check_free(folder: Path) -> None:
-    """Refuse to make a library where something else lies, a photo folder named by mistake."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"'{folder}' is a file; a library is a folder")
-    if any(path.name not in ("lock", *_UNFINISHED) for path in folder.glob("*")):
-        raise UsageError(f"'{folder}' is not empty; name a new or an empty folder with --library")
-
-
-def lock_of(folder: Path) -> FileLock:
-    """Make the lock of a library; the system frees it when its holder dies."""
-    return FileLock(folder / "lock")
-
-
-@contextmanager
-def held(
-    lock: FileLock,
-    folder: Path,
-    patience: Patience | None = None,
-    view: CatalogView | None = None,
-) -> Iterator[None]:
-    """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
-    patience = patience or Patience()
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            owner = _owner(view.facts().writer if view else "")
-            busy = f"the library '{folder}' is being written by {owner}"
-            if patience.seconds:
-                patience.tell(f"{busy}; waiting until that is done")
-            lock.acquire(timeout=patience.seconds)
-    except Timeout as error:
-        raise LibraryLocked(f"{busy}; try again when that is done") from error
-    except OSError as error:
-        raise TwinlensError(f"cannot write to '{folder}': {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _owner(note: str) -> str:
-    """Say who holds the lock, from the note it left: "PID SECONDS", seconds since 1970."""
-    pid, _, since = note.partition(" ")
-    if not since:
-        return "another process"
-    minutes, seconds = divmod(max(0, round(time.time() - float(since))), 60)
-    age = f"{minutes} min" if minutes else f"{seconds} s"
-    return f"process {pid} since {age} ago"

@@ -15,8 +15,9 @@ from pathlib import Path
 from indexer.build import IndexOptions, Progress, index_folders
 from indexer.encoder import Encoder
 from indexer.errors import ModelMismatch, UsageError
-from indexer.library import NEXT, Library, Patience
+from indexer.library import NEXT, Library
 from indexer.types import Kind, Skip
+from indexer.writer import Patience
 
 _FILES_AT_ONCE = 200  # single files are roots; SQLite takes no thousand of them in one query
 

@@ -20,11 +20,12 @@ from sqlalchemy import Connection, Row, Table, create_engine, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer import tables
-from indexer.catalog import Catalog, known_file, time_of
-from indexer.catalog import new_file as as_new
+from indexer.catalog import Catalog
 from indexer.changes import Change, KnownFile, NewFile
 from indexer.errors import LibraryDamaged
 from indexer.facts import FORMAT, Facts, facts_of
+from indexer.file_rows import known_file, time_of
+from indexer.file_rows import new_file as as_new
 from indexer.segments import Segment, SegmentStore, replacing
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids

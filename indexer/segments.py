@@ -87,7 +87,7 @@ def read_sealed(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     with safe_open(path, framework="numpy") as file:
         metadata: dict[str, str] = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-    if metadata.get("checksum", _checksum(tensors)) != _checksum(tensors):
+    if "checksum" in metadata and metadata["checksum"] != _checksum(tensors):
         raise ValueError("its checksum does not fit: the disk has changed some bits")
     return tensors, metadata
 

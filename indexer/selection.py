@@ -6,13 +6,13 @@ microsecond each. What it keeps out is then named instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, TableClause, func, select
 
 from indexer import tables
 from indexer.filters import compiled, read_by, row_fails, row_fits
@@ -32,12 +32,18 @@ class Selection:
     """Items of a kind: those of these ids, or all but those.
 
     Attributes:
-        ids: ascending; some may be of items of the other kind. Shape (n,).
+        ids: ascending; some may be of items of the other kind, or stand twice. Shape (n,).
         all_but: whether the ids are what is left out.
     """
 
     ids: Ids
     all_but: bool = False
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Tell which of some items are let through. Shape (n,)."""
+        first, behind = (np.searchsorted(self.ids, ids, side) for side in ("left", "right"))
+        held: NDArray[np.bool_] = (first < behind) != self.all_but
+        return held
 
 
 def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool) -> Selection:
@@ -50,25 +56,44 @@ def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool)
         frames: whether the catalog knows videos.
     """
     parts = list(_parts(where))
-    rests = [_rest(connection, kind, part, frames=frames) for part in parts]
+    told = any(read_by(part) == {tables.photos} for part in parts) and kind == Kind.PHOTO
+    described = told and _all_described(connection, frames=frames)
+    deciding = {tables.files, tables.photos} if described else {tables.files}
+    rests = [_rest(connection, part, deciding) for part in parts]
     left_out = [rest for rest in rests if rest is not None]
     if len(left_out) == len(parts):
         none = np.empty(0, dtype=np.int64)
-        ids = np.unique(np.concatenate([none, *(_ids(connection, rest) for rest in left_out)]))
+        ids = np.sort(np.concatenate([none, *(_ids(connection, rest) for rest in left_out)]))
         return Selection(ids=ids, all_but=True)
     broad = [part for part, rest in zip(parts, rests, strict=True) if rest is not None]
     narrow = [part for part, rest in zip(parts, rests, strict=True) if rest is None]
-    return Selection(ids=np.sort(_ids(connection, _let_through(narrow, broad))))
+    (first, *more) = narrow
+    table = _decider(first, deciding)
+    if table is not None and not (more or broad):
+        query = _of_rows(table, row_fits(first))
+    else:
+        query = _let_through(narrow, broad)
+    return Selection(ids=np.sort(_ids(connection, query)))
 
 
-def _rest(connection: Connection, kind: Kind, part: Filter, *, frames: bool) -> Select[Any] | None:
-    """Return a query for what a part keeps out, if it lets most items through."""
-    if read_by(part) == {tables.photos}:
-        described = kind == Kind.PHOTO and _all_described(connection, frames=frames)
-        return _failing(connection, part) if described else None
-    if read_by(part) == {tables.files}:
-        return _failing(connection, part)
-    return _contrary(connection, part)
+def _rest(
+    connection: Connection, part: Filter, deciding: Collection[TableClause]
+) -> Select[Any] | None:
+    """Return a query for what a part keeps out, if it lets most items through.
+
+    Args:
+        connection: to the catalog.
+        part: of a filter.
+        deciding: the tables that have a row of each item.
+    """
+    table = _decider(part, deciding)
+    return _contrary(connection, part) if table is None else _failing(connection, part, table)
+
+
+def _decider(part: Filter, among: Collection[TableClause]) -> TableClause | None:
+    """Return the one table whose rows decide a part, if it is among some."""
+    read = read_by(part)
+    return next(iter(read)) if len(read) == 1 and read <= set(among) else None
 
 
 def _checked(part: Filter) -> ColumnElement[bool]:
@@ -98,17 +123,30 @@ def _flat(where: Filter) -> Iterator[Filter]:
         yield where
 
 
-def _failing(connection: Connection, part: Filter) -> Select[Any] | None:
+def _failing(connection: Connection, part: Filter, table: TableClause) -> Select[Any] | None:
     """Return a query for the items whose row does not fit, if most rows of a sample do."""
-    (table,) = read_by(part)
-    key = table.c.file_id if table is tables.photos else table.c.id
+    key = _key(table)
     last = connection.scalar(select(func.max(key))) or 0
     drawn = np.random.default_rng(0).integers(1, last + 1, _SAMPLE).tolist() if last else []
     sample = select(key).where(key.in_(drawn))
     if _count(connection, sample.where(row_fits(part))) < BROAD * _count(connection, sample):
         return None
-    joined = table.join(tables.items, tables.items.c.file_id == key)
-    return select(tables.items.c.id).select_from(joined).where(row_fails(part))
+    return _of_rows(table, row_fails(part))
+
+
+def _of_rows(table: TableClause, fits: ColumnElement[bool]) -> Select[Any]:
+    """Return a query for the items whose row in `photos` or `files` fits."""
+    items, key = tables.items.c, _key(table)
+    if table is tables.files:  # else SQLite reads all of each row, not its path in the index alone
+        return select(items.id).where(items.file_id.in_(select(key).where(fits)))
+    joined = table.join(tables.items, items.file_id == key)
+    return select(items.id).select_from(joined).where(fits)
+
+
+def _key(table: TableClause) -> ColumnElement[int]:
+    """Return the column of `photos` or `files` that says of which file a row is."""
+    key: ColumnElement[int] = table.c.file_id if table is tables.photos else table.c.id
+    return key
 
 
 def _contrary(connection: Connection, part: Filter) -> Select[Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from indexer.formats import Form
 from indexer.metadata import read_metadata, read_raw_metadata, read_video_metadata
 from indexer.photos import read_photo
 from indexer.raws import read_raw
+from indexer.squares import Square
 from indexer.types import Metadata
 from indexer.videos import read_video
 
@@ -33,6 +34,7 @@ class Look:
         max_megapixels: larger ones are refused.
         frames: of one video, at most.
         allow_truncated: read what is there of a photo that ends too early.
+        square: the pictures are cut to it; whole, if it is None.
         sidecar: path of the `.xmp` file beside it, empty for none.
         pictures: whether they are wanted, or only what the file says.
     """
@@ -42,6 +44,7 @@ class Look:
     max_megapixels: float
     frames: int
     allow_truncated: bool
+    square: Square | None = None
     sidecar: str = ""
     pictures: bool = True
 
@@ -65,6 +68,14 @@ def see(body: bytes, look: Look) -> Seen:
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
+    seen = _whole(body, look)
+    if look.square is None:
+        return seen
+    return replace(seen, photos=tuple(map(look.square.cut, seen.photos)))
+
+
+def _whole(body: bytes, look: Look) -> Seen:
+    """Look at a file; its pictures are not cut."""
     sidecar = Path(look.sidecar) if look.sidecar else None
     size_hint, cap = look.size_hint, look.max_megapixels
     if look.form == Form.VIDEO:
@@ -84,6 +95,14 @@ def see(body: bytes, look: Look) -> Seen:
     if look.pictures:
         photos = (read_photo(body, size_hint=size_hint, max_megapixels=cap),)
     return Seen(photos=photos, about=read_metadata(body, sidecar=sidecar))
+
+
+def look_back(values: Mapping[str, Any]) -> Look:
+    """Return the look whose fields `asdict` gave. Of a square that says more, no more is read."""
+    square = values["square"]
+    if square is not None:
+        square = Square(**{each.name: square[each.name] for each in fields(Square)})
+    return Look(**{**values, "square": square})
 
 
 def written(about: Metadata) -> dict[str, Any]:

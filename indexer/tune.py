@@ -14,9 +14,10 @@ from functools import partial
 
 from indexer.encoder import Vectors
 from indexer.inverted import InvertedIndex
-from indexer.library import Library, Patience
+from indexer.library import Library
 from indexer.tuning import Aim, Asking, halved, recall_at
 from indexer.types import Kind
+from indexer.writer import Patience
 
 DEPTH = 10
 """Recall is told of the ten nearest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -116,6 +117,11 @@ class Record:
     time: float | None = None
 
 
+def readable(text: str) -> str:
+    """Return a name or a query as UTF-8 can write it; a byte that is no UTF-8 becomes "\ufffd"."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def spot(name: str, time: float | None) -> str:
     """Name a file and, of a video, the moment: "clip.mp4 @ 0:12"."""
     return name if time is None else f"{name} @ {clock(time)}"
@@ -175,3 +181,38 @@ class Described:
     dated: int = 0
     placed: int = 0
     cameras: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryInfo:
+    """What a library holds.
+
+    Attributes:
+        photos: how many.
+        videos: how many.
+        frames: of these videos.
+        texts: how many passages.
+        skipped: files that could not be read, whole or in part.
+        folders: that were indexed.
+        model: the name of the encoder.
+        fingerprint: of the encoder.
+        dim: length of every vector.
+        hubness: the kinds whose items are corrected for hubness.
+        described: dates, positions and cameras of the photos, summed up.
+        format: of the files on disk.
+        bytes: that they take.
+    """
+
+    photos: int
+    videos: int
+    frames: int
+    texts: int
+    skipped: int
+    folders: tuple[Path, ...]
+    model: str
+    fingerprint: str
+    dim: int
+    hubness: tuple[Kind, ...]
+    described: Described
+    format: int
+    bytes: int

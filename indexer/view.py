@@ -12,18 +12,19 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import compress, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.connection import connected, failure
-from indexer.facts import Facts, Snapshot, base_key, facts_of, plan_key
+from indexer.facts import Facts, Ids, Snapshot, base_key, facts_of, plan_key
 from indexer.types import Kind, Metadata, Record, SegmentRow
 
 WORD = re.compile(r"\w+")
@@ -31,8 +32,9 @@ STOP_WORDS = frozenset(
     {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
     | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
     | {"to", "was", "we", "were", "who", "with", "you", "your"}
+    | {"image", "images", "photo", "photos", "picture", "pictures"}
 )
-"""English words that stand in most captions and tell nothing."""
+"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
 
 _MANY = 64  # words of a query that count
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
@@ -43,16 +45,13 @@ _SAID = ("taken", "latitude", "longitude", "keywords", *_SAME)
 """What `photos` says since format 3; `also` came with format 4."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """A condition on `items` joined with `files`, as SQL with named values."""
-
-    sql: str
-    values: Mapping[str, Any]
+Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
+"""Tells of ids which of them a filter lets through. Shape (n,) each."""
 
 
-ALL = Condition(sql="true", values={})
-"""Every item."""
+def catalog_path(folder: Path) -> Path:
+    """Return where the catalog of a library lies."""
+    return folder / "catalog.sqlite"
 
 
 class CatalogView:
@@ -123,25 +122,31 @@ class CatalogView:
         return [found[id_] for id_ in ids if id_ in found]
 
     def worded(
-        self, text: str, kind: Kind, limit: int, *, among: Condition = ALL
+        self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
 
         A word score is the item's BM25 over the logarithm of the number of items, so that it
         means the same in a small library and a large one: a rare word counts about 1.
+
+        Args:
+            text: the words.
+            kind: of the items.
+            limit: how many items, at most.
+            among: which items may be answered, if not all.
+            every: only items that have all the words.
         """
         facts, asked = self.facts(), list(dict.fromkeys(WORD.findall(text.casefold())))
         telling = [word for word in asked if word not in STOP_WORDS][:_MANY]
         if facts.format < 3 or not telling:
             return []
         values = {
-            **among.values,
-            "asked_words": " OR ".join(f'"{word}"' for word in telling),
+            "asked_words": (" AND " if every else " OR ").join(f'"{word}"' for word in telling),
             "asked_kind": kind,
-            "asked_limit": limit,
+            "asked_limit": limit if among is None else -1,
         }
         with self._reading() as connection:
-            found = connection.execute(f"{_WORDED} AND ({among.sql}) {_BEST}", values).fetchall()
+            found = list(islice(_held(connection.execute(_WORDED, values), among), limit))
         return [(id_, bm25 / math.log(facts.next_id + 1)) for id_, bm25 in found]
 
     @cached_property
@@ -166,10 +171,16 @@ class CatalogView:
 _WORDED = """
     SELECT words.rowid, -bm25(words) AS score
     FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
-    WHERE words MATCH :asked_words AND files.kind = :asked_kind"""
+    WHERE words MATCH :asked_words AND files.kind = :asked_kind
+    ORDER BY score DESC, words.rowid LIMIT :asked_limit"""
 # "+ 0": else SQLite may ask the index of words anew for each item that there is.
 
-_BEST = "ORDER BY score DESC, words.rowid LIMIT :asked_limit"
+
+def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
+    """Yield the rows, of id and score, that a filter lets through."""
+    while some := rows.fetchmany(_CHUNK):
+        ids = np.array([id_ for id_, _ in some], dtype=np.int64)
+        yield from some if among is None else compress(some, among(ids).tolist())
 
 
 def metadata_of(row: Mapping[str, Any]) -> Metadata:

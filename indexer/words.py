@@ -6,7 +6,6 @@ endings make no difference to it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from sqlalchemy import (
 )
 
 from indexer import tables
-from indexer.types import Metadata
+from indexer.types import Metadata, readable
 from indexer.view import WORD
 
 
@@ -82,4 +81,4 @@ def _matches(expression: str) -> ColumnElement[bool]:
 
 def _readable(name: str) -> str:
     """Return a name as text; bytes that are not UTF-8 tell nothing. "_" parts words."""
-    return os.fsencode(name).decode("utf-8", "replace").replace("_", " ")
+    return readable(name).replace("_", " ")

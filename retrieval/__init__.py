@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from indexer.duplicates import Group, find_duplicates
     from indexer.encoder import Encoder
     from indexer.errors import TwinlensError
-    from indexer.library import Library, Patience
+    from indexer.library import Library
     from indexer.reindex import ReindexReport, reindex
     from indexer.tune import Setting, tune
     from indexer.tuning import Aim
     from indexer.types import Kind
+    from indexer.writer import Patience
     from retrieval.engine.choice import quick_encoder
     from retrieval.evaluation import (
         Comparison,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         compose,
         default_threshold,
         ensemble,
+        newest_first,
         parse_query,
     )
 
@@ -97,6 +99,7 @@ __all__ = [
     "learn_concept",
     "load_encoder",
     "load_reranker",
+    "newest_first",
     "parse_query",
     "quick_encoder",
     "read_pairs",
@@ -147,6 +150,7 @@ _HOMES = {
         "compose",
         "default_threshold",
         "ensemble",
+        "newest_first",
         "parse_query",
     ),
 }

@@ -7,6 +7,9 @@ from enum import StrEnum
 ENSEMBLE = True
 """Whether a search asks for a bare name by several sentences, unless told otherwise."""
 
+POOL = 50
+"""Candidates of a search that get a second look, or as many as are asked for if that is more."""
+
 
 class Sort(StrEnum):
     """In which order hits are shown."""

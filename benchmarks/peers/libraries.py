@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState
 from indexer.encoder import Vectors
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.metadata import METADATA_VERSION
 from indexer.types import Kind, Metadata
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.build import IndexOptions
-from indexer.decoding import Decoders
+from indexer.decoding import decoders_for
 from indexer.encoder import Encoder, TokenEncoder
 from indexer.reading import Job, Loaded, Reader, reading_threads
 from indexer.types import Skip
@@ -33,17 +33,17 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     asked = parser.parse_args()
     encoder = quick_encoder(asked.model)
-    rate, photos = decode(asked.photos, encoder.image_size)
+    rate, photos = decode(asked.photos, encoder)
     print(json.dumps({"decode alone": rate, "encode alone": encode(encoder, photos)}))
 
 
-def decode(folder: Path, size_hint: int) -> tuple[float, list[Image.Image]]:
-    """Read and decode a folder as the index line does. Returns photos a second, and photos."""
+def decode(folder: Path, encoder: Encoder) -> tuple[float, list[Image.Image]]:
+    """Read, decode and cut a folder as the index line does. Returns photos a second, and photos."""
     options = IndexOptions()
     found = walk([folder], options=WalkOptions())
     jobs = [Job(found=file, known=None) for file in found if isinstance(file, Found)]
     with (
-        Decoders(options.decode, size_hint=size_hint) as decoders,
+        decoders_for(encoder, options.decode) as decoders,
         reading_threads(options.threads) as pool,
     ):
         reader = Reader(decoders=decoders, limits=options.decode, ahead=options.batch_size)

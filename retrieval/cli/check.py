@@ -17,7 +17,7 @@ from retrieval.cli.console import counted, note, printable
 from retrieval.cli.options import example, with_json, with_library, with_patience
 
 if TYPE_CHECKING:
-    from indexer.library import Patience
+    from indexer.writer import Patience
     from retrieval import Finding
 
 

@@ -13,7 +13,7 @@ import click
 import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import note, printable
+from retrieval.cli.console import counted, note, printable
 from retrieval.cli.options import example, with_library
 from retrieval.cli.progress import progress
 
@@ -139,9 +139,10 @@ def _summary(groups: Sequence[Group], threshold: float) -> str:
     exact = sum(group.exact for group in groups)
     spare = {copy for group in groups for copy in group.copies[1:]}
     size = sum(copy.bytes for copy in spare)
+    copies = "copy" if len(spare) == 1 else "copies"
     return (
-        f"{exact} groups exact, {len(groups) - exact} near (at least {threshold:g} alike): "
-        f"{len(spare):,} copies beside the best, {_bytes(size)}"
+        f"{counted(len(groups), 'group')}: {exact:,} exact, {len(groups) - exact:,} near (at least "
+        f"{threshold:g} alike); {len(spare):,} {copies} beside the best, {_bytes(size)}"
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
@@ -14,6 +16,7 @@ import click
 
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
+from retrieval.cli.console import note
 
 COMMANDS = (
     *("index", "search", "export", "duplicates", "watch", "learn", "info"),
@@ -22,6 +25,8 @@ COMMANDS = (
 )
 
 _DEBUG = "TWINLENS_DEBUG"
+
+_PRINTED = "twinlens"  # how stdout deals with what its encoding lacks
 
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "1")
 """For one question: its products are small, and threads that wait for each other cost a quarter of
@@ -47,6 +52,15 @@ class CommandLine(click.Group):
             f"retrieval.cli.{cmd_name.replace('-', '_')}"
         ).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; of a mistyped one say which it may have been."""
+        near = get_close_matches(args[0], COMMANDS, n=1)
+        if near and args[0] not in COMMANDS:
+            ctx.fail(f"No such command '{args[0]}'; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A reader that has seen enough, as `head` has, is no failure."""
@@ -80,7 +94,7 @@ def main(ctx: click.Context) -> None:
 
 def _exit_code(command: Callable[[], object]) -> int:
     """Run a command; turn what it raises into one line on stderr and a code."""
-    _keep_bytes_of_names()
+    _print_all()
     try:
         code = command()
     except (click.Abort, KeyboardInterrupt):
@@ -96,7 +110,7 @@ def _exit_code(command: Callable[[], object]) -> int:
 
 def _fail(message: str, code: int) -> int:
     """Print the one line of an error."""
-    click.echo(f"twinlens: {' '.join(message.split())}", err=True)
+    note(f"twinlens: {' '.join(message.split())}")
     return int(code)
 
 
@@ -111,15 +125,30 @@ def _unexpected(error: Exception) -> str:
     """Describe what no one raised on purpose; with TWINLENS_DEBUG set, show where."""
     if os.environ.get(_DEBUG):
         raise error
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: '{error.filename}'"
     if isinstance(error, OSError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"
 
 
-def _keep_bytes_of_names() -> None:
-    """Print file names that are not UTF-8 as the bytes they are."""
+def _print_all() -> None:
+    """Print file names that are not UTF-8 as the bytes they are, and escape what stdout lacks."""
+    codecs.register_error(_PRINTED, _printed)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        plain = codecs.lookup(sys.stdout.encoding).name == "ascii"  # no locale is set
+        sys.stdout.reconfigure(encoding="utf-8" if plain else None, errors=_PRINTED)
+
+
+def _printed(error: UnicodeError) -> tuple[bytes, int]:
+    """Return what is printed of characters that stdout's encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    escaped = "".join(
+        char if "\udc80" <= char <= "\udcff" else ascii(char)[1:-1] for char in lacking
+    )
+    return escaped.encode("ascii", "surrogateescape"), error.end
 
 
 def _drop_stdout() -> None:

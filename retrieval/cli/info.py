@@ -20,8 +20,7 @@ from retrieval.cli.console import counted, printable
 from retrieval.cli.options import example, with_json, with_library
 
 if TYPE_CHECKING:
-    from indexer.library import LibraryInfo
-    from indexer.types import Described
+    from indexer.types import Described, LibraryInfo
 
 CAMERAS = 5  # that are named
 

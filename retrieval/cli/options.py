@@ -13,6 +13,7 @@ import click
 from platformdirs import user_data_path
 
 import retrieval
+from indexer.types import readable
 from retrieval.cli.console import note
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
         def wrapped(
             *, rerank: bool | None, reranker: str | None, instruct: str = "", **others: Any
         ) -> Any:
-            choice = Reranking(wanted=rerank, spec=reranker, instruct=" ".join(instruct.split()))
+            wish = " ".join(readable(instruct).split())
+            choice = Reranking(wanted=rerank, spec=reranker, instruct=wish)
             return function(reranking=choice, **others)
 
         return _INSTRUCT(wrapped) if instruct else wrapped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def show(path: Path, console: Console, time: float | None = None) -> None:
     except FileUnreadable as error:
         console.print(Text(f"({error})", style="dim"))
         return
+    # Else it prints a traceback on a terminal that does not say how large its cells are.
+    logging.getLogger("textual_image").setLevel(logging.CRITICAL)
     # Imported here: it asks the terminal what it can draw as soon as it is imported.
     drawing = import_module("textual_image.renderable")
     console.print(drawing.Image(photo, width=min(CELLS, console.width), height="auto"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ import click
 
 import retrieval
 from indexer.types import Kind
-from retrieval.choices import ENSEMBLE, Sort
+from retrieval.choices import ENSEMBLE, POOL, Sort
 from retrieval.cli.console import note
 from retrieval.cli.filters import Filters, with_filters
 from retrieval.cli.hits import percent
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NEGATED = re.compile(r"-[a-z][a-z-]+:")
+_NEGATED = re.compile(r"-[a-z][a-z-]+:", re.IGNORECASE)
+_TAKEN = re.compile(r"-\s+(?=\S)")  # "- people" in one piece
+_JOINED = re.compile(r"-([^\W\d_]{3,})")  # "-people": no three short options make a word
 
 KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
@@ -56,6 +58,20 @@ class Page:
     offset: int
     sort: Sort
     frames: bool
+
+    @property
+    def reach(self) -> int:
+        """How many hits are looked at; 0 for all. What is no match among them makes room."""
+        return max(self.offset + self.top, POOL) if self.top else 0
+
+    def of(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Return the hits of this page, best or newest first, with their ranks among these."""
+        end = self.offset + self.top if self.top else None
+        page = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+        page = page[self.offset : end]
+        if self.sort == Sort.SCORE:
+            return page
+        return retrieval.newest_first(page, self.offset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +100,14 @@ class Question:
             hits = searcher.search(
                 self.query,
                 kind=self.kind,
-                top=self.page.top,
-                offset=self.page.offset,
-                sort=self.page.sort,
+                top=self.page.reach,
                 frames=self.page.frames,
                 hubness=self.scoring.hubness,
                 ensemble=self.scoring.ensemble,
                 words=self.scoring.words,
                 instruct=self.reranking.instruct,
             )
-        return self._likely(hits)
+        return self._shown(hits)
 
     def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
         """Load the models: the quickest that will do."""
@@ -107,27 +121,29 @@ class Question:
             encoder = self.model.quick(library.model, few=True)
         return encoder, self.reranking.load(encoder)
 
-    def _likely(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return the hits that are likely enough, and tell about the others."""
+    def _shown(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Return a page of the hits that are likely enough, and tell about the others."""
         least = self.threshold
         if least is None:
             least = retrieval.default_threshold(self.query.kind, self.kind)
         likely = [hit for hit in hits if hit.worded or hit.match is None or hit.match >= least]
-        left_out = len(hits) - len(likely)
-        if likely and left_out:
+        page = self.page.of(likely)
+        room = (self.page.top or len(hits)) - len(page)
+        left_out = min(room, len(hits) - len(likely))
+        if page and left_out:
             note(f"{left_out} more are no match; show them with --threshold 0")
-        elif left_out and not self.page.offset:
+        elif hits and not likely:
             note(_nothing(hits[0], least))
-        elif not likely:
-            note(self._none())
-        return likely
+        elif not page:
+            note(self._none(len(likely)))
+        return page
 
-    def _none(self) -> str:
+    def _none(self, likely: int) -> str:
         """Say why there is no hit at all on this page."""
-        if self.page.offset:
-            return f"nothing more matches beyond the first {self.page.offset:,}"
+        if likely:
+            return f"nothing more matches beyond the first {likely:,}"
         if self.query.where is not None:
-            return f"nothing matches: no {self.kind} passes the filters"
+            return f"nothing matches: no {self.kind} passes the filters {self.query.filters}"
         return "nothing matches"
 
 
@@ -141,21 +157,45 @@ def _nothing(nearest: Hit, least: float) -> str:
 
 
 class Asking(click.Command):
-    """A command whose query may hold filters with a minus, "-tag:work": those are no options."""
+    """A command whose query may hold a minus: "-tag:work" and "- people" are no options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put such filters behind all options."""
+        """Put such filters behind all options, and part such a minus from its words."""
         at = args.index("--") if "--" in args else len(args)
-        negated = [each for each in args[:at] if _NEGATED.match(each)]
-        options = [each for each in args[:at] if not _NEGATED.match(each)]
+        negated: list[str] = []
+        options: list[str] = []
+        for before, each in zip(["", *args], args[:at], strict=False):
+            if before in self._named(flags=False):  # the value of an option
+                options.append(each)
+            elif _NEGATED.match(each):
+                negated.append(each)
+            elif taken := _TAKEN.match(each):
+                options += ["-", each[taken.end() :]]
+            else:
+                self._check(ctx, each)
+                options.append(each)
         words = [*negated, *args[at + 1 :]]
         return super().parse_args(ctx, [*options, "--", *words] if words else options)
+
+    def _named(self, *, flags: bool) -> set[str]:
+        """Return the names of the options that are flags, or of those that take a value."""
+        options = (each for each in self.params if isinstance(each, click.Option))
+        return {name for each in options if each.is_flag == flags for name in each.opts}
+
+    def _check(self, ctx: click.Context, written: str) -> None:
+        """Refuse a word with a minus at once before it: neither an option nor taken away."""
+        joined = _JOINED.match(written)
+        if joined is None:
+            return
+        known = f"-{joined[0]}" in self._named(flags=True) | self._named(flags=False)
+        meant = f"did you mean -{joined[0]}?" if known else f"to push it down write: - {joined[1]}"
+        ctx.fail(f"No such option '{written}'; {meant}")
 
 
 def with_question(function: F) -> Callable[..., Any]:
     """Add QUERY and the options of a search; the command takes `question: Question`."""
 
-    @click.argument("query", nargs=-1, metavar="QUERY...")
+    @click.argument("query", nargs=-1, metavar="[QUERY]...")
     @with_library
     @with_page
     @with_filters

@@ -17,7 +17,7 @@ from retrieval.cli.options import example
 from retrieval.cli.question import Asking, Question, with_question
 
 if TYPE_CHECKING:
-    from retrieval import Hit, Query
+    from retrieval import Hit
 
 
 @click.command(
@@ -46,15 +46,22 @@ def command(question: Question, output: Output) -> int:
         check_previews()
     hits = question.answers()
     if output.html is not None:
-        _write_sheet(question.query, hits, output.html)
+        _write_sheet(question, hits, output.html)
     by_date = question.query.is_filter or question.page.sort == Sort.DATE
     write_hits(hits, output.layout, dated=by_date)
     return ExitCode.DONE if hits else ExitCode.NOTHING
 
 
-def _write_sheet(asked: Query, hits: list[Hit], path: Path) -> None:
+def _write_sheet(question: Question, hits: list[Hit], path: Path) -> None:
     """Write the contact sheet and say where it is."""
-    photo = asked.path if asked.kind == Kind.PHOTO else None
-    row = retrieval.Row(answers=hits, words=asked.text, photo=photo)
+    asked = question.query
+    aside = " · ".join(filter(None, (asked.filters, question.reranking.instruct)))
+    row = retrieval.Row(
+        answers=hits,
+        words=asked.text,
+        photo=asked.path if asked.kind == Kind.PHOTO else None,
+        title=asked.filters if asked.is_filter else "",
+        aside="" if asked.is_filter else aside,
+    )
     retrieval.contact_sheet([row], path, title="twinlens")
     note(f"contact sheet: {path}")

@@ -80,7 +80,7 @@ def command(
     model: ModelChoice,
     **given: Any,
 ) -> int:
-    """Teach a reranker to tell like photos apart, and to follow instructions.
+    """Teach a reranker to order photos and follow instructions.
 
     It reads with the dual encoder --model, which stays as it is. Lessons are made of the captions:
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped
@@ -108,7 +108,7 @@ def _from_triples(
     unfit = sorted(set(settings) - _OF_TRIPLES)
     if unfit or init is None:
         what = f"do not go with it: --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
-        raise click.UsageError(f"--triples: {what}; see 'twinlens train-reranker --help'")
+        raise click.UsageError(f"--triples: {what}")
     from retrieval.models.encoder import choose_device
     from retrieval.training.reranker.triples import read_triples
     from retrieval.training.reranker.tuning import Tuning, tune_large

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="R",
     type=click.FloatRange(min=0, max=1, min_open=True),
     help="Share of the true ten nearest to find, in the mean; 1 for an exact index "
-    "[default: as before, at first 0.95].",
+    "[default: as before, at first 0.98].",
 )
 @click.option(
     "--exact-up-to",
@@ -46,7 +46,7 @@ def command(
     patience: Patience,
     as_json: bool,
 ) -> int:
-    """Choose how the library is searched, and show what that costs.
+    """Choose how to search the library, and show what it costs.
 
     Up to 100,000 photos every vector is compared. Beyond, vectors lie in lists, and a search
     looks through the likeliest ones: as many as it takes for the recall, with words and with

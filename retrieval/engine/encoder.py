@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.encoder import Tokens, TokenShape, Vectors
+from indexer.squares import Square
 from indexer.types import Hubness, Kind
 from retrieval.engine.runtime import Arrays, Graph, cores
 from retrieval.engine.store import About, EngineFolder, Part, Words, engine_folder
@@ -84,6 +85,11 @@ class EngineEncoder:
     def image_size(self) -> int:
         """Pixels a side that the image tower sees."""
         return self._about.image.size
+
+    @property
+    def square(self) -> Square:
+        """How a photo becomes what the image tower sees."""
+        return self._about.image
 
     @property
     def hubness(self) -> Hubness:
@@ -186,7 +192,12 @@ class EngineEncoder:
             if not file.exists():
                 return None
             try:
-                return Graph(file, compiled=self._folder.compiled, streams=streams)
+                return Graph(
+                    file,
+                    compiled=self._folder.compiled,
+                    streams=streams,
+                    many=part == Part.IMAGES,
+                )
             except RuntimeError:  # all that OpenVINO raises
                 file.unlink()
         return None
@@ -194,9 +205,8 @@ class EngineEncoder:
     def _see(self, images: Sequence[Image.Image]) -> list[Arrays]:
         """Run the image tower over photos: vectors, and tokens if it gives any, a batch each."""
         assert self._images is not None
-        spec = self._about.image
         return self._images.run_all(
-            (np.stack([spec.square(image, spec.size) for image in batch]),)
+            (np.stack([self._about.image.pixels(image) for image in batch]),)
             for batch in _batches(images, PHOTOS)
         )
 

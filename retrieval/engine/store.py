@@ -33,7 +33,7 @@ from indexer.segments import replacing
 from indexer.types import Hubness
 from retrieval.models.images import ImageSpec, image_spec
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when these files change: engines of another format are made anew."""
 
 CACHE_VARIABLE = "TWINLENS_CACHE"

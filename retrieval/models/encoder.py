@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from indexer.encoder import Tokens, TokenShape, Vectors
+from indexer.squares import Square
 from indexer.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
@@ -63,6 +64,11 @@ class TowerEncoder:
     def image_size(self) -> int:
         """Pixels a side that the image tower sees."""
         return self._model.image.size
+
+    @property
+    def square(self) -> Square:
+        """How a photo becomes what the image tower sees."""
+        return self._model.image
 
     @property
     def hubness(self) -> Hubness:

@@ -14,9 +14,10 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
+from indexer.squares import Resize
 from retrieval.errors import ModelUnavailable
 from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub, unlogged
-from retrieval.models.images import ImageSpec, Resize
+from retrieval.models.images import ImageSpec
 from retrieval.models.model import Model, fingerprint
 
 _HUB = "hf-hub:"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -13,7 +13,7 @@ from retrieval.models.images import ImageSpec
 
 def canvas(spec: ImageSpec, image: Image.Image, size: int) -> Tensor:
     """Resize an RGB photo to a square. uint8, shape (3, size, size)."""
-    return torch.from_numpy(spec.square(image, size)).permute(2, 0, 1)
+    return torch.from_numpy(replace(spec, size=size).pixels(image)).permute(2, 0, 1)
 
 
 def normalize(spec: ImageSpec, pixels: Tensor) -> Tensor:

@@ -29,12 +29,25 @@ class WordPieces:
         self.file = file
         self._tokenizer = _cut(Tokenizer.from_file(str(file)), context)
 
-    def ids(self, texts: Sequence[str]) -> Ids:
-        """Return ids, shape (texts, longest). A closing full stop is dropped.
+        self._unknown = _unknown(self._tokenizer)
 
-        Captions end in one and queries do not: it must not tell them apart.
+    def ids(self, texts: Sequence[str]) -> Ids:
+        """Return ids, shape (texts, longest). A closing full stop is dropped, and what is unknown.
+
+        Captions end in a full stop and queries do not: it must not tell them apart. No caption
+        taught what an unknown sign means, an emoji say: it would be near to anything.
         """
-        return _encoded(self._tokenizer, [text.strip().rstrip(". ") for text in texts])
+        found = _encoded(self._tokenizer, [text.strip().rstrip(". ") for text in texts])
+        if not (found == self._unknown).any():
+            return found
+        rows = [self._known(row) for row in found.tolist()]
+        longest = max(map(len, rows))
+        return np.array([row + [PAD] * (longest - len(row)) for row in rows], dtype=np.int64)
+
+    def _known(self, row: Sequence[int]) -> list[int]:
+        """Return the ids that say something; where none does, one that does not."""
+        known = [id_ for id_ in row if id_ not in (PAD, self._unknown)]
+        return known or [self._unknown]
 
 
 def _cut(tokenizer: Tokenizer, context: int) -> Tokenizer:
@@ -42,6 +55,13 @@ def _cut(tokenizer: Tokenizer, context: int) -> Tokenizer:
     tokenizer.enable_truncation(max_length=context)
     tokenizer.enable_padding(pad_id=PAD)
     return tokenizer
+
+
+def _unknown(tokenizer: Tokenizer) -> int:
+    """Return the id of words that the tokenizer does not know; -1 where there is none."""
+    token = getattr(tokenizer.model, "unk_token", None)
+    found = tokenizer.token_to_id(token) if token else None
+    return -1 if found is None else found
 
 
 def _encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> Ids:

@@ -23,6 +23,7 @@ from safetensors.numpy import save
 
 from indexer.segments import replacing
 from indexer.types import Skip
+from indexer.view import STOP_WORDS
 from retrieval.errors import ConceptInvalid
 
 FORMAT = "1"
@@ -128,6 +129,18 @@ def clean_name(written: str) -> str:
         )
     if not name.isprintable() or not any(char.isalnum() for char in name):
         raise ConceptInvalid(f"the name {name!r} is no word; a name needs a letter or a digit")
+    return name
+
+
+def new_name(written: str) -> str:
+    """Return a name to learn as it is kept.
+
+    Raises:
+        ConceptInvalid: it is empty, too long, no word, or one that stands in most queries.
+    """
+    name = clean_name(written)
+    if name.casefold() in STOP_WORDS:
+        raise ConceptInvalid(f"the word '{name}' stands in many queries; take another name")
     return name
 
 

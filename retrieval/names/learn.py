@@ -29,7 +29,7 @@ from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder
 from retrieval.models.phrases import Phrase
 from retrieval.models.slots import PromptTower
-from retrieval.names.concepts import Concept, Concepts, TokenVectors, clean_name
+from retrieval.names.concepts import Concept, Concepts, TokenVectors, clean_name, new_name
 from retrieval.names.shift import find_direction, strangers
 from retrieval.shipped import shipped
 
@@ -138,7 +138,7 @@ def learn_concept(
     """
     started = time.monotonic()
     library.check_model(encoder)
-    called, towers = clean_name(name), _towers(encoder)
+    called, towers = new_name(name), _towers(encoder)
     views, skipped = embed_views(towers, photos)
     like = clean_name(options.like) if options.like else nearest_word(towers, called, views[:, 0])
     lesson = prepare(towers, views, _others(library, towers, like, options.seed), like, options)

@@ -60,6 +60,8 @@ class Answer(Protocol):
 class Row:
     """One query and its answers. The query is `words` or a `photo`; or `title` says what they are.
 
+    `aside` says below it what else was asked: an instruction, filters.
+
     `captions` are shown in place of scores, one an answer, in the order of rank.
     """
 
@@ -67,6 +69,7 @@ class Row:
     words: str = ""
     photo: Path | None = None
     title: str = ""
+    aside: str = ""
     captions: Sequence[str] = ()
 
 

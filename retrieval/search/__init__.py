@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.search.hit import Hit
+from retrieval.search.hit import Hit, newest_first
 from retrieval.search.matching import default_threshold
 from retrieval.search.prompts import ensemble
 from retrieval.search.query import Query, Term, compose, parse_query
@@ -16,5 +16,6 @@ __all__ = [
     "compose",
     "default_threshold",
     "ensemble",
+    "newest_first",
     "parse_query",
 ]

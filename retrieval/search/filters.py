@@ -28,7 +28,7 @@ from pathlib import Path
 from indexer.errors import UsageError
 from indexer.formats import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
 from indexer.places import gazetteer
-from indexer.types import Orientation
+from indexer.types import Orientation, readable
 from indexer.wanted import (
     AllOf,
     AnyOf,
@@ -75,6 +75,12 @@ def split_filters(written: str) -> tuple[str, list[tuple[str, str]]]:
         for minus, name, quoted, plain in _WRITTEN.findall(written)
     ]
     return " ".join(_WRITTEN.sub(" ", written).split()), found
+
+
+def written_filters(written: Sequence[tuple[str, str]]) -> str:
+    """Write names and values of filters as they stand in a query."""
+    quoted = (f'{name}:"{value}"' if " " in value else f"{name}:{value}" for name, value in written)
+    return " ".join(quoted)
 
 
 def parse_filters(written: Sequence[tuple[str, str]]) -> Filter | None:
@@ -187,9 +193,9 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "after": lambda value: Taken(since=_date(value)),
     "before": lambda value: Taken(until=_date(value)),
     "near": _near,
-    "camera": lambda value: Camera(name=value),
+    "camera": lambda value: Camera(name=readable(value)),
     "in": _in,
-    "tag": lambda value: Tag(name=value),
+    "tag": lambda value: Tag(name=readable(value)),
     "type": _type,
     "orientation": _held,
     "rating": _rated,

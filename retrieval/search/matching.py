@@ -86,9 +86,18 @@ class Matching:
 
     def probability(self, score: float) -> float:
         """Return how likely a hit of this score is a match, from 0 to 1."""
+        log_odds = self._log_odds(score)
+        return 1 / (1 + math.exp(-min(500.0, max(-500.0, log_odds))))
+
+    @property
+    def even(self) -> float:
+        """The score of a hit that is as likely a match as not."""
+        at_zero = self._log_odds(0.0)
+        return -at_zero / (self._log_odds(1.0) - at_zero)
+
+    def _log_odds(self, score: float) -> float:
+        """Return the log-odds of a match; they are linear in the score."""
         odds = (_ODDS if self.own else _ODDS_BY_LIBRARY)[self.query, self.item]
         log_odds = odds.slope * self.unit.spreads(score) - odds.offset
         log_odds -= odds.size * math.log(min(self.items, LARGEST) / 1000)
-        if self.own:
-            log_odds += odds.own * self.own.spreads(score)
-        return 1 / (1 + math.exp(-min(500.0, max(-500.0, log_odds))))
+        return log_odds + (odds.own * self.own.spreads(score) if self.own else 0.0)

@@ -22,12 +22,13 @@ from pathlib import Path
 from indexer.errors import FileUnreadable
 from indexer.formats import kind_of
 from indexer.texts import read_passages
-from indexer.types import Kind
+from indexer.types import Kind, readable
 from indexer.wanted import Filter
 from retrieval.errors import QueryInvalid
 from retrieval.search.algebra import FILE_MARKS, exists, path_of, split_terms
-from retrieval.search.filters import parse_filters, split_filters
+from retrieval.search.filters import parse_filters, split_filters, written_filters
 
+_QUOTED = re.compile(r'["“„«]([^"“”„«»]+)["“”»]')  # all of it: no model asks for a phrase
 _TAKEN = re.compile(r"(?:^|\s)(-[^\W\d]\w*)")  # "-people": a minus at once before a word
 
 
@@ -35,16 +36,18 @@ _TAKEN = re.compile(r"(?:^|\s)(-[^\W\d]\w*)")  # "-people": a minus at once befo
 class Query:
     """What is looked for: words in `text`, the photo at `path`, or several `terms` together.
 
-    `where` says among what. `path` is set for a text file too: where the words came from. Without
-    words, photo and terms, all that `where` lets through is looked for. `hint` is a line for the
-    person who may have meant something else; empty as a rule. With `terms`, `text` is what was
-    written, and `kind` is that of words if any of them asks in words.
+    `where` says among what, and `filters` how that was written. `path` is set for a text file too:
+    where the words came from. Without words, photo and terms, all that `where` lets through is
+    looked for. `hint` is a line for the person who may have meant something else; empty as a rule.
+    With `terms`, `text` is what was written, and `kind` is that of words if any of them asks in
+    words.
     """
 
     kind: Kind
     text: str = ""
     path: Path | None = None
     where: Filter | None = None
+    filters: str = ""
     hint: str = ""
     terms: tuple[Term, ...] = ()
 
@@ -94,16 +97,17 @@ def parse_query(*written: str | Path, filters: Sequence[tuple[str, str]] = ()) -
             cannot be understood.
     """
     pieces, within = _without_filters(written)
-    where = parse_filters([*within, *filters])
+    among = [*within, *filters]
+    where, told = parse_filters(among), written_filters(among)
     terms = [Term(query=_simple(part.written), weight=part.weight) for part in split_terms(pieces)]
     if not terms and where is None:
         raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
     if not terms:
-        return Query(kind=Kind.TEXT, where=where)
+        return Query(kind=Kind.TEXT, where=where, filters=told)
     if len(terms) == 1 and terms[0].weight > 0:
-        return replace(terms[0].query, where=where)
-    text = " ".join(" ".join(map(str, pieces)).split())
-    return replace(compose(terms, text=text), where=where)
+        return replace(terms[0].query, where=where, filters=told)
+    text = " ".join(readable(" ".join(map(str, pieces))).split())
+    return replace(compose(terms, text=text), where=where, filters=told)
 
 
 def _without_filters(
@@ -148,7 +152,9 @@ def _simple(written: str | Path) -> Query:
         return _file_query(written)
     if written.startswith(FILE_MARKS):
         return _file_query(path_of(written))
-    return Query(kind=Kind.TEXT, text=" ".join(written.split()), hint=_hint(written))
+    words = " ".join(readable(written).split())
+    quoted = _QUOTED.fullmatch(words)
+    return Query(kind=Kind.TEXT, text=quoted[1] if quoted else words, hint=_hint(written))
 
 
 def _file_query(path: Path) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,18 +14,18 @@ from indexer.moments import FEWEST_QUERIES
 from indexer.pictures import read_picture
 from indexer.types import Candidate, Kind
 from indexer.wanted import AllOf
-from retrieval.choices import ENSEMBLE, Sort
+from retrieval.choices import ENSEMBLE, POOL, Sort
 from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
 from retrieval.search.asking import Asked, Unit, candidates, joined, mixed, scores_of
 from retrieval.search.frames import one_a_video
-from retrieval.search.fusion import SHARED, fused, with_worded
+from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling, with_worded
 from retrieval.search.hit import Hit, hits_of, newest_first
 from retrieval.search.matching import Matching
 from retrieval.search.query import Query, parse_query
-from retrieval.search.second_look import POOL, Note, SecondLook
+from retrieval.search.second_look import Note, SecondLook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,10 @@ class Searcher:
             instruct: what the answers shall be like, in words ("no people"), for the reranker.
 
         Raises:
-            QueryInvalid: the query is empty, or its file cannot be read.
+            QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
         """
+        if min(top, offset) < 0:
+            raise QueryInvalid(f"top and offset must be at least 0, not {top} and {offset}")
         asked = query if isinstance(query, Query) else parse_query(query)
         way = _Way(kind=kind, hubness=hubness, ensemble=ensemble, words=words)
         second = self._second_look(asked, kind, instruct)
@@ -131,13 +134,23 @@ class Searcher:
         found = candidates(self._library, asked, way.kind, depth, where=query.where)
         spoken = query.words if way.words else ""
         shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
-        found = fused(found, shared, partial(scores_of, self._library, asked, way.kind))[:depth]
-        hits = hits_of(
-            found,
-            self._library.records([each.id for each in found]),
-            self._matching(asked, query, way.kind),
-        )
-        return with_worded(hits, shared)
+        matching = self._matching(asked, query, way.kind)
+        lifted = self._lifts(asked, query, way.kind, matching) if telling(shared) else NO_LIFTS
+        score = partial(scores_of, self._library, asked, way.kind)
+        found = fused(found, shared, score, lifted)[:depth]
+        records = self._library.records([each.id for each in found])
+        return with_worded(hits_of(found, records, matching), shared)
+
+    def _lifts(
+        self, asked: Asked, query: Query, kind: Kind, matching: Matching | None
+    ) -> Mapping[int, float]:
+        """Lift what has all the words, where a query asks in words alone."""
+        photos = any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms)
+        if matching is None or photos:
+            return NO_LIFTS
+        named = self._library.worded(query.words, kind, SHARED, where=query.where, every=True)
+        score = partial(scores_of, self._library, replace(asked, taken=()), kind)
+        return lifts(named, score, matching.even)
 
     def _second_look(self, query: Query, kind: Kind, instruct: str) -> SecondLook | None:
         """Return the second stage where it takes part; it cannot read learned names."""

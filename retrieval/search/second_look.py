@@ -17,9 +17,6 @@ from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
 from retrieval.search.hit import Hit
 from retrieval.search.query import Query
 
-POOL = 50
-"""Candidates that are rescored, or as many as are asked for if that is more."""
-
 MOST = 200
 """Candidates that are rescored at most; what lies behind them follows as the first stage had it."""
 

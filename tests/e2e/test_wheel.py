@@ -35,6 +35,7 @@ def test_it_carries_every_module_and_data_file(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert path.relative_to(ROOT).as_posix() in inside
+        assert f"{package}/py.typed" in inside
     for path in (ROOT / "data").rglob("*"):
         if path.is_file():
             assert f"retrieval/{path.relative_to(ROOT).as_posix()}" in inside

@@ -26,6 +26,7 @@ from indexer.errors import FileUnreadable
 from indexer.formats import Form
 from indexer.metadata import read_metadata
 from indexer.photos import read_photo
+from indexer.squares import Resize, Square
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +91,28 @@ def test_the_pixels_are_those_of_read_photo(decoders: Decoders, format_: str) ->
     image, wanted = _photo(decoders, data), read_photo(data, size_hint=16)
     assert (image.mode, image.size) == (wanted.mode, wanted.size)
     assert image.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("resize", list(Resize))
+def test_pictures_are_cut_to_the_square_that_is_wanted(resize: Resize) -> None:
+    square = Square(size=16, resize=resize)
+    data = BytesIO()
+    Image.open(BytesIO(_noise("PNG"))).resize((90, 60)).save(data, "JPEG")
+    with Decoders(DecodeOptions(), size_hint=16, square=square) as decoders:
+        (got,) = decoders.see(Form.PICTURE, data.getvalue()).photos
+    want = square.cut(read_photo(data.getvalue(), size_hint=16))
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(want))
+
+
+def test_a_photo_whose_square_is_too_large_costs_itself_alone() -> None:
+    """Its shorter side of one pixel becomes 256: the longer one becomes millions."""
+    data = BytesIO()
+    Image.new("RGB", (1, 60_000)).save(data, "PNG")
+    square = Square(size=256, resize=Resize.SHORTEST)
+    with Decoders(DecodeOptions(), size_hint=256, square=square) as decoders:
+        with pytest.raises(FileUnreadable, match="too large for the memory"):
+            decoders.see(Form.PICTURE, data.getvalue())
+        assert _photo(decoders, _noise("PNG")).size == (256, 256)
 
 
 def test_what_a_file_says_is_read_there_too(decoders: Decoders, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState, Move
 from indexer.errors import LibraryLocked, LibraryMissing, ModelMismatch, TwinlensError, UsageError
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.types import Hubness, Kind
 from tests.fakes import GENERIC, ColourEncoder
 
@@ -237,6 +238,14 @@ def test_create_goes_on_where_a_killed_one_stopped(tmp_path: Path) -> None:
     (tmp_path / "banks.safetensors.part").write_bytes(b"half")
     with Library.open_or_create(tmp_path, ENCODER) as library:
         assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 0}
+
+
+def test_a_folder_may_be_a_string(tmp_path: Path) -> None:
+    folder = str(tmp_path / "named")
+    for make in (Library.create, Library.open_or_create):
+        make(folder, ENCODER).close()
+    with Library.open(folder) as library:
+        assert library.folder == tmp_path / "named"
 
 
 def test_another_model_is_refused(library: Library) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from indexer.build import index_folders
+from indexer.cohorts import COHORTS, read_cohorts, write_cohorts
 from indexer.facts import Facts
 from indexer.library import Library
 from indexer.moments import Moments, measure
@@ -109,13 +110,57 @@ def test_generic_items_are_scored_as_if_they_were_in_the_library(tmp_path: Path)
         red = encoder.encode_texts(["red"])
         scores = library.score_cohort(red, Kind.TEXT, alpha=0.0)
         assert len(library.score_cohort(red, Kind.PHOTO, alpha=0.0)) == 0  # there is no such bank
+        assert not (library.folder / COHORTS).exists()  # no writer has been there
     cosines = encoder.encode_texts(GENERIC) @ red[0]
     assert set(scores.round(3)) == set(cosines.round(3))
     assert len(scores) <= len(GENERIC)
 
 
+def test_generic_items_that_were_kept_are_scored_alike(tmp_path: Path) -> None:
+    encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
+    asked = encoder.encode_texts(["red"])
+    with without_banks(encoder, tmp_path) as library:
+        kept = library.score_cohort(asked, Kind.TEXT, alpha=0.5)
+    with Library.create(tmp_path / "other", encoder) as library:
+        assert library.score_cohort(asked, Kind.TEXT, alpha=0.5).tolist() == kept.tolist()
+        assert len(kept) == len(GENERIC)
+
+
+def test_generic_items_of_other_banks_are_computed_anew(tmp_path: Path) -> None:
+    encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
+    with Library.create(tmp_path / "library", encoder) as library:
+        index_folders(library, encoder, [drawn(tmp_path / "photos", 12)])
+        kept, banks = library.folder / COHORTS, library.view.facts().banks
+    good = read_cohorts(kept, banks=banks, width=encoder.dim + 1)
+    wrong = {Kind.TEXT: np.zeros_like(good[Kind.TEXT])}
+    asked, scores = encoder.encode_texts(["red"]), []
+    for write in (
+        lambda: write_cohorts(kept, good, banks=banks),
+        lambda: write_cohorts(kept, wrong, banks="banks-000007.safetensors"),
+        lambda: kept.write_bytes(flipped(kept.read_bytes(), -1)),
+        lambda: kept.write_bytes(b""),
+        kept.unlink,
+    ):
+        write()
+        with Library.open(tmp_path / "library") as library:
+            scores.append(library.score_cohort(asked, Kind.TEXT, alpha=0.5).tolist())
+    assert scores == [scores[0]] * 5
+    with Library.open(tmp_path / "library") as library:
+        library.refresh_index()
+    again = read_cohorts(kept, banks=banks, width=encoder.dim + 1)
+    assert again[Kind.TEXT].tolist() == good[Kind.TEXT].tolist()
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """Return bytes of which one differs."""
+    return bytes([*data[:at], data[at] ^ 1, *data[at:][1:]])
+
+
 def test_generic_items_of_a_missing_bank_are_none(tmp_path: Path) -> None:
     encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
     with without_banks(encoder, tmp_path) as library:
+        (library.folder / COHORTS).unlink()
         asked = encoder.encode_texts(["red"])
         assert len(library.score_cohort(asked, Kind.TEXT, alpha=0.0)) == 0
+        library.refresh_index()
+        assert not (library.folder / COHORTS).exists()

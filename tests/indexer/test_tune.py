@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.batch import Batch, Entry
 from indexer.changes import FileState
 from indexer.check import check, repair
 from indexer.encoder import Vectors
 from indexer.inverted import InvertedIndex
-from indexer.library import Batch, Entry, Library
+from indexer.library import Library
 from indexer.shelf import MAX_TAIL
 from indexer.tune import tune
 from indexer.tuning import Aim

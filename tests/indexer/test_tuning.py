@@ -56,7 +56,7 @@ def test_one_half_chooses_and_the_other_reports() -> None:
 def test_aims_and_plans_come_back() -> None:
     aim = Aim(recall=0.9, exact_rows=7)
     assert Aim.loads(aim.dumps()) == aim
-    assert Aim.loads("") == Aim(recall=0.95, exact_rows=100_000)
+    assert Aim.loads("") == Aim(recall=0.98, exact_rows=100_000)
     plan = Plan(probes={10: 3, 100: 9}, bytes=5, checksum="c")
     assert Plan.loads(plan.dumps()) == plan
 

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import retrieval
 from indexer.library import Library
 from indexer.types import Kind
-from retrieval.cli import edge
+from retrieval.cli import edge, main
+from retrieval.cli.options import Reranking, with_reranking
 from tests.fakes import ColourEncoder, draw
 from tests.tiny import tiny_model
 
@@ -189,18 +192,62 @@ def test_search_hints_at_a_file_of_that_name(
 
 
 @pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("utf-8", "日é".encode()),
+        ("ascii", "日é".encode()),  # as no locale is set
+        ("latin-1", b"\\u65e5\xe9"),
+    ],
+)
+def test_names_are_printed_in_any_encoding(
+    run: Run, photos: Path, tmp_path: Path, charset: str, name: bytes
+) -> None:
+    draw(photos / "日é\udcff.png", "green")
+    assert run("index", photos).exit_code == 0
+    environment = {"TWINLENS_LIBRARY": str(tmp_path / "library")}
+    runner = CliRunner(charset=charset, env=environment)
+    result = runner.invoke(main, ["search", "green", "-f", "-t", "1"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout_bytes.endswith(name + b"\xff.png\n")
+
+
+def test_an_instruction_that_is_no_utf_8_is_words() -> None:
+    @click.command()
+    @with_reranking(instruct=True)
+    def asked(reranking: Reranking) -> None:
+        click.echo(reranking.instruct)
+
+    assert CliRunner().invoke(asked, ["--instruct", " no  caf\udce9"]).stdout == "no caf\ufffd\n"
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize("name", ["tag", "camera", "in", "near"])
+def test_filters_that_are_no_utf_8_find_nothing(run: Run, name: str) -> None:
+    result = run("search", f"{name}:caf\udce9")
+    assert result.exit_code == (2 if name == "near" else 4), result.stderr
+    assert "repair" not in result.stderr
+
+
+@pytest.mark.parametrize(
     ("args", "code", "message"),
     [
         (["search", ""], 2, "the query is empty"),
         (["search", "./gone.jpg"], 2, "no file at 'gone.jpg'"),
+        (["search", "./\x1b[31m.jpg"], 2, "no file at '\\x1b[31m.jpg'"),
         (["search"], 2, "the query is empty"),
         (["search", "x", "--top", "-1"], 2, "--top"),
         (["search", "x", "--after", "soon"], 2, "'soon' is no date"),
         (["search", "x", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command 'nonsense'"),
+        (["serch", "red"], 2, "No such command 'serch'; did you mean search?; see"),
         (["search", "x"], 10, "no library at"),
         (["info"], 10, "no library at"),
         (["evaluate", "--data", "gone.jsonl"], 2, "gone.jsonl"),
+        (
+            ["train-reranker", "--triples", "x", "--out", "y"],
+            2,
+            "needs --init; see 'twinlens train",
+        ),
     ],
 )
 def test_an_error_is_one_line_on_stderr(run: Run, args: list[str], code: int, message: str) -> None:
@@ -210,6 +257,7 @@ def test_an_error_is_one_line_on_stderr(run: Run, args: list[str], code: int, me
     assert result.stderr.startswith("twinlens: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+    assert result.stderr.count("; see ") <= 1
 
 
 def test_a_locked_library_gives_12(run: Run, indexed: Path, tmp_path: Path) -> None:
@@ -229,7 +277,7 @@ def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> 
     [
         (KeyboardInterrupt(), 130, "twinlens: interrupted\n"),
         (BrokenPipeError(), 0, ""),
-        (PermissionError(13, "Permission denied", "x"), 1, "Permission denied: 'x'\n"),
+        (PermissionError(13, "Permission denied", "x"), 1, "twinlens: Permission denied: 'x'\n"),
         (ZeroDivisionError("oh"), 1, "unexpected ZeroDivisionError: oh; TWINLENS_DEBUG=1 shows"),
     ],
 )
@@ -411,6 +459,13 @@ def test_train_refuses_patience_without_pairs_to_count_on(run: Run, tmp_path: Pa
     result = run("train", "--pairs", "x.jsonl", "--out", tmp_path / "out", "--patience", 3)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "name the pairs with --val" in result.stderr
+
+
+def test_the_list_of_commands_says_whole_sentences(run: Run) -> None:
+    _, _, commands = run("--help").stdout.partition("Commands:\n")
+    lines = commands.partition("\n\n")[0].splitlines()
+    assert len(lines) == len(edge.COMMANDS)
+    assert [line for line in lines if line.endswith("...")] == []
 
 
 def test_no_command_shows_the_help(run: Run) -> None:

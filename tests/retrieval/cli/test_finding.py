@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,11 @@ from rich.console import Console
 
 import retrieval
 from indexer.types import Kind
-from retrieval.cli import hits, preview
+from retrieval.choices import Sort
+from retrieval.cli import hits as printing
+from retrieval.cli import preview
 from retrieval.cli.hits import Layout, write_hits
+from retrieval.cli.question import Page
 from retrieval.search import Hit
 from tests.fakes import COLOURS, ColourEncoder, draw
 from tests.retrieval.cli.conftest import Run
@@ -31,7 +36,14 @@ def paths(stdout: str) -> list[str]:
 @pytest.mark.usefixtures("indexed")
 @pytest.mark.parametrize(
     "written",
-    [["red", "-", "blue"], ["red - blue"], ["red -", "blue"], ["-", "1:blue", "+", "2:red"]],
+    [
+        ["red", "-", "blue"],
+        ["red - blue"],
+        ["red -", "blue"],
+        ["-", "1:blue", "+", "2:red"],
+        ["red", "- blue"],
+        ["- blue", "+ red"],
+    ],
 )
 def test_signs_in_one_piece_or_several(run: Run, written: Sequence[str]) -> None:
     result = run("search", "-f", *written)
@@ -51,11 +63,68 @@ def test_only_taking_away_is_wrong_usage(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("-blue", "to push it down write: - blue"),
+        ("-blue sky", "to push it down write: - blue"),
+        ("-json", "did you mean --json?"),
+    ],
+)
+def test_a_word_that_looks_like_an_option(run: Run, written: str, meant: str) -> None:
+    result = run("search", "red", written)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"twinlens: No such option '{written}'; {meant}")
+
+
+@pytest.mark.usefixtures("indexed")
+def test_the_value_of_an_option_may_begin_with_a_minus(run: Run) -> None:
+    result = run("search", "red", "--camera", "-blue", "--near", "- rome")
+    assert (result.exit_code, result.stderr.count("option")) == (2, 0)
+    assert "no town '- rome'" in result.stderr
+
+
+def hits(*matches: float) -> list[Hit]:
+    return [replace(HIT, rank=n, id=n, match=match) for n, match in enumerate(matches, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("offset", "top", "ranks", "ids"),
+    [(0, 2, [1, 2], [1, 3]), (2, 2, [3, 4], [4, 6]), (4, 2, [], []), (1, 0, [2, 3, 4], [3, 4, 6])],
+)
+def test_pages_are_filled_with_what_matches(
+    offset: int, top: int, ranks: list[int], ids: list[int]
+) -> None:
+    # As a second look orders them: 2 and 5 are no match, whatever stands behind them.
+    found = [hit for hit in hits(0.9, 0.01, 0.8, 0.7, 0.02, 0.6) if (hit.match or 0) > 0.1]
+    page = Page(top=top, offset=offset, sort=Sort.SCORE, frames=False).of(found)
+    assert [(hit.rank, hit.id) for hit in page] == list(zip(ranks, ids, strict=True))
+
+
+def test_a_second_page_goes_on_where_the_first_ended(run: Run, many: Path) -> None:
+    del many
+    whole = run("search", "red", "-f", "--threshold", 0, "-t", 0).stdout.splitlines()
+    pages = [run("search", "red", "-f", "--threshold", 0, "-t", 5, "--page", n) for n in (1, 2, 3)]
+    assert [line for page in pages for line in page.stdout.splitlines()] == whole
+    beyond = run("search", "red", "--threshold", 0, "-t", 5, "--page", 4)
+    assert (beyond.exit_code, beyond.stderr) == (4, "nothing more matches beyond the first 12\n")
+
+
+def test_a_contact_sheet_says_all_that_was_asked(run: Run, many: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.html"
+    run("search", "red", "--in", many, "-type:raw", "--html", sheet)
+    written = sheet.read_text(encoding="utf-8")
+    assert f"<q>red</q> <small>-type:raw in:{many}</small></h2>" in written
+    run("search", "--in", "some folder", "--html", sheet)
+    assert "<h2>in:&#34;some folder&#34;</h2>" in sheet.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("indexed")
 @pytest.mark.parametrize("written", [["red camera:canon"], ["--camera", "canon"]])
 def test_filters_that_leave_nothing_are_told(run: Run, written: Sequence[str]) -> None:
     result = run("search", *written)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr == "nothing matches: no photo passes the filters\n"
+    assert result.stderr == "nothing matches: no photo passes the filters camera:canon\n"
 
 
 @pytest.fixture
@@ -119,10 +188,16 @@ def test_previews_draw_the_photo_below_its_line(
     assert first.startswith("1  1.000  …")
     assert first.endswith("photos/red.png")
     assert len(drawn) > 5
-    monkeypatch.setattr(hits, "find_spec", lambda _name: None)
+    monkeypatch.setattr(printing, "find_spec", lambda _name: None)
     missing = run("search", "red", "-p")
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert "pip install 'twinlens[preview]'" in missing.stderr
+
+
+def test_a_terminal_that_does_not_answer_costs_no_traceback(tmp_path: Path) -> None:
+    preview.show(draw(tmp_path / "red.png", "red"), Console(file=io.StringIO(), width=80))
+    # It is there that textual-image would warn, with a traceback.
+    assert not logging.getLogger("textual_image._terminal").isEnabledFor(logging.WARNING)
 
 
 def test_a_preview_of_what_is_gone_says_why(tmp_path: Path) -> None:
@@ -186,7 +261,7 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
     assert shown.stdout.startswith("2 exact copies\n      192 × 192  ")
     assert "a\\nb.png\n" in shown.stdout
     assert "2 near copies, 0.9" in shown.stdout
-    assert "1 groups exact, 1 near (at least 0.9 alike): 2 copies" in shown.stderr
+    assert "2 groups: 1 exact, 1 near (at least 0.9 alike); 2 copies" in shown.stderr
     assert "192 × 192" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in run("duplicates", "--json").stdout.splitlines()]
     assert [(row["kind"], len(row["copies"])) for row in rows] == [("exact", 2), ("near", 2)]

@@ -17,9 +17,11 @@ from open_clip.tokenizer import default_bpe
 from PIL import Image
 from skimage import data as samples
 
+from indexer.encoder import SquareEncoder
 from indexer.types import Kind
 from retrieval import Encoder, load_encoder, quick_encoder
 from retrieval.engine.encoder import EngineEncoder
+from retrieval.engine.runtime import is_slow_in_bfloat16
 from retrieval.engine.store import EngineFolder, Part, engine_folder
 from retrieval.models.banks import generic_captions
 from retrieval.models.clip_words import ClipWords, write_clip_words
@@ -83,6 +85,28 @@ def test_a_vector_depends_on_its_own_input_alone(spec: str, photos: list[Image.I
     assert cosines(alone, quick.encode_images(photos)[:5]).min() > 0.9995
     singly = np.concatenate([quick.encode_texts([text]) for text in TEXTS])
     assert cosines(singly, quick.encode_texts(TEXTS)).min() > 0.9995
+
+
+def test_photos_that_are_cut_already_have_the_same_vectors(
+    spec: str, photos: list[Image.Image]
+) -> None:
+    for encoder in (quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")):
+        assert isinstance(encoder, SquareEncoder)
+        cut = [encoder.square.cut(photo) for photo in photos]
+        np.testing.assert_array_equal(encoder.encode_images(cut), encoder.encode_images(photos))
+
+
+@pytest.mark.parametrize(
+    ("about", "slow"),
+    [
+        ("vendor_id: GenuineIntel\nflags: avx512_bf16 amx_tile amx_bf16", False),
+        ("vendor_id: GenuineIntel\nflags: avx512_bf16 avx512_fp16", True),
+        ("vendor_id: AuthenticAMD\nflags: avx512_bf16", False),
+        ("", False),
+    ],
+)
+def test_cpus_that_are_slow_in_bfloat16_are_known(about: str, slow: bool) -> None:
+    assert is_slow_in_bfloat16(about) == slow
 
 
 def test_image_tokens_are_those_of_torch(photos: list[Image.Image]) -> None:

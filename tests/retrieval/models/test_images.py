@@ -8,7 +8,8 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from retrieval.models.images import ImageSpec, Resize
+from indexer.squares import Resize
+from retrieval.models.images import ImageSpec
 from retrieval.models.pixels import Preprocess
 
 SIZES = [(320, 200), (200, 321), (97, 640), (64, 64)]

@@ -21,6 +21,7 @@ from retrieval.cli import main
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.names import Concepts, LearnOptions, learn_concept
+from retrieval.names.learn import GIVEN_PACE, GUESSED_PACE, learn_tokens, prepare
 from retrieval.search import Searcher, parse_query
 from tests.fakes import ColourEncoder
 
@@ -76,6 +77,30 @@ def test_a_name_finds_what_it_was_learned_from(
     # Queries without the name: bit for bit as before.
     np.testing.assert_array_equal(naming._encoder.encode_texts(["a horse in a field"]), without)
     assert naming.search("a horse") == plain.search("a horse")
+
+
+@pytest.mark.parametrize(
+    ("options", "pace"),
+    [
+        (LearnOptions(like="dog"), GIVEN_PACE),
+        (LearnOptions(), GUESSED_PACE),
+        (LearnOptions(steps=3), (3, GUESSED_PACE[1])),
+        (LearnOptions(like="dog", rate=0.2), (GIVEN_PACE[0], 0.2)),
+        (LearnOptions(steps=3, rate=0.0), (3, 0.0)),
+    ],
+)
+def test_a_guessed_word_is_given_more_time(options: LearnOptions, pace: tuple[int, float]) -> None:
+    assert options.pace == pace
+
+
+@pytest.mark.parametrize("options", [LearnOptions(like="cup", steps=2), LearnOptions(steps=3)])
+def test_the_steps_are_taken(encoder: TowerEncoder, options: LearnOptions) -> None:
+    examples = encoder.encode_images([Image.fromarray(skimage.data.coffee())])[:, None]
+    others = encoder.encode_images([Image.fromarray(skimage.data.astronaut())])
+    lesson = prepare(encoder, examples, others, "cup", options)
+    seen: list[tuple[int, int]] = []
+    learn_tokens(encoder.prompts, lesson, options, lambda *done: seen.append(done))
+    assert seen == [(step + 1, options.steps) for step in range(options.steps or 0)]
 
 
 def test_the_same_seed_learns_the_same(

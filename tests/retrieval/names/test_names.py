@@ -14,7 +14,7 @@ from safetensors.torch import save_file as save_torch
 from retrieval.errors import ConceptInvalid
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.models.slots import slot_ids
-from retrieval.names.concepts import Concept, Concepts, clean_name
+from retrieval.names.concepts import Concept, Concepts, clean_name, new_name
 from retrieval.names.naming import Names
 
 
@@ -70,6 +70,13 @@ def test_two_names_refer_to_rows_of_their_own() -> None:
 def test_what_is_no_name_is_refused(written: str) -> None:
     with pytest.raises(ConceptInvalid):
         clean_name(written)
+
+
+@pytest.mark.parametrize("written", ["the", "My", " photo "])
+def test_a_word_of_many_queries_is_no_new_name(written: str) -> None:
+    with pytest.raises(ConceptInvalid, match="stands in many queries"):
+        new_name(written)
+    assert new_name("The Rex") == "The Rex"
 
 
 def test_a_name_is_kept_with_single_spaces_and_composed() -> None:

@@ -13,7 +13,7 @@ from indexer.build import index_folders
 from indexer.library import Library
 from indexer.types import Kind
 from retrieval.models import load_encoder
-from retrieval.search import Searcher, default_threshold
+from retrieval.search import Searcher, default_threshold, parse_query
 
 DATA = Path(skimage.__file__).parent / "data"
 NAMES = (
@@ -28,6 +28,7 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searcher]:
     folder = tmp_path_factory.mktemp("photos")
     for name in NAMES:
         shutil.copy(DATA / name, folder)
+    shutil.copy(DATA / "gravel.png", folder / "zanzibar_party_0017.png")
     encoder = load_encoder("builtin", "cpu")
     with Library.create(tmp_path_factory.mktemp("library") / "of", encoder) as library:
         index_folders(library, encoder, [folder])
@@ -36,7 +37,7 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searcher]:
 
 def found(searcher: Searcher, query: str) -> dict[str, tuple[int, float]]:
     """Rank and score of each photo, by name."""
-    hits = searcher.search(query, top=len(NAMES))
+    hits = searcher.search(query, top=len(NAMES) + 1)
     return {hit.path.stem: (hit.rank, hit.score) for hit in hits}
 
 
@@ -78,3 +79,28 @@ def test_what_is_there_is_likely(searcher: Searcher, query: str, name: str) -> N
 def test_what_is_not_there_is_not(searcher: Searcher, query: str) -> None:
     matches = [hit.match for hit in searcher.search(query)]
     assert max(match for match in matches if match is not None) < LEAST
+
+
+@pytest.mark.parametrize(
+    "query", ["Zanzibar", "a photo of Zanzibar", "party 0017", "zanzibar + party"]
+)
+def test_what_is_called_so_comes_first(searcher: Searcher, query: str) -> None:
+    best, *_ = searcher.search(query)
+    assert best.path.stem == "zanzibar_party_0017"
+    assert best.match is not None
+    assert best.match > 0.5
+
+
+def test_a_name_beside_a_photo_lifts_nothing(searcher: Searcher) -> None:
+    # The photo asks, too, and no name tells whether one is like it.
+    best, *_ = searcher.search(parse_query(DATA / "chelsea.png", "+", "zanzibar"))
+    assert best.path.stem == "chelsea"
+
+
+def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Searcher) -> None:
+    plain, cat, gravel = (
+        found(searcher, query)["zanzibar_party_0017"]
+        for query in ("zanzibar", "zanzibar - a cat", "zanzibar - gravel")
+    )
+    assert plain[0] == cat[0] == 1
+    assert gravel[1] < cat[1] < plain[1]

@@ -60,3 +60,9 @@ def test_every_direction_has_a_threshold() -> None:
     for query in Kind:
         for item in Kind:
             assert 0 < default_threshold(query, item) <= 0.5
+
+
+@pytest.mark.parametrize("own", [None, Unit(mean=-0.2, spread=0.1)])
+def test_the_even_score_is_a_match_as_likely_as_not(own: Unit | None) -> None:
+    found = matching(own=own)
+    assert found.probability(found.even) == pytest.approx(0.5)

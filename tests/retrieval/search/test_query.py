@@ -85,3 +85,24 @@ def test_a_text_file_without_words_is_refused(tmp_path: Path, data: bytes, reaso
     note.write_bytes(data)
     with pytest.raises(QueryInvalid, match=reason):
         parse_query(note)
+
+
+@pytest.mark.parametrize("written", ['"two dogs"', "“two dogs”", "„two dogs“", "«two dogs»"])
+def test_quotes_around_all_are_no_words(written: str) -> None:
+    assert parse_query(written).text == "two dogs"
+
+
+@pytest.mark.parametrize("written", ['a sign "stop"', '"a" or "b"', '"', '""'])
+def test_other_quotes_stay(written: str) -> None:
+    assert parse_query(written).text == written
+
+
+def test_filters_are_kept_as_they_were_written() -> None:
+    query = parse_query("red after:2019", filters=[("in", "summer 2019"), ("-tag", "work")])
+    assert query.filters == 'after:2019 in:"summer 2019" -tag:work'
+
+
+def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+    # A model's tokenizer refuses half a surrogate pair.
+    assert parse_query("caf\udce9").text == "caf\ufffd"
+    assert parse_query("a - caf\udce9").terms[1].query.text == "caf\ufffd"

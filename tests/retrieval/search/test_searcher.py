@@ -68,6 +68,12 @@ def test_a_broken_photo_as_query_is_named(library: Library, tmp_path: Path) -> N
         Searcher(library, ColourEncoder()).search(tmp_path / "broken.jpg")
 
 
+@pytest.mark.parametrize(("top", "offset"), [(-1, 0), (3, -1)])
+def test_fewer_than_none_is_refused(library: Library, top: int, offset: int) -> None:
+    with pytest.raises(QueryInvalid, match=f"at least 0, not {top} and {offset}"):
+        Searcher(library, ColourEncoder()).search("red", top=top, offset=offset)
+
+
 def test_an_item_that_left_meanwhile_is_left_out(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,58 @@
+"""What one commit of an index run brings: files that were read and embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+from indexer.changes import FileState, Move, NewFile
+from indexer.encoder import Tokens, Vectors
+from indexer.types import Metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file to add, embedded.
+
+    Attributes:
+        state: the file as it was read.
+        texts: one an item: the passages of a text, "" for a photo, nothing for a broken file.
+        vectors: one an item. Shape (texts, dim).
+        tokens: of a photo, for a reranker. Shape (texts, tokens, width).
+        times: of the frames of a video, in seconds; empty for all else.
+        about: what a photo says about itself; None for a text or a broken file.
+    """
+
+    state: FileState
+    texts: tuple[str, ...]
+    vectors: Vectors
+    tokens: Tokens | None = None
+    times: tuple[float, ...] = ()
+    about: Metadata | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one commit changes. `removed` are file ids, `roots` the folders that were indexed."""
+
+    entries: Sequence[Entry] = ()
+    moves: Sequence[Move] = ()
+    removed: Sequence[int] = ()
+    roots: Sequence[Path] = ()
+
+
+def numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
+    """Issue ids from `first` on, one a text."""
+    edges = accumulate((len(entry.texts) for entry in entries), initial=first)
+    return [
+        NewFile(
+            state=entry.state,
+            texts=entry.texts,
+            ids=range(start, stop),
+            times=entry.times,
+            about=entry.about,
+        )
+        for entry, (start, stop) in zip(entries, pairwise(edges), strict=True)
+    ]

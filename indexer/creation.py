@@ -1,0 +1,63 @@
+"""A library is made: banks first, the catalog last, so one that was begun is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.banks import Banks, banks_of, write_banks
+from indexer.catalog import Catalog
+from indexer.encoder import Encoder
+from indexer.errors import UsageError
+from indexer.facts import Facts
+from indexer.segments import replacing
+from indexer.view import catalog_path
+from indexer.writer import Patience, held, lock_of
+
+_CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
+
+_UNFINISHED = (
+    Facts.banks,
+    Facts.banks + ".part",
+    "catalog.sqlite.part",
+    "catalog.sqlite.part-wal",
+    "catalog.sqlite.part-shm",
+)
+
+
+def create(folder: Path, encoder: Encoder) -> None:
+    """Make an empty library for the vectors of one encoder.
+
+    Raises:
+        UsageError: the folder holds a library, or other files.
+        LibraryLocked: another process is making it.
+    """
+    _check_free(folder)
+    banks = banks_of(encoder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(lock_of(folder), folder, Patience(seconds=_CREATION_SECONDS)):
+        _check_free(folder)
+        for name in _UNFINISHED:
+            (folder / name).unlink(missing_ok=True)
+        write_banks(folder / Facts.banks, banks)
+        with replacing(catalog_path(folder)) as part:
+            Catalog.create(part, _facts(encoder, banks))
+
+
+def _facts(encoder: Encoder, banks: Banks) -> Facts:
+    """Return what a new library remembers of its encoder."""
+    return Facts(
+        model=encoder.name,
+        fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        hubness_k=encoder.hubness.k,
+        photo_bank=len(banks.photos),
+        text_bank=len(banks.texts),
+    )
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse to make a library where something else lies, a photo folder named by mistake."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"'{folder}' is a file; a library is a folder")
+    if any(path.name not in ("lock", *_UNFINISHED) for path in folder.glob("*")):
+        raise UsageError(f"'{folder}' is not empty; name a new or an empty folder with --library")

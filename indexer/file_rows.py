@@ -1,0 +1,154 @@
+"""Files, their items and the folders they came from, as rows of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, TableClause, bindparam, select
+
+from indexer import photo_rows, tables, words
+from indexer.changes import FileState, KnownFile, Move, NewFile
+from indexer.types import Kind
+
+_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
+
+T = TypeVar("T")
+
+
+def move(connection: Connection, moved: Move) -> None:
+    """Give a known file its new path, in place of any other there."""
+    there = ids_at(connection, [moved.path]).values()
+    forget(connection, [id_ for id_ in there if id_ != moved.file_id])
+    values = {"path": moved.path, "mtime_ns": moved.mtime_ns, "stamp": moved.stamp}
+    connection.execute(
+        tables.files.update().where(tables.files.c.id == moved.file_id).values(values)
+    )
+    words.rename(connection, {moved.file_id: moved.path}, all_roots(connection))
+    if moved.about is not None:
+        photo_rows.put(connection, {moved.file_id: moved.about})
+        words.tell(connection, moved.file_id, moved.about)
+
+
+def rename(connection: Connection, paths: Mapping[int, Path | bytes]) -> None:
+    """Give files other paths, by their ids."""
+    rows = [{"of": id_, "to": path} for id_, path in paths.items()]
+    statement = tables.files.update().where(tables.files.c.id == bindparam("of"))
+    if rows:
+        connection.execute(statement.values(path=bindparam("to")), rows)
+
+
+def move_roots(connection: Connection, old: Path, new: Path) -> None:
+    """Move the roots below a folder along; what is moved has a root in any case."""
+    roots = set(connection.scalars(select(tables.roots.c.path)))
+    gone = {root for root in roots if root.is_relative_to(old)}
+    come = {new / root.relative_to(old) for root in gone}
+    if not any(new.is_relative_to(root) for root in come | (roots - gone)):
+        come.add(new)
+    set_roots(connection, sorted(come), sorted(gone - come))
+
+
+def add(connection: Connection, files: Sequence[NewFile]) -> None:
+    """Insert files and their items, in place of any other at their paths."""
+    paths = [file.state.path for file in files]
+    forget(connection, list(ids_at(connection, paths).values()))
+    insert(connection, tables.files, [_file_values(file.state) for file in files])
+    ids = ids_at(connection, paths)
+    items = [
+        {"id": id_, "file_id": ids[file.state.path], "text": text, "time": time}
+        for file in files
+        for id_, text, time in zip(file.ids, file.texts, _times(file), strict=True)
+    ]
+    insert(connection, tables.items, items)
+    roots = all_roots(connection)
+    spoken = [
+        words.row(id_, text, file.state.path, roots, file.about)
+        for file in files
+        for id_, text in zip(file.ids, file.texts, strict=True)
+    ]
+    insert(connection, tables.words, spoken)
+    told = {ids[file.state.path]: file.about for file in files if file.about is not None}
+    photo_rows.put(connection, told)
+
+
+def _times(file: NewFile) -> Sequence[float | None]:
+    """Return the time of each item of a file."""
+    return file.times or [None] * len(file.ids)
+
+
+def forget(connection: Connection, file_ids: Sequence[int]) -> None:
+    """Delete files and their items, and note which vectors no longer count."""
+    for chunk in chunks(file_ids):
+        theirs = tables.items.c.file_id.in_(chunk)
+        dead = select(tables.items.c.id, tables.files.c.kind).join(tables.files).where(theirs)
+        connection.execute(tables.deleted.insert().from_select(["id", "kind"], dead))
+        silent = select(tables.items.c.id).where(theirs)
+        connection.execute(tables.words.delete().where(tables.words.c.rowid.in_(silent)))
+        photo_rows.drop(connection, chunk)
+        connection.execute(tables.items.delete().where(theirs))
+        connection.execute(tables.files.delete().where(tables.files.c.id.in_(chunk)))
+
+
+def ids_at(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
+    """Return the ids of the files at these paths."""
+    columns = select(tables.files.c.path, tables.files.c.id)
+    return {
+        row.path: row.id
+        for chunk in chunks(paths)
+        for row in connection.execute(columns.where(tables.files.c.path.in_(chunk)))
+    }
+
+
+def _file_values(state: FileState) -> dict[str, Any]:
+    """Return a file as a row of its table."""
+    return vars(state) | {"kind": state.kind.value, "reasons": list(state.reasons)}
+
+
+def set_roots(connection: Connection, new: Iterable[Path], forgotten: Sequence[Path]) -> None:
+    """Add roots that are not there yet, and drop others."""
+    old = all_roots(connection)
+    insert(connection, tables.roots, [{"path": root} for root in set(new) - set(old)])
+    for chunk in chunks(forgotten):
+        connection.execute(tables.roots.delete().where(tables.roots.c.path.in_(chunk)))
+
+
+def all_roots(connection: Connection) -> list[Path]:
+    """Return the folders that were indexed."""
+    return list(connection.scalars(select(tables.roots.c.path).order_by(tables.roots.c.path)))
+
+
+def new_file(file: KnownFile, items: Sequence[Row[Any]]) -> NewFile:
+    """Return a known file and the rows of its items as one to add."""
+    values = {key: value for key, value in vars(file).items() if key != "id"}
+    first = items[0].id if items else 0
+    times = [time for item in items if (time := time_of(item)) is not None]
+    return NewFile(
+        state=FileState(**values),
+        ids=range(first, first + len(items)),
+        texts=tuple(item.text for item in items),
+        times=tuple(times),
+    )
+
+
+def time_of(item: Row[Any]) -> float | None:
+    """Return the time of a frame from the row of its item; None for all else."""
+    time: float | None = item._mapping.get("time")
+    return time
+
+
+def known_file(row: Row[Any]) -> KnownFile:
+    """Turn a row into a file."""
+    values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
+    return KnownFile(**values)
+
+
+def insert(connection: Connection, table: TableClause, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, if there are any."""
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut values into runs that fit one statement."""
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

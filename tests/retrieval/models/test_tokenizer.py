@@ -1,0 +1,43 @@
+"""Words of the built-in model as ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from retrieval.models.tokenizer import WordPieces
+from retrieval.shipped import shipped
+
+CLS, SEP = 101, 102  # of BERT's vocabulary
+
+
+@pytest.fixture(scope="module")
+def words() -> WordPieces:
+    return WordPieces(shipped("model/tokenizer.json"), 64)
+
+
+def test_an_unknown_sign_is_left_out(words: WordPieces) -> None:
+    plain = words.ids(["a dog", "a dog on a beach"])
+    np.testing.assert_array_equal(words.ids(["🐶 a 🐶 dog", "a dog on 😀 a beach"]), plain)
+    np.testing.assert_array_equal(words.ids(["🐶 a dog"]), words.ids(["a dog"]))
+
+
+def test_of_unknown_signs_alone_nothing_is_left(words: WordPieces) -> None:
+    assert words.ids(["😀", "🐶🐕"]).tolist() == [[CLS, SEP], [CLS, SEP]]
+
+
+def test_without_marks_at_the_ends_one_unknown_stays(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({"[PAD]": 0, "[UNK]": 1, "dog": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "words.json"))
+    found = WordPieces(tmp_path / "words.json", 8).ids(["cat cat", "cat dog", "dog dog"])
+    assert found.tolist() == [[1, 0], [2, 0], [2, 2]]
+
+
+def test_the_last_full_stop_is_left_out(words: WordPieces) -> None:
+    np.testing.assert_array_equal(words.ids(["A dog. "]), words.ids(["a dog"]))
