@@ -79,10 +79,10 @@ def test_a_score_depends_on_its_own_couple_alone(encoder: TowerEncoder, tmp_path
 def test_queries_come_first_then_instructions_and_padding_changes_nothing(
     encoder: TowerEncoder,
 ) -> None:
-    tokens = TextReader(encoder, 1).read(["red", "a red photo"], ["no blue"])
+    tokens = TextReader(encoder, 1).read(["red", "a red photo"], ["the blue"])
     assert tokens.part.tolist() == [0, 0, 1]
     assert tokens.seen.tolist() == [[True, False, False], [True] * 3, [True, True, False]]
-    alone = TextReader(encoder, 1).read(["no blue"])
+    alone = TextReader(encoder, 1).read(["the blue"])
     torch.testing.assert_close(tokens.states[2, :2], alone.states[0], atol=2e-3, rtol=0)
 
 
