@@ -218,7 +218,8 @@ def test_a_run_leaves_a_reranker_that_loads(
     assert record["run"]["training"]["steps"] == 40
     assert set(record["validation"]) == {"text_to_image", "image_to_text", "instructed"}
     assert sorted(path.name for path in out.iterdir()) == [
-        "reranker.json", "reranker.safetensors", "train.json", "words.safetensors",
+        "looks.safetensors", "reranker.json", "reranker.safetensors", "train.json",
+        "words.safetensors",
     ]  # fmt: skip
     with pytest.raises(TrainingFailed, match="holds a finished reranker"):
         run_reranker_training(config(source, out), encoder)
