@@ -22,7 +22,7 @@ for the likelihood of a query as its score.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -97,14 +97,7 @@ class Spotter:
 
     def spotted(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Say how surely the words of each text are on each photo. (t), (p, m, d) → (t, p)."""
-        named = [self.named(text) for text in texts]
-        asked = sorted({place for places in named for place in places})
-        if not asked:
-            return np.zeros((len(texts), len(tokens)))
-        seen = self._seen(asked, tokens)
-        column = {place: number for number, place in enumerate(asked)}
-        rows = [seen[:, [column[place] for place in places]].sum(axis=1) for places in named]
-        return np.stack(rows)
+        return self._summed(texts, tokens, self._seen)
 
     def odds(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Return the log-odds that a photo shows all words of a text. (t), (p, m, d) → (t, p).
@@ -112,12 +105,25 @@ class Spotter:
         They tell photos that surely show them apart as well as those that surely do not, so they
         may be wished for and forbidden alike. 0 for a text without a word that is known.
         """
-        odds = np.zeros((len(texts), len(tokens)))
-        for row, text in enumerate(texts):
-            if places := self.named(text):
-                log_p = np.minimum(self._log_p(places, tokens).sum(axis=1), -_LEAST)
-                odds[row] = log_p - np.log(-np.expm1(log_p))
-        return odds
+        log_p = np.minimum(self._summed(texts, tokens, self._log_p), -_LEAST)
+        known = np.array([bool(self.named(text)) for text in texts])
+        return np.where(known[:, None], log_p - np.log(-np.expm1(log_p)), 0.0)
+
+    def _summed(
+        self,
+        texts: Sequence[str],
+        tokens: Floats,
+        told: Callable[[Sequence[int], Floats], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        """Add up what is told of the words of each text; each word is looked for once. (t, p)."""
+        named = [self.named(text) for text in texts]
+        asked = sorted({place for places in named for place in places})
+        if not asked:
+            return np.zeros((len(texts), len(tokens)))
+        seen = told(asked, tokens)
+        column = {place: number for number, place in enumerate(asked)}
+        rows = [seen[:, [column[place] for place in places]].sum(axis=1) for places in named]
+        return np.stack(rows)
 
     def _log_p(self, asked: Sequence[int], tokens: Floats) -> NDArray[np.float64]:
         """Return log p of some words. (p, m, d) → (p, asked)."""
