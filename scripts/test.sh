@@ -20,5 +20,5 @@ check "format" $bin/ruff format --check .
 check "lint" $bin/ruff check .
 check "types" $bin/mypy
 check "import contracts" $bin/lint-imports
-check "tests" $bin/pytest "$@"
+check "tests" $bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
 say "all checks passed"

@@ -44,6 +44,7 @@ _CONDITION = re.compile(
 )
 _CONTRARY = re.compile(r"\b(?:but|yet|though)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w[\w'-]*")
+_VERB = re.compile(r"(?:[^s]s|ing|ed|'\w+)$", re.IGNORECASE)
 _LINK = re.compile(
     r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE
 )
@@ -68,7 +69,8 @@ def subject(wish: str, known: Callable[[str], bool]) -> str:
     Args:
         wish: a clause.
         known: tells whether a phrase names what photos are known to show. Where one does, others
-            are left out: they may be ways to ask that nobody thought of.
+            are left out: they may be ways to ask that nobody thought of. So is what stands at the
+            ends of such a phrase and is not known, if it has the form of a verb: "lacks", "didn't".
 
     Returns:
         The phrases in their order; the wish, where there is none.
@@ -79,8 +81,18 @@ def subject(wish: str, known: Callable[[str], bool]) -> str:
             phrases[-1] += f" {word}"
         else:
             phrases.append("")
-    said = [phrase.strip() for phrase in phrases if phrase]
-    return " ".join([phrase for phrase in said if known(phrase)] or said) or wish
+    said = [phrase.split() for phrase in phrases if phrase]
+    shown = [_shown(phrase, known) for phrase in said if known(" ".join(phrase))]
+    return " ".join(word for phrase in shown or said for word in phrase) or wish
+
+
+def _shown(phrase: list[str], known: Callable[[str], bool]) -> list[str]:
+    """Return a phrase without the verbs at its ends that no photo is known to show."""
+    foreign = [not known(word) and _VERB.search(word) is not None for word in phrase]
+    if all(foreign):
+        return phrase
+    start, end = foreign.index(False), len(phrase) - foreign[::-1].index(False)
+    return phrase[start:end]
 
 
 def _apart(before: str, after: str, *, contrary: bool) -> bool:

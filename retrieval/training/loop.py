@@ -23,6 +23,7 @@ from retrieval.models.model import Model
 from retrieval.models.pixels import normalize
 from retrieval.models.towers import regularise
 from retrieval.shipped import shipped
+from retrieval.training.arithmetic import advice
 from retrieval.training.augment import Draw, augment
 from retrieval.training.config import TrainConfig
 from retrieval.training.curves import draw_curves
@@ -203,6 +204,8 @@ class _Run:
             self.watch.note(f"{len(pairs)} photos, {captions} captions, {self.skips.sentence()}")
             if twins:
                 self.watch.note(twins_line(twins, pairs))
+            if slow := advice(self.config.precision, self.device):
+                self.watch.note(slow)
         return canvases, TrainingSet(pairs, gathered.source, self._templates(), twins)
 
     def _templates(self) -> list[str]:

@@ -26,6 +26,7 @@ from retrieval.reranking.store import (
     load_reranker_checkpoint,
     save_reranker,
 )
+from retrieval.training.arithmetic import advice
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
@@ -113,6 +114,8 @@ def run_reranker_training(
     if training.telling:
         teller = learn_telling(material, training.telling, training.seed, watch.note, config.out)
     if training.steps:
+        if slow := advice(training.precision, encoder.device):
+            watch.note(slow)
         school = _school(material, encoder, network.config.sign_depth, training.reach)
         network = train_reranker(network, school, training, config.out, watch.learned)
     watch.note("choosing how far to trust it, on the validation photos")

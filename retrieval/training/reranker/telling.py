@@ -38,6 +38,7 @@ from retrieval.reranking.telling import (
     saved_teller,
     sentence,
 )
+from retrieval.training.arithmetic import knows_bfloat16
 from retrieval.training.optimizer import schedule
 from retrieval.training.reranker.material import Material
 
@@ -222,7 +223,8 @@ def _learn(
         betas=_BETAS,
     )
     average = [weight.detach().clone() for weight in held]
-    working = copy.deepcopy(model).bfloat16()  # what is computed; the weights are kept exactly
+    quick = torch.bfloat16 if knows_bfloat16() else torch.float32
+    working = copy.deepcopy(model).to(quick)  # what is computed; the weights are kept exactly
     orders = [torch.randperm(len(rows)) for _ in range(epochs)]
     every = [some for order in orders for some in torch.split(order, _BATCH)]
     for step, chosen in enumerate(every):
@@ -248,7 +250,7 @@ def _learn(
 def _loss(model: CaptionModel, ids: Places, owner: Tensor, views: Tensor) -> Tensor:
     """Guess each word of captions (b, n) beside a view of their photos, or beside none."""
     seen = views[owner, torch.randint(views.shape[1], owner.shape)]  # (b, m, d)
-    sights = model.blinking(model.sights(seen.bfloat16()))
+    sights = model.blinking(model.sights(seen.to(model.place.dtype)))
     alone = torch.rand(len(owner), 1, 1) < _ALONE
     sights = torch.where(alone, model.without().expand_as(sights), sights)
     whole = torch.from_numpy(ids)

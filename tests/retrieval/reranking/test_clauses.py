@@ -85,3 +85,20 @@ def test_no_way_to_ask_is_taken_apart() -> None:
 )
 def test_a_wish_is_about_something(wish: str, about: str) -> None:
     assert subject(wish, lambda phrase: bool({"people", "red"} & set(phrase.split()))) == about
+
+
+@pytest.mark.parametrize(
+    ("wish", "about"),
+    [
+        ("please find one that lacks water", "water"),
+        ("only photos featuring people", "people"),
+        ("it's no good to me unless it's got people", "people"),
+        ("no walking people", "walking people"),
+        ("no frozen water", "frozen water"),
+    ],
+)
+def test_verbs_that_no_photo_shows_are_left_out_of_what_a_wish_is_about(
+    wish: str, about: str
+) -> None:
+    shown = {"people", "water", "walking"}
+    assert subject(wish, lambda phrase: not shown.isdisjoint(phrase.split())) == about

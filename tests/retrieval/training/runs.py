@@ -6,6 +6,10 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
+from retrieval.choices import Precision
+from retrieval.training.arithmetic import knows_bfloat16
 from retrieval.training.config import AugmentConfig, TrainConfig
 from tests.tiny import colour_pairs
 
@@ -30,6 +34,14 @@ def config(start: Path, out: str = "out", **changes: object) -> TrainConfig:
         **changes,
     }
     return TrainConfig(**plain)
+
+
+def quick_precisions() -> list[object]:
+    """Each precision, as a parameter; one that takes this CPU minutes is skipped."""
+    slow = pytest.mark.skipif(
+        not knows_bfloat16(), reason="this CPU computes bfloat16 one number at a time"
+    )
+    return [pytest.param(each, marks=[slow] * (each == Precision.BF16)) for each in Precision]
 
 
 def losses(out: Path) -> list[float]:

@@ -20,7 +20,7 @@ from retrieval.training.config import AugmentConfig, TrainConfig
 from retrieval.training.loop import train
 from retrieval.training.lora import Adapters, adaptable, freeze_all_but_adapted
 from retrieval.training.optimizer import Trainer, learning_rates
-from tests.retrieval.training.runs import COMMAND, config, losses, options
+from tests.retrieval.training.runs import COMMAND, config, losses, options, quick_precisions
 from tests.tiny import CONFIG, colour_pairs, tiny_model
 
 SMALL = "ViT-S-32-alt"
@@ -161,7 +161,7 @@ def test_what_is_saved_is_the_start_plus_a_low_rank_change(start: Path) -> None:
             assert torch.equal(weight, before[name])
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", quick_precisions())
 def test_adapters_of_open_clip_learn_colours(start: Path, precision: Precision) -> None:
     torch.manual_seed(0)
     weights = start.parent / "weights.safetensors"

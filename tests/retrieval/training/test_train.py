@@ -20,7 +20,7 @@ from retrieval.choices import Loss, Precision
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models import load_encoder
 from retrieval.training.loop import Watch, train
-from tests.retrieval.training.runs import COMMAND, config, losses, options
+from tests.retrieval.training.runs import COMMAND, config, losses, options, quick_precisions
 from tests.tiny import tiny_model
 
 
@@ -105,7 +105,7 @@ def test_two_processes_have_the_loss_of_one(start: Path) -> None:
     assert len(losses(two.out)) == 12
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", quick_precisions())
 def test_a_model_of_open_clip_is_fine_tuned(start: Path, precision: Precision) -> None:
     torch.manual_seed(0)
     weights = start.parent / "weights.safetensors"
