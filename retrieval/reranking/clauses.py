@@ -44,7 +44,7 @@ _CONDITION = re.compile(
 )
 _CONTRARY = re.compile(r"\b(?:but|yet|though)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w[\w'-]*")
-_VERB = re.compile(r"(?:[^s]s|ing|ed|'\w+)$", re.IGNORECASE)
+_VERB = re.compile(r"(?:[^s]s|ing|'\w+)$", re.IGNORECASE)
 _LINK = re.compile(
     r"(?:with|without|or|no|not|of|in|a|the|any|if|when|unless|that|to)$", re.IGNORECASE
 )
@@ -69,8 +69,9 @@ def subject(wish: str, known: Callable[[str], bool]) -> str:
     Args:
         wish: a clause.
         known: tells whether a phrase names what photos are known to show. Where one does, others
-            are left out: they may be ways to ask that nobody thought of. So is what stands at the
-            ends of such a phrase and is not known, if it has the form of a verb: "lacks", "didn't".
+            are left out: they may be ways to ask that nobody thought of. So is what begins
+            such a phrase and is not known, if it has the form of a verb: "lacks", "featuring".
+            After what is known it would be a plural: "red tulips".
 
     Returns:
         The phrases in their order; the wish, where there is none.
@@ -87,12 +88,9 @@ def subject(wish: str, known: Callable[[str], bool]) -> str:
 
 
 def _shown(phrase: list[str], known: Callable[[str], bool]) -> list[str]:
-    """Return a phrase without the verbs at its ends that no photo is known to show."""
-    foreign = [not known(word) and _VERB.search(word) is not None for word in phrase]
-    if all(foreign):
-        return phrase
-    start, end = foreign.index(False), len(phrase) - foreign[::-1].index(False)
-    return phrase[start:end]
+    """Return a phrase without the verbs before it that no photo is known to show."""
+    named = (n for n, word in enumerate(phrase) if known(word) or not _VERB.search(word))
+    return phrase[next(named, 0) :]
 
 
 def _apart(before: str, after: str, *, contrary: bool) -> bool:

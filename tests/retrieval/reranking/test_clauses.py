@@ -95,6 +95,7 @@ def test_a_wish_is_about_something(wish: str, about: str) -> None:
         ("it's no good to me unless it's got people", "people"),
         ("no walking people", "walking people"),
         ("no frozen water", "frozen water"),
+        ("no frosted people with walking wellies", "frosted people walking wellies"),
     ],
 )
 def test_verbs_that_no_photo_shows_are_left_out_of_what_a_wish_is_about(
