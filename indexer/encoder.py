@@ -113,6 +113,15 @@ class RestingEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class WordEncoder(Encoder, Protocol):
+    """An encoder that can tell which words its text tower has whole."""
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is read as one; else it is cut into pieces."""
+        ...
+
+
 def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:
     """Return what an encoder gave for `rows` inputs, once it is sure to be unit vectors.
 

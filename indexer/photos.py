@@ -23,6 +23,9 @@ from indexer.formats import wanting
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
 
+TRUNCATED = "truncated: the file ends before the picture does"
+"""Why a photo whose end is missing is not read, unless such photos are wanted."""
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0  # a TIFF's tag; Pillow heeds it at 8 bits alone
 _UPRIGHT = {
@@ -228,7 +231,7 @@ def _reason(error: BaseException, data: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
         return wanting("jxl") if data.startswith(_JXL_MARKS) else _NO_IMAGE
     if "truncated" in str(error).lower():
-        return "truncated: the file ends before the picture does"
+        return TRUNCATED
     return f"broken image data ({error})" if str(error) else "broken image data"
 
 

@@ -13,7 +13,7 @@ import click
 
 import retrieval
 from indexer.errors import LibraryMissing
-from indexer.photos import MAX_MEGAPIXELS
+from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
@@ -142,6 +142,9 @@ def command(
             progress=_with_total(report, folders, options.walk),
         )
     list_skipped(done.skipped)
+    truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
+    if truncated and not options.decode.allow_truncated:
+        note("what is there of truncated photos is read with --allow-truncated")
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 

@@ -97,8 +97,8 @@ def with_request(function: F) -> Callable[..., Any]:
 def command(request: Request, library: Path, model: ModelChoice, as_json: bool) -> int:
     """Learn a name from about five photos.
 
-    Then NAME may stand in any query to this library. The model, and queries without NAME,
-    stay as they are. The same name again is learned anew.
+    PHOTO is a file, or a folder of them. Then NAME may stand in any query to this library. The
+    model, and queries without NAME, stay as they are. The same name again is learned anew.
     """
     request.check()
     with retrieval.Library.open(library) as opened:

@@ -107,7 +107,10 @@ class Question:
                 words=self.scoring.words,
                 instruct=self.reranking.instruct,
             )
-        return self._shown(hits)
+            doubt = searcher.doubt(self.query, self.kind)
+        shown = self._shown(hits)
+        note(doubt)
+        return shown
 
     def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
         """Load the models: the quickest that will do."""

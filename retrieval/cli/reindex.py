@@ -31,8 +31,10 @@ def command(library: Path, model: ModelChoice, options: IndexOptions, patience: 
     takes the disk space of two libraries meanwhile.
     """
     with retrieval.Library.open(library) as opened:
-        total = opened.catalog.count_files()
+        total, before = opened.catalog.count_files(), opened.fingerprint
     encoder = model.quick()
+    if encoder.fingerprint == before:
+        note(f"the library is of {encoder.name} already; all is embedded anew all the same")
     with progress("embedding") as report:
         done = retrieval.reindex(
             library,

@@ -20,7 +20,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.clip_words import ClipWords
 from retrieval.models.phrases import Phrase
-from retrieval.models.tokenizer import TextReader, WordPieces
+from retrieval.models.tokenizer import TextReader, WordPieces, is_whole
 
 if TYPE_CHECKING:
     from retrieval.models.encoder import TowerEncoder
@@ -148,6 +148,11 @@ class EngineEncoder:
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
         """Embed phrases with slots for rows of a table, with torch. Shape (phrases, dim)."""
         return self.towers.encode_phrases(phrases, table)
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is read as one; until there is a text tower here, all are."""
+        made = self._about.words and self._folder.graph(Part.TEXTS).exists()
+        return not made or is_whole(self._reader.ids([word]))
 
     def rest(self) -> None:
         """Close the towers where only few inputs were to come; one more input opens them again."""

@@ -21,6 +21,7 @@ from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.model import Model
 from retrieval.models.phrases import Phrase
 from retrieval.models.slots import PromptTower
+from retrieval.models.tokenizer import is_whole
 from retrieval.models.towers import ImageTower, TextTower, TwinTowers
 
 BATCH = 64
@@ -141,6 +142,10 @@ class TowerEncoder:
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return the token ids that the text tower reads. Shape (texts, tokens)."""
         return self._model.tokenize(texts)
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is read as one; another architecture than the built-in says yes."""
+        return self.text_tower is None or is_whole(self.tokenize([word]).numpy())
 
     @property
     def text_tower(self) -> TextTower | None:

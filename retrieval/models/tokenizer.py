@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 PAD = 0
+WHOLE = 3  # ids of a text of one word: its beginning, the word, its end
 Ids: TypeAlias = NDArray[np.int64]
+
+
+def is_whole(ids: Ids) -> bool:
+    """Tell whether the ids of a word are its own, its text's beginning and end, and no more."""
+    return int(np.count_nonzero(ids != PAD)) <= WHOLE
 
 
 class TextReader(Protocol):

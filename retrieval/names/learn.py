@@ -22,9 +22,11 @@ from torch.nn import functional as F
 
 from indexer.encoder import Encoder, Vectors
 from indexer.errors import FileUnreadable, TwinlensError
+from indexer.formats import Form, form_of
 from indexer.library import Library
 from indexer.pictures import read_picture
 from indexer.types import Kind, Skip
+from indexer.walk import Found, WalkOptions, walk
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TowerEncoder
 from retrieval.models.phrases import Phrase
@@ -131,6 +133,14 @@ def learn_concept(
     A `Searcher` made afterwards reads the name wherever a query has it; queries without it
     stay as they were. About five photos are enough.
 
+    Args:
+        library: that learns it.
+        encoder: of the library's model.
+        name: a word or a few.
+        photos: files, and folders for all photos in them.
+        options: how.
+        progress: is told of each step.
+
     Raises:
         ConceptInvalid: the name or `like` is no word, or no photo can be read.
         ModelMismatch: the encoder is another model than the library's.
@@ -165,7 +175,7 @@ def embed_views(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, 
     """
     seen: list[Image.Image] = []
     skipped: list[Skip] = []
-    for path in dict.fromkeys(photo.expanduser().absolute() for photo in photos):
+    for path in dict.fromkeys(file for photo in photos for file in _files(photo)):
         try:
             seen += _views(read_picture(path, size_hint=towers.image_size))
         except FileUnreadable as error:
@@ -174,6 +184,15 @@ def embed_views(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, 
         first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
         raise ConceptInvalid(f"no photo to learn from can be read{first}")
     return towers.encode_images(seen).reshape(-1, _VIEWS, towers.dim), tuple(skipped)
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the photos in a folder; a path that is no folder as it is."""
+    full = path.expanduser().absolute()
+    if not full.is_dir():
+        return [full]
+    found = [each.path for each in walk([full], options=WalkOptions()) if isinstance(each, Found)]
+    return [file for file in found if form_of(file) in (Form.PICTURE, Form.RAW)]
 
 
 def prepare(

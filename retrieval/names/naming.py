@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from PIL import Image
 
-from indexer.encoder import Encoder, Vectors
+from indexer.encoder import Encoder, Vectors, WordEncoder
 from indexer.library import Library
 from indexer.types import Hubness, Kind, Skip
 from retrieval.models.phrases import Phrase, PhraseEncoder
@@ -91,6 +91,10 @@ class NamingEncoder:
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Embed RGB photos. Shape (photos, dim)."""
         return self.plain.encode_images(images)
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is read as one."""
+        return not isinstance(self.plain, WordEncoder) or self.plain.knows(word)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim)."""

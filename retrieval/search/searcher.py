@@ -26,6 +26,7 @@ from retrieval.search.hit import Hit, hits_of, newest_first
 from retrieval.search.matching import Matching
 from retrieval.search.query import Query, parse_query
 from retrieval.search.second_look import Note, SecondLook
+from retrieval.search.spelling import spelling, unknown_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,9 @@ class Searcher:
 
         Raises:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
+            ValueError: `kind` is neither a photo nor a text.
         """
+        kind = Kind(kind)
         if min(top, offset) < 0:
             raise QueryInvalid(f"top and offset must be at least 0, not {top} and {offset}")
         asked = query if isinstance(query, Query) else parse_query(query)
@@ -121,6 +124,19 @@ class Searcher:
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
         return self._reader.hint(query.text)
+
+    def doubt(self, query: Query, kind: Kind = Kind.PHOTO) -> str:
+        """Say which words of a query may be misspelt or not English; empty as a rule.
+
+        In doubt is what the model has to cut into pieces, and the library's own words lack.
+        """
+        asked = [term.query for term in query.terms] or [query]
+        text = " ".join(each.text for each in asked if each.path is None)
+        if self._reader.reads_name(text):
+            return ""
+        unknown = unknown_words(self._encoder, text)
+        strange = [word for word in unknown if not self._library.worded(word, kind, 1)]
+        return spelling(strange, text) if strange else ""
 
     def _first_look(self, query: Query, way: _Way, depth: int) -> list[Hit]:
         """Find the best items by their vectors, and by words they share with the query."""

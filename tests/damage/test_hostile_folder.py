@@ -18,6 +18,7 @@ from indexer.check import check
 from indexer.decoding import DecodeOptions
 from indexer.encoder import Vectors
 from indexer.library import Library
+from indexer.photos import TRUNCATED
 from indexer.types import Kind
 from tests.fakes import ColourEncoder, draw
 
@@ -32,8 +33,6 @@ NAMES = [
     "é".encode() * 125 + b"x.png",
 ]
 """Names of good photos; the last has 255 bytes, the most that file systems take."""
-
-TRUNCATED = "truncated: the file ends before the picture does"
 
 NO_RAW = "broken or unknown camera RAW (Unsupported file format or not RAW file)"
 NO_VIDEO = "broken or unknown video (invalid data found when processing input)"

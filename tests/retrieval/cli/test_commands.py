@@ -45,6 +45,15 @@ def test_index_as_json(run: Run, photos: Path) -> None:
     }
 
 
+def test_truncated_photos_are_told_how_to_be_read(run: Run, photos: Path) -> None:
+    whole = draw(photos / "whole.jpg", "red", "blue").read_bytes()
+    (photos / "cut.jpg").write_bytes(whole[:-20])
+    hint = "is read with --allow-truncated\n"
+    assert run("index", photos).stderr.endswith(hint)
+    again = run("index", photos, "--allow-truncated")
+    assert (again.exit_code, again.stderr) == (0, "")
+
+
 def test_a_broken_file_is_listed_and_gives_3(run: Run, photos: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"no photo")
     result = run("index", photos)

@@ -1,4 +1,4 @@
-"""The built-in model on real photos: what a negative names goes down, what is absent is refused."""
+"""The built-in model on real photos: negatives, what is absent, and words that it does not know."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import skimage
 from indexer.build import index_folders
 from indexer.library import Library
 from indexer.types import Kind
+from retrieval.engine.choice import quick_encoder
 from retrieval.models import load_encoder
 from retrieval.search import Searcher, default_threshold, parse_query
+from retrieval.search.spelling import unknown_words
 
 DATA = Path(skimage.__file__).parent / "data"
 NAMES = (
@@ -104,3 +106,33 @@ def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Sear
     )
     assert plain[0] == cat[0] == 1
     assert gravel[1] < cat[1] < plain[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("a horse on the baech", "did you mean 'beach' by 'baech'?"),
+        ("a hosre + ./moon.png - 2:mountian", "'horse' by 'hosre'? did you mean 'mountain'"),
+        ("Hund am Strand", "that looks German; the model reads English"),
+        ("un chien sur la plage", "that looks French; the model reads English"),
+        ("a horse on the beach", ""),
+        ("parasailing dachshunds", ""),  # rare, and right
+        ("zanzibar_party_0017", ""),  # the library has it
+        ("zzqx", ""),
+    ],
+)
+def test_misspelt_and_foreign_words_are_told(
+    searcher: Searcher, asked: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(DATA)
+    doubt = searcher.doubt(parse_query(asked))
+    assert said in doubt
+    assert bool(doubt) == bool(said)
+
+
+def test_the_quick_encoder_knows_the_same_words(searcher: Searcher) -> None:
+    quick, towers = quick_encoder("builtin", "cpu"), load_encoder("builtin", "cpu")
+    quick.encode_texts(["a beach"])
+    words = ["beach", "baech", "strand", "parasailing", "zebra"]
+    assert unknown_words(quick, " ".join(words)) == ["baech", "parasailing"]
+    assert unknown_words(towers, " ".join(words)) == ["baech", "parasailing"]
