@@ -16,6 +16,16 @@ _OPEN_ALL = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 _VERSION_3 = 0x20080522
 
 
+def pytest_configure() -> None:
+    """Share the cores among the processes that run tests side by side, and the commands they start.
+
+    Threads that wait for each other in turns take several times as long.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the engines of all tests, and of the commands they start, in one folder of theirs."""

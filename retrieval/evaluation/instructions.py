@@ -235,7 +235,7 @@ def p_mrr(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
 
     Args:
         before: ranks from 1, shape (items,).
-        after: ranks of the same items.
+        after: ranks of the same items, shape (…, items).
     """
     rose = before >= after
     return float(np.where(rose, after / before - 1.0, 1.0 - before / after).mean())
@@ -306,15 +306,15 @@ def _mark(answered: Answered, fusion: Fusion) -> _Mark:
     """Rank the candidates under each instruction, and see what fell."""
     instance = answered.instance
     before = fused(instance.first, answered.plain, fusion.text_to_image)
+    ranks = _ranks(before)
 
-    def after(scores: Scores) -> Scores:
-        return fused(before, scores - answered.plain, fusion.instructed)
+    def after(scores: Sequence[Scores]) -> Scores:
+        return fused(before, np.stack(scores) - answered.plain, fusion.instructed)
 
     def fall(scores: Sequence[Scores], of: NDArray[np.bool_] = instance.broken) -> float:
-        ranks = [(_ranks(before)[of], _ranks(after(each))[of]) for each in scores]
-        return float(np.mean([p_mrr(*pair) for pair in ranks]))
+        return p_mrr(ranks[of], _ranks(after(scores))[:, of])
 
-    orders = [_order(after(each)) for each in answered.wordings]
+    orders = _order(after(answered.wordings))  # (wordings, k)
     controls = answered.controls
     swapped = fall(controls["swapped"])
     return _Mark(
@@ -341,15 +341,13 @@ def _scores(
 
 
 def _order(scores: Scores) -> NDArray[np.int64]:
-    """Return the places of the candidates, best first."""
-    return np.argsort(-scores, kind="stable")
+    """Return the places of the candidates, best first. (…, k) → (…, k)."""
+    return np.argsort(-scores, axis=-1, kind="stable")
 
 
 def _ranks(scores: Scores) -> NDArray[np.int64]:
-    """Return each candidate's rank, from 1."""
-    ranks = np.empty(len(scores), dtype=np.int64)
-    ranks[_order(scores)] = np.arange(1, len(scores) + 1)
-    return ranks
+    """Return each candidate's rank, from 1. (…, k) → (…, k)."""
+    return np.argsort(_order(scores), axis=-1) + 1
 
 
 def _opposite(exam: Exam, instance: Instance) -> list[str]:

@@ -91,7 +91,8 @@ class TokenReranker:
             return np.zeros(0)
         couples = seated(asked, sights)
         scores = score_queries(self._spotter, self._teller, couples)
-        told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in clauses(text)]
+        parted = {text: clauses(text) for text in {instruction for _, instruction in asked}}
+        told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in parted[text]]
         if told:
             wishes = places(wish for _, wish in told)
             wished = [(wishes[wish], couples.photo[number]) for number, wish in told]

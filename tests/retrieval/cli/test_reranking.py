@@ -19,7 +19,7 @@ from tests.fakes import draw
 from tests.large import tiny_blip
 from tests.retrieval.reranking.test_network import SHAPE
 from tests.retrieval.reranking.test_spotting import spotter
-from tests.tiny import colour_pairs, tiny_model
+from tests.tiny import colour_pairs, half_of, tiny_model
 
 Run = Callable[..., Result]
 
@@ -144,7 +144,7 @@ def test_evaluate_measures_obedience(run: Run, place: Path) -> None:
 def test_train_reranker_ends_with_what_it_is_trusted_with(run: Run, place: Path) -> None:
     source, out = place / "photos" / "pairs.jsonl", place / "trained"
     result = run(
-        "train-reranker", "--pairs", source, "--val", source, "--out", out,
+        "train-reranker", "--pairs", source, "--val", half_of(source), "--out", out,
         "--model", place / "model", "--steps", 2, "--lessons", 1,
     )  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -31,7 +31,7 @@ from retrieval.training.reranker.signs import Signs
 from retrieval.training.reranker.telling import MODELS, learn_telling
 from retrieval.training.reranker.words import learn_words
 from tests.fakes import ColourEncoder
-from tests.tiny import colour_pairs, tiny_model
+from tests.tiny import colour_pairs, half_of, tiny_model
 
 SHAPE = NetworkConfig(image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=1)
 
@@ -199,7 +199,7 @@ def test_a_photo_with_two_right_texts_is_no_column_of_a_list() -> None:
 def config(source: Path, out: Path, **training: object) -> RerankerRun:
     settings = {"steps": 6, "lessons": 2, "steering": 1, "checkpoint_every": 2, **training}
     return RerankerRun(
-        pairs=(source,), val=source, out=out, network=SHAPE,
+        pairs=(source,), val=half_of(source), out=out, network=SHAPE,
         training=RerankerTraining(**settings),  # type: ignore[arg-type]
     )  # fmt: skip
 

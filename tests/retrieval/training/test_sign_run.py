@@ -22,7 +22,7 @@ from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.run import RerankerRun, Watch
 from retrieval.training.reranker.sign_run import learn_signs, run_sign_training
 from retrieval.training.reranker.signs import Signs, sign_loss
-from tests.tiny import colour_pairs, tiny_model
+from tests.tiny import colour_pairs, half_of, tiny_model
 
 SHAPE = NetworkConfig(
     image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=1, sign_depth=1
@@ -45,7 +45,7 @@ def run(tmp_path: Path, encoder: TowerEncoder) -> RerankerRun:
     source = colour_pairs(tmp_path)
     return RerankerRun(
         pairs=(source,),
-        val=source,
+        val=half_of(source),
         out=tmp_path / "out",
         init=tmp_path / "init",
         training=RerankerTraining(steps=3, signs=8),
