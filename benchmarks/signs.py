@@ -1,13 +1,17 @@
 """What a reranker reads in the wordings of instructions: asks, forbids, or neither.
 
     python benchmarks/signs.py [--reranker builtin] [--model builtin]
+    python benchmarks/signs.py --wordings benchmarks/wordings.jsonl
     python benchmarks/signs.py --leave-out --pairs train.jsonl [--steps 400] [--depth 3] [--seed 0]
 
 Prints a JSON object a line for each wording that no reranker has learned, of the tuning and of the
 held-back kind: its right sign, the mean of the signs read over all attributes of the kind, and the
-share of it that is right (1 where every sign is). With `--leave-out`, signs are learned five times,
-each time without the wordings that have a word of one group of `GROUPS`, and tried on those: how
-well verbs are read that were never learned. Without photos.
+share of it that is right (1 where every sign is). With `--wordings`, the same of a file, a line
+`{"author", "kind", "wording"}` each, about all that is held back, and the means of each author and
+kind; those of `wordings.jsonl` are by two authors who knew neither the grammar nor the code. With
+`--leave-out`, signs are learned five times, each time without the wordings that have a word of one
+group of `GROUPS`, and tried on those: how well verbs are read that were never learned. Without
+photos.
 """
 
 from __future__ import annotations
@@ -26,9 +30,11 @@ from numpy.typing import NDArray
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.reranking import TokenReranker, load_reranker
-from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, shipped_grammar
+from retrieval.reranking.clauses import clauses
+from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
 from retrieval.reranking.network import NetworkConfig
 from retrieval.reranking.reading import TextReader
+from retrieval.reranking.reranker import SURE
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.run import Watch
 from retrieval.training.reranker.sign_run import learn_signs
@@ -107,6 +113,26 @@ def wordings(reranker: TokenReranker, grammar: Grammar) -> Iterator[dict[str, ob
                 }
 
 
+def strangers(
+    reranker: TokenReranker, grammar: Grammar, rows: list[dict[str, str]]
+) -> Iterator[dict[str, object]]:
+    """Yield how right signs are of wordings that others wrote, and their means."""
+    marks: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        ask = Ask(row["kind"])
+        told = [each.phrase if each else "" for each in _subjects(grammar, ask, held=True)]
+        wishes = [clauses(filled(row["wording"], phrase)) for phrase in told]
+        signs = SURE * reranker.signs([wish for each in wishes for wish in each])
+        owner = np.repeat(np.arange(len(wishes)), [len(each) for each in wishes])
+        read = np.bincount(owner, signs, minlength=len(wishes)).clip(-1, 1)
+        right = float(rightness(read, np.full(len(read), ask.sign)).mean())
+        marks.setdefault((row["author"], ask.value), []).append(right)
+        yield {**row, "read": round(float(read.mean()), 2), "right": round(right, 2)}
+    for (author, kind), each in sorted(marks.items()):
+        mean = round(float(np.mean(each)), 3)
+        yield {"author": author, "kind": kind, "wordings": len(each), "right": mean}
+
+
 def _subjects(grammar: Grammar, ask: Ask, held: bool) -> Iterator[Attribute | None]:
     """Yield what a kind of instruction is asked about; looks are never held back."""
     if ask == Ask.ANYTHING:
@@ -148,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reranker", default="builtin")
     parser.add_argument("--model", default="builtin")
+    parser.add_argument("--wordings", type=Path)
     parser.add_argument("--leave-out", action="store_true")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--steps", type=int, default=400)
@@ -164,7 +191,12 @@ def main() -> None:
         reranker = load_reranker(args.reranker, encoder)
         if not isinstance(reranker, TokenReranker):
             parser.error("--reranker: no reranker of twinlens's own kind")
-        lines = wordings(reranker, shipped_grammar())
+        grammar = shipped_grammar()
+        if args.wordings:
+            rows = [json.loads(line) for line in args.wordings.read_text("utf-8").splitlines()]
+            lines = strangers(reranker, grammar, rows)
+        else:
+            lines = wordings(reranker, grammar)
     for line in lines:
         print(json.dumps(line), flush=True)
 

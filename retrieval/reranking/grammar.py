@@ -106,7 +106,7 @@ class Grammar:
         """Return every wording of an instruction that is held back, or that is for tuning."""
         templates = self.templates[ask]
         phrase = attribute.phrase if attribute else ""
-        return [_filled(each, phrase) for each in (templates.held if held else templates.tuning)]
+        return [filled(each, phrase) for each in (templates.held if held else templates.tuning)]
 
     def frame(self) -> set[str]:
         """Return the words that learned wordings are made of, whatever they are about.
@@ -119,7 +119,7 @@ class Grammar:
     def draw(self, ask: Ask, phrase: str, rng: np.random.Generator) -> str:
         """Draw a learned wording of an instruction about a phrase."""
         template = str(rng.choice(self.templates[ask].learned))
-        return _filled(_CHOICE.sub(lambda found: _one_of(found[1], rng), template), phrase)
+        return filled(_CHOICE.sub(lambda found: _one_of(found[1], rng), template), phrase)
 
 
 def asks_of(attribute: Attribute, *, wanted: bool) -> Ask:
@@ -186,7 +186,7 @@ def _one_of(choices: str, rng: np.random.Generator) -> str:
     return str(rng.choice(choices.split("|")))
 
 
-def _filled(template: str, phrase: str) -> str:
+def filled(template: str, phrase: str) -> str:
     """Put a phrase into a template; what was left out of it leaves no gap."""
     filled = template.replace("{noun}", _ARTICLE.sub("", phrase)).replace("{}", phrase)
     return " ".join(filled.split())
