@@ -18,7 +18,7 @@ from PIL import Image
 from indexer.batch import Batch, Entry
 from indexer.changes import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, decoders_for
-from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked
+from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked, device_of
 from indexer.errors import UsageError
 from indexer.formats import WANTING, kind_of
 from indexer.library import Library
@@ -93,6 +93,7 @@ class IndexReport:
         unchanged: files left as they were.
         skipped: files and rows that could not be read, and folders that could not be entered.
         seconds: the time it took.
+        device: where the model computed.
     """
 
     photos: int
@@ -104,6 +105,7 @@ class IndexReport:
     unchanged: int
     skipped: tuple[Skip, ...]
     seconds: float
+    device: str
 
 
 def index_folders(
@@ -318,6 +320,7 @@ class _Run:
             unchanged=self._count["unchanged"],
             skipped=tuple(self._skipped),
             seconds=time.monotonic() - self._started,
+            device=device_of(self._encoder),
         )
 
     def _is_same(self, old: KnownFile, file: Found) -> bool:

@@ -122,6 +122,21 @@ class WordEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class PlacedEncoder(Encoder, Protocol):
+    """An encoder that says where it computes."""
+
+    @property
+    def device(self) -> object:
+        """The device; as text it is `cpu`, `cuda:0` or the like."""
+        ...
+
+
+def device_of(encoder: Encoder) -> str:
+    """Return the device that an encoder computes on; `cpu` where it does not say."""
+    return str(encoder.device) if isinstance(encoder, PlacedEncoder) else "cpu"
+
+
 def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:
     """Return what an encoder gave for `rows` inputs, once it is sure to be unit vectors.
 

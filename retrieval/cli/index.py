@@ -98,6 +98,10 @@ def with_index_options(function: F) -> Callable[..., Any]:
     return wrapped
 
 
+MANY = 20
+"""New photos from which their rate says something: of fewer, most of the time is the start."""
+
+
 @click.command(epilog=example("twinlens index ~/Pictures ~/notes --exclude-dir thumbnails"))
 @click.argument(
     "folders",
@@ -193,4 +197,7 @@ def sentence(done: IndexReport) -> str:
     parts = [f"{counted(count, what)} added" for count, what in things if count]
     parts += [f"{counted(done.updated, 'file')} updated"] if done.updated else []
     parts += [f"{count:,} {what}" for count, what in rest if count]
-    return f"{', '.join(parts) or 'nothing to index'} in {done.seconds:.1f} s"
+    told = f"{', '.join(parts) or 'nothing to index'} in {done.seconds:.1f} s"
+    if done.photos < MANY:
+        return told
+    return f"{told}, {done.photos / done.seconds:.0f} photos/s on {done.device}"

@@ -87,6 +87,11 @@ class EngineEncoder:
         return self._about.image.size
 
     @property
+    def device(self) -> str:
+        """Where it computes."""
+        return "cpu"
+
+    @property
     def square(self) -> Square:
         """How a photo becomes what the image tower sees."""
         return self._about.image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import retrieval
 from indexer.library import Library
 from indexer.types import Kind
 from retrieval.cli import edge, main
+from retrieval.cli.index import MANY
 from retrieval.cli.options import Reranking, with_reranking
 from tests.fakes import ColourEncoder, draw
 from tests.tiny import tiny_model
@@ -30,6 +32,13 @@ def test_index_says_what_it_did(run: Run, photos: Path) -> None:
     assert (first.exit_code, second.exit_code) == (0, 0)
 
 
+def test_of_many_photos_the_rate_and_the_device_are_told(run: Run, tmp_path: Path) -> None:
+    for number in range(MANY):
+        draw(tmp_path / "many" / f"{number}.png", "red", "blue", size=(8 + number, 8))
+    told = run("index", tmp_path / "many").stdout
+    assert re.fullmatch(rf"{MANY} photos added in \S+ s, \d+ photos/s on cpu\n", told)
+
+
 def test_index_as_json(run: Run, photos: Path) -> None:
     done = json.loads(run("index", photos, "--json").stdout)
     done.pop("seconds")
@@ -42,6 +51,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
         "removed": 0,
         "unchanged": 0,
         "skipped": [],
+        "device": "cpu",
     }
 
 
