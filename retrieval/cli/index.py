@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MANY = 20
+"""New photos from which their rate says something: of fewer, most of the time is the start."""
+
 
 def with_index_options(function: F) -> Callable[..., Any]:
     """Add what to pass over and how many at once; the command takes `options`."""
@@ -96,10 +99,6 @@ def with_index_options(function: F) -> Callable[..., Any]:
         return function(options=options, **others)
 
     return wrapped
-
-
-MANY = 20
-"""New photos from which their rate says something: of fewer, most of the time is the start."""
 
 
 @click.command(epilog=example("twinlens index ~/Pictures ~/notes --exclude-dir thumbnails"))

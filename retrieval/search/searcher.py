@@ -135,8 +135,7 @@ class Searcher:
         if self._reader.reads_name(text):
             return ""
         unknown = unknown_words(self._encoder, text)
-        strange = [word for word in unknown if not self._library.worded(word, kind, 1)]
-        return spelling(strange, text) if strange else ""
+        return spelling([each for each in unknown if not self._library.worded(each, kind, 1)], text)
 
     def _first_look(self, query: Query, way: _Way, depth: int) -> list[Hit]:
         """Find the best items by their vectors, and by words they share with the query."""

@@ -45,19 +45,18 @@ def unknown_words(encoder: Encoder, text: str) -> list[str]:
 
 
 def spelling(unknown: Sequence[str], text: str) -> str:
-    """Say what was meant by the unknown words of a text; empty if that is as good as another guess.
+    """Say what may be meant by the unknown words of a text; empty where nothing comes near.
 
     A text is in another language if that has all its words, and English lacks one that is unknown.
     """
-    english = _dictionary("en")
-    strange = [word for word in unknown if not english.known([word])]
+    strange = [word for word in unknown if not _dictionary("en").known([word])]
     if not strange:
         return ""
     words = words_of(text)
     for code, language in LANGUAGES.items():
         if len(_dictionary(code).known(words)) == len(set(words)):
             return f"that looks {language}; the model reads English"
-    meant = {word: english.correction(word) for word in strange}
+    meant = {word: _dictionary("en").correction(word) for word in strange}
     hints = (f"did you mean '{other}' by '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)
 
