@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from indexer.changes import FileState, Move, NewFile
+from indexer.changes import FileState, FolderState, Move, NewFile, Touch
 from indexer.encoder import Tokens, Vectors
 from indexer.types import Metadata
 
@@ -35,12 +35,23 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one commit changes. `removed` are file ids, `roots` the folders that were indexed."""
+    """What one commit changes. `removed` are file ids, `roots` the folders that were indexed.
+
+    `missing` are the ids of files that were not found and are kept, `folders` those that were
+    entered, as they are now; None for one that has gone.
+    """
 
     entries: Sequence[Entry] = ()
     moves: Sequence[Move] = ()
     removed: Sequence[int] = ()
     roots: Sequence[Path] = ()
+    touches: Sequence[Touch] = ()
+    missing: Sequence[int] = ()
+    folders: Mapping[Path, FolderState | None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Tell whether it changes anything."""
+        return any(vars(self).values())
 
 
 def numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -15,8 +15,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from indexer.absence import Held, Verdict, judged
 from indexer.batch import Batch, Entry
-from indexer.changes import FileState, KnownFile, Move
+from indexer.changes import FileState, FolderState, KnownFile, Move, Touch
 from indexer.decoding import DecodeOptions, decoders_for
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked, device_of
 from indexer.errors import UsageError
@@ -24,7 +25,7 @@ from indexer.formats import WANTING, kind_of
 from indexer.library import Library
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
-from indexer.types import Kind, Skip
+from indexer.types import Gap, Kind, Skip
 from indexer.walk import Found, WalkOptions, walk
 from indexer.writer import Patience
 
@@ -46,6 +47,7 @@ class IndexOptions:
         decode: what one photo may cost.
         wait_seconds: how long to wait for another process that writes to the library.
         walk: what to pass over.
+        prune: drop all that is not found, even if its drive may be away.
     """
 
     batch_size: int = 64
@@ -54,6 +56,7 @@ class IndexOptions:
     decode: DecodeOptions = field(default_factory=DecodeOptions)
     wait_seconds: float = 0.0
     walk: WalkOptions = field(default_factory=WalkOptions)
+    prune: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "commit_every", "threads"):
@@ -91,6 +94,7 @@ class IndexReport:
         moved: files known from another path.
         removed: files that had gone.
         unchanged: files left as they were.
+        kept: folders whose files were not found and are kept; see `indexer.absence`.
         skipped: files and rows that could not be read, and folders that could not be entered.
         seconds: the time it took.
         device: where the model computed.
@@ -106,6 +110,7 @@ class IndexReport:
     skipped: tuple[Skip, ...]
     seconds: float
     device: str
+    kept: tuple[Gap, ...] = ()
 
 
 def index_folders(
@@ -119,8 +124,9 @@ def index_folders(
     """Make a library hold what the folders hold: new and changed files come, lost ones go.
 
     A file that cannot be read is skipped and listed. Only files below `folders` change or go;
-    those below a folder that cannot be entered stay. Killed at any moment, the library is
-    whole as of the last commit, and the next run goes on from there.
+    those below a folder that cannot be entered stay, and so do those whose drive may be away. Of
+    several folders one that is away is kept as it is, and the others are indexed. Killed at any
+    moment, the library is whole as of the last commit, and the next run goes on from there.
 
     Args:
         library: where to.
@@ -130,14 +136,14 @@ def index_folders(
         progress: called after each batch.
 
     Raises:
-        UsageError: a folder does not exist, or is empty where the library knows of files.
+        UsageError: a folder does not exist, or all are empty where the library knows of files.
         ModelMismatch: the library was made for another encoder.
         LibraryLocked: another process is writing.
         TwinlensError: the encoder gave something else than unit vectors.
     """
     options = options or IndexOptions()
     library.check_model(encoder)
-    roots = _reachable(library, folders)
+    roots, away = _reachable(library, folders, prune=options.prune)
     run = _Run(library, encoder, options, progress)
     with (
         library.writing(Patience(seconds=options.wait_seconds)),
@@ -145,14 +151,14 @@ def index_folders(
         reading_threads(options.threads) as pool,
     ):
         library.commit(run.begin(roots))
-        found = walk(roots, options=options.walk, apart=[library.folder])
+        found = walk(roots, options=options.walk, apart=[library.folder], enter=run.enter)
         changed = run.changed(found)
         loaded = run.reader.read_all(changed, pool)
         for batch in run.batches(run.embedded(loaded)):
             library.commit(batch)
         library.commit(run.lost())
         library.refresh_index()
-    return run.report()
+    return run.report(away)
 
 
 class _Run:
@@ -172,18 +178,28 @@ class _Run:
         self.reader = Reader(
             decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
+        self._roots: Sequence[Path] = ()
         self._unseen = Register(())  # files of the catalog that the walk has not met
+        self._moved: set[int] = set()  # files that were met at another path
         self._closed: list[Path] = []  # what the walk could not look at
+        self._folders: dict[Path, FolderState] = {}  # what the walk entered
+        self._touches: list[Touch] = []
+        self._gaps: tuple[Gap, ...] = ()
         self._skipped: list[Skip] = []
         self._count: Counter[str] = Counter()
 
     def begin(self, roots: Sequence[Path]) -> Batch:
         """Note what the library knows below the roots; the first commit names new ones."""
+        self._roots = roots
         self._unseen = Register(self._catalog.states(roots))
         known = self._catalog.roots()
         return Batch(
             roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
         )
+
+    def enter(self, folder: Path, state: FolderState) -> None:
+        """Note a folder that the walk entered."""
+        self._folders[folder] = state
 
     def changed(self, found: Iterable[Found | Skip]) -> Iterator[Job]:
         """Pass on the files whose size or date is not that of the catalog."""
@@ -207,6 +223,7 @@ class _Run:
             old = known.get(file.path)
             if old and self._is_same(old, file):
                 self._leave(old)
+                self._touch(old, file)
             else:
                 yield Job(found=file, known=old)
 
@@ -223,8 +240,11 @@ class _Run:
                 origin = self._origin(file.state, alike)
                 if origin is None:
                     fresh.append(file)
+                elif self._is_touched(origin, file):
+                    self._leave(origin)
+                    self._touch(origin, file.state)
                 else:
-                    yield self._moved(origin, file)
+                    yield self._move(origin, file)
             for portion in _chunks(fresh, self._options.commit_every, size=_items):
                 yield from self._entries(portion)
                 self._tell()
@@ -240,13 +260,20 @@ class _Run:
         lost = (old for old in same if old.id in self._unseen and _is_moved(old.path, state.path))
         return next(touched, None) or next(lost, None)
 
-    def _moved(self, origin: KnownFile, file: Loaded) -> Move:
+    def _is_touched(self, origin: KnownFile, file: Loaded) -> bool:
+        """Tell whether a known file has other dates alone."""
+        state = file.state
+        same = (origin.path, origin.stamp) == (state.path, state.stamp)
+        return same and file.about is None
+
+    def _move(self, origin: KnownFile, file: Loaded) -> Move:
         """Keep a known file under its new path and date, with what it says today."""
         state = file.state
         if origin.path != state.path:
             self._count["moved"] += 1
             self._count["files"] += 1
             self._unseen.strike([origin.id])
+            self._moved.add(origin.id)
             self._list(state.path, origin.reasons)
         else:
             self._leave(origin)
@@ -256,6 +283,8 @@ class _Run:
             mtime_ns=state.mtime_ns,
             stamp=state.stamp,
             about=file.about,
+            ctime_ns=state.ctime_ns,
+            inode=state.inode,
         )
 
     def _entries(self, files: Sequence[Loaded]) -> Iterator[Entry]:
@@ -299,16 +328,72 @@ class _Run:
             )
 
     def lost(self) -> Batch:
-        """Remove what the walk did not meet, but for what lies where it could not look."""
-        removed = [
-            file_id
+        """Remove what was deleted: what the walk did not meet, and what is not out of reach."""
+        unseen = {
+            file_id: os.fspath(path)
             for file_id, path in self._catalog.paths(self._unseen).items()
             if not any(path.is_relative_to(closed) for closed in self._closed)
-        ]
+        }
+        missing, passed_over = self._parted(unseen)
+        verdict = self._judged(missing, passed_over)
+        self._gaps = verdict.gaps
+        removed = [*passed_over, *verdict.deleted]
         self._count["removed"] += len(removed)
-        return Batch(removed=removed)
+        return Batch(
+            removed=removed,
+            missing=verdict.kept,
+            touches=self._touches,
+            folders=self._changed_folders([*verdict.away, *self._closed]),
+        )
 
-    def report(self) -> IndexReport:
+    def _parted(self, unseen: Mapping[int, str]) -> tuple[dict[int, str], list[int]]:
+        """Part files that are not there from those that are, and that the walk passed over.
+
+        What the system does not let us look at is listed, and is neither.
+        """
+        missing, passed_over = {}, []
+        for file_id, path in unseen.items():
+            try:
+                os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                missing[file_id] = path
+            except OSError as error:
+                self._list(Path(path), [(error.strerror or str(error)).lower()])
+            else:
+                passed_over.append(file_id)
+        return missing, passed_over
+
+    def _judged(self, missing: Mapping[int, str], passed_over: Sequence[int]) -> Verdict:
+        """Tell what is deleted from what is out of reach."""
+        if self._options.prune or not missing:
+            return Verdict(deleted=list(missing))
+        there, present, fresh = set(passed_over), [], []
+        for file_id, path in self._catalog.located(self._roots):
+            if file_id in self._moved or not self._unseen.knows(file_id):
+                fresh.append(path)
+            elif file_id in there or file_id not in self._unseen:
+                present.append(path)
+        kept = self._catalog.missing()
+        held = Held(missing=missing, present=present, fresh=fresh, kept=kept)
+        return judged(held, self._roots, self._catalog.folders())
+
+    def _changed_folders(self, stay: Sequence[Path]) -> dict[Path, FolderState | None]:
+        """Return the folders that are not as they were known, but for some and what lies below."""
+        before = self._catalog.folders()
+        changed: dict[Path, FolderState | None] = {
+            path: state for path, state in self._folders.items() if before.get(path) != state
+        }
+        gone = (path for path in before if path not in self._folders)
+        changed |= {
+            path: None for path in gone if any(path.is_relative_to(root) for root in self._roots)
+        }
+        return {
+            path: state
+            for path, state in changed.items()
+            if not any(path.is_relative_to(folder) for folder in stay)
+        }
+
+    def report(self, away: Sequence[Gap]) -> IndexReport:
         """Say what the run did."""
         return IndexReport(
             photos=self._count["photos"],
@@ -321,12 +406,27 @@ class _Run:
             skipped=tuple(self._skipped),
             seconds=time.monotonic() - self._started,
             device=device_of(self._encoder),
+            kept=(*away, *self._gaps),
         )
 
     def _is_same(self, old: KnownFile, file: Found) -> bool:
-        """Tell whether a file needs no second look."""
+        """Tell whether a file needs no second look; an older format knew no inodes."""
         same = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
+        same &= old.ctime_ns is None or (old.ctime_ns, old.inode) == (file.ctime_ns, file.inode)
         return same and self.reader.is_settled(old) and self.reader.is_described(old, file)
+
+    def _touch(self, old: KnownFile, file: Found | FileState) -> None:
+        """Note a file that is as it was known, if its dates are not, or if it was missing."""
+        now = Touch(
+            file_id=old.id,
+            mtime_ns=file.mtime_ns,
+            ctime_ns=file.ctime_ns or 0,
+            inode=file.inode or 0,
+            sample=file.sample if isinstance(file, FileState) else None,
+        )
+        before = (old.mtime_ns, old.ctime_ns, old.inode, old.missing)
+        if before != (now.mtime_ns, now.ctime_ns, now.inode, None):
+            self._touches.append(now)
 
     def _leave(self, old: KnownFile) -> None:
         """Count a file that stays as it is; a broken one is listed again."""
@@ -367,14 +467,40 @@ class _Run:
             )
 
 
-def _reachable(library: Library, folders: Sequence[Path]) -> list[Path]:
-    """Resolve the folders, so that each file has one path whatever way leads to it."""
+def _reachable(
+    library: Library, folders: Sequence[Path], *, prune: bool
+) -> tuple[list[Path], list[Gap]]:
+    """Resolve the folders, so that each file has one path whatever way leads to it.
+
+    Returns:
+        The folders that are there, and those that are away, of which the library holds files.
+
+    Raises:
+        UsageError: one is unknown and not there, or none is there.
+    """
     if not folders:
         raise UsageError("no folder to index; name one, or several")
-    return [_root(library, folder) for folder in folders]
+    roots: list[Path] = []
+    away: list[Gap] = []
+    refused: list[UsageError] = []
+    for folder in folders:
+        try:
+            roots.append(_root(library, folder, prune=prune))
+        except UsageError as error:
+            held = len(library.catalog.files_below([folder.absolute()]))
+            if not held:
+                raise
+            away.append(Gap(folder=folder.absolute(), reason=_AWAY, files=held))
+            refused.append(error)
+    if not roots:
+        raise refused[0]
+    return roots, away
 
 
-def _root(library: Library, folder: Path) -> Path:
+_AWAY = "it is not there, or empty; is its drive plugged in?"
+
+
+def _root(library: Library, folder: Path, *, prune: bool) -> Path:
     """Refuse a folder whose drive may be unplugged: its photos would all seem lost."""
     try:
         root = folder.resolve(strict=True)
@@ -383,10 +509,10 @@ def _root(library: Library, folder: Path) -> Path:
         raise UsageError(f"no folder at '{folder}'; is its drive plugged in?") from error
     except (OSError, RuntimeError) as error:
         raise UsageError(f"cannot look into '{folder}': {error}") from error
-    if empty and library.catalog.files_below([root]):
+    if empty and not prune and library.catalog.files_below([root]):
         raise UsageError(
             f"'{folder}' is empty, but the library holds files of it; is its drive plugged in? "
-            "If they are gone for good, delete the folder and index the one above it"
+            f"If they are gone for good, drop them with: twinlens index '{folder}' --prune"
         )
     if not root.is_dir() and kind_of(root) is None:
         raise UsageError(f"'{folder}' is neither a folder, nor a photo or text of a known suffix")
@@ -395,7 +521,8 @@ def _root(library: Library, folder: Path) -> Path:
 
 def _state(file: Found) -> State:
     """Return what tells an unchanged file from a changed one."""
-    return os.fsencode(file.location), file.size, file.mtime_ns, stamp_of(file)
+    dates = (file.mtime_ns, file.ctime_ns, file.inode)
+    return os.fsencode(file.location), file.size, *dates, stamp_of(file)
 
 
 def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) -> Vectors:

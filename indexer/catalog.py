@@ -6,6 +6,7 @@ Readers see one commit at a time while the one writer adds the next.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     Row,
+    and_,
     case,
     func,
     or_,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 )
 
 from indexer import file_rows, migration, photo_rows, selection, tables, words
-from indexer.changes import Change, KnownFile, Merge, NewFile, PhotoFile
+from indexer.changes import Change, FolderState, KnownFile, Merge, NewFile, PhotoFile
 from indexer.errors import LibraryDamaged, TwinlensError, UsageError
 from indexer.facts import FORMAT, Facts, Ids, base_key, plan_key
 from indexer.filters import below, compiled
@@ -161,16 +163,41 @@ class Catalog(CatalogView):
     def states(self, roots: Iterable[Path]) -> Iterator[tuple[int, State]]:
         """Yield id and state of the files below these folders, by id; see `indexer.register`.
 
-        One that could not be read whole has no stamp: it may have to be looked at again.
+        One that could not be read whole, or was missing, has no stamp: it has to be looked at.
         """
         files = tables.files.c
-        whole = case((files.reasons == [], files.stamp))
+        whole = case((and_(files.reasons == [], files.missing.is_(None)), files.stamp))
         path = type_coerce(files.path, LargeBinary)
         inside = or_(*(below(root) for root in roots))
-        wanted = select(files.id, path, files.size, files.mtime_ns, whole).where(inside)
+        dates = (files.mtime_ns, files.ctime_ns, files.inode)
+        wanted = select(files.id, path, files.size, *dates, whole).where(inside)
         with self._engine.begin() as connection:
             for id_, *state in connection.execute(wanted.order_by(files.id)):
                 yield id_, tuple(state)
+
+    def located(self, roots: Iterable[Path]) -> Iterator[tuple[int, str]]:
+        """Yield id and path of the files below these folders."""
+        files = tables.files.c
+        inside = or_(*(below(root) for root in roots))
+        wanted = select(files.id, type_coerce(files.path, LargeBinary)).where(inside)
+        with self._engine.begin() as connection:
+            for id_, path in connection.execute(wanted):
+                yield id_, os.fsdecode(path)
+
+    def missing(self) -> set[int]:
+        """Return the ids of the files that the last run did not find, and kept."""
+        if self.facts().format < 5:
+            return set()
+        with self._engine.begin() as connection:
+            kept = select(tables.files.c.id).where(tables.files.c.missing.is_not(None))
+            return set(connection.scalars(kept))
+
+    def folders(self) -> dict[Path, FolderState]:
+        """Return the folders that index runs entered, as they were then."""
+        if self.facts().format < 5:
+            return {}
+        with self._engine.begin() as connection:
+            return file_rows.all_folders(connection)
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return where these files lie."""
@@ -271,6 +298,9 @@ class Catalog(CatalogView):
             for move in change.moves:
                 file_rows.move(connection, move)
             file_rows.forget(connection, change.removed)
+            file_rows.touch(connection, change.touches)
+            file_rows.miss(connection, change.missing)
+            file_rows.put_folders(connection, change.folders)
             file_rows.add(connection, change.files)
             _name(connection, change.segments)
             added = sum(len(file.ids) for file in change.files)
@@ -346,6 +376,7 @@ class Catalog(CatalogView):
             file_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
             file_rows.rename(connection, moved)
             file_rows.move_roots(connection, old, new)
+            file_rows.forget_folders(connection, old)
             words.rename(connection, moved, file_rows.all_roots(connection))
         return list(moved.values())
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.facts import Ids
@@ -23,6 +23,11 @@ class FileState:
         reader: what read it (versions, limits); a broken file is tried again with another.
         reasons: why it, or rows of it, could not be read.
         stamp: what read a photo's metadata, and the date of its sidecar; empty for none.
+        ctime_ns: time of the last change of content or of the entry itself, which no program can
+            set; None where an older format wrote the row.
+        inode: number of the file in its file system; None as above.
+        sample: a hash of parts of the content, for a quick comparison; None as above.
+        missing: when a run first did not find the file and kept it, seconds since 1970.
     """
 
     path: Path
@@ -33,6 +38,10 @@ class FileState:
     reader: str
     reasons: tuple[str, ...] = ()
     stamp: str = ""
+    ctime_ns: int | None = None
+    inode: int | None = None
+    sample: bytes | None = None
+    missing: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +89,35 @@ class Move:
     mtime_ns: int
     stamp: str = ""
     about: Metadata | None = None
+    ctime_ns: int | None = None
+    inode: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touch:
+    """A known file that was found as it was known, but for these; it is not missing any more.
+
+    `sample` takes the place of what was known; None leaves it.
+    """
+
+    file_id: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    sample: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderState:
+    """What tells a folder from an empty mount point at its path.
+
+    Attributes:
+        inode: its number in its file system.
+        mounted: whether it lies on another device than the folder above it.
+    """
+
+    inode: int
+    mounted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +128,9 @@ class Change:
         files: to add.
         moves: of known files.
         removed: ids of files to remove.
+        touches: of known files.
+        missing: ids of files that were not found and are kept.
+        folders: that were entered, as they are now; None for one that has gone.
         roots: folders that are indexed from now on.
         forgotten: folders that no longer are.
         segments: that hold the vectors of `files`.
@@ -98,6 +139,9 @@ class Change:
     files: Sequence[NewFile] = ()
     moves: Sequence[Move] = ()
     removed: Sequence[int] = ()
+    touches: Sequence[Touch] = ()
+    missing: Sequence[int] = ()
+    folders: Mapping[Path, FolderState | None] = field(default_factory=dict)
     roots: Sequence[Path] = ()
     forgotten: Sequence[Path] = ()
     segments: Sequence[SegmentRow] = ()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import time as now
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, TableClause, bindparam, select
+from sqlalchemy import Connection, Row, TableClause, bindparam, func, select
 
 from indexer import photo_rows, tables, words
-from indexer.changes import FileState, KnownFile, Move, NewFile
+from indexer.changes import FileState, FolderState, KnownFile, Move, NewFile, Touch
 from indexer.types import Kind
 
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
@@ -21,7 +22,14 @@ def move(connection: Connection, moved: Move) -> None:
     """Give a known file its new path, in place of any other there."""
     there = ids_at(connection, [moved.path]).values()
     forget(connection, [id_ for id_ in there if id_ != moved.file_id])
-    values = {"path": moved.path, "mtime_ns": moved.mtime_ns, "stamp": moved.stamp}
+    values = {
+        "path": moved.path,
+        "mtime_ns": moved.mtime_ns,
+        "stamp": moved.stamp,
+        "ctime_ns": moved.ctime_ns,
+        "inode": moved.inode,
+        "missing": None,
+    }
     connection.execute(
         tables.files.update().where(tables.files.c.id == moved.file_id).values(values)
     )
@@ -29,6 +37,52 @@ def move(connection: Connection, moved: Move) -> None:
     if moved.about is not None:
         photo_rows.put(connection, {moved.file_id: moved.about})
         words.tell(connection, moved.file_id, moved.about)
+
+
+def touch(connection: Connection, touches: Sequence[Touch]) -> None:
+    """Note the dates and inodes of files that are as they were known otherwise."""
+    files = tables.files.c
+    dates: dict[str, Any] = {each: bindparam(each) for each in ("mtime_ns", "ctime_ns", "inode")}
+    statement = (
+        tables.files.update()
+        .where(files.id == bindparam("file_id"))
+        .values(**dates, sample=func.coalesce(bindparam("part"), files.sample), missing=None)
+    )
+    rows = [{**vars(each), "part": each.sample} for each in touches]
+    for row in rows:
+        del row["sample"]
+    if rows:
+        connection.execute(statement, rows)
+
+
+def miss(connection: Connection, file_ids: Sequence[int]) -> None:
+    """Note that files were not found, from now on, and are kept."""
+    files = tables.files.c
+    for chunk in chunks(file_ids):
+        first = files.id.in_(chunk) & files.missing.is_(None)
+        connection.execute(tables.files.update().where(first).values(missing=int(now())))
+
+
+def all_folders(connection: Connection) -> dict[Path, FolderState]:
+    """Return the folders that were entered, as they were then."""
+    return {
+        row.path: FolderState(inode=row.inode, mounted=row.mounted)
+        for row in connection.execute(select(tables.folders))
+    }
+
+
+def put_folders(connection: Connection, states: Mapping[Path, FolderState | None]) -> None:
+    """Note how folders are now; None for one that has gone."""
+    for chunk in chunks(list(states)):
+        connection.execute(tables.folders.delete().where(tables.folders.c.path.in_(chunk)))
+    rows = [{"path": path, **vars(state)} for path, state in states.items() if state is not None]
+    insert(connection, tables.folders, rows)
+
+
+def forget_folders(connection: Connection, root: Path) -> None:
+    """Forget how a folder and those below it were."""
+    gone = [path for path in all_folders(connection) if path.is_relative_to(root)]
+    put_folders(connection, dict.fromkeys(gone))
 
 
 def rename(connection: Connection, paths: Mapping[int, Path | bytes]) -> None:

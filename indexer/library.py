@@ -335,7 +335,7 @@ class Library:
 
     def commit(self, batch: Batch) -> None:
         """Store a batch: its vectors first, then one transaction that names them."""
-        if not any((batch.entries, batch.moves, batch.removed, batch.roots)):
+        if not batch:
             return
         with self.writing():
             files = numbered(batch.entries, self.view.facts().next_id)
@@ -345,6 +345,9 @@ class Library:
                 files=files,
                 moves=batch.moves,
                 removed=batch.removed,
+                touches=batch.touches,
+                missing=batch.missing,
+                folders=batch.folders,
                 roots=batch.roots,
                 segments=segments,
             )

@@ -27,16 +27,15 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image, ImageFile, IptcImagePlugin
 
+from indexer.errors import FileUnreadable
 from indexer.photos import BAD_DATA, opened, orientation
 from indexer.places import gazetteer
 from indexer.raw_tags import raw_exif
+from indexer.regular import MAX_SIDECAR_BYTES, read_regular
 from indexer.types import Metadata
 
 METADATA_VERSION = 1
 """Raise it when more is read: photos of another version are read again, not embedded again."""
-
-MAX_SIDECAR_BYTES = 16_000_000
-"""A sidecar with thousands of brush strokes has one megabyte."""
 
 MAX_TEXT = 10_000  # characters of a caption; more is not one
 MAX_KEYWORDS = 1_000
@@ -201,7 +200,7 @@ def _attempt(read: Callable[[], _Found]) -> _Found:
     """Read one source; a broken one says nothing."""
     try:
         return read()
-    except (*BAD_DATA, ParseError, DefusedXmlException):
+    except (*BAD_DATA, FileUnreadable, ParseError, DefusedXmlException):
         return _NOTHING
 
 
@@ -329,8 +328,7 @@ def _packet(image: Image.Image) -> bytes:
 
 def _sidecar(path: Path) -> bytes:
     """Read the file beside a photo."""
-    with path.open("rb") as file:
-        return file.read(MAX_SIDECAR_BYTES)
+    return read_regular(path, MAX_SIDECAR_BYTES)
 
 
 def _xmp(packet: bytes) -> _Values:

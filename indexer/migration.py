@@ -11,15 +11,30 @@ _ROWS = 10_000  # items whose words are written at once
 
 
 def migrate(connection: Connection, format_: int) -> None:
-    """Bring a catalog of an older format to that of today.
+    """Bring a catalog of an older format to that of today."""
+    if format_ < 4:
+        _add_videos(connection, format_)
+    if format_ < 5:
+        _add_identity(connection)
 
-    Format 4 knows at what time of a video a frame is shown, and what belongs to a photo.
-    """
+
+def _add_videos(connection: Connection, format_: int) -> None:
+    """Add at what time of a video a frame is shown, and what belongs to a photo."""
     connection.exec_driver_sql("ALTER TABLE items ADD COLUMN time FLOAT")
     if format_ < 3:
         _describe(connection)
     else:
         connection.exec_driver_sql("ALTER TABLE photos ADD COLUMN also JSON NOT NULL DEFAULT '[]'")
+
+
+def _add_identity(connection: Connection) -> None:
+    """Add what tells a changed file from one of the same size and date, and what is missing.
+
+    The next index run notes the inode and the time of change of each file without reading it.
+    """
+    for column in ("ctime_ns INTEGER", "inode INTEGER", "sample BLOB", "missing INTEGER"):
+        connection.exec_driver_sql(f"ALTER TABLE files ADD COLUMN {column}")
+    tables.folders.create(connection, checkfirst=True)
 
 
 def _describe(connection: Connection) -> None:

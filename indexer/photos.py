@@ -19,6 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
 from indexer.formats import wanting
+from indexer.regular import read_regular
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
@@ -113,7 +114,7 @@ def photo_size(path: Path) -> tuple[int, int]:
 def read_bytes(path: Path) -> bytes:
     """Read a whole file."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from typing import IO
 
 from PIL import Image
@@ -24,6 +25,7 @@ from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
 from indexer.formats import Form, form_of
 from indexer.metadata import METADATA_VERSION, with_place
+from indexer.regular import date, open_regular
 from indexer.sight import Seen
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
@@ -40,6 +42,9 @@ _DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
 
 _VIDEO_WEIGHT = 16  # photos that a video counts as, where memory is counted
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18  # of a video, by which it is known again
+
+_HEAD, _TAIL = 1 << 16, 1 << 14  # bytes of any file that are compared where its inode has changed
+_BETWEEN, _BETWEEN_BYTES = 4, 1 << 12  # and so many times so many between these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +112,9 @@ class Reader:
         """Read and decode one file, in a thread. One that was only touched is not decoded."""
         found, known = job.found, job.known
         try:
-            data, digest = _content(found)
+            if known and self._is_renumbered(known, found):
+                return Loaded(state=_renumbered(known, found), known=known)
+            data, digest, sample = _content(found)
         except FileUnreadable as error:  # not the content's fault, so not for the catalog
             return Skip(path=found.path, reason=str(error))
         state = FileState(
@@ -118,10 +125,28 @@ class Reader:
             digest=digest,
             reader=self.name,
             stamp=stamp_of(found),
+            ctime_ns=found.ctime_ns,
+            inode=found.inode,
+            sample=sample,
         )
         if known and known.digest == state.digest and self.is_settled(known):
-            return Loaded(state=state, known=known, about=self._about(found, data))
+            # The digest of a video is of samples: what it says may be new all the same.
+            told = self.is_described(known, found) and form_of(found.location) != Form.VIDEO
+            return Loaded(
+                state=state, known=known, about=None if told else self._about(found, data)
+            )
         return self._decoded(state, job, data)
+
+    def _is_renumbered(self, known: KnownFile, found: Found) -> bool:
+        """Tell whether a file has another inode alone, as all have that some drives are given anew.
+
+        Its content is compared by samples: a drive full of photos is not read whole each time.
+        """
+        dates = (known.size, known.mtime_ns, known.ctime_ns)
+        same = dates == (found.size, found.mtime_ns, found.ctime_ns)
+        if not (same and self.is_settled(known) and self.is_described(known, found)):
+            return False
+        return known.sample is not None and known.sample == _sample_of_file(found)
 
     def _decoded(self, state: FileState, job: Job, data: bytes) -> Loaded:
         """Turn bytes into photos or passages; what is wrong with them goes into the state."""
@@ -193,31 +218,70 @@ def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _content(found: Found) -> tuple[bytes, bytes]:
-    """Read a file that still is what the walk found; return its bytes, none of a video, and a hash.
+def _renumbered(known: KnownFile, found: Found) -> FileState:
+    """Return a known file as it is after its inode has changed."""
+    values = {name: value for name, value in vars(known).items() if name != "id"}
+    return replace(FileState(**values), inode=found.inode, ctime_ns=found.ctime_ns)
+
+
+def _sample_of_file(found: Found) -> bytes:
+    """Hash parts of a file.
+
+    Raises:
+        FileUnreadable: it cannot be read.
+    """
+    try:
+        with open_regular(found.path) as file:
+            return _sample(file, found.size)
+    except OSError as error:
+        raise FileUnreadable((error.strerror or str(error)).lower()) from error
+
+
+def _content(found: Found) -> tuple[bytes, bytes, bytes]:
+    """Read a file that still is what the walk found.
 
     A video is read where it lies, and known again by samples of it.
+
+    Returns:
+        Its bytes, none of a video; a hash of it; a hash of parts of it.
+
+    Raises:
+        FileUnreadable: it cannot be read, or has changed meanwhile.
     """
     is_video = form_of(found.location) == Form.VIDEO
     limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
     if found.size > limit and not is_video:
         raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")
     try:
-        with found.path.open("rb") as file:
-            data = b"" if is_video else file.read(limit)
+        with open_regular(found.path) as file:
+            # Never more than its size: what claims none, as files of /proc do, may have no end.
+            data = b"" if is_video else file.read(found.size)
             digest = _sampled(file, found.size) if is_video else _hash(data)
+            sample = _sample(file if is_video else BytesIO(data), found.size)
             status = os.fstat(file.fileno())
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
-    size = status.st_size if is_video else len(data)
-    if (size, status.st_mtime_ns) != (found.size, found.mtime_ns):
+    read = found.size if is_video else len(data)
+    if (read, status.st_size, date(status.st_mtime_ns)) != (found.size, found.size, found.mtime_ns):
         raise FileUnreadable("changed while it was read; index again")
-    return data, digest
+    return data, digest, sample
 
 
 def _hash(data: bytes) -> bytes:
     """Hash the content of a file."""
     return blake2b(data, digest_size=16).digest()
+
+
+def _sample(file: IO[bytes], size: int) -> bytes:
+    """Hash the size of a file, its start and end, and a little between."""
+    hashed = blake2b(str(size).encode(), digest_size=16)
+    inner = max(0, size - _HEAD - _TAIL)
+    spots = [(0, _HEAD), (size - _TAIL, _TAIL)]
+    spots += [(_HEAD + inner * number // _BETWEEN, _BETWEEN_BYTES) for number in range(_BETWEEN)]
+    for start, length in spots:
+        file.seek(max(0, start))
+        hashed.update(file.read(length))
+    return hashed.digest()
 
 
 def _sampled(file: IO[bytes], size: int) -> bytes:

@@ -1,7 +1,7 @@
 """What a library knows of the files below some folders; each is struck off when a walk meets it.
 
-A file and its state (path, size, dates) are one hash of 64 bits, so a file takes 25 bytes here,
-whatever its path. Of a million files that all changed in a library of a million, one would be
+A file and its state (path, size, dates, inode) are one hash of 64 bits, so a file takes 25 bytes
+here, whatever its path. Of a million files that all changed in a library of a million, one would be
 taken for unchanged once in ten million such runs.
 """
 
@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-State: TypeAlias = tuple[bytes, int, int, str | None]
-"""Path, size, time of the last change and stamp, as in `catalog.FileState`; no stamp is that of a
-file to be looked at again."""
+State: TypeAlias = tuple[bytes, int, int, int | None, int | None, str | None]
+"""Path, size, both times of change, inode and stamp, as in `changes.FileState`; no stamp is that of
+a file to be looked at again."""
 
 
 class Register:
@@ -49,6 +49,10 @@ class Register:
             row = self._row(id_)
             if row is not None:
                 self._left[row] = False
+
+    def knows(self, id_: int) -> bool:
+        """Tell whether a file is here, struck off or not."""
+        return self._row(id_) is not None
 
     def __contains__(self, id_: int) -> bool:
         """Tell whether a file is left."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     Dialect,
@@ -68,6 +69,11 @@ files = Table(
     Column("reader", Text, nullable=False),
     Column("reasons", JSON, nullable=False),
     Column("stamp", Text, nullable=False, server_default=""),
+    # Since format 5, NULL where an older format wrote the row; see `indexer.changes.FileState`.
+    Column("ctime_ns", Integer),
+    Column("inode", Integer),
+    Column("sample", LargeBinary),
+    Column("missing", Integer),
 )
 items = Table(
     "items",
@@ -89,6 +95,14 @@ deleted = Table(
     schema,
     Column("id", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
+)
+# Since format 5: the folders that index runs entered; see `indexer.absence`.
+folders = Table(
+    "folders",
+    schema,
+    Column("path", PathBytes, primary_key=True),
+    Column("inode", Integer, nullable=False),
+    Column("mounted", Boolean, nullable=False),
 )
 # Since format 3: what photos say about themselves. A position is kept as a point of the unit
 # sphere, too: distances then need no trigonometry of SQLite.
@@ -123,7 +137,15 @@ words = table("words", *map(column, ("rowid", "text", "folders", "name", "place"
 """SQLite's full-text index of items, by their id as `rowid`."""
 
 
-_SINCE = {files.c.stamp: 3, items.c.time: 4, photos.c.also: 4}
+_SINCE = {
+    files.c.stamp: 3,
+    items.c.time: 4,
+    photos.c.also: 4,
+    files.c.ctime_ns: 5,
+    files.c.inode: 5,
+    files.c.sample: 5,
+    files.c.missing: 5,
+}
 """The format that added a column to a table there was."""
 
 

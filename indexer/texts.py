@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from indexer.errors import FileUnreadable
+from indexer.regular import open_regular
 from indexer.types import Skip
 
 FIELDS = ("captions", "caption", "text", "title", "description")
@@ -77,7 +78,7 @@ class _BadRow:
 def _read(path: Path, max_bytes: int) -> bytes:
     """Read a file, but no more of it than tells that it is too large."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(max_bytes + 1)
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error

@@ -156,6 +156,15 @@ class Skip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A folder whose files were not found and are kept: how many, and why they are."""
+
+    folder: Path
+    reason: str
+    files: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmentRow:
     """A segment that the catalog names: `rows` vectors of a kind in the file of that number."""
 

@@ -23,6 +23,7 @@ from PIL import Image
 from indexer.errors import FileUnreadable
 from indexer.formats import wanting
 from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, check_size, grey, is_blank
+from indexer.regular import open_regular
 
 SECONDS_A_FRAME = 5.0
 """Of a short video; a longer one has `MOST_FRAMES`, spread over all of it."""
@@ -208,7 +209,7 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[_Film]:
     try:
         if not path.stat().st_size:
             raise FileUnreadable("empty file")
-        with path.open("rb") as file, av.open(file, options=only) as container:
+        with open_regular(path) as file, av.open(file, options=only) as container:
             stream = container.streams.best("video")
             if stream is None:
                 raise FileUnreadable("no pictures in it")

@@ -9,15 +9,24 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.changes import FolderState
 from indexer.companions import companions, followers
 from indexer.errors import FileUnreadable
 from indexer.formats import kind_of
 from indexer.ignore import IGNORE_FILE, Ignore
+from indexer.regular import (
+    MAX_SIDECAR_BYTES,
+    NOT_REGULAR,
+    date,
+    is_regular,
+    signed,
+    too_large,
+)
 from indexer.types import Kind, Skip
 
 SIDECAR = ".xmp"
@@ -48,7 +57,8 @@ class Found:
     `location` is its path as text: of most files an index run asks no more, and a `Path` costs
     more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the
     time of its last change. `also` are the names of the files of the same shot that follow it, see
-    `indexer.companions`.
+    `indexer.companions`. `ctime_ns` and `inode` tell a changed file whose size and date are as
+    before, see `indexer.changes.FileState`.
     """
 
     location: str
@@ -58,6 +68,8 @@ class Found:
     sidecar: Path | None = None
     sidecar_ns: int = 0
     also: tuple[str, ...] = ()
+    ctime_ns: int = field(default=0, compare=False)
+    inode: int = field(default=0, compare=False)
 
     @property
     def path(self) -> Path:
@@ -65,8 +77,16 @@ class Found:
         return Path(self.location)
 
 
+Enter: TypeAlias = Callable[[Path, FolderState], None]
+"""Called for each folder that a walk entered, but for those that links lead to."""
+
+
 def walk(
-    roots: Sequence[Path], *, options: WalkOptions, apart: Sequence[Path] = ()
+    roots: Sequence[Path],
+    *,
+    options: WalkOptions,
+    apart: Sequence[Path] = (),
+    enter: Enter = lambda _path, _state: None,
 ) -> Iterator[Found | Skip]:
     """Yield every photo and text below `roots` once, however the roots overlap or link.
 
@@ -74,30 +94,35 @@ def walk(
         roots: folders or single files. Give resolved paths: a file is known by its path.
         options: what to pass over, beside what `.twinlensignore` files name.
         apart: folders never entered, such as the library itself.
+        enter: told of each folder.
 
     Yields:
         A `Found` for each regular file of a known suffix, a `Skip` for each folder or file
-        that the system will not let us look at and each link that leads nowhere.
+        that the system will not let us look at, each link that leads nowhere and each sidecar
+        that is not read.
     """
     entered = {_identity(folder) for folder in apart if folder.is_dir()}
-    named = dict.fromkeys(os.fspath(root) for root in roots if not root.is_dir())
+    there = {root: _is_folder(root) for root in roots}
+    named = dict.fromkeys(os.fspath(root) for root, is_folder in there.items() if not is_folder)
     for path in map(Path, named):
         beside = (path.with_name(path.name + SIDECAR), path.with_suffix(SIDECAR))
-        there = [os.fspath(each) for each in beside if os.path.exists(each)]  # noqa: PTH110
-        yield from _look(os.fspath(path), _sidecars(there))
-    folders = deque(_Folder(path=root) for root in roots if root.is_dir())
+        nearby = [os.fspath(each) for each in beside if os.path.exists(each)]  # noqa: PTH110
+        yield from _look(os.fspath(path), _sidecars(nearby))
+    folders = deque(_Folder(path=root) for root, is_folder in there.items() if is_folder)
     links: deque[_Folder] = deque()
     while folders or links:
         folder = (folders or links).popleft()
         try:
             below = _enter(folder, entered, options)
         except OSError as error:
-            yield Skip(path=Path(error.filename), reason=_reason(error))
+            yield Skip(path=folder.path, reason=_reason(error))
             continue
         except FileUnreadable as error:
             yield Skip(path=folder.path, reason=f"{IGNORE_FILE}: {error}")
             continue
-        yield from (Skip(path=path, reason="a link that leads nowhere") for path in below.broken)
+        if below.state is not None:
+            enter(folder.path, below.state)
+        yield from below.closed
         links.extend(below.links)
         folders.extendleft(reversed(below.folders))
         sidecars = _sidecars(below.files)
@@ -111,45 +136,97 @@ def walk(
 
 @dataclass(frozen=True, kw_only=True)
 class _Folder:
-    """A folder to enter, and what its parent leaves out; None for a root."""
+    """A folder to enter.
+
+    Attributes:
+        path: of the folder.
+        ignore: what its parent leaves out; None for a root.
+        device: of its parent; None for a root.
+        is_link: whether a link leads there.
+    """
 
     path: Path
     ignore: Ignore | None = None
+    device: int | None = None
+    is_link: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Below:
-    """What one folder holds, each list sorted by name; files as in `Found.location`."""
+    """What one folder holds, each list sorted by name; files as in `Found.location`.
 
-    folders: list[_Folder]
-    links: list[_Folder]
-    files: list[str]
-    broken: list[Path]
+    `closed` is what the system does not let us look at, and links that lead nowhere. `state` is
+    None for what is met a second time, and for what a link leads to.
+    """
+
+    folders: list[_Folder] = field(default_factory=list)
+    links: list[_Folder] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    closed: list[Skip] = field(default_factory=list)
+    state: FolderState | None = None
 
 
 def _enter(folder: _Folder, entered: set[Identity], options: WalkOptions) -> _Below:
     """List a folder the first time it is met; a second time, by a link or a loop, nothing."""
-    below = _Below(folders=[], links=[], files=[], broken=[])
-    identity = _identity(folder.path)
+    status = folder.path.stat()
+    identity = _identity_of(status, folder.path)
     if identity in entered:
-        return below
+        return _Below()
     entered.add(identity)
+    below = _Below(state=None if folder.is_link else _state(folder, status))
     with os.scandir(folder.path) as scanned:
         entries = sorted(scanned, key=lambda entry: entry.name)
     ignore = Ignore.above(folder.path) if folder.ignore is None else folder.ignore
     if any(entry.name == IGNORE_FILE for entry in entries):
         ignore = ignore.within(folder.path)
     for entry in entries:
-        if _is_passed_over(entry, options, ignore):
-            continue
-        if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 -- never raises
-            below.broken.append(Path(entry.path))
-        elif not _is_dir(entry):
-            below.files.append(entry.path)
-        else:
-            known = below.links if entry.is_symlink() else below.folders
-            known.append(_Folder(path=Path(entry.path), ignore=ignore))
+        try:
+            if not _is_passed_over(entry, options, ignore):
+                _sort_in(entry, below, ignore, status.st_dev)
+        except OSError as error:
+            below.closed.append(Skip(path=Path(entry.path), reason=_reason(error)))
     return below
+
+
+def _sort_in(entry: os.DirEntry[str], below: _Below, ignore: Ignore, device: int) -> None:
+    """Put an entry of a folder where it belongs."""
+    is_link = entry.is_symlink()
+    if is_link and not os.path.exists(entry.path):  # noqa: PTH110 -- never raises
+        below.closed.append(Skip(path=Path(entry.path), reason="a link that leads nowhere"))
+    elif not _is_dir(entry):
+        below.files.append(entry.path)
+    else:
+        known = below.links if is_link else below.folders
+        known.append(_Folder(path=Path(entry.path), ignore=ignore, device=device, is_link=is_link))
+
+
+def folder_state(path: Path) -> FolderState | None:
+    """Return how a folder is now; None if there is none.
+
+    Raises:
+        OSError: the system does not say.
+    """
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        return None
+    return _state(_Folder(path=path), status)
+
+
+def _state(folder: _Folder, status: os.stat_result) -> FolderState:
+    """Return what tells a folder from an empty mount point at its path."""
+    above = folder.path.parent.stat().st_dev if folder.device is None else folder.device
+    return FolderState(inode=signed(status.st_ino), mounted=above != status.st_dev)
+
+
+def _is_folder(root: Path) -> bool:
+    """Tell whether a root is a folder; one that the system does not show is one, and closed."""
+    try:
+        return root.is_dir()
+    except OSError:
+        return True
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:
@@ -175,7 +252,10 @@ def _sidecars(files: Iterable[str]) -> dict[str, str]:
 def _look(
     location: str, sidecars: Mapping[str, str], also: tuple[str, ...] = ()
 ) -> Iterator[Found | Skip]:
-    """Yield a file if it is a photo or text; pipes and devices are neither."""
+    """Yield a file if it is a photo or text; pipes and devices are neither.
+
+    A sidecar that is too large or no regular file is named, and the photo goes without.
+    """
     kind = kind_of(location)
     if kind is None:
         return
@@ -186,29 +266,57 @@ def _look(
     except OSError as error:
         yield Skip(path=Path(location), reason=_reason(error))
         return
-    if stat.S_ISREG(status.st_mode):
-        sidecar, sidecar_ns = None, 0
-        if sidecars and kind == Kind.PHOTO:
+    if not is_regular(status):
+        return
+    sidecar, sidecar_ns = None, 0
+    if sidecars and kind == Kind.PHOTO:
+        try:
             sidecar, sidecar_ns = _beside((_name(location), *also), sidecars)
-        yield Found(
-            location=location,
-            kind=kind,
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            sidecar=sidecar,
-            sidecar_ns=sidecar_ns,
-            also=also,
-        )
+        except _SidecarRefused as refused:
+            yield refused.skip
+    yield Found(
+        location=location,
+        kind=kind,
+        size=status.st_size,
+        mtime_ns=date(status.st_mtime_ns),
+        sidecar=sidecar,
+        sidecar_ns=sidecar_ns,
+        also=also,
+        ctime_ns=date(status.st_ctime_ns),
+        inode=signed(status.st_ino),
+    )
 
 
 def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | None, int]:
-    """Return a shot's sidecar and when it changed; a whole name goes before a stem."""
+    """Return a shot's sidecar and when it changed; a whole name goes before a stem.
+
+    Raises:
+        _SidecarRefused: it is not to be read.
+    """
     names = [f"{name}{SIDECAR}".lower() for name in (*shot, shot[0].rpartition(".")[0])]
     sidecar = next((Path(sidecars[name]) for name in names if name in sidecars), None)
+    if sidecar is None:
+        return None, 0
     try:
-        return sidecar, sidecar.stat().st_mtime_ns if sidecar else 0
+        status = sidecar.stat()
     except OSError:
         return None, 0
+    if not is_regular(status):
+        raise _SidecarRefused(sidecar, f"{NOT_REGULAR}; {_WITHOUT}")
+    if status.st_size > MAX_SIDECAR_BYTES:
+        raise _SidecarRefused(sidecar, f"{too_large(MAX_SIDECAR_BYTES)}; {_WITHOUT}")
+    return sidecar, status.st_mtime_ns
+
+
+_WITHOUT = "the photo is indexed without it"
+
+
+class _SidecarRefused(FileUnreadable):
+    """A sidecar is not read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.skip = Skip(path=path, reason=reason)
 
 
 def _name(location: str) -> str:
@@ -218,7 +326,11 @@ def _name(location: str) -> str:
 
 def _identity(folder: Path) -> Identity:
     """Name a folder by device and inode, or by path on file systems that number nothing."""
-    status = folder.stat()
+    return _identity_of(folder.stat(), folder)
+
+
+def _identity_of(status: os.stat_result, folder: Path) -> Identity:
+    """Name a folder whose status is known."""
     return status.st_dev, status.st_ino or str(folder)
 
 

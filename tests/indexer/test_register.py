@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from indexer.register import Register, State
 
 states = st.tuples(
-    st.binary(max_size=3), st.integers(0, 3), st.integers(0, 3), st.sampled_from(["", "1 0"])
+    st.binary(max_size=3),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(0, 1),
+    st.sampled_from([None, 7]),
+    st.sampled_from(["", "1 0"]),
 )
 
 
@@ -30,6 +35,6 @@ def test_what_is_left_is_what_was_neither_met_nor_struck_off(
 
 
 def test_a_file_to_be_looked_at_again_is_never_met() -> None:
-    register = Register([(1, (b"/a.jpg", 5, 7, None))])
-    assert register.meet([(b"/a.jpg", 5, 7, "1 0")]).tolist() == [False]
+    register = Register([(1, (b"/a.jpg", 5, 7, 8, 9, None))])
+    assert register.meet([(b"/a.jpg", 5, 7, 8, 9, "1 0")]).tolist() == [False]
     assert list(register) == [1]
