@@ -73,6 +73,35 @@ class Verdict:
     away: Sequence[Path] = ()
 
 
+def out_of_reach(paths: Mapping[int, str]) -> tuple[dict[int, str], dict[int, Gap]]:
+    """Look for files by id; return those that are not there, and those that cannot be looked at.
+
+    A file that is there is in neither.
+    """
+    missing: dict[int, str] = {}
+    closed: dict[int, Gap] = {}
+    for id_, path in paths.items():
+        try:
+            os.stat(path)  # noqa: PTH116 - of many files a Path costs more than the look
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(path):  # noqa: PTH114
+                closed[id_] = Gap(folder=Path(_folder(path)), reason="a link that leads nowhere")
+            else:
+                missing[id_] = path
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            closed[id_] = Gap(folder=Path(_folder(path)), reason=reason)
+    return missing, closed
+
+
+def gathered(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Count the files of each gap."""
+    return tuple(
+        Gap(folder=gap.folder, reason=gap.reason, files=files)
+        for gap, files in Counter(gaps).items()
+    )
+
+
 def judged(held: Held, roots: Sequence[Path], folders: Mapping[Path, FolderState]) -> Verdict:
     """Tell what is deleted from what is out of reach.
 
@@ -107,10 +136,7 @@ def judged(held: Held, roots: Sequence[Path], folders: Mapping[Path, FolderState
     return Verdict(
         deleted=[id_ for ids in deleted.values() for id_ in ids],
         kept=list(kept),
-        gaps=tuple(
-            Gap(folder=gap.folder, reason=gap.reason, files=files)
-            for gap, files in Counter(kept.values()).items()
-        ),
+        gaps=gathered(kept.values()),
         away=[gap.folder for gap in court.found.values() if gap is not None],
     )
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from indexer.absence import Held, Verdict, judged
+from indexer.absence import Held, Verdict, judged, out_of_reach
 from indexer.batch import Batch, Entry
 from indexer.changes import FileState, FolderState, KnownFile, Move, Touch
 from indexer.decoding import DecodeOptions, decoders_for
@@ -334,7 +334,10 @@ class _Run:
             for file_id, path in self._catalog.paths(self._unseen).items()
             if not any(path.is_relative_to(closed) for closed in self._closed)
         }
-        missing, passed_over = self._parted(unseen)
+        missing, closed = out_of_reach(unseen)
+        for file_id, gap in closed.items():
+            self._list(Path(unseen[file_id]), [gap.reason])
+        passed_over = [id_ for id_ in unseen if id_ not in missing and id_ not in closed]
         verdict = self._judged(missing, passed_over)
         self._gaps = verdict.gaps
         removed = [*passed_over, *verdict.deleted]
@@ -345,23 +348,6 @@ class _Run:
             touches=self._touches,
             folders=self._changed_folders([*verdict.away, *self._closed]),
         )
-
-    def _parted(self, unseen: Mapping[int, str]) -> tuple[dict[int, str], list[int]]:
-        """Part files that are not there from those that are, and that the walk passed over.
-
-        What the system does not let us look at is listed, and is neither.
-        """
-        missing, passed_over = {}, []
-        for file_id, path in unseen.items():
-            try:
-                os.lstat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                missing[file_id] = path
-            except OSError as error:
-                self._list(Path(path), [(error.strerror or str(error)).lower()])
-            else:
-                passed_over.append(file_id)
-        return missing, passed_over
 
     def _judged(self, missing: Mapping[int, str], passed_over: Sequence[int]) -> Verdict:
         """Tell what is deleted from what is out of reach."""

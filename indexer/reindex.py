@@ -1,20 +1,24 @@
 """Another model: all is embedded anew beside the old vectors, then one commit switches.
 
 The new set is a library of its own in `LIBRARY/next`. Until the switch searches use the old one;
-killed before it, the old one is as it was, and the same command goes on where it stopped.
+killed before it, the old one is as it was, and the same command goes on where it stopped. A file
+whose drive is away cannot be embedded anew, so nothing begins, and nothing is switched, while one
+is out of reach.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.absence import Held, gathered, judged, out_of_reach
 from indexer.build import IndexOptions, Progress, index_folders
 from indexer.encoder import Encoder
-from indexer.errors import ModelMismatch, UsageError
+from indexer.errors import LibraryDamaged, UsageError
 from indexer.library import NEXT, Library
 from indexer.types import Kind, Skip
 from indexer.writer import Patience
@@ -47,20 +51,21 @@ def reindex(
 
     Raises:
         LibraryMissing: there is none.
-        UsageError: it holds nothing, or a folder of it is not there: its drive may be unplugged.
+        UsageError: it holds nothing, or files of it are out of reach and `options` do not say to
+            leave them behind (`prune`).
         LibraryLocked: another process re-embeds it, or writes to it at the moment of the switch.
     """
     started = time.monotonic()
     with Library.open(folder) as library:
-        roots = library.catalog.roots()
-        if not roots:
-            raise UsageError(f"the library '{folder}' holds nothing; fill it with: twinlens index")
-        with _unfinished(folder / NEXT, encoder) as fresh:
-            report = index_folders(fresh, encoder, roots, options=options, progress=progress)
-            skipped = [*report.skipped, *_add_single_files(library, fresh, encoder, options)]
-            counts = fresh.counts()
-            library.adopt(fresh, patience)
-    shutil.rmtree(folder / NEXT)
+        task = _Task(
+            library=library,
+            encoder=encoder,
+            options=options or IndexOptions(),
+            patience=patience,
+            progress=progress,
+        )
+        counts, skipped = task.done()
+    _remove(folder / NEXT)
     with Library.open(folder) as switched:
         switched.refresh_index()
     return ReindexReport(
@@ -71,24 +76,107 @@ def reindex(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """One library, and the model that it gets."""
+
+    library: Library
+    encoder: Encoder
+    options: IndexOptions
+    patience: Patience | None
+    progress: Callable[[Progress], None] | None
+
+    def done(self) -> tuple[dict[Kind, int], list[Skip]]:
+        """Embed all and switch; count what the library holds then, and list what it does not.
+
+        A set that a killed run began, and that turns out to be broken, is begun anew.
+        """
+        if not self.library.catalog.roots():
+            held = self.library.folder
+            raise UsageError(f"the library '{held}' holds nothing; fill it with: twinlens index")
+        if not self.options.prune:
+            self._check_reach(dict(self._held()))
+        try:
+            return self._switched()
+        except LibraryDamaged as error:
+            if not error.path.is_relative_to(self.library.folder / NEXT):
+                raise
+        _remove(self.library.folder / NEXT)
+        return self._switched()
+
+    def _switched(self) -> tuple[dict[Kind, int], list[Skip]]:
+        """Fill the new set and hold it in place of the old one."""
+        with _unfinished(self.library.folder / NEXT, self.encoder) as fresh:
+            report = index_folders(
+                fresh, self.encoder, self._roots(), options=self.options, progress=self.progress
+            )
+            skipped = [*report.skipped, *self._add_single_files(fresh)]
+            counts = fresh.counts()
+            if not self.options.prune:
+                new = {path for _, path in fresh.catalog.located(fresh.catalog.roots())}
+                self._check_reach({id_: path for id_, path in self._held() if path not in new})
+            self.library.adopt(fresh, self.patience)
+        return counts, skipped
+
+    def _roots(self) -> list[Path]:
+        """Return the folders of the library that are there.
+
+        Raises:
+            UsageError: none is.
+        """
+        roots = self.library.catalog.roots()
+        there = [root for root in roots if root.exists()]
+        if not there:
+            names = ", ".join(map(str, roots))
+            raise UsageError(f"no folder of the library is there: {names}; nothing was changed")
+        return there
+
+    def _held(self) -> Iterator[tuple[int, str]]:
+        """Yield id and path of the files that the library holds."""
+        return self.library.catalog.located(self.library.catalog.roots())
+
+    def _check_reach(self, lacking: Mapping[int, str]) -> None:
+        """Refuse to go on where files that the new set lacks may only be out of reach.
+
+        Raises:
+            UsageError: names their folders, and says what to do.
+        """
+        catalog = self.library.catalog
+        missing, closed = out_of_reach(lacking)
+        there = (path for id_, path in self._held() if id_ not in missing and id_ not in closed)
+        held = Held(missing=missing, present=there, kept=catalog.missing())
+        gaps = [*judged(held, catalog.roots(), catalog.folders()).gaps, *gathered(closed.values())]
+        if gaps:
+            told = "; ".join(f"{gap.files:,} of '{gap.folder}' ({gap.reason})" for gap in gaps)
+            raise UsageError(
+                f"these files are out of reach and cannot be embedded anew: {told}. Nothing was "
+                "changed. Plug the drive in, or leave them behind with: twinlens reindex --prune"
+            )
+
+    def _add_single_files(self, fresh: Library) -> list[Skip]:
+        """Add files that walking the folders did not meet, and the library holds: hidden ones."""
+        paths = {file.state.path for file in self.library.catalog.holdings()}
+        paths -= {file.state.path for file in fresh.catalog.holdings()}
+        files = sorted(path for path in paths if os.path.isfile(path))  # noqa: PTH113
+        skipped: list[Skip] = []
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            some = files[start : start + _FILES_AT_ONCE]
+            skipped += index_folders(fresh, self.encoder, some, options=self.options).skipped
+        return skipped
+
+
 def _unfinished(folder: Path, encoder: Encoder) -> Library:
     """Open the set that a killed run began; start anew where it is of another model, or broken."""
     try:
         return Library.open_or_create(folder, encoder)
-    except (ModelMismatch, UsageError):
-        shutil.rmtree(folder)
+    except (LibraryDamaged, UsageError):
+        _remove(folder)
         return Library.create(folder, encoder)
 
 
-def _add_single_files(
-    library: Library, fresh: Library, encoder: Encoder, options: IndexOptions | None
-) -> list[Skip]:
-    """Add files that walking the folders did not meet, and that the library holds: hidden ones."""
-    paths = {file.state.path for file in library.catalog.holdings()}
-    paths -= {file.state.path for file in fresh.catalog.holdings()}
-    files = sorted(path for path in paths if path.is_file())
-    skipped: list[Skip] = []
-    for start in range(0, len(files), _FILES_AT_ONCE):
-        some = files[start : start + _FILES_AT_ONCE]
-        skipped += index_folders(fresh, encoder, some, options=options).skipped
-    return skipped
+def _remove(path: Path) -> None:
+    """Delete an unfinished set, whatever lies at its path."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

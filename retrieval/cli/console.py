@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from indexer.types import Skip
+from indexer.types import Gap, Skip
 
 
 def printable(text: str) -> str:
@@ -27,6 +27,15 @@ def note(message: str) -> None:
     """Print one line beside the results."""
     if message:
         click.echo(printable(message), err=True)
+
+
+def list_kept(kept: Iterable[Gap]) -> None:
+    """Print each folder whose files were not found and are kept, and how to drop them."""
+    gaps = list(kept)
+    for gap in gaps:
+        note(f"keeping {counted(gap.files, 'file')} of {gap.folder}, not reachable: {gap.reason}")
+    if gaps:
+        note("if they are gone for good, drop them with: twinlens index FOLDER --prune")
 
 
 def list_skipped(skipped: Iterable[Skip]) -> None:

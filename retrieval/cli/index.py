@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, list_skipped, note
+from retrieval.cli.console import counted, list_kept, list_skipped, note
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -101,6 +101,21 @@ def with_index_options(function: F) -> Callable[..., Any]:
     return wrapped
 
 
+def with_prune(function: F) -> Callable[..., Any]:
+    """Add `--prune`, below `with_index_options`, whose options it becomes a part of."""
+
+    @click.option(
+        "--prune",
+        is_flag=True,
+        help="Drop all files that are not found, even if their drive may be away.",
+    )
+    @wraps(function)
+    def wrapped(*, options: IndexOptions, prune: bool, **others: Any) -> Any:
+        return function(options=replace(options, prune=prune), **others)
+
+    return wrapped
+
+
 @click.command(epilog=example("twinlens index ~/Pictures ~/notes --exclude-dir thumbnails"))
 @click.argument(
     "folders",
@@ -112,6 +127,7 @@ def with_index_options(function: F) -> Callable[..., Any]:
 @with_library
 @with_model("the library's own, else builtin")
 @with_index_options
+@with_prune
 @with_patience
 @with_json
 def command(
@@ -124,9 +140,10 @@ def command(
 ) -> int:
     """Index photos, camera RAW, videos and texts.
 
-    What is new or changed below FOLDER is added, what is gone is forgotten. Files that cannot
-    be read are skipped and listed. Run it again whenever files have changed; only those are
-    read.
+    What is new or changed below FOLDER is added, what is deleted is forgotten. Where a whole
+    folder or a large share of the files is not found, the drive may be away: they are kept and
+    named, until they are back or --prune says that they are gone. Files that cannot be read are
+    skipped and listed. Run it again whenever files have changed; only those are read.
 
     A video is found by frames of it. The RAW of a JPEG and the film of a Live Photo count as one
     with the photo of that name.
@@ -145,11 +162,12 @@ def command(
             progress=_with_total(report, folders, options.walk),
         )
     list_skipped(done.skipped)
+    list_kept(done.kept)
     truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
     if truncated and not options.decode.allow_truncated:
         note("what is there of truncated photos is read with --allow-truncated")
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
-    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+    return ExitCode.SKIPPED if done.skipped or done.kept else ExitCode.DONE
 
 
 def _with_total(
@@ -181,7 +199,9 @@ def model_of(folder: Path) -> str:
 def _as_json(done: IndexReport) -> dict[str, object]:
     """Return what was done as plain values."""
     skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in done.skipped]
-    return {**asdict(done), "skipped": skipped, "seconds": round(done.seconds, 2)}
+    kept = [{**asdict(gap), "folder": str(gap.folder)} for gap in done.kept]
+    seconds = round(done.seconds, 2)
+    return {**asdict(done), "skipped": skipped, "kept": kept, "seconds": seconds}
 
 
 def sentence(done: IndexReport) -> str:
@@ -190,6 +210,7 @@ def sentence(done: IndexReport) -> str:
     rest = (
         (done.moved, "moved"),
         (done.removed, "removed"),
+        (sum(gap.files for gap in done.kept), "kept, not reachable"),
         (done.unchanged, "unchanged"),
         (len(done.skipped), "skipped"),
     )

@@ -10,7 +10,7 @@ import click
 import retrieval
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, note
-from retrieval.cli.index import with_index_options
+from retrieval.cli.index import with_index_options, with_prune
 from retrieval.cli.options import ModelChoice, example, with_library, with_model, with_patience
 from retrieval.cli.progress import progress
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 @with_library
 @with_model("builtin")
 @with_index_options
+@with_prune
 @with_patience
 def command(library: Path, model: ModelChoice, options: IndexOptions, patience: Patience) -> int:
     """Embed the whole library anew, with another model.
 
     Searches go on with the old model until all is done; then one commit switches. Killed
     before that, the library is as it was, and the same command goes on where it stopped. It
-    takes the disk space of two libraries meanwhile.
+    takes the disk space of two libraries meanwhile. While a drive is away nothing is changed;
+    --prune leaves behind what is not found.
     """
     with retrieval.Library.open(library) as opened:
         total, before = opened.catalog.count_files(), opened.fingerprint

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,17 +16,27 @@ import click
 import retrieval
 from indexer.errors import LibraryLocked, UsageError
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note
+from retrieval.cli.console import list_kept, list_skipped, note
 from retrieval.cli.index import model_of, sentence, with_index_options
 from retrieval.cli.options import ModelChoice, example, with_library, with_model
 
 if TYPE_CHECKING:
     from watchfiles import Change
 
+    from indexer.changes import FolderState
     from retrieval import Encoder, IndexOptions, Library
 
 QUIET_MS = 1_600
 """Changes are gathered for so long: a camera's import, or a text that is saved twice."""
+
+LOOK_MS = 2_000
+"""So often it is looked whether a folder is another one now: a drive that is back tells nobody."""
+
+AGAIN_SECONDS = 60.0
+"""After so long a run that could not begin is tried again: another process was writing."""
+
+BACK_SECONDS = 600.0
+"""After so long it is looked whether kept files are back: a share that is back tells nobody."""
 
 Wanted: TypeAlias = "Callable[[Change, str], bool]"
 
@@ -44,36 +57,114 @@ def command(
 ) -> int:
     """Index folders, then keep the library up with them.
 
-    What comes, changes, moves or goes below FOLDER is in the library a few seconds later. The
-    model stays loaded. Ends with Ctrl-C or a TERM signal. Needs the package watchfiles.
+    What comes, changes, moves or goes below FOLDER is in the library a few seconds later. A
+    drive that is unplugged is kept in mind, and indexed again once it is back. The model stays
+    loaded. Ends with Ctrl-C or a TERM signal. Needs the package watchfiles.
     """
-    changes = _changes(folders, _unless_passed_over(library, options))
+    watched = _Watched(folders, _unless_passed_over(library, options))
     encoder = model.quick(model_of(library))
     with (
         _ended_by_signals(),
         retrieval.Library.open_or_create(library, encoder) as opened,
     ):
-        _index(opened, encoder, folders, options)
+        index = partial(_index, opened, encoder, folders, options, watched)
+        index()
         note("watching; Ctrl-C ends it")
-        for _ in changes:
-            _index(opened, encoder, folders, options)
+        for _ in watched.bunches():
+            index()
     note("no longer watching")
     return ExitCode.DONE
 
 
-def _changes(folders: tuple[Path, ...], wanted: Wanted) -> Iterator[object]:
-    """Yield once for each bunch of changes.
+class _Watched:
+    """Folders that are watched, whether their drives are there or not.
+
+    Args:
+        folders: to watch.
+        wanted: which changes count.
 
     Raises:
         UsageError: the package that watches is not installed.
     """
-    try:
+
+    def __init__(self, folders: Sequence[Path], wanted: Wanted) -> None:
+        try:
+            import watchfiles  # noqa: F401 - a model that is loaded first would cost time
+        except ImportError as error:
+            raise UsageError(
+                "watching takes the package watchfiles; install it with: "
+                "pip install 'twinlens[watch]'"
+            ) from error
+        self._folders, self._wanted = folders, wanted
+        self._states: dict[Path, FolderState | None] = {}
+        self._due = math.inf
+        self.told: object = None
+
+    def remember(self, folders: Iterable[Path], *, again: float = math.inf) -> None:
+        """Look at some folders, too, and index again after so many seconds at the latest."""
+        self._due = time.monotonic() + again
+        for folder in (*self._folders, *folders):
+            self._states.setdefault(folder, _state(folder))
+
+    def bunches(self) -> Iterator[None]:
+        """Yield once for each bunch of changes, for ever.
+
+        What changed before the system began to report changes is in the first bunch; a folder
+        that is another one than before is watched anew.
+        """
+        while True:
+            self._states = {folder: _state(folder) for folder in self._states}
+            fresh = True
+            for changed in self._changed():
+                if fresh or changed or time.monotonic() > self._due:
+                    fresh = False
+                    yield
+                if changed.intersection(self._folders) or not self._is_same():
+                    break
+
+    def _changed(self) -> Iterator[set[Path]]:
+        """Yield the paths of changes, none every `LOOK_MS` in which there were none."""
         from watchfiles import watch
-    except ImportError as error:
-        raise UsageError(
-            "watching takes the package watchfiles; install it with: pip install 'twinlens[watch]'"
-        ) from error
-    return watch(*folders, watch_filter=wanted, debounce=QUIET_MS, raise_interrupt=True)
+
+        there = [folder for folder in self._folders if _is_there(folder)]
+        if not there:
+            while True:
+                time.sleep(LOOK_MS / 1_000)
+                yield set()
+        try:
+            for changes in watch(
+                *there,
+                watch_filter=self._wanted,
+                debounce=QUIET_MS,
+                rust_timeout=LOOK_MS,
+                yield_on_timeout=True,
+                raise_interrupt=True,
+            ):
+                yield {Path(name) for _, name in changes}
+        except FileNotFoundError:
+            return  # one of them has gone just now
+
+    def _is_same(self) -> bool:
+        """Tell whether all folders are those that they were."""
+        return all(_state(folder) == state for folder, state in self._states.items())
+
+
+def _state(folder: Path) -> FolderState | None:
+    """Return how a folder is now; None if it cannot be looked at."""
+    from indexer.walk import folder_state
+
+    try:
+        return folder_state(folder)
+    except OSError:
+        return None
+
+
+def _is_there(folder: Path) -> bool:
+    """Tell whether a folder, or a single file, is there."""
+    try:
+        return folder.exists()
+    except OSError:
+        return False
 
 
 def _unless_passed_over(library: Path, options: IndexOptions) -> Wanted:
@@ -90,15 +181,29 @@ def _unless_passed_over(library: Path, options: IndexOptions) -> Wanted:
 
 
 def _index(
-    library: Library, encoder: Encoder, folders: tuple[Path, ...], options: IndexOptions
+    library: Library,
+    encoder: Encoder,
+    folders: tuple[Path, ...],
+    options: IndexOptions,
+    watched: _Watched,
 ) -> None:
     """Bring the library up to date, and say what changed."""
     try:
         done = retrieval.index_folders(library, encoder, folders, options=options)
     except (UsageError, LibraryLocked) as error:
-        note(f"not now: {error}")  # a drive was unplugged, or another process is writing
+        # A drive was unplugged, or another process is writing.
+        if str(error) != watched.told:
+            note(f"not now: {error}")
+        watched.told = str(error)
+        watched.remember((), again=AGAIN_SECONDS)
         return
     list_skipped(done.skipped)
+    if done.kept and done.kept != watched.told:
+        list_kept(done.kept)
+    watched.told = done.kept
+    drives = [path for path, state in library.catalog.folders().items() if state.mounted]
+    gaps = [gap.folder for gap in done.kept]
+    watched.remember([*drives, *gaps], again=BACK_SECONDS if gaps else math.inf)
     if done.photos or done.videos or done.texts or done.updated or done.moved or done.removed:
         click.echo(sentence(done))
 
