@@ -173,6 +173,8 @@ def entry(folder: Path, number: int, vector: Vectors, count: int) -> Entry:
         digest=blake2b(data, digest_size=16).digest(),
         reader="growth",
         stamp=f"{METADATA_VERSION} 0",
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
     )
     return Entry(state=state, texts=("",), vectors=vector, about=described(number, count))
 

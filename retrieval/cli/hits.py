@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from indexer.errors import UsageError
+from indexer.reach import NOT_REACHABLE, unreachable
 from indexer.types import clock
-from retrieval.cli.console import printable
+from retrieval.cli.console import counted, note, printable
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -84,15 +85,31 @@ def with_output(function: F) -> Callable[..., Any]:
 def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> None:
     """Print hits to stdout, in a table with their dates if those are what counts.
 
-    A table becomes tab-separated lines where no one watches.
+    A table becomes tab-separated lines where no one watches. Files that are not reachable are
+    marked, and counted on stderr.
     """
+    away = unreachable(hit.path for hit in hits)
+    _write_hits(hits, layout, away, dated=dated)
+    if away:
+        note(
+            f"{counted(len(away), 'file')} of these {NOT_REACHABLE}: the drive is away, or they "
+            "were deleted since the last twinlens index"
+        )
+
+
+def _write_hits(hits: Sequence[Hit], layout: Layout, away: frozenset[Path], *, dated: bool) -> None:
+    """Print hits; those whose files are away are marked."""
     if layout == Layout.TABLE and not sys.stdout.isatty():
-        return _write(_plain, hits)
+        return _write(partial(_plain, away), hits)
     if layout in (Layout.TABLE, Layout.PREVIEW):
-        return _draw(hits, layout, dated=dated) if hits else None
+        return _draw(hits, layout, away, dated=dated) if hits else None
     if layout == Layout.CSV:
         return _write_csv(hits)
-    lines = {Layout.JSON: _json, Layout.PATHS: _path, Layout.NUL: _path}
+    lines: dict[Layout, Callable[[Hit], str]] = {
+        Layout.JSON: partial(_json, away),
+        Layout.PATHS: _path,
+        Layout.NUL: _path,
+    }
     return _write(lines[layout], hits, end="\0" if layout == Layout.NUL else "\n")
 
 
@@ -109,13 +126,13 @@ def check_previews() -> None:
         )
 
 
-def _draw(hits: Sequence[Hit], layout: Layout, *, dated: bool) -> None:
+def _draw(hits: Sequence[Hit], layout: Layout, away: frozenset[Path], *, dated: bool) -> None:
     """Print a table or previews, with what takes a while to import."""
     from retrieval.cli.table import write_previews, write_table
 
     if layout == Layout.PREVIEW:
-        return write_previews(hits)
-    return write_table(hits, dated=dated)
+        return write_previews(hits, away)
+    return write_table(hits, dated=dated, away=away)
 
 
 def percent(match: float | None) -> str:
@@ -129,10 +146,11 @@ def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> 
         click.echo(line(hit) + end, nl=False)
 
 
-def _plain(hit: Hit) -> str:
-    """Score, path, and the text or the time in a video, parted by tabs."""
+def _plain(away: frozenset[Path], hit: Hit) -> str:
+    """Score, path, and the text or the time in a video, parted by tabs; last, that it is away."""
     within = hit.text if hit.time is None else clock(hit.time)
     parts = [f"{hit.score:.4f}", str(hit.path), *([within] if within else [])]
+    parts += [NOT_REACHABLE] * (hit.path in away)
     return "\t".join(printable(part) for part in parts)
 
 
@@ -141,9 +159,9 @@ def _path(hit: Hit) -> str:
     return str(hit.path)
 
 
-def _json(hit: Hit) -> str:
+def _json(away: frozenset[Path], hit: Hit) -> str:
     """One JSON object; what a photo does not say is left out."""
-    return json.dumps({**_values(hit), **_about(hit)})
+    return json.dumps({**_values(hit), "reachable": hit.path not in away, **_about(hit)})
 
 
 def _about(hit: Hit) -> dict[str, object]:

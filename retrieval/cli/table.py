@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from indexer.reach import NOT_REACHABLE
 from indexer.types import Kind
 from retrieval.cli.console import printable
 from retrieval.cli.hits import percent
@@ -27,11 +29,15 @@ PATH_SHARE = 0.34  # of the rest that a path may have beside a text
 
 
 def write_table(
-    hits: Sequence[Hit], console: Console | None = None, *, dated: bool = False
+    hits: Sequence[Hit],
+    console: Console | None = None,
+    *,
+    dated: bool = False,
+    away: frozenset[Path] = frozenset(),
 ) -> None:
     """Print hits as a table that fits the console, by default stdout.
 
-    A column that says nothing is left out.
+    A column that says nothing is left out. Files that are away are marked.
     """
     console = console or Console()
     texts = any(hit.kind == Kind.TEXT for hit in hits)
@@ -53,7 +59,7 @@ def write_table(
     for hit in hits:
         told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
         told += [_day(hit)] * dated + [printable(hit.text)] * texts
-        table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, dim=texts))
+        table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, away, dim=texts))
     console.print(table)
 
 
@@ -62,22 +68,25 @@ def _day(hit: Hit) -> str:
     return hit.about.taken.date().isoformat() if hit.about.taken else ""
 
 
-def write_previews(hits: Sequence[Hit]) -> None:
+def write_previews(hits: Sequence[Hit], away: frozenset[Path] = frozenset()) -> None:
     """Print each hit with its photo below it."""
     console = Console()
     for hit in hits:
         told = (str(hit.rank), f"{hit.score:.3f}", percent(hit.match))
         line = Text("  ".join(filter(None, told)) + "  ", style="dim")
         room = max(10, console.width - line.cell_len)
-        console.print(line + _link(hit, room, dim=False), no_wrap=True)
-        if hit.kind == Kind.PHOTO:
+        console.print(line + _link(hit, room, away, dim=False), no_wrap=True)
+        if hit.kind == Kind.PHOTO and hit.path not in away:
             show(hit.path, console, hit.time)
-        else:
+        elif hit.kind == Kind.TEXT:
             console.print(Text(printable(hit.text)))
 
 
-def _link(hit: Hit, width: int, *, dim: bool) -> Text:
-    """Show the end of a path, linked to the file where the terminal can."""
+def _link(hit: Hit, width: int, away: frozenset[Path], *, dim: bool) -> Text:
+    """Show the end of a path, linked to the file where the terminal can; say if it is away."""
+    if hit.path in away:
+        mark = f"  {NOT_REACHABLE}"
+        return Text(shorten_left(printable(hit.where), max(1, width - len(mark))) + mark, "dim")
     style = Style(dim=dim, link=hit.path.absolute().as_uri() if hit.path.is_absolute() else None)
     return Text(shorten_left(printable(hit.where), width), style=style)
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from indexer.errors import FileUnreadable
 from indexer.pictures import read_picture
+from indexer.reach import NOT_REACHABLE, unreachable
 from indexer.types import Kind, spot
 
 THUMBNAIL = 480  # pixels of the longer side: sharp at 240 CSS pixels on a dense screen
@@ -110,7 +111,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["picture"] = _picture
+    environment.filters["away"] = _away
     return environment
+
+
+def _away(path: Path) -> str:
+    """Say that a file is not reachable, if it is not."""
+    return NOT_REACHABLE if unreachable([path]) else ""
 
 
 def _picture(path: Path, time: float | None = None) -> _Picture:
@@ -119,7 +126,8 @@ def _picture(path: Path, time: float | None = None) -> _Picture:
     try:
         uri = _data_uri(read_picture(path, time=time, size_hint=THUMBNAIL // 2))
     except FileUnreadable as error:
-        return _Picture(name=name, path=where, reason=str(error))
+        reason = f"{NOT_REACHABLE}: {error}" if _away(path) else str(error)
+        return _Picture(name=name, path=where, reason=reason)
     return _Picture(name=name, path=where, uri=uri)
 
 
