@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 from pathlib import Path
 from tempfile import TemporaryFile
-from urllib.parse import quote
 
 from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
 
@@ -23,7 +22,7 @@ def connected(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
     """
     fixed = "&immutable=1" if _is_fixed(path) else ""
     connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={mode}{fixed}",
+        f"{path.absolute().as_uri()}?mode={mode}{fixed}",
         uri=True,
         check_same_thread=False,
         isolation_level=None,  # BEGIN is ours, so that reads share one snapshot too
@@ -43,7 +42,30 @@ def failure(path: Path, error: BaseException) -> TwinlensError:
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
         why = "the disk is full" if is_full(path.parent) else error
         return TwinlensError(f"cannot use {path}: {why}; see to the disk and its permissions")
+    if _is_of_the_request(name, error):
+        return TwinlensError(
+            f"the library is whole, but SQLite cannot do this with it ({error}); use fewer or "
+            "shorter filters, or report what you did"
+        )
     return LibraryDamaged(path, f"is broken ({error})", mending(path.parent))
+
+
+_LIMITS = ("too many", "too large", "too big", "too complex", "stack overflow", "parser stack")
+"""What SQLite says of a statement or a value that is beyond one of its limits."""
+
+
+def _is_of_the_request(name: str, error: BaseException) -> bool:
+    """Tell whether a value or a statement is to blame, and not the file.
+
+    What Python's own `sqlite3` refuses (a number of more than 64 bits, half a character) has not
+    even reached the database.
+    """
+    if not isinstance(error, sqlite3.DatabaseError):
+        return isinstance(error, OverflowError | UnicodeEncodeError | sqlite3.InterfaceError)
+    if name.startswith(("SQLITE_TOOBIG", "SQLITE_RANGE", "SQLITE_MISUSE")):
+        return True
+    is_general = name in ("", "SQLITE_ERROR")
+    return is_general and any(limit in str(error).lower() for limit in _LIMITS)
 
 
 def is_full(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from indexer.banks import Banks, banks_of, write_banks
@@ -12,6 +13,9 @@ from indexer.facts import Facts
 from indexer.segments import replacing
 from indexer.view import catalog_path
 from indexer.writer import Patience, held, lock_of
+
+_LONGEST_PATH = 470
+"""Bytes. SQLite takes 512, with the names of its own files, in `next/` too."""
 
 _CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
 
@@ -55,8 +59,30 @@ def _facts(encoder: Encoder, banks: Banks) -> Facts:
     )
 
 
+def check_path(folder: Path) -> None:
+    """Refuse a path at which SQLite or FAISS cannot open their files.
+
+    Raises:
+        UsageError: says why, and what to do.
+    """
+    name = os.fsencode(folder.absolute())
+    if len(name) > _LONGEST_PATH:
+        raise UsageError(
+            f"the path of the library has {len(name)} bytes, more than the {_LONGEST_PATH} with "
+            "which SQLite can open its files; name a shorter one with --library"
+        )
+    try:
+        name.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the path of the library, '{folder}', is not UTF-8, and FAISS cannot open files "
+            "there; name another folder with --library"
+        ) from error
+
+
 def _check_free(folder: Path) -> None:
     """Refuse to make a library where something else lies, a photo folder named by mistake."""
+    check_path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"'{folder}' is a file; a library is a folder")
     if any(path.name not in ("lock", *_UNFINISHED) for path in folder.glob("*")):

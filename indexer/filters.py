@@ -230,5 +230,5 @@ def _cases(suffix: str) -> Iterator[bytes]:
 
 
 def _words(name: str) -> Sequence[str]:
-    """Cut a name into words, in small letters."""
-    return name.lower().split()
+    """Cut a name into words, in small letters, each once."""
+    return list(dict.fromkeys(name.lower().split()))

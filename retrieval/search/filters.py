@@ -49,6 +49,12 @@ from retrieval.errors import QueryInvalid
 NEAR_KM = 25.0
 """How far around a place, unless said: a city with its suburbs."""
 
+MOST_FILTERS = 100
+"""Different filters of one search: SQLite takes no condition that is nested a thousand deep."""
+
+LONGEST_VALUE = 4_096
+"""Characters behind a colon: no path has more."""
+
 TYPES = {
     "jpg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "tiff": (".tif", ".tiff"),
@@ -90,8 +96,17 @@ def parse_filters(written: Sequence[tuple[str, str]]) -> Filter | None:
         QueryInvalid: a value cannot be understood.
     """
     groups: dict[str, list[Filter]] = defaultdict(list)
-    for name, value in written:
-        groups[name].append(_parsed(name, value.strip()))
+    different = dict.fromkeys((name, value.strip()) for name, value in written)
+    if len(different) > MOST_FILTERS:
+        raise QueryInvalid(
+            f"{len(different):,} different filters are too many; use at most {MOST_FILTERS}"
+        )
+    for name, value in different:
+        if len(value) > LONGEST_VALUE:
+            raise QueryInvalid(
+                f"{name}:{value[:20]}… has {len(value):,} characters; use at most {LONGEST_VALUE}"
+            )
+        groups[name].append(_parsed(name, value))
     every = [
         AnyOf(filters=tuple(filters)) if name in _EITHER and len(filters) > 1 else each
         for name, filters in groups.items()
