@@ -124,7 +124,7 @@ def judged(held: Held, roots: Sequence[Path], folders: Mapping[Path, FolderState
         root = court.root_of(path)
         gap = court.gap(_folder(path) if path != root else path, root)
         if gap is None and id_ in held.kept:
-            gap = Gap(folder=Path(_folder(path)), reason=_STILL)
+            gap = Gap(folder=Path(root), reason=_STILL)
         if gap is None:
             deleted[root].append(id_)
         else:
