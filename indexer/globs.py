@@ -177,8 +177,6 @@ def _bracket(pattern: str, at: int) -> tuple[str, int]:
         more, at = _class(pattern, at) or _range(pattern, at)
         members += more
 
-    if not members:  # each range of it runs backwards
-        return ("[^/]" if negated else "(?!)"), at + 1
     return f"(?!/)[{'^' if negated else ''}{members}]", at + 1
 
 
@@ -207,7 +205,8 @@ def _range(pattern: str, at: int) -> tuple[str, int]:
     if pattern[at : at + 1] != "-" or pattern[at + 1 : at + 2] in ("", "]"):
         return re.escape(low), at
     high, at = _member(pattern, at + 1)
-    return (f"{re.escape(low)}-{re.escape(high)}" if low <= high else ""), at
+    # Of a range that runs backwards its first character counts, as in git.
+    return (f"{re.escape(low)}-{re.escape(high)}" if low <= high else re.escape(low)), at
 
 
 def _member(pattern: str, at: int) -> tuple[str, int]:
