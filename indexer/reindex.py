@@ -20,8 +20,10 @@ from indexer.build import IndexOptions, Progress, index_folders
 from indexer.encoder import Encoder
 from indexer.errors import LibraryDamaged, UsageError
 from indexer.library import NEXT, Library
-from indexer.types import Kind, Skip
+from indexer.types import Gap, Kind, Skip
 from indexer.writer import Patience
+
+_UNREAD = "cannot be read now; see the files that were skipped"
 
 _FILES_AT_ONCE = 200  # single files are roots; SQLite takes no thousand of them in one query
 
@@ -114,7 +116,9 @@ class _Task:
             counts = fresh.counts()
             if not self.options.prune:
                 new = {path for _, path in fresh.catalog.located(fresh.catalog.roots())}
-                self._check_reach({id_: path for id_, path in self._held() if path not in new})
+                self._check_reach(
+                    {id_: path for id_, path in self._held() if path not in new}, embedded=True
+                )
             self.library.adopt(fresh, self.patience)
         return counts, skipped
 
@@ -135,14 +139,21 @@ class _Task:
         """Yield id and path of the files that the library holds."""
         return self.library.catalog.located(self.library.catalog.roots())
 
-    def _check_reach(self, lacking: Mapping[int, str]) -> None:
+    def _check_reach(self, lacking: Mapping[int, str], *, embedded: bool = False) -> None:
         """Refuse to go on where files that the new set lacks may only be out of reach.
+
+        Args:
+            lacking: paths by id.
+            embedded: whether all that can be read is in the new set.
 
         Raises:
             UsageError: names their folders, and says what to do.
         """
         catalog = self.library.catalog
         missing, closed = out_of_reach(lacking)
+        if embedded:
+            unread = set(lacking) - set(missing) - set(closed)
+            closed |= {id_: Gap(folder=Path(lacking[id_]).parent, reason=_UNREAD) for id_ in unread}
         there = (path for id_, path in self._held() if id_ not in missing and id_ not in closed)
         held = Held(missing=missing, present=there, kept=catalog.missing())
         gaps = [*judged(held, catalog.roots(), catalog.folders()).gaps, *gathered(closed.values())]

@@ -92,8 +92,8 @@ def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> N
     _write_hits(hits, layout, away, dated=dated)
     if away:
         note(
-            f"{counted(len(away), 'file')} of these {NOT_REACHABLE}: the drive is away, or they "
-            "were deleted since the last twinlens index"
+            f"{NOT_REACHABLE}: {counted(len(away), 'file')}; the drive is away, or they were "
+            "deleted since the last twinlens index"
         )
 
 

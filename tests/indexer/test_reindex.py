@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,93 @@ def test_a_folder_that_is_not_there_stops_it(folder: Path, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="is its drive plugged in"):
         reindex(folder, Mirror())
     assert _best(folder, OLD, "green") == "green.png"
+
+
+@pytest.mark.parametrize("leftover", ["", ".DS_Store", "notes.txt"])
+def test_a_drive_that_is_away_stops_it(folder: Path, tmp_path: Path, leftover: str) -> None:
+    photos = tmp_path / "photos"
+    away = photos.rename(tmp_path / "unplugged")
+    photos.mkdir()
+    if leftover == "notes.txt":  # a text of the library, and no photo of it
+        (photos / leftover).write_text("a red car\na yellow sun\n")
+    elif leftover:
+        (photos / leftover).touch()
+    with pytest.raises(UsageError, match=r"cannot be embedded anew: .* twinlens reindex --prune"):
+        reindex(folder, Mirror())
+    assert _best(folder, OLD, "green") == "green.png"
+    assert not (folder / NEXT).exists(), "it began all the same"
+    photos.rename(tmp_path / "mount point")
+    away.rename(photos)
+    assert reindex(folder, Mirror()).photos == 8
+
+
+def test_a_drive_that_goes_meanwhile_stops_the_switch(folder: Path, tmp_path: Path) -> None:
+    class Unplugging(Mirror):
+        def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+            if (tmp_path / "photos").exists():
+                (tmp_path / "photos").rename(tmp_path / "unplugged")
+            return super().encode_images(images)
+
+    with pytest.raises(UsageError, match="out of reach"):
+        reindex(folder, Unplugging(), options=IndexOptions(batch_size=1, commit_every=1, threads=1))
+    assert _best(folder, OLD, "green") == "green.png"
+    (tmp_path / "unplugged").rename(tmp_path / "photos")
+    assert reindex(folder, Mirror()).photos == 8
+
+
+def test_what_is_away_is_left_behind_if_that_is_said(folder: Path, tmp_path: Path) -> None:
+    for photo in sorted((tmp_path / "photos").glob("*.png"))[:6]:
+        photo.unlink()
+    with pytest.raises(UsageError, match="6 of its 9 files are gone at once"):
+        reindex(folder, Mirror())
+    assert reindex(folder, Mirror(), options=IndexOptions(prune=True)).photos == 2
+
+
+def test_a_deleted_photo_does_not_stop_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos" / "blue.png").unlink()
+    assert reindex(folder, Mirror()).photos == 7
+
+
+def test_a_photo_that_cannot_be_read_now_is_not_lost(as_a_user: Path) -> None:
+    photos = draw(as_a_user / "photos" / "a.png", "red").parent
+    draw(photos / "b.png", "blue")
+    with Library.create(as_a_user / "library", OLD) as library:
+        index_folders(library, OLD, [photos])
+    (photos / "a.png").chmod(0)
+    with pytest.raises(UsageError, match=r"1 of .*photos' \(cannot be read"):
+        reindex(as_a_user / "library", Mirror())
+    assert _best(as_a_user / "library", OLD, "red") == "a.png"
+
+
+def _cut_catalog(path: Path) -> None:
+    (path / "catalog.sqlite").write_bytes(b"broken" * 999)
+
+
+def _no_catalog(path: Path) -> None:
+    (path / "catalog.sqlite").unlink()
+
+
+def _cut_segment(path: Path) -> None:
+    segment = next((path / "vectors").iterdir())
+    segment.write_bytes(segment.read_bytes()[:-5])
+
+
+def _a_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("not a library")
+
+
+@pytest.mark.parametrize("damage", [_cut_catalog, _no_catalog, _cut_segment, _a_file])
+def test_a_broken_unfinished_set_is_begun_anew(
+    folder: Path, damage: Callable[[Path], None]
+) -> None:
+    broken, options = Mirror(), IndexOptions(batch_size=2, commit_every=2)
+    broken.left = 5
+    with pytest.raises(KeyboardInterrupt):
+        reindex(folder, broken, options=options)
+    damage(folder / NEXT)
+    assert reindex(folder, Mirror(), options=options).photos == 8
+    assert check(folder) == []
 
 
 def test_an_empty_library_is_named(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
+from indexer.types import Kind
+from retrieval.cli.table import write_table
+from retrieval.search import Hit
 from tests.fakes import draw
 from tests.retrieval.cli.test_two_writers import COMMAND, ROOT
 
@@ -62,6 +68,52 @@ def test_move_root(run: Run, indexed: Path, tmp_path: Path) -> None:
     assert run("move-root", indexed, new).exit_code == 2
 
 
+def test_index_keeps_a_drive_that_is_away(run: Run, indexed: Path, tmp_path: Path) -> None:
+    away = indexed.rename(tmp_path / "unplugged")
+    indexed.mkdir()
+    (indexed / ".DS_Store").touch()
+    result = run("index", indexed)
+    assert (result.exit_code, result.stdout[:23]) == (3, "4 kept, not reachable i")
+    assert f"keeping 4 files of {indexed}, not reachable: none of its files" in result.stderr
+    assert "drop them with: twinlens index FOLDER --prune" in result.stderr
+    told = json.loads(run("index", indexed, "--json").stdout)
+    assert [(gap["folder"], gap["files"]) for gap in told["kept"]] == [(str(indexed), 4)]
+
+    found = run("search", "red", "--json", "--threshold", 0)
+    assert {json.loads(line)["reachable"] for line in found.stdout.splitlines()} == {False}
+    assert found.stderr.startswith("not reachable: 3 files; the drive is away")
+    shown = run("search", "red", "--threshold", 0)
+    assert all(line.endswith("\tnot reachable") for line in shown.stdout.splitlines())
+    assert run("search", "red", "-f").stdout.splitlines()[0] == str(indexed / "red.png")
+    run("search", "red", "--html", tmp_path / "sheet.html")
+    assert "not reachable: " in (tmp_path / "sheet.html").read_text()
+    refused = run("reindex", "--model", "other")
+    assert (refused.exit_code, "is its drive plugged in?" in refused.stderr) == (2, True)
+
+    (indexed / ".DS_Store").unlink()
+    indexed.rmdir()
+    away.rename(indexed)
+    assert run("index", indexed).stdout.startswith("4 unchanged in ")
+    found = run("search", "red", "--json")
+    assert {json.loads(line)["reachable"] for line in found.stdout.splitlines()} == {True}
+    assert found.stderr == ""
+
+
+def test_index_drops_what_is_gone_for_good(run: Run, indexed: Path) -> None:
+    for path in indexed.iterdir():
+        path.unlink()
+    assert run("index", indexed).exit_code == 2
+    result = run("index", indexed, "--prune")
+    assert (result.exit_code, result.stdout[:12]) == (0, "4 removed in")
+
+
+def test_a_table_marks_what_is_away(indexed: Path) -> None:
+    hit = Hit(rank=1, score=0.5, kind=Kind.PHOTO, path=indexed / "red.png", text="", id=1)
+    page = io.StringIO()
+    write_table([hit], Console(file=page, width=200), away=frozenset({hit.path}))
+    assert page.getvalue().splitlines()[-1].endswith("red.png  not reachable")
+
+
 def test_reindex(run: Run, indexed: Path, loaded: list[str]) -> None:
     result = run("reindex", "--model", "other")
     assert result.exit_code == 0
@@ -82,6 +134,19 @@ def watcher(indexed: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         time.sleep(1)  # until the system reports what changes
         yield process
         process.kill()
+
+
+def test_watch_sees_a_drive_that_is_back(
+    watcher: subprocess.Popen[str], photos: Path, tmp_path: Path
+) -> None:
+    away = photos.rename(tmp_path / "unplugged")
+    assert watcher.stderr.readline().startswith("not now: no folder at ")
+    shutil.copytree(away, photos)  # another inode, as a drive has that is plugged in again
+    time.sleep(6)  # three looks
+    draw(photos / "green.png", "green")
+    assert watcher.stdout.readline().startswith("1 photo added, 4 unchanged in ")
+    draw(photos / "blue.png", "white")
+    assert watcher.stdout.readline().startswith(("1 photo added", "1 file updated"))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

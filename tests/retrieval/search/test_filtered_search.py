@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from indexer.build import index_folders
+from indexer.errors import LibraryDamaged, TwinlensError
 from indexer.library import Library
 from indexer.types import Kind
 from retrieval.choices import Sort
+from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher, parse_query
+from retrieval.search.filters import MOST_FILTERS
 from tests.fakes import COLOURS, ColourEncoder
 
 TAKEN, EXIF, DESCRIPTION = 0x9003, 0x8769, 0x010E
@@ -105,3 +108,28 @@ def test_a_photo_looks_among_some(searcher: Searcher, tmp_path: Path) -> None:
 
 def test_texts_have_no_date(searcher: Searcher) -> None:
     assert searcher.search("red after:2000", kind=Kind.TEXT) == []
+
+
+@pytest.mark.parametrize("written", ["tag:a", "near:Rome", "-in:x", "camera:x", "after:2019"])
+def test_a_filter_that_is_repeated_counts_once(searcher: Searcher, written: str) -> None:
+    once = searcher.search(f"red {written}", top=0)
+    assert searcher.search("red " + f"{written} " * 500, top=0) == once
+
+
+@pytest.mark.parametrize(
+    "written", ["-tag:{}", "-near:{},{},5", "in:{}", "-camera:{}", "-after:19{:02}", "-in:/{}"]
+)
+def test_many_filters_are_few_enough_for_sqlite(searcher: Searcher, written: str) -> None:
+    numbers = range(MOST_FILTERS if "{:" not in written else 99)
+    searcher.search("red " + " ".join(written.format(n % 90, n) for n in numbers), top=0)
+
+
+def test_too_many_filters_are_refused(searcher: Searcher) -> None:
+    with pytest.raises(QueryInvalid, match="101 different filters are too many; use at most 100"):
+        searcher.search("red " + " ".join(f"-tag:{number}" for number in range(101)))
+    with pytest.raises(QueryInvalid, match="has 5,000 characters; use at most 4096"):
+        searcher.search("red tag:" + "a" * 5_000)
+    words = " ".join(f"{number:x}" for number in range(1_000))
+    with pytest.raises(TwinlensError, match="the library is whole") as error:
+        searcher.search(f'red -camera:"{words}"')
+    assert not isinstance(error.value, LibraryDamaged)
