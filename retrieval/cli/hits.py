@@ -160,8 +160,9 @@ def _path(hit: Hit) -> str:
 
 
 def _json(away: frozenset[Path], hit: Hit) -> str:
-    """One JSON object; what a photo does not say is left out."""
-    return json.dumps({**_values(hit), "reachable": hit.path not in away, **_about(hit)})
+    """One JSON object; what a photo does not say is left out, and that it is reachable."""
+    reach = {"reachable": False} if hit.path in away else {}
+    return json.dumps({**_values(hit), **reach, **_about(hit)})
 
 
 def _about(hit: Hit) -> dict[str, object]:

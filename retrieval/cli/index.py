@@ -197,11 +197,13 @@ def model_of(folder: Path) -> str:
 
 
 def _as_json(done: IndexReport) -> dict[str, object]:
-    """Return what was done as plain values."""
+    """Return what was done as plain values; what was kept, only if there is any."""
     skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in done.skipped]
     kept = [{**asdict(gap), "folder": str(gap.folder)} for gap in done.kept]
     seconds = round(done.seconds, 2)
-    return {**asdict(done), "skipped": skipped, "kept": kept, "seconds": seconds}
+    told: dict[str, object] = {**asdict(done), "skipped": skipped, "seconds": seconds}
+    del told["kept"]
+    return {**told, "kept": kept} if kept else told
 
 
 def sentence(done: IndexReport) -> str:
