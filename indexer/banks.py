@@ -46,7 +46,7 @@ def banks_of(encoder: Encoder) -> Banks:
 
 def write_banks(path: Path, banks: Banks) -> None:
     """Write the banks of a library; return once they are on the disk."""
-    with replacing(path) as part:
+    with replacing(path, private=True) as part:
         part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
 
 

@@ -6,9 +6,10 @@ Readers see one commit at a time while the one writer adds the next.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from indexer import file_rows, migration, photo_rows, selection, tables, words
+from indexer import file_rows, migration, photo_rows, selection, sums, tables, words
 from indexer.changes import Change, KnownFile, Merge, NewFile, PhotoFile
+from indexer.connection import failure
 from indexer.errors import LibraryDamaged, TwinlensError, UsageError
-from indexer.facts import FORMAT, Facts, Ids, base_key, plan_key
+from indexer.facts import FORMAT, Facts, Ids, Saved, base_key, plan_key, seal_key
 from indexer.filters import below, compiled
 from indexer.register import State
 from indexer.selection import Selection
@@ -54,6 +56,7 @@ class Catalog(CatalogView):
             with engine.begin() as connection:
                 tables.schema.create_all(connection)
                 _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
+                sums.seal_facts(tables.driver(connection))
         finally:
             engine.dispose()
 
@@ -228,18 +231,22 @@ class Catalog(CatalogView):
         ]
 
     def faults(self) -> list[str]:
-        """Return what SQLite, and then we, find wrong with the rows; nothing where all is well."""
+        """Return what is wrong with the rows and the words; nothing where all is well."""
         try:
             with self._engine.begin() as connection:
-                told = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
-                lonely = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-            faults = [fault for fault in told if fault != "ok"]
-            faults += [f"{row[0]} {row[1]} belongs to no {row[2]}" for row in lonely]
-            if not faults:
-                self.holdings()
+                driver = tables.driver(connection)
+                faults = list(_broken_pages(driver))
+                if not faults and self.facts().format >= 5:
+                    faults = list(sums.faults(driver))
+                elif not faults:
+                    self.holdings()
+                if not faults and self.facts().format >= 3:
+                    faults = list(words.faults(driver))
         except LibraryDamaged as error:
             return [error.fault]
-        except (TypeError, ValueError) as error:
+        except sqlite3.Error as error:
+            return [str(error)]
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             return [f"a row cannot be read: {error}"]
         return faults
 
@@ -256,13 +263,19 @@ class Catalog(CatalogView):
 
     # What changes
 
-    def migrate(self) -> None:
-        """Bring a catalog of an older format to this one; its vectors stay as they are."""
+    def migrate(self) -> bool:
+        """Bring a catalog of an older format to this one; tell whether it was older.
+
+        Its vectors stay as they are.
+        """
         with self._engine.begin() as connection:
             format_ = int(_read_meta(connection)["format"])
-            if format_ < FORMAT:
-                migration.migrate(connection, format_)
-                _write_meta(connection, {"format": str(FORMAT)})
+            if format_ >= FORMAT:
+                return False
+            migration.migrate(connection, format_)
+            _write_meta(connection, {"format": str(FORMAT)})
+            sums.seal_all(tables.driver(connection))
+            return True
 
     def apply(self, change: Change) -> None:
         """Make one change, whole or not at all."""
@@ -349,28 +362,70 @@ class Catalog(CatalogView):
             words.rename(connection, moved, file_rows.all_roots(connection))
         return list(moved.values())
 
-    def rebase(self, kind: Kind, number: int, plan: str) -> None:
-        """Note which segments the saved FAISS index holds, and how it is searched.
-
-        Args:
-            kind: of the vectors.
-            number: up to that of the last one.
-            plan: empty for an exact index.
-        """
+    def rebase(self, kind: Kind, saved: Saved) -> None:
+        """Note which segments the saved FAISS index of a kind holds, and how it is searched."""
+        facts = {base_key(kind): str(saved.number), plan_key(kind): saved.plan}
         with self._writing() as connection:
-            _write_meta(connection, {base_key(kind): str(number), plan_key(kind): plan})
+            _write_meta(connection, {**facts, seal_key(kind): saved.seal})
 
     def note(self, key: str, value: str) -> None:
         """Write one fact."""
-        with self._engine.begin() as connection:
+        with self._changing() as connection:
             _write_meta(connection, {key: value})
+
+    def tidy(self) -> None:
+        """Write the log of commits into the catalog, and empty it: old pages lie in it, too.
+
+        Where a search holds it open, a later writer does.
+        """
+        with self._engine.connect() as connection:
+            driver = tables.driver(connection)
+            with suppress(sqlite3.OperationalError):
+                driver.execute("PRAGMA busy_timeout=0")
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            driver.execute("PRAGMA busy_timeout=30000")
+
+    def forget_words(self) -> None:
+        """Merge the full-text index, which else keeps the words of what was removed."""
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
+
+    def rewrite(self) -> None:
+        """Write the catalog anew without what was removed: freed pages, and words."""
+        self.forget_words()
+        with self._engine.connect() as connection:
+            driver = tables.driver(connection)
+            try:
+                driver.execute("PRAGMA temp_store=DEFAULT")  # else all of it would be in memory
+                driver.execute("VACUUM")
+            except sqlite3.Error as error:
+                raise failure(self._path, error) from error
+            finally:
+                driver.execute("PRAGMA temp_store=MEMORY")
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One transaction that readers will notice by its generation."""
-        with self._engine.begin() as connection:
+        with self._changing() as connection:
             yield connection
             _count_up(connection, "generation", 1)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """One transaction whose checksums fit what it leaves."""
+        with self._engine.begin() as connection:
+            sums.watch(tables.driver(connection))
+            yield connection
+            sums.seal(tables.driver(connection))
+
+
+def _broken_pages(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what SQLite finds wrong."""
+    for (fault,) in connection.execute("PRAGMA integrity_check(10)"):
+        if fault != "ok":
+            yield str(fault)
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield f"{table} {row} belongs to no {parent}"
 
 
 def _read_meta(connection: Connection) -> dict[str, str]:

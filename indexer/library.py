@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +24,14 @@ from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
 from indexer.errors import LibraryDamaged, LibraryMissing, ModelMismatch, UsageError, way_out
 from indexer.loaded import SavedIndex
 from indexer.moments import Moments
+from indexer.privacy import close_to_others
 from indexer.segments import Segment
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
 from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Candidate, Kind, LibraryInfo, Record
 from indexer.vectors import Ids
-from indexer.view import CatalogView, catalog_path
+from indexer.view import BROKEN, CatalogView, catalog_path
 from indexer.wanted import Filter
 from indexer.writer import Patience, held, lock_of
 from indexer.yardstick import Yardstick
@@ -240,7 +242,9 @@ class Library:
             LibraryLocked: another process is writing.
         """
         with held(self._writer, self.folder, view=self.view):
-            self._tokens.write(ids, tokens)
+            there = {record.id for record in self.records(ids)}  # a writer may have removed some
+            kept = [row for row, id_ in enumerate(ids) if id_ in there]
+            self._tokens.write([ids[row] for row in kept], tokens[kept])
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
@@ -328,10 +332,18 @@ class Library:
         """
         with held(self._writer, self.folder, patience, self.view):
             if self._writer.lock_counter == 1:
-                self.catalog.migrate()
-                self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
-                self._sweep()
+                self._prepare()
             yield
+            if self._writer.lock_counter == 1:
+                self.catalog.tidy()
+
+    def _prepare(self) -> None:
+        """Bring the library to the format of today, and sweep what no commit names."""
+        if self.catalog.migrate():
+            close_to_others(self.folder)
+        self._shelf.reseal()
+        self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
+        self._sweep()
 
     def commit(self, batch: Batch) -> None:
         """Store a batch: its vectors first, then one transaction that names them."""
@@ -351,12 +363,47 @@ class Library:
             self.catalog.apply(change)
 
     def forget(self, folder: Path) -> int:
-        """Remove all that lies below a folder, which need not exist any more; count the files."""
+        """Remove all that lies below a folder, which need not exist any more; count the files.
+
+        Nothing of it, nor of what was removed before, stays in the files of the library.
+        """
         root = folder.resolve()
         with self.writing():
+            self._forget_unfinished(root)
             known = self.catalog.files_below([root])
             self.catalog.apply(Change(removed=list(known), forgotten=[root]))
+            self.erase()
+            for path in self.folder.glob(f"{BROKEN}*"):
+                path.unlink(missing_ok=True)
             return len(known)
+
+    def erase(self) -> None:
+        """Take from the disk what was removed: vectors, tokens, words, rows of the catalog."""
+        with self.writing():
+            gone = [int(id_) for kind in Kind for id_ in self.view.snapshot(kind).deleted]
+            self._tokens.forget(gone)
+            self._shelf.purge(self.questions)
+            self._tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+            self.catalog.rewrite()
+
+    def mend(self) -> None:
+        """Make anew what is derived and broken, and take from the disk what was removed."""
+        with self.writing():
+            self._tokens.mend(self.catalog.item_ids(Kind.PHOTO).tolist())
+            self._yardstick.mend()
+            self._sweep()
+            self.erase()
+
+    def _forget_unfinished(self, root: Path) -> None:
+        """Remove what lies below a folder from an unfinished set of another model, too."""
+        unfinished = self.folder / NEXT
+        if not unfinished.exists():
+            return
+        try:
+            with Library.open(unfinished) as fresh:
+                fresh.forget(root)
+        except (LibraryMissing, LibraryDamaged):
+            shutil.rmtree(unfinished)
 
     def move_root(self, old: Path, new: Path) -> list[Path]:
         """Know all that lies below a folder by its path below another: a moved drive.
@@ -418,8 +465,18 @@ class Library:
     def refresh_index(self) -> None:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
+            stale = [self.view.snapshot(kind).deleted for kind in Kind if self._is_stale(kind)]
+            for gone in stale:
+                self._tokens.forget(gone.tolist())
             self._shelf.refresh(self.questions)
+            if stale:
+                self._tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+                self.catalog.forget_words()
             self._yardstick.refresh(self.catalog)
+
+    def _is_stale(self, kind: Kind) -> bool:
+        """Tell whether what was deleted of a kind is to be taken from the disk now."""
+        return self._shelf.is_stale(self.view.snapshot(kind))
 
     @property
     def aim(self) -> Aim:

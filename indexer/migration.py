@@ -11,10 +11,19 @@ _ROWS = 10_000  # items whose words are written at once
 
 
 def migrate(connection: Connection, format_: int) -> None:
-    """Bring a catalog of an older format to that of today.
+    """Bring a catalog of an older format to that of today; sums of all rows come last."""
+    if format_ < 4:
+        _show_frames(connection, format_)
+    _sum_up(connection)
 
-    Format 4 knows at what time of a video a frame is shown, and what belongs to a photo.
-    """
+
+def _sum_up(connection: Connection) -> None:
+    """Make the table of format 5 that holds checksums, still empty; see `indexer.sums`."""
+    tables.sums.create(connection, checkfirst=True)
+
+
+def _show_frames(connection: Connection, format_: int) -> None:
+    """Make format 4, which knows the times of a video's frames and what belongs to a photo."""
     connection.exec_driver_sql("ALTER TABLE items ADD COLUMN time FLOAT")
     if format_ < 3:
         _describe(connection)

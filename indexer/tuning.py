@@ -95,7 +95,7 @@ class Plan:
     def loads(cls, noted: str) -> Plan:
         """Read what `dumps` wrote."""
         values = json.loads(noted)
-        probes = {int(depth): probes for depth, probes in values["probes"].items()}
+        probes = {int(depth): int(probes) for depth, probes in values["probes"].items()}
         return cls(probes=probes, bytes=values["bytes"], checksum=values["checksum"])
 
 

@@ -6,8 +6,11 @@ endings make no difference to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import (
@@ -52,6 +55,23 @@ def phrase(words: str, column: str) -> ColumnElement[bool]:
     """Match the items whose column holds these words side by side."""
     spoken = " ".join(WORD.findall(words))
     return _matches(f'{column} : "{spoken}"')
+
+
+def faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what is wrong with the full-text index.
+
+    SQLite compares it with its words only where it may write. So a copy of the catalog is compared,
+    in a folder for scratch.
+    """
+    with (
+        TemporaryDirectory() as scratch,
+        closing(sqlite3.connect(Path(scratch) / "catalog.sqlite")) as copy,
+    ):
+        connection.backup(copy)
+        try:
+            copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            yield f"the index of words does not fit the words: {error}"
 
 
 def _path_words(path: Path, roots: Sequence[Path]) -> dict[str, str]:

@@ -106,6 +106,18 @@ class Yardstick:
         facts = self._view.facts()
         return read_cohorts(self._folder / COHORTS, banks=facts.banks, width=self._width)
 
+    def cohort_fault(self) -> str:
+        """Say why the kept cohorts cannot be used, "" where they can, or none are kept."""
+        if not self._corrects or not (self._folder / COHORTS).exists() or self._kept_cohorts():
+            return ""
+        return "is broken, or made of other banks"
+
+    def mend(self) -> None:
+        """Keep the cohorts anew, if those that are kept are not those of the banks."""
+        if self.cohort_fault():
+            (self._folder / COHORTS).unlink(missing_ok=True)
+            self._keep_cohorts()
+
     def questions(self, item: Kind) -> dict[Kind, Asking]:
         """Return queries by their kind that look for the items of a kind, to tune their index.
 

@@ -19,8 +19,8 @@ from indexer.build import IndexOptions, index_folders
 from indexer.check import check, repair
 from indexer.errors import LibraryDamaged, LibraryMissing, TwinlensError
 from indexer.library import Library
-from indexer.rescue import BROKEN
 from indexer.types import Kind
+from indexer.view import BROKEN
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic=GENERIC)
