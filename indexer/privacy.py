@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _OWNER = 0o700
+_OWN_FILE = 0o600
 _NO_EXECUTION = 0o666
 _ALL = 0o777
 
@@ -20,9 +21,9 @@ _ALL = 0o777
 def file_mode(folder: Path) -> int:
     """Return the mode of a new file in a folder: who may enter the folder may read the file."""
     try:
-        return stat.S_IMODE(folder.stat().st_mode) & _NO_EXECUTION
+        return stat.S_IMODE(folder.stat().st_mode) & _NO_EXECUTION | _OWN_FILE
     except OSError:
-        return _OWNER & _NO_EXECUTION
+        return _OWN_FILE
 
 
 def make_file(path: Path) -> None:
@@ -31,7 +32,7 @@ def make_file(path: Path) -> None:
     Raises:
         OSError: the disk is full or closed to us.
     """
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _OWNER & _NO_EXECUTION))
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _OWN_FILE))
     path.chmod(file_mode(path.parent))
 
 

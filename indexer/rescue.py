@@ -51,7 +51,6 @@ class _Rows:
         roots: folders that were indexed.
         files: rows by table, of each file by its id.
         sums: of their rows, by the id of the file.
-        deleted: ids of items that were removed.
     """
 
     facts: Facts
@@ -59,14 +58,12 @@ class _Rows:
     roots: list[Path]
     files: dict[int, dict[str, list[_Row]]]
     sums: dict[int, int]
-    deleted: set[int]
 
 
 def rescue(folder: Path) -> int:
     """Write the catalog of a library anew; count the files of the old one that are lost.
 
-    Only the one writer may call it. If a file is lost, the broken catalog is kept beside the new
-    one.
+    Only the one writer may call it. The broken catalog is kept beside the new one.
 
     Raises:
         LibraryDamaged: the catalog says not even what the library was made for.
@@ -84,11 +81,7 @@ def rescue(folder: Path) -> int:
         _write(part, rows, kept, segments)
         log.unlink(missing_ok=True)  # likewise
         catalog.with_name(f"{catalog.name}-shm").unlink(missing_ok=True)
-    lost = len({*rows.files, *rows.sums}) - len(kept)
-    if not lost and _accounts_for_all(rows, kept, segments):
-        for path in folder.glob(f"{BROKEN}*"):
-            path.unlink(missing_ok=True)
-    return lost
+    return len({*rows.files, *rows.sums}) - len(kept)
 
 
 def _keep(catalog: Path, log: Path, broken: Path) -> None:
@@ -117,7 +110,6 @@ def _read(broken: Path) -> _Rows:
             for row in _rows(connection, table, key):
                 files.get(row["file_id"], {}).setdefault(table, []).append(row)
         noted = {row["file_id"]: row["rows"] for row in _rows(connection, "sums", "file_id")}
-        deleted = {row["id"] for row in _rows(connection, "deleted", "id")}
     named = {key(kind) for kind in Kind for key in (base_key, plan_key, seal_key)}
     apart = {*asdict(facts), *named, sums.COPY}
     return _Rows(
@@ -126,7 +118,6 @@ def _read(broken: Path) -> _Rows:
         roots=[Path(os.fsdecode(root)) for root in roots],
         files=files,
         sums=noted,
-        deleted=deleted,
     )
 
 
@@ -215,14 +206,6 @@ def _kept(rows: _Rows, segments: Sequence[tuple[SegmentRow, Segment]]) -> list[N
             if file is not None and held[file.state.kind].issuperset(file.ids):
                 kept[file.state.path] = file
     return list(kept.values())
-
-
-def _accounts_for_all(
-    rows: _Rows, kept: Sequence[NewFile], segments: Sequence[tuple[SegmentRow, Segment]]
-) -> bool:
-    """Tell whether each vector is one of a kept file, or was removed: no row was lost."""
-    known = rows.deleted.union(*(file.ids for file in kept))
-    return all(known.issuperset(segment.ids.tolist()) for _, segment in segments)
 
 
 def _sure(theirs: Mapping[str, list[_Row]], noted: int) -> NewFile | None:

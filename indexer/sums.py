@@ -105,7 +105,8 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
         yield "its schema is not what was written"
     changed = sum(1 for _ in _changed(connection))
     if changed:
-        yield f"the rows of {changed:,} files are not what was written"
+        files = "1 file is" if changed == 1 else f"{changed:,} files are"
+        yield f"what the rows say of {files} not what was written"
 
 
 def rows_sum(rows: Rows) -> int:

@@ -61,7 +61,7 @@ Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
 
 
 BROKEN = "catalog.sqlite.broken"
-"""The name under which a repair keeps a broken catalog of which something was lost."""
+"""The name under which a repair keeps a broken catalog."""
 
 
 def catalog_path(folder: Path) -> Path:
