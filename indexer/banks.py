@@ -83,5 +83,8 @@ def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
 
 def _damage(path: Path, fault: str) -> LibraryDamaged:
     """Name the file, what still works, and the way out."""
-    remedy = "what is indexed can be searched, but nothing can be added; to add, "
+    remedy = (
+        "what is indexed can be searched; twinlens check --repair and twinlens index make it anew "
+        "with the same model. If they cannot, "
+    )
     return LibraryDamaged(path, fault, remedy + way_out(path.parent))

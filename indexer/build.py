@@ -144,6 +144,7 @@ def index_folders(
         run.decoders,
         reading_threads(options.threads) as pool,
     ):
+        library.restore_banks(encoder)
         library.commit(run.begin(roots))
         found = walk(roots, options=options.walk, apart=[library.folder])
         changed = run.changed(found)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.banks import Banks, write_banks
+from indexer.banks import Banks, banks_of, write_banks
 from indexer.batch import Batch, Entry, numbered
 from indexer.changes import Change, NewFile
 from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
@@ -385,6 +385,20 @@ class Library:
             self._shelf.purge(self.questions)
             self._tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
             self.catalog.rewrite()
+
+    def restore_banks(self, encoder: Encoder) -> bool:
+        """Make broken banks anew with the model of the library; tell whether they are whole now.
+
+        Raises:
+            ModelMismatch: it is another model.
+            LibraryLocked: another process is writing.
+        """
+        self.check_model(encoder)
+        try:
+            return self.view.facts().width == self.dim or bool(self.banks)
+        except LibraryDamaged:
+            with self.writing():
+                return self._yardstick.restore_banks(banks_of(encoder))
 
     def mend(self) -> None:
         """Make anew what is derived and broken, and take from the disk what was removed."""

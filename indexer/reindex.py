@@ -14,7 +14,7 @@ from pathlib import Path
 
 from indexer.build import IndexOptions, Progress, index_folders
 from indexer.encoder import Encoder
-from indexer.errors import ModelMismatch, UsageError
+from indexer.errors import LibraryDamaged, UsageError
 from indexer.library import NEXT, Library
 from indexer.types import Kind, Skip
 from indexer.writer import Patience
@@ -75,7 +75,7 @@ def _unfinished(folder: Path, encoder: Encoder) -> Library:
     """Open the set that a killed run began; start anew where it is of another model, or broken."""
     try:
         return Library.open_or_create(folder, encoder)
-    except (ModelMismatch, UsageError):
+    except (LibraryDamaged, UsageError):  # of another model, or broken
         shutil.rmtree(folder)
         return Library.create(folder, encoder)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from indexer.changes import Merge
-from indexer.errors import LibraryDamaged, ModelMismatch
+from indexer.errors import LibraryDamaged, ModelMismatch, UsageError, mending
 from indexer.facts import Saved, Snapshot
 from indexer.inverted import EXACT_ROWS
 from indexer.loaded import Loaded, SavedIndex
@@ -19,7 +19,7 @@ from indexer.segments import MERGED_ROWS, Segment, SegmentStore
 from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
-from indexer.view import CatalogView
+from indexer.view import CatalogView, catalog_path
 
 if TYPE_CHECKING:
     from indexer.catalog import Catalog
@@ -76,7 +76,13 @@ class Shelf:
 
     def aim(self) -> Aim:
         """Return what the indexes have to reach."""
-        return Aim.loads(self._view.noted(_AIM))
+        try:
+            return Aim.loads(self._view.noted(_AIM))
+        except (ValueError, TypeError, UsageError) as error:
+            fault = f"is broken (its aim cannot be read: {error})"
+            raise LibraryDamaged(
+                catalog_path(self._folder), fault, mending(self._folder)
+            ) from error
 
     def set_aim(self, aim: Aim) -> None:
         """Note what the indexes have to reach from the next time they are written."""

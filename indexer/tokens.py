@@ -1,8 +1,8 @@
 """Image tokens of photos, kept for a second look: what a reranker reads instead of the photo.
 
 ```
-LIBRARY/tokens.bin   64 bytes: magic, tokens, width, first id, CRC-32 of these; then one record an
-                     id, at 64 + (id - first id) * record
+LIBRARY/tokens.bin   64 bytes: magic, tokens, width, first id, end (behind the last id), CRC-32 of
+                     these; then one record an id, at 64 + (id - first id) * record
 record               float16 (tokens) scales, int8 (tokens, width), CRC-32 of both;
                      token = scale * row
 ```
@@ -20,7 +20,7 @@ import shutil
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
@@ -35,7 +35,7 @@ from indexer.segments import replacing
 TOKENS = "tokens.bin"
 
 _MAGIC, _OLD_MAGIC = b"twinlens tokens2", b"twinlens tokens1"
-_HEADER = struct.Struct("<16sIIQ28sI")
+_HEADER = struct.Struct("<16sIIQQ20sI")
 _CRC = struct.Struct("<I")
 _HEADER_CRC = _HEADER.size - _CRC.size
 _BLOCK = 512  # bytes, in which the system counts what a file takes
@@ -45,10 +45,18 @@ _SPARE_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """How the records lie: their size, the id of the first, and whether each has a checksum."""
+    """How the records lie.
+
+    Attributes:
+        shape: of each.
+        first: the id of the first one.
+        end: behind the id of the last one that was written.
+        checked: whether each has a checksum.
+    """
 
     shape: TokenShape
     first: int = 0
+    end: int = 0
     checked: bool = True
 
     @property
@@ -67,7 +75,7 @@ class _Layout:
 
     def header(self) -> bytes:
         """Return the beginning of the file."""
-        size = (self.shape.tokens, self.shape.width, self.first)
+        size = (self.shape.tokens, self.shape.width, self.first, self.end)
         head = _HEADER.pack(_MAGIC, *size, b"", 0)[:_HEADER_CRC]
         return head + _CRC.pack(crc32(head))
 
@@ -104,11 +112,13 @@ class TokenStore:
             if layout is None or layout.shape != shape:
                 layout = _Layout(shape=shape)
                 make_file(self._path)
+            layout = replace(layout, end=max([layout.end, *(item + 1 for item in ids)]))
             with self._path.open("r+b") as file:
-                file.write(layout.header())
                 for item, record in zip(ids, _records(tokens), strict=True):
                     if item >= layout.first:
                         _put(file, layout, item, record)
+                file.seek(0)
+                file.write(layout.header())
                 file.flush()
                 os.fsync(file.fileno())
 
@@ -156,6 +166,8 @@ class TokenStore:
             layout = self._layout()
             if layout is None:
                 return "is broken (its header cannot be read)"
+            if layout.checked and self._path.stat().st_size < layout.at(layout.end):
+                return "is cut short"
             with self._path.open("rb") as file:
                 count = sum(_is_broken(file, layout, item) for item in ids if item >= layout.first)
         except OSError as error:
@@ -163,7 +175,7 @@ class TokenStore:
         return f"is broken (the checksums of {count:,} photos do not fit)" if count else ""
 
     def mend(self, ids: Sequence[int]) -> None:
-        """Drop what is broken; it is computed again when it is needed.
+        """Drop what is broken or cut off; it is computed again when it is needed.
 
         Raises:
             TwinlensError: the disk is full or closed to us.
@@ -178,7 +190,7 @@ class TokenStore:
                 broken = [
                     item for item in ids if item >= layout.first and _is_broken(file, layout, item)
                 ]
-            self.forget(broken)
+            self._rewrite(layout, sorted(set(ids) - set(broken)))
 
     def copy(self, other: TokenStore, shift: int) -> None:
         """Keep what another store has, under ids that are higher by `shift`, in place of all else.
@@ -190,7 +202,8 @@ class TokenStore:
         if layout is None:
             self._path.unlink(missing_ok=True)
             return
-        moved = _Layout(shape=layout.shape, first=layout.first + shift)
+        end = (layout.end if layout.checked else other._end(layout)) + shift
+        moved = _Layout(shape=layout.shape, first=layout.first + shift, end=end)
         with (
             self._failing(),
             replacing(self._path, private=True) as part,
@@ -222,14 +235,14 @@ class TokenStore:
         try:
             with self._path.open("rb") as file:
                 head = file.read(_HEADER.size)
-            magic, tokens, width, first, _, crc = _HEADER.unpack(head)
+            magic, tokens, width, first, end, _, crc = _HEADER.unpack(head)
         except (OSError, struct.error):
             return None
         if magic == _OLD_MAGIC:
             return _Layout(shape=TokenShape(tokens=tokens, width=width), checked=False)
         if magic != _MAGIC or crc != crc32(head[:_HEADER_CRC]):
             return None
-        return _Layout(shape=TokenShape(tokens=tokens, width=width), first=first)
+        return _Layout(shape=TokenShape(tokens=tokens, width=width), first=first, end=end)
 
     def _end(self, layout: _Layout) -> int:
         """Return the id behind the last one of which there is a whole record."""
@@ -251,10 +264,12 @@ class TokenStore:
             self._path.open("rb") as old,
             part.open("wb") as new,
         ):
-            new.write(fresh.header())
             for item in ids:
                 if content := _content(old, layout, item):
                     _put(new, fresh, item, content)
+                    fresh = replace(fresh, end=item + 1)
+            new.seek(0)
+            new.write(fresh.header())
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
