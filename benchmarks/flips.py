@@ -1,12 +1,12 @@
 """What a library does when its disk changes a bit, or cuts a file.
 
-    python benchmarks/flips.py [--flips 2000] [--cuts 50] [--seed 0] [--lists]
+    python benchmarks/flips.py [--flips 2000] [--cuts 50] [--seed 0] [--lists] [--mended 0.2]
 
 Makes a small library of drawn photos with metadata, texts, image tokens and learned names. Then it
 flips random bits, one at a time: half of them anywhere in the library, half in a file drawn first,
 so that small files are hit, too. And it cuts each file at random lengths. `--lists` gives the
 library indexes of lists instead of exact ones. After each damage a process of its own asks the
-library all it knows, then `check`, then lets `repair` and an index run mend it, under a limit of
+library all it knows, then `check`, then lets `repair` and an index run mend a share of what it found, under a limit of
 memory and time. Prints one JSON object that counts, by file:
 
 | outcome | meaning |
@@ -191,21 +191,23 @@ def damages(folder: Path, *, flips: int, cuts: int, seed: int) -> Iterator[Damag
 class Bench:
     """A library that is damaged again and again."""
 
-    def __init__(self, home: Path, *, lists: bool = False) -> None:
+    def __init__(self, home: Path, *, lists: bool = False, mended: float = 1.0) -> None:
         self.folder = make_library(home, lists=lists)
         self._kept = home / "kept"
         shutil.copytree(self.folder, self._kept)
         self._whole = answers(self.folder)
+        self._share, self._drawn = mended, np.random.default_rng(0)
 
     def judge(self, damage: Damage) -> Outcome:
         """Inflict a damage on the whole library, and see what becomes of it."""
         shutil.rmtree(self.folder)
         shutil.copytree(self._kept, self.folder)
         damage.inflict(self.folder)
-        name, told = _apart(self._outcome)
+        is_mended = self._drawn.random() < self._share
+        name, told = _apart(lambda: self._outcome(is_mended=is_mended))
         return Outcome(damage=damage, name=name, told=told)
 
-    def _outcome(self) -> tuple[str, str]:
+    def _outcome(self, *, is_mended: bool) -> tuple[str, str]:
         """Ask, check and mend."""
         try:
             said: list[Any] | None = answers(self.folder)
@@ -219,7 +221,7 @@ class Bench:
         if not faults:
             same = said == self._whole
             return ("harmless", "") if same else ("unnoticed", refusal or self._difference(said))
-        left = self._mended()
+        left = self._mended() if is_mended else ""
         return ("not mended", f"{faults} -> {left}") if left else ("found", str(faults))
 
     def _mended(self) -> str:
@@ -277,9 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cuts", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lists", action="store_true")
+    parser.add_argument("--mended", type=float, default=0.2)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as home:
-        bench = Bench(Path(home), lists=options.lists)
+        bench = Bench(Path(home), lists=options.lists, mended=options.mended)
         drawn = damages(bench.folder, flips=options.flips, cuts=options.cuts, seed=options.seed)
         counts: dict[str, Counter[str]] = {}
         with suppress(KeyboardInterrupt):

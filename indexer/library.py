@@ -21,7 +21,14 @@ from indexer.banks import Banks, banks_of, write_banks
 from indexer.batch import Batch, Entry, numbered
 from indexer.changes import Change, NewFile
 from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
-from indexer.errors import LibraryDamaged, LibraryMissing, ModelMismatch, UsageError, way_out
+from indexer.errors import (
+    LibraryDamaged,
+    LibraryMissing,
+    ModelMismatch,
+    UsageError,
+    mending,
+    way_out,
+)
 from indexer.loaded import SavedIndex
 from indexer.moments import Moments
 from indexer.privacy import close_to_others
@@ -213,9 +220,7 @@ class Library:
             KeyError: the library has no such item of that kind.
         """
         asked = self._yardstick.asking(query, alpha)  # (1, width)
-        with self._searching:
-            rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
-        scores: NDArray[np.float32] = rows @ asked[0]
+        scores: NDArray[np.float32] = self._fetched(ids, kind) @ asked[0]
         return scores
 
     def fetch(self, ids: Sequence[int], kind: Kind) -> Vectors:
@@ -224,9 +229,21 @@ class Library:
         Raises:
             KeyError: the library has no such item of that kind.
         """
+        return self._fetched(ids, kind)[:, : self.dim]
+
+    def _fetched(self, ids: Sequence[int], kind: Kind) -> Vectors:
+        """Return the rows of items as they are stored. Shape (ids, width)."""
+        wanted = np.array(ids, dtype=np.int64)
         with self._searching:
-            rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
-            return rows[:, : self.dim]
+            try:
+                return self._shelf.load(kind).fetch(wanted)
+            except KeyError as error:
+                if not np.isin(wanted, self.catalog.item_ids(kind)).all():
+                    raise
+                fault = f"do not hold the vectors of all {kind}s"
+                raise LibraryDamaged(
+                    self.folder / "vectors", fault, mending(self.folder)
+                ) from error
 
     def tokens(self, ids: Sequence[int], shape: TokenShape) -> list[Tokens | None]:
         """Return each photo's tokens as a reranker reads them; None where none were kept.

@@ -1,7 +1,7 @@
 """Immutable files of vectors: the source of truth for what was embedded.
 
 A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
-metadata `format`, `kind` and `checksum`. It is written once, whole, and never changed. Every read
+metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written once, whole, and never changed. Every read
 compares the checksum, so a bit that flipped on the disk is never searched, nor merged on. Files
 of before there was one have none, and are taken as they are.
 """
@@ -16,6 +16,7 @@ from functools import partial
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,11 +227,20 @@ def checksum_of(path: Path) -> str:
         return file_digest(file, partial(blake2b, digest_size=16)).hexdigest()
 
 
+def checksum_of_ids(ids: NDArray[np.int64]) -> str:
+    """Hash ids alone: a search that reads single vectors compares it, and not all of the file."""
+    return f"{crc32(np.ascontiguousarray(ids)):08x}"
+
+
 def _file(segment: Segment) -> bytes:
     """Lay out a segment as a file."""
     return sealed(
         {"ids": segment.ids, "vectors": segment.vectors},
-        {"format": SEGMENT_FORMAT, "kind": segment.kind.value},
+        {
+            "format": SEGMENT_FORMAT,
+            "kind": segment.kind.value,
+            "ids": checksum_of_ids(segment.ids),
+        },
     )
 
 

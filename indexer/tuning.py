@@ -192,6 +192,8 @@ def nearest(parts: Iterable[Part], asking: Asking, depth: int) -> Ids:
 
 def _enough(ranks: Ranks, recall: float) -> int:
     """Return the fewest probes whose recall is that much, even less two standard errors."""
+    if not ranks.size:
+        return 1  # no query has a neighbour
 
     def sure(probes: int) -> float:
         shares = (ranks < probes).mean(axis=1)  # (queries,)

@@ -198,7 +198,7 @@ class CatalogView:
             return _Changed(_busy())
         if is_passing(error):
             return _Changed(error)
-        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError | OverflowError):
             return failure(self._path, error)
         fault = f"is broken (a row cannot be read: {error})"
         return LibraryDamaged(self._path, fault, mending(self._path.parent))
