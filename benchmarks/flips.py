@@ -6,8 +6,8 @@ Makes a small library of drawn photos with metadata, texts, image tokens and lea
 flips random bits, one at a time: half of them anywhere in the library, half in a file drawn first,
 so that small files are hit, too. And it cuts each file at random lengths. `--lists` gives the
 library indexes of lists instead of exact ones. After each damage a process of its own asks the
-library all it knows, then `check`, then lets `repair` and an index run mend a share of what it found, under a limit of
-memory and time. Prints one JSON object that counts, by file:
+library all it knows, then `check`, then lets `repair` and an index run mend a share of what was
+found, under a limit of memory and time. Prints one JSON object that counts, by file:
 
 | outcome | meaning |
 |---|---|

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from indexer import file_rows, migration, photo_rows, selection, sums, tables, words
 from indexer.changes import Change, KnownFile, Merge, NewFile, PhotoFile
 from indexer.connection import failure
-from indexer.errors import LibraryDamaged, TwinlensError, UsageError
+from indexer.errors import LibraryDamaged, TwinlensError, UsageError, mending
 from indexer.facts import FORMAT, Facts, Ids, Saved, base_key, plan_key, seal_key
 from indexer.filters import below, compiled
 from indexer.register import State
@@ -85,7 +85,7 @@ class Catalog(CatalogView):
 
     def segment_numbers(self) -> set[int]:
         """Return the numbers of all segments that exist."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return set(connection.scalars(select(tables.segments.c.number)))
 
     def count_frames(self) -> tuple[int, int]:
@@ -94,18 +94,18 @@ class Catalog(CatalogView):
             return 0, 0
         items = tables.items.c
         counts = select(func.count(), func.count(items.file_id.distinct()))
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             frames, videos = connection.execute(counts.where(items.time.is_not(None))).one()
         return frames, videos
 
     def count_files(self) -> int:
         """Count the files, those that could not be read too."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return connection.scalar(select(func.count()).select_from(tables.files)) or 0
 
     def count_skipped(self) -> int:
         """Count the files that could not be read, whole or in part."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             broken = (
                 select(func.count()).select_from(tables.files).where(tables.files.c.reasons != [])
             )
@@ -113,7 +113,7 @@ class Catalog(CatalogView):
 
     def roots(self) -> list[Path]:
         """Return the folders that were indexed."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return file_rows.all_roots(connection)
 
     def selected(self, kind: Kind, where: Filter) -> Selection:
@@ -140,25 +140,25 @@ class Catalog(CatalogView):
         """Sum up what the photos say about themselves."""
         if self.facts().format < 3:
             return Described()
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return photo_rows.described(connection)
 
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
-        rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
-        return {row.path: file_rows.known_file(row) for row in rows}
+        with self._believing():
+            rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
+            return {row.path: file_rows.known_file(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
         """Return the known files whose content has one of these hashes."""
-        return [
-            file_rows.known_file(row)
-            for row in self._rows_in(select(tables.files), tables.files.c.digest, digests)
-        ]
+        with self._believing():
+            rows = self._rows_in(select(tables.files), tables.files.c.digest, digests)
+            return [file_rows.known_file(row) for row in rows]
 
     def files_below(self, roots: Iterable[Path]) -> set[int]:
         """Return the ids of the files below these folders; a root may be a file itself."""
         inside = or_(*(below(root) for root in roots))
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return set(connection.scalars(select(tables.files.c.id).where(inside)))
 
     def states(self, roots: Iterable[Path]) -> Iterator[tuple[int, State]]:
@@ -171,7 +171,7 @@ class Catalog(CatalogView):
         path = type_coerce(files.path, LargeBinary)
         inside = or_(*(below(root) for root in roots))
         wanted = select(files.id, path, files.size, files.mtime_ns, whole).where(inside)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             for id_, *state in connection.execute(wanted.order_by(files.id)):
                 yield id_, tuple(state)
 
@@ -191,12 +191,12 @@ class Catalog(CatalogView):
             .where(files.kind == Kind.PHOTO, *stills, *among)
             .order_by(files.path)
         )
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return [PhotoFile(**row._asdict()) for row in connection.execute(wanted)]
 
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return [
                 row
                 for chunk in file_rows.chunks(list(values))
@@ -206,34 +206,34 @@ class Catalog(CatalogView):
     def item_ids(self, kind: Kind) -> Ids:
         """Return the ids of all items of a kind, ascending. Shape (items,)."""
         theirs = select(tables.items.c.id).join(tables.files).where(tables.files.c.kind == kind)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             ids = connection.scalars(theirs.order_by(tables.items.c.id)).all()
-        return np.array(ids, dtype=np.int64)
+            return np.array(ids, dtype=np.int64)
 
     def holdings(self) -> list[NewFile]:
         """Return every file with its items, as it was added.
 
         Raises:
-            ValueError: a row is not what was written.
+            LibraryDamaged: a row is not what was written.
         """
         format_ = self.facts().format
         query = select(*tables.known_in(format_, *tables.items.c)).order_by(tables.items.c.id)
         columns = tables.known_in(format_, *tables.files.c)
         items: dict[int, list[Row[Any]]] = defaultdict(list)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             for row in connection.execute(query):
                 items[row.file_id].append(row)
             files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
             told = photo_rows.told(connection, format_) if format_ >= 3 else {}
-        return [
-            replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
-            for file in files
-        ]
+            return [
+                replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
+                for file in files
+            ]
 
     def faults(self) -> list[str]:
         """Return what is wrong with the rows and the words; nothing where all is well."""
         try:
-            with self._engine.begin() as connection:
+            with self._reading() as connection:
                 driver = tables.driver(connection)
                 faults = list(_broken_pages(driver))
                 if not faults and self.facts().format >= 5:
@@ -246,9 +246,22 @@ class Catalog(CatalogView):
             return [error.fault]
         except sqlite3.Error as error:
             return [str(error)]
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            return [f"a row cannot be read: {error}"]
         return faults
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One transaction that changes nothing."""
+        with self._believing(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _believing(self) -> Iterator[None]:
+        """Take a row that cannot be read for what it is: damage."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            fault = f"is broken (a row cannot be read: {error})"
+            raise LibraryDamaged(self._path, fault, mending(self._path.parent)) from error
 
     @contextmanager
     def _described(self) -> Iterator[Connection]:
@@ -258,7 +271,7 @@ class Catalog(CatalogView):
                 f"{self._path.parent} knows no dates, places and words yet; read them with: "
                 "twinlens index FOLDER"
             )
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             yield connection
 
     # What changes

@@ -1,9 +1,10 @@
 """Immutable files of vectors: the source of truth for what was embedded.
 
 A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
-metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written once, whole, and never changed. Every read
-compares the checksum, so a bit that flipped on the disk is never searched, nor merged on. Files
-of before there was one have none, and are taken as they are.
+metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written
+once, whole, and never changed. Every read compares the checksum, so a bit that flipped on the disk
+is never searched, nor merged on. Files of before there was one have none, and are taken as they
+are.
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ def checksum_of(path: Path) -> str:
 
 def checksum_of_ids(ids: NDArray[np.int64]) -> str:
     """Hash ids alone: a search that reads single vectors compares it, and not all of the file."""
-    return f"{crc32(np.ascontiguousarray(ids)):08x}"
+    return f"{crc32(ids.tobytes()):08x}"
 
 
 def _file(segment: Segment) -> bytes:
