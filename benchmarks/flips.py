@@ -191,6 +191,8 @@ def damages(folder: Path, *, flips: int, cuts: int, seed: int) -> Iterator[Damag
 class Bench:
     """A library that is damaged again and again."""
 
+    shape = SHAPE
+
     def __init__(self, home: Path, *, lists: bool = False, mended: float = 1.0) -> None:
         self.folder = make_library(home, lists=lists)
         self._kept = home / "kept"
@@ -198,10 +200,14 @@ class Bench:
         self._whole = answers(self.folder)
         self._share, self._drawn = mended, np.random.default_rng(0)
 
-    def judge(self, damage: Damage) -> Outcome:
-        """Inflict a damage on the whole library, and see what becomes of it."""
+    def restore(self) -> None:
+        """Make the library whole again."""
         shutil.rmtree(self.folder)
         shutil.copytree(self._kept, self.folder)
+
+    def judge(self, damage: Damage) -> Outcome:
+        """Inflict a damage on the whole library, and see what becomes of it."""
+        self.restore()
         damage.inflict(self.folder)
         is_mended = self._drawn.random() < self._share
         name, told = _apart(lambda: self._outcome(is_mended=is_mended))
@@ -285,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bench = Bench(Path(home), lists=options.lists, mended=options.mended)
         drawn = damages(bench.folder, flips=options.flips, cuts=options.cuts, seed=options.seed)
         counts: dict[str, Counter[str]] = {}
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt, BrokenPipeError, ValueError):
             for damage in list(drawn):
                 outcome = bench.judge(damage)
                 counts.setdefault(damage.path, Counter())[outcome.name] += 1

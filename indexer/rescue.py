@@ -285,8 +285,9 @@ def _write(
         for kind in Kind:
             theirs = [each.ids for row, each in segments if row.kind == kind]
             catalog.keep_only(kind, np.concatenate([_NONE, *theirs]), without=())
-        for key, value in rows.notes.items():
-            catalog.note(key, value)
+        counters = {"next_id": str(facts.next_id), "next_segment": str(facts.next_segment)}
+        for key, value in {**rows.notes, **counters}.items():
+            catalog.note(key, value)  # the files above got ids that were given out before
     finally:
         catalog.close()
 

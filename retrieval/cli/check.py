@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def command(library: Path, repair: bool, patience: Patience, as_json: bool) -> int:
     """Look for damage in the library.
 
-    The catalog, every segment, the saved indexes, the banks and the learned names are read and
-    compared. Each finding says what is wrong, where, and what to do. No photo is touched.
+    Every file of the library is read and compared with its checksums. Each finding says what is
+    wrong, where, and what to do. No photo is touched.
     """
     if repair:
         done = retrieval.repair(library, patience=patience)
