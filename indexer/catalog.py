@@ -245,7 +245,10 @@ class Catalog(CatalogView):
         except LibraryDamaged as error:
             return [error.fault]
         except sqlite3.Error as error:
-            return [str(error)]
+            meant = failure(self._path, error)
+            if not isinstance(meant, LibraryDamaged):
+                raise meant from error
+            return [meant.fault]
         return faults
 
     @contextmanager

@@ -17,7 +17,7 @@ from indexer.banks import read_banks
 from indexer.catalog import Catalog
 from indexer.cohorts import COHORTS
 from indexer.encoder import UNIT_TOLERANCE
-from indexer.errors import LibraryDamaged, LibraryTooNew, mending
+from indexer.errors import LibraryDamaged, LibraryMissing, LibraryTooNew, mending
 from indexer.facts import Snapshot
 from indexer.library import NEXT, Library
 from indexer.rescue import rescue
@@ -151,6 +151,7 @@ def _examine(folder: Path, catalog: Catalog) -> Iterator[Finding]:
     yield from _cohorts(folder, catalog)
     yield from _tokens(folder, catalog)
     yield from _orphans(folder, catalog, store)
+    yield from _unfinished(folder)
 
 
 def _survey(store: SegmentStore, catalog: Catalog, kind: Kind) -> _Vectors:
@@ -262,10 +263,25 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
             remedy = "the next index run deletes it"
             fault = "is left over from a run that was killed, or of one that writes now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)
-    if (folder / NEXT).exists():
-        fault = "is the unfinished set of another model"
-        remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
-        yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
+
+
+def _unfinished(folder: Path) -> Iterator[Finding]:
+    """Look at the unfinished set of another model, if there is one."""
+    if not (folder / NEXT).exists():
+        return
+    fault = "is the unfinished set of another model"
+    remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
+    if not is_sound(folder / NEXT):
+        fault, remedy = f"{fault}, and broken", "twinlens reindex begins it anew"
+    yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
+
+
+def is_sound(folder: Path) -> bool:
+    """Tell whether there is a library without a grave fault."""
+    try:
+        return not any(finding.grave for finding in check(folder))
+    except (LibraryMissing, LibraryDamaged):
+        return False
 
 
 def _mend(library: Library, kind: Kind) -> int:

@@ -12,6 +12,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from indexer.errors import TwinlensError
+
 _OWNER = 0o700
 _OWN_FILE = 0o600
 _NO_EXECUTION = 0o666
@@ -40,11 +42,14 @@ def make_folder(path: Path) -> None:
     """Make a folder that follows the mode of the one above it, unless it is there.
 
     Raises:
-        OSError: the disk is full or closed to us.
+        TwinlensError: the disk is full or closed to us.
     """
-    with suppress(FileExistsError):
-        path.mkdir(_OWNER)
-        path.chmod(stat.S_IMODE(path.parent.stat().st_mode))
+    try:
+        with suppress(FileExistsError):
+            path.mkdir(_OWNER)
+            path.chmod(stat.S_IMODE(path.parent.stat().st_mode))
+    except OSError as error:
+        raise TwinlensError(f"cannot make '{path}': {error.strerror or error}") from error
 
 
 def make_private(path: Path) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.build import IndexOptions, Progress, index_folders
+from indexer.check import is_sound
 from indexer.encoder import Encoder
-from indexer.errors import LibraryDamaged, UsageError
+from indexer.errors import ModelMismatch, UsageError
 from indexer.library import NEXT, Library
 from indexer.types import Kind, Skip
 from indexer.writer import Patience
@@ -73,9 +74,11 @@ def reindex(
 
 def _unfinished(folder: Path, encoder: Encoder) -> Library:
     """Open the set that a killed run began; start anew where it is of another model, or broken."""
+    if folder.exists() and not is_sound(folder):
+        shutil.rmtree(folder)
     try:
         return Library.open_or_create(folder, encoder)
-    except (LibraryDamaged, UsageError):  # of another model, or broken
+    except (ModelMismatch, UsageError):
         shutil.rmtree(folder)
         return Library.create(folder, encoder)
 

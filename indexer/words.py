@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from indexer import tables
+from indexer.errors import TwinlensError
 from indexer.types import Metadata, readable
 from indexer.view import WORD
 
@@ -62,16 +63,41 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
 
     SQLite compares it with its words only where it may write. So a copy of the catalog is compared,
     in a folder for scratch.
+
+    Raises:
+        TwinlensError: there is no room for that.
     """
     with (
-        TemporaryDirectory() as scratch,
-        closing(sqlite3.connect(Path(scratch) / "catalog.sqlite")) as copy,
+        _scratch() as folder,
+        closing(sqlite3.connect(folder / "catalog.sqlite")) as copy,
     ):
-        connection.backup(copy)
+        try:
+            connection.backup(copy)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
         try:
             copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
         except sqlite3.DatabaseError as error:
             yield f"the index of words does not fit the words: {error}"
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a folder that is deleted in the end."""
+    try:
+        folder = TemporaryDirectory(prefix="twinlens-")
+    except OSError as error:
+        raise _no_room(error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _no_room(error: Exception) -> TwinlensError:
+    """Say what the copy needs."""
+    return TwinlensError(
+        f"cannot copy the catalog to '{gettempdir()}' to check its full-text index: {error}; "
+        "name a folder with more room in the environment variable TMPDIR"
+    )
 
 
 def _path_words(path: Path, roots: Sequence[Path]) -> dict[str, str]:

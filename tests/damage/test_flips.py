@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.flips import Bench, Damage, answers, damages, found
+from benchmarks.flips import ENCODER, Bench, Damage, answers, damages, found
+from indexer.build import index_folders
 from indexer.check import check, repair
-from indexer.errors import LibraryDamaged
-from indexer.library import Library
+from indexer.errors import LibraryDamaged, TwinlensError
+from indexer.library import NEXT, Library
+from indexer.reindex import reindex
 from indexer.types import Kind
+from tests.fakes import ColourEncoder
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +146,35 @@ def test_a_learned_name_that_changed_is_named(folder: Path) -> None:
     path.write_bytes(data)
     (fault,) = found(folder)
     assert "its checksum does not fit" in fault
+
+
+def test_broken_banks_are_made_again_by_their_model_alone(folder: Path) -> None:
+    whole = answers(folder)
+    Damage(path="banks.safetensors", bit=8 * 5000).inflict(folder)
+    other = ColourEncoder(generic={kind: ["black"] * 128 for kind in Kind})
+    with Library.open(folder) as library:
+        assert not library.restore_banks(other)
+        assert library.restore_banks(ENCODER)
+    assert (check(folder), answers(folder)) == ([], whole)
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "banks.safetensors", "vectors"])
+def test_a_broken_unfinished_set_is_begun_anew(folder: Path, name: str) -> None:
+    other = ColourEncoder(name="other", fingerprint="other", generic=ENCODER._generic)
+    with Library.create(folder / NEXT, other) as unfinished:
+        index_folders(unfinished, other, [folder.parent / "photos"])
+    path = folder / NEXT / name
+    path = min(path.iterdir()) if path.is_dir() else path
+    Damage(path=str(path), bit=8 * 300).inflict(folder)
+    (finding,) = check(folder)
+    assert (finding.path, finding.grave) == (folder / NEXT, False)
+    assert finding.fault.endswith("and broken")
+    assert reindex(folder, other).photos == 31
+    assert check(folder) == []
+
+
+def test_no_room_for_a_check_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
+    with pytest.raises(TwinlensError, match="to check its full-text index") as caught:
+        check(folder)
+    assert not isinstance(caught.value, LibraryDamaged)
