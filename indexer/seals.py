@@ -57,7 +57,7 @@ class Seal:
             OSError: it is missing, or cannot be read.
         """
         if path.stat().st_size != self.bytes:
-            return "is not as long as it was written"
+            return "is not as it was written"
         if _head(path, self.start, self.stop) != self.head:
             return "is not as it was written"
         return ""

@@ -111,9 +111,10 @@ class Shelf:
         self.sweep()
 
     def is_stale(self, snapshot: Snapshot) -> bool:
-        """Tell whether the deleted vectors of a kind have to go: all if that costs little."""
+        """Tell whether the deleted vectors of a kind have to go: at once if that costs little."""
         deleted, total = len(snapshot.deleted), count(snapshot.segments)
-        return deleted > STALE_SHARE * total or (deleted > 0 and total <= FEW_ROWS)
+        costs_little = total <= FEW_ROWS and not snapshot.plan
+        return deleted > STALE_SHARE * total or (deleted > 0 and costs_little)
 
     def purge(self, questions: Questions) -> None:
         """Take the vectors of all that was deleted from the disk, whatever it costs."""

@@ -70,8 +70,8 @@ def make(folder: str) -> None:
 def test_killed_at_random_while_it_is_made(tmp_path: Path) -> None:
     rng = random.Random(0)
     with nursery.nursery() as process:
-        for number in range(25):
+        for number in range(10):
             folder = tmp_path / str(number) / "library"
-            seconds = rng.random() / 40
+            seconds = rng.random() / 20
             nursery.run(process, f"{__name__}:make", str(folder), seconds=seconds)
             _is_made(folder)
