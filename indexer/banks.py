@@ -46,7 +46,7 @@ def banks_of(encoder: Encoder) -> Banks:
 
 def write_banks(path: Path, banks: Banks) -> None:
     """Write the banks of a library; return once they are on the disk."""
-    with replacing(path) as part:
+    with replacing(path, private=True) as part:
         part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
 
 
@@ -83,5 +83,8 @@ def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
 
 def _damage(path: Path, fault: str) -> LibraryDamaged:
     """Name the file, what still works, and the way out."""
-    remedy = "what is indexed can be searched, but nothing can be added; to add, "
+    remedy = (
+        "what is indexed can be searched; twinlens check --repair and twinlens index make it anew "
+        "with the same model. If they cannot, "
+    )
     return LibraryDamaged(path, fault, remedy + way_out(path.parent))

@@ -150,6 +150,7 @@ def index_folders(
         run.decoders,
         reading_threads(options.threads) as pool,
     ):
+        library.restore_banks(encoder)
         library.commit(run.begin(roots))
         found = walk(roots, options=options.walk, apart=[library.folder], enter=run.enter)
         changed = run.changed(found)

@@ -7,9 +7,10 @@ Readers see one commit at a time while the one writer adds the next.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from indexer import file_rows, migration, photo_rows, selection, tables, words
+from indexer import file_rows, migration, photo_rows, selection, sums, tables, words
 from indexer.changes import Change, FolderState, KnownFile, Merge, NewFile, PhotoFile
-from indexer.errors import LibraryDamaged, TwinlensError, UsageError
-from indexer.facts import FORMAT, Facts, Ids, base_key, plan_key
+from indexer.connection import failure
+from indexer.errors import LibraryDamaged, TwinlensError, UsageError, mending
+from indexer.facts import FORMAT, Facts, Ids, Saved, base_key, plan_key, seal_key
 from indexer.filters import below, compiled
 from indexer.register import State
 from indexer.selection import Selection
@@ -56,6 +58,7 @@ class Catalog(CatalogView):
             with engine.begin() as connection:
                 tables.schema.create_all(connection)
                 _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
+                sums.seal_all(tables.driver(connection))
         finally:
             engine.dispose()
 
@@ -84,7 +87,7 @@ class Catalog(CatalogView):
 
     def segment_numbers(self) -> set[int]:
         """Return the numbers of all segments that exist."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return set(connection.scalars(select(tables.segments.c.number)))
 
     def count_frames(self) -> tuple[int, int]:
@@ -93,18 +96,18 @@ class Catalog(CatalogView):
             return 0, 0
         items = tables.items.c
         counts = select(func.count(), func.count(items.file_id.distinct()))
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             frames, videos = connection.execute(counts.where(items.time.is_not(None))).one()
         return frames, videos
 
     def count_files(self) -> int:
         """Count the files, those that could not be read too."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return connection.scalar(select(func.count()).select_from(tables.files)) or 0
 
     def count_skipped(self) -> int:
         """Count the files that could not be read, whole or in part."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             broken = (
                 select(func.count()).select_from(tables.files).where(tables.files.c.reasons != [])
             )
@@ -112,7 +115,7 @@ class Catalog(CatalogView):
 
     def roots(self) -> list[Path]:
         """Return the folders that were indexed."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return file_rows.all_roots(connection)
 
     def selected(self, kind: Kind, where: Filter) -> Selection:
@@ -139,25 +142,25 @@ class Catalog(CatalogView):
         """Sum up what the photos say about themselves."""
         if self.facts().format < 3:
             return Described()
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return photo_rows.described(connection)
 
     def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what is known of the files at these paths."""
-        rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
-        return {row.path: file_rows.known_file(row) for row in rows}
+        with self._believing():
+            rows = self._rows_in(select(tables.files), tables.files.c.path, paths)
+            return {row.path: file_rows.known_file(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
         """Return the known files whose content has one of these hashes."""
-        return [
-            file_rows.known_file(row)
-            for row in self._rows_in(select(tables.files), tables.files.c.digest, digests)
-        ]
+        with self._believing():
+            rows = self._rows_in(select(tables.files), tables.files.c.digest, digests)
+            return [file_rows.known_file(row) for row in rows]
 
     def files_below(self, roots: Iterable[Path]) -> set[int]:
         """Return the ids of the files below these folders; a root may be a file itself."""
         inside = or_(*(below(root) for root in roots))
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return set(connection.scalars(select(tables.files.c.id).where(inside)))
 
     def states(self, roots: Iterable[Path]) -> Iterator[tuple[int, State]]:
@@ -171,7 +174,7 @@ class Catalog(CatalogView):
         inside = or_(*(below(root) for root in roots))
         dates = (files.mtime_ns, files.ctime_ns, files.inode)
         wanted = select(files.id, path, files.size, *dates, whole).where(inside)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             for id_, *state in connection.execute(wanted.order_by(files.id)):
                 yield id_, tuple(state)
 
@@ -180,7 +183,7 @@ class Catalog(CatalogView):
         files = tables.files.c
         inside = or_(*(below(root) for root in roots))
         wanted = select(files.id, type_coerce(files.path, LargeBinary)).where(inside)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             for id_, path in connection.execute(wanted):
                 yield id_, os.fsdecode(path)
 
@@ -188,7 +191,7 @@ class Catalog(CatalogView):
         """Return the ids of the files that the last run did not find, and kept."""
         if self.facts().format < 5:
             return set()
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             kept = select(tables.files.c.id).where(tables.files.c.missing.is_not(None))
             return set(connection.scalars(kept))
 
@@ -196,7 +199,7 @@ class Catalog(CatalogView):
         """Return the folders that index runs entered, as they were then."""
         if self.facts().format < 5:
             return {}
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return file_rows.all_folders(connection)
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
@@ -215,12 +218,12 @@ class Catalog(CatalogView):
             .where(files.kind == Kind.PHOTO, *stills, *among)
             .order_by(files.path)
         )
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return [PhotoFile(**row._asdict()) for row in connection.execute(wanted)]
 
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             return [
                 row
                 for chunk in file_rows.chunks(list(values))
@@ -230,45 +233,65 @@ class Catalog(CatalogView):
     def item_ids(self, kind: Kind) -> Ids:
         """Return the ids of all items of a kind, ascending. Shape (items,)."""
         theirs = select(tables.items.c.id).join(tables.files).where(tables.files.c.kind == kind)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             ids = connection.scalars(theirs.order_by(tables.items.c.id)).all()
-        return np.array(ids, dtype=np.int64)
+            return np.array(ids, dtype=np.int64)
 
     def holdings(self) -> list[NewFile]:
         """Return every file with its items, as it was added.
 
         Raises:
-            ValueError: a row is not what was written.
+            LibraryDamaged: a row is not what was written.
         """
         format_ = self.facts().format
         query = select(*tables.known_in(format_, *tables.items.c)).order_by(tables.items.c.id)
         columns = tables.known_in(format_, *tables.files.c)
         items: dict[int, list[Row[Any]]] = defaultdict(list)
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             for row in connection.execute(query):
                 items[row.file_id].append(row)
             files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
             told = photo_rows.told(connection, format_) if format_ >= 3 else {}
-        return [
-            replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
-            for file in files
-        ]
+            return [
+                replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
+                for file in files
+            ]
 
     def faults(self) -> list[str]:
-        """Return what SQLite, and then we, find wrong with the rows; nothing where all is well."""
+        """Return what is wrong with the rows and the words; nothing where all is well."""
         try:
-            with self._engine.begin() as connection:
-                told = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
-                lonely = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-            faults = [fault for fault in told if fault != "ok"]
-            faults += [f"{row[0]} {row[1]} belongs to no {row[2]}" for row in lonely]
-            if not faults:
-                self.holdings()
+            with self._reading() as connection:
+                driver = tables.driver(connection)
+                faults = list(_broken_pages(driver))
+                if not faults and self.facts().format >= 5:
+                    faults = list(sums.faults(driver))
+                elif not faults:
+                    self.holdings()
+                if not faults and self.facts().format >= 3:
+                    faults = list(words.faults(driver))
         except LibraryDamaged as error:
             return [error.fault]
-        except (TypeError, ValueError) as error:
-            return [f"a row cannot be read: {error}"]
+        except sqlite3.Error as error:
+            meant = failure(self._path, error)
+            if not isinstance(meant, LibraryDamaged):
+                raise meant from error
+            return [meant.fault]
         return faults
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One transaction that changes nothing."""
+        with self._believing(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _believing(self) -> Iterator[None]:
+        """Take a row that cannot be read for what it is: damage."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            fault = f"is broken (a row cannot be read: {error})"
+            raise LibraryDamaged(self._path, fault, mending(self._path.parent)) from error
 
     @contextmanager
     def _described(self) -> Iterator[Connection]:
@@ -278,23 +301,31 @@ class Catalog(CatalogView):
                 f"{self._path.parent} knows no dates, places and words yet; read them with: "
                 "twinlens index FOLDER"
             )
-        with self._engine.begin() as connection:
+        with self._reading() as connection:
             yield connection
 
     # What changes
 
-    def migrate(self) -> None:
-        """Bring a catalog of an older format to this one; its vectors stay as they are."""
+    def migrate(self) -> bool:
+        """Bring a catalog of an older format to this one; tell whether it was older.
+
+        Its vectors stay as they are.
+        """
         with self._engine.begin() as connection:
             format_ = int(_read_meta(connection)["format"])
-            if format_ < FORMAT:
-                migration.migrate(connection, format_)
-                _write_meta(connection, {"format": str(FORMAT)})
+            if format_ >= FORMAT:
+                return False
+            migration.migrate(connection, format_)
+            _write_meta(connection, {"format": str(FORMAT)})
+            sums.seal_all(tables.driver(connection))
+            return True
 
     def apply(self, change: Change) -> None:
         """Make one change, whole or not at all."""
         with self._writing() as connection:
             file_rows.set_roots(connection, change.roots, change.forgotten)
+            for root in change.forgotten:
+                file_rows.forget_folders(connection, root)
             for move in change.moves:
                 file_rows.move(connection, move)
             file_rows.forget(connection, change.removed)
@@ -380,28 +411,70 @@ class Catalog(CatalogView):
             words.rename(connection, moved, file_rows.all_roots(connection))
         return list(moved.values())
 
-    def rebase(self, kind: Kind, number: int, plan: str) -> None:
-        """Note which segments the saved FAISS index holds, and how it is searched.
-
-        Args:
-            kind: of the vectors.
-            number: up to that of the last one.
-            plan: empty for an exact index.
-        """
+    def rebase(self, kind: Kind, saved: Saved) -> None:
+        """Note which segments the saved FAISS index of a kind holds, and how it is searched."""
+        facts = {base_key(kind): str(saved.number), plan_key(kind): saved.plan}
         with self._writing() as connection:
-            _write_meta(connection, {base_key(kind): str(number), plan_key(kind): plan})
+            _write_meta(connection, {**facts, seal_key(kind): saved.seal})
 
     def note(self, key: str, value: str) -> None:
         """Write one fact."""
-        with self._engine.begin() as connection:
+        with self._changing() as connection:
             _write_meta(connection, {key: value})
+
+    def tidy(self) -> None:
+        """Write the log of commits into the catalog, and empty it: old pages lie in it, too.
+
+        Where a search holds it open, a later writer does.
+        """
+        with self._engine.connect() as connection:
+            driver = tables.driver(connection)
+            with suppress(sqlite3.OperationalError):
+                driver.execute("PRAGMA busy_timeout=0")
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            driver.execute("PRAGMA busy_timeout=30000")
+
+    def forget_words(self) -> None:
+        """Merge the full-text index, which else keeps the words of what was removed."""
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
+
+    def rewrite(self) -> None:
+        """Write the catalog anew without what was removed: freed pages, and words."""
+        self.forget_words()
+        with self._engine.connect() as connection:
+            driver = tables.driver(connection)
+            try:
+                driver.execute("PRAGMA temp_store=DEFAULT")  # else all of it would be in memory
+                driver.execute("VACUUM")
+            except sqlite3.Error as error:
+                raise failure(self._path, error) from error
+            finally:
+                driver.execute("PRAGMA temp_store=MEMORY")
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One transaction that readers will notice by its generation."""
-        with self._engine.begin() as connection:
+        with self._changing() as connection:
             yield connection
             _count_up(connection, "generation", 1)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """One transaction whose checksums fit what it leaves."""
+        with self._engine.begin() as connection:
+            sums.watch(tables.driver(connection))
+            yield connection
+            sums.seal(tables.driver(connection))
+
+
+def _broken_pages(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what SQLite finds wrong."""
+    for (fault,) in connection.execute("PRAGMA integrity_check(10)"):
+        if fault != "ok":
+            yield str(fault)
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield f"{table} {row} belongs to no {parent}"
 
 
 def _read_meta(connection: Connection) -> dict[str, str]:

@@ -15,17 +15,20 @@ import numpy as np
 
 from indexer.banks import read_banks
 from indexer.catalog import Catalog
+from indexer.cohorts import COHORTS
 from indexer.encoder import UNIT_TOLERANCE
-from indexer.errors import LibraryDamaged, LibraryTooNew, mending
+from indexer.errors import LibraryDamaged, LibraryMissing, LibraryTooNew, mending
 from indexer.facts import Snapshot
 from indexer.library import NEXT, Library
-from indexer.rescue import BROKEN, rescue
+from indexer.rescue import rescue
 from indexer.segments import Segment, SegmentStore
 from indexer.shelf import Shelf
+from indexer.tokens import TOKENS, TokenStore
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids
-from indexer.view import catalog_path
+from indexer.view import BROKEN, catalog_path
 from indexer.writer import Patience, held, lock_of
+from indexer.yardstick import Yardstick
 
 _LOOKS = 5
 
@@ -114,7 +117,7 @@ def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
     with Library.open(folder) as library, library.writing(patience):
         for kind in Kind:
             dropped += _mend(library, kind)
-        Shelf(folder, library.catalog, lambda: library.catalog).sweep()
+        library.mend()
     left = check(folder)
     mended = [finding for finding in dict.fromkeys(before) if finding not in left]
     return Repair(mended=tuple(mended), left=tuple(left), dropped=dropped)
@@ -145,7 +148,10 @@ def _examine(folder: Path, catalog: Catalog) -> Iterator[Finding]:
         yield from _unlike(folder, catalog, kind, vectors)
         yield from _saved_index(folder, catalog, kind, vectors)
     yield from _banks(folder, catalog)
+    yield from _cohorts(folder, catalog)
+    yield from _tokens(folder, catalog)
     yield from _orphans(folder, catalog, store)
+    yield from _unfinished(folder)
 
 
 def _survey(store: SegmentStore, catalog: Catalog, kind: Kind) -> _Vectors:
@@ -230,6 +236,22 @@ def _banks(folder: Path, catalog: Catalog) -> Iterator[Finding]:
         yield Finding(path=path, fault=error.fault, remedy=error.remedy)
 
 
+def _cohorts(folder: Path, catalog: Catalog) -> Iterator[Finding]:
+    """Compare the cohorts that a writer kept with the banks that they are made of."""
+    fault = Yardstick(folder, catalog, Shelf(folder, catalog, lambda: catalog)).cohort_fault()
+    if fault:
+        remedy = "the next index run makes it anew, and each search until then"
+        yield Finding(path=folder / COHORTS, fault=fault, remedy=remedy, grave=False)
+
+
+def _tokens(folder: Path, catalog: Catalog) -> Iterator[Finding]:
+    """Compare the kept image tokens with their checksums."""
+    fault = TokenStore(folder).fault(catalog.item_ids(Kind.PHOTO).tolist())
+    if fault:
+        remedy = "they are computed anew from the photos when they are needed"
+        yield Finding(path=folder / TOKENS, fault=fault, remedy=remedy, grave=False)
+
+
 def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
     shelf = Shelf(folder, catalog, lambda: catalog)
@@ -241,10 +263,25 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
             remedy = "the next index run deletes it"
             fault = "is left over from a run that was killed, or of one that writes now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)
-    if (folder / NEXT).exists():
-        fault = "is the unfinished set of another model"
-        remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
-        yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
+
+
+def _unfinished(folder: Path) -> Iterator[Finding]:
+    """Look at the unfinished set of another model, if there is one."""
+    if not (folder / NEXT).exists():
+        return
+    fault = "is the unfinished set of another model"
+    remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
+    if not is_sound(folder / NEXT):
+        fault, remedy = f"{fault}, and broken", "twinlens reindex begins it anew"
+    yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
+
+
+def is_sound(folder: Path) -> bool:
+    """Tell whether there is a library without a grave fault."""
+    try:
+        return not any(finding.grave for finding in check(folder))
+    except (LibraryMissing, LibraryDamaged):
+        return False
 
 
 def _mend(library: Library, kind: Kind) -> int:

@@ -21,7 +21,7 @@ COHORTS = "cohorts.safetensors"
 
 def write_cohorts(path: Path, cohorts: Mapping[Kind, NDArray[np.float16]], *, banks: str) -> None:
     """Keep cohorts by their kind, of shape (n, width), and the name of the banks they are of."""
-    with replacing(path) as part:
+    with replacing(path, private=True) as part:
         part.write_bytes(
             sealed({kind.value: rows for kind, rows in cohorts.items()}, {"banks": banks})
         )
@@ -35,4 +35,5 @@ def read_cohorts(path: Path, *, banks: str, width: int) -> dict[Kind, NDArray[np
     except UNREADABLE:
         return {}
     fit = all(rows.dtype == np.float16 and rows.shape[1:] == (width,) for rows in cohorts.values())
+    fit = fit and set(cohorts) == set(Kind)
     return cohorts if fit and metadata.get("banks") == banks else {}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from indexer.banks import Banks, banks_of, write_banks
 from indexer.catalog import Catalog
 from indexer.encoder import Encoder
-from indexer.errors import UsageError
+from indexer.errors import TwinlensError, UsageError
 from indexer.facts import Facts
+from indexer.privacy import close_to_others, make_private
 from indexer.segments import replacing
 from indexer.view import catalog_path
 from indexer.writer import Patience, held, lock_of
@@ -19,13 +21,8 @@ _LONGEST_PATH = 470
 
 _CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
 
-_UNFINISHED = (
-    Facts.banks,
-    Facts.banks + ".part",
-    "catalog.sqlite.part",
-    "catalog.sqlite.part-wal",
-    "catalog.sqlite.part-shm",
-)
+_UNFINISHED = ("lock", Facts.banks, f"{Facts.banks}.part", "catalog.sqlite.part*")
+"""What a run that was killed while it made a library leaves, SQLite's own files too."""
 
 
 def create(folder: Path, encoder: Encoder) -> None:
@@ -37,13 +34,15 @@ def create(folder: Path, encoder: Encoder) -> None:
     """
     _check_free(folder)
     banks = banks_of(encoder)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     with held(lock_of(folder), folder, Patience(seconds=_CREATION_SECONDS)):
         _check_free(folder)
-        for name in _UNFINISHED:
-            (folder / name).unlink(missing_ok=True)
+        for path in folder.glob("*"):
+            if path.name != "lock":
+                path.unlink(missing_ok=True)
+        close_to_others(folder)
         write_banks(folder / Facts.banks, banks)
-        with replacing(catalog_path(folder)) as part:
+        with replacing(catalog_path(folder), private=True) as part:
             Catalog.create(part, _facts(encoder, banks))
 
 
@@ -85,5 +84,19 @@ def _check_free(folder: Path) -> None:
     check_path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"'{folder}' is a file; a library is a folder")
-    if any(path.name not in ("lock", *_UNFINISHED) for path in folder.glob("*")):
+    if not all(_is_ours(path) for path in folder.glob("*")):
         raise UsageError(f"'{folder}' is not empty; name a new or an empty folder with --library")
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file is one that was being made when a run was killed."""
+    is_file = path.is_file() and not path.is_symlink()
+    return is_file and any(fnmatchcase(path.name, name) for name in _UNFINISHED)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of a library, for its owner alone."""
+    try:
+        make_private(folder)
+    except OSError as error:
+        raise TwinlensError(f"cannot make '{folder}': {error.strerror or error}") from error

@@ -14,14 +14,16 @@ from indexer.types import Kind, SegmentRow
 
 FORMAT = 5
 """The format written, and the newest that is read. Formats before 3 know no metadata and no
-words, format 3 no videos, formats before 5 no inodes; in a library that format 1 began, no vector
-carries a hubness."""
+words, format 3 no videos, those before 5 no inodes and no checksums of rows and of exact indexes;
+in a library that format 1 began, no vector carries a hubness."""
 
 NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
 """The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""
 
 _NUMBERS = ("format", "dim", "generation", "next_id", "next_segment")
 _HUBNESS_NUMBERS = ("hubness_k", "photo_bank", "text_bank")
+
+_DIGITS = 19  # of the largest number of 64 bits
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -74,6 +76,7 @@ class Snapshot:
         segments: by number.
         base: the number up to which the saved FAISS index holds the segments; 0 for none.
         plan: how that index is searched; empty for an exact one.
+        seal: what its file was when it was written; see `indexer.seals`.
         deleted: ids that segments still hold and no item has. Shape (n,).
     """
 
@@ -81,14 +84,24 @@ class Snapshot:
     segments: tuple[SegmentRow, ...]
     base: int
     plan: str
+    seal: str
     deleted: Ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What the catalog names of a saved index: its number, its plan and the seal of its file."""
+
+    number: int
+    plan: str
+    seal: str
 
 
 def facts_of(path: Path, meta: dict[str, str]) -> Facts:
     """Turn the rows of the table into facts, and refuse a newer format first of all."""
     meta = meta if meta.get("format") != "1" else {**NO_HUBNESS, **meta}
     numbers = [*_NUMBERS, *_HUBNESS_NUMBERS]
-    wrong = [key for key in numbers if not meta.get(key, "").isdecimal()]
+    wrong = [key for key in numbers if not _is_number(meta.get(key, ""))]
     wrong += [key for key in ("model", "fingerprint") if key not in meta]
     if "format" not in wrong and int(meta["format"]) > FORMAT:
         raise LibraryTooNew(
@@ -107,9 +120,19 @@ def facts_of(path: Path, meta: dict[str, str]) -> Facts:
     )
 
 
+def _is_number(text: str) -> bool:
+    """Tell whether a fact is a number that SQLite and FAISS can hold."""
+    return text.isascii() and text.isdecimal() and len(text) < _DIGITS
+
+
 def base_key(kind: Kind) -> str:
     """Name the fact that says how far the saved index of a kind goes."""
     return f"base_{kind}"
+
+
+def seal_key(kind: Kind) -> str:
+    """Name the fact that says what the file of the saved index of a kind was."""
+    return f"seal_{kind}"
 
 
 def plan_key(kind: Kind) -> str:

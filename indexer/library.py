@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,20 +17,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.banks import Banks, write_banks
+from indexer.banks import Banks, banks_of, write_banks
 from indexer.batch import Batch, Entry, numbered
 from indexer.changes import Change, NewFile
 from indexer.encoder import Encoder, Tokens, TokenShape, Vectors
-from indexer.errors import LibraryDamaged, LibraryMissing, ModelMismatch, UsageError, way_out
+from indexer.errors import (
+    LibraryDamaged,
+    LibraryMissing,
+    ModelMismatch,
+    UsageError,
+    mending,
+    way_out,
+)
 from indexer.loaded import SavedIndex
 from indexer.moments import Moments
+from indexer.privacy import close_to_others
 from indexer.segments import Segment
 from indexer.shelf import Shelf
 from indexer.tokens import TokenStore
 from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Candidate, Kind, LibraryInfo, Record
 from indexer.vectors import Ids
-from indexer.view import CatalogView, catalog_path
+from indexer.view import BROKEN, CatalogView, catalog_path
 from indexer.wanted import Filter
 from indexer.writer import Patience, held, lock_of
 from indexer.yardstick import Yardstick
@@ -211,9 +220,7 @@ class Library:
             KeyError: the library has no such item of that kind.
         """
         asked = self._yardstick.asking(query, alpha)  # (1, width)
-        with self._searching:
-            rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
-        scores: NDArray[np.float32] = rows @ asked[0]
+        scores: NDArray[np.float32] = self._fetched(ids, kind) @ asked[0]
         return scores
 
     def fetch(self, ids: Sequence[int], kind: Kind) -> Vectors:
@@ -222,9 +229,21 @@ class Library:
         Raises:
             KeyError: the library has no such item of that kind.
         """
+        return self._fetched(ids, kind)[:, : self.dim]
+
+    def _fetched(self, ids: Sequence[int], kind: Kind) -> Vectors:
+        """Return the rows of items as they are stored. Shape (ids, width)."""
+        wanted = np.array(ids, dtype=np.int64)
         with self._searching:
-            rows = self._shelf.load(kind).fetch(np.array(ids, dtype=np.int64))
-            return rows[:, : self.dim]
+            try:
+                return self._shelf.load(kind).fetch(wanted)
+            except KeyError as error:
+                if not np.isin(wanted, self.catalog.item_ids(kind)).all():
+                    raise
+                fault = f"do not hold the vectors of all {kind}s"
+                raise LibraryDamaged(
+                    self.folder / "vectors", fault, mending(self.folder)
+                ) from error
 
     def tokens(self, ids: Sequence[int], shape: TokenShape) -> list[Tokens | None]:
         """Return each photo's tokens as a reranker reads them; None where none were kept.
@@ -240,7 +259,9 @@ class Library:
             LibraryLocked: another process is writing.
         """
         with held(self._writer, self.folder, view=self.view):
-            self._tokens.write(ids, tokens)
+            there = {record.id for record in self.records(ids)}  # a writer may have removed some
+            kept = [row for row, id_ in enumerate(ids) if id_ in there]
+            self._tokens.write([ids[row] for row in kept], tokens[kept])
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
@@ -328,10 +349,18 @@ class Library:
         """
         with held(self._writer, self.folder, patience, self.view):
             if self._writer.lock_counter == 1:
-                self.catalog.migrate()
-                self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
-                self._sweep()
+                self._prepare()
             yield
+            if self._writer.lock_counter == 1:
+                self.catalog.tidy()
+
+    def _prepare(self) -> None:
+        """Bring the library to the format of today, and sweep what no commit names."""
+        if self.catalog.migrate():
+            close_to_others(self.folder)
+        self._shelf.reseal()
+        self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
+        self._sweep()
 
     def commit(self, batch: Batch) -> None:
         """Store a batch: its vectors first, then one transaction that names them."""
@@ -354,12 +383,61 @@ class Library:
             self.catalog.apply(change)
 
     def forget(self, folder: Path) -> int:
-        """Remove all that lies below a folder, which need not exist any more; count the files."""
+        """Remove all that lies below a folder, which need not exist any more; count the files.
+
+        Nothing of it, nor of what was removed before, stays in the files of the library.
+        """
         root = folder.resolve()
         with self.writing():
+            self._forget_unfinished(root)
             known = self.catalog.files_below([root])
             self.catalog.apply(Change(removed=list(known), forgotten=[root]))
+            self.erase()
+            for path in self.folder.glob(f"{BROKEN}*"):
+                path.unlink(missing_ok=True)
             return len(known)
+
+    def erase(self) -> None:
+        """Take from the disk what was removed: vectors, tokens, words, rows of the catalog."""
+        with self.writing():
+            gone = [int(id_) for kind in Kind for id_ in self.view.snapshot(kind).deleted]
+            self._tokens.forget(gone)
+            self._shelf.purge(self.questions)
+            self._tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+            self.catalog.rewrite()
+
+    def restore_banks(self, encoder: Encoder) -> bool:
+        """Make broken banks anew with the model of the library; tell whether they are whole now.
+
+        Raises:
+            ModelMismatch: it is another model.
+            LibraryLocked: another process is writing.
+        """
+        self.check_model(encoder)
+        try:
+            return self.view.facts().width == self.dim or bool(self.banks)
+        except LibraryDamaged:
+            with self.writing():
+                return self._yardstick.restore_banks(banks_of(encoder))
+
+    def mend(self) -> None:
+        """Make anew what is derived and broken, and take from the disk what was removed."""
+        with self.writing():
+            self._tokens.mend(self.catalog.item_ids(Kind.PHOTO).tolist())
+            self._yardstick.mend()
+            self._sweep()
+            self.erase()
+
+    def _forget_unfinished(self, root: Path) -> None:
+        """Remove what lies below a folder from an unfinished set of another model, too."""
+        unfinished = self.folder / NEXT
+        if not unfinished.exists():
+            return
+        try:
+            with Library.open(unfinished) as fresh:
+                fresh.forget(root)
+        except (LibraryMissing, LibraryDamaged):
+            shutil.rmtree(unfinished)
 
     def move_root(self, old: Path, new: Path) -> list[Path]:
         """Know all that lies below a folder by its path below another: a moved drive.
@@ -421,8 +499,18 @@ class Library:
     def refresh_index(self) -> None:
         """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
         with self.writing():
+            stale = [self.view.snapshot(kind).deleted for kind in Kind if self._is_stale(kind)]
+            for gone in stale:
+                self._tokens.forget(gone.tolist())
             self._shelf.refresh(self.questions)
+            if stale:
+                self._tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+                self.catalog.forget_words()
             self._yardstick.refresh(self.catalog)
+
+    def _is_stale(self, kind: Kind) -> bool:
+        """Tell whether what was deleted of a kind is to be taken from the disk now."""
+        return self._shelf.is_stale(self.view.snapshot(kind))
 
     @property
     def aim(self) -> Aim:

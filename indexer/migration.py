@@ -11,11 +11,17 @@ _ROWS = 10_000  # items whose words are written at once
 
 
 def migrate(connection: Connection, format_: int) -> None:
-    """Bring a catalog of an older format to that of today."""
+    """Bring a catalog of an older format to that of today; sums of all rows come last."""
     if format_ < 4:
         _add_videos(connection, format_)
     if format_ < 5:
         _add_identity(connection)
+    _sum_up(connection)
+
+
+def _sum_up(connection: Connection) -> None:
+    """Make the table of format 5 that holds checksums, still empty; see `indexer.sums`."""
+    tables.sums.create(connection, checkfirst=True)
 
 
 def _add_videos(connection: Connection, format_: int) -> None:

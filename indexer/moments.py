@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -75,8 +75,15 @@ class Moments:
 
     @classmethod
     def loads(cls, noted: str) -> Moments:
-        """Read what `dumps` wrote."""
-        return cls(**json.loads(noted))
+        """Read what `dumps` wrote.
+
+        Raises:
+            ValueError: it is something else.
+            TypeError: likewise.
+        """
+        values = {key: float(value) for key, value in dict(json.loads(noted)).items()}
+        moments = cls(**values)  # type: ignore[arg-type]
+        return replace(moments, items=int(moments.items))
 
 
 def cohort_of(bank: Vectors) -> Vectors:

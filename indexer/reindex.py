@@ -17,6 +17,7 @@ from pathlib import Path
 
 from indexer.absence import Held, gathered, judged, out_of_reach
 from indexer.build import IndexOptions, Progress, index_folders
+from indexer.check import is_sound
 from indexer.encoder import Encoder
 from indexer.errors import LibraryDamaged, UsageError
 from indexer.library import NEXT, Library
@@ -178,6 +179,8 @@ class _Task:
 
 def _unfinished(folder: Path, encoder: Encoder) -> Library:
     """Open the set that a killed run began; start anew where it is of another model, or broken."""
+    if folder.exists() and not is_sound(folder):
+        shutil.rmtree(folder)
     try:
         return Library.open_or_create(folder, encoder)
     except (LibraryDamaged, UsageError):

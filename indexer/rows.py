@@ -1,7 +1,7 @@
 """Vectors of segments by id, read from the disk one by one.
 
-The files stay on the disk; what is looked at is read by the system's page. A checksum is of a whole
-file, so none is compared here: `twinlens check` does.
+The files stay on the disk; what is looked at is read by the system's page. So only the ids are
+compared with a checksum here; that of the whole file `twinlens check` compares.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from indexer.encoder import Vectors
 from indexer.errors import LibraryDamaged, mending
-from indexer.segments import UNREADABLE
+from indexer.segments import UNREADABLE, checksum_of_ids
 from indexer.types import SegmentRow
 
 
@@ -116,4 +116,7 @@ def _tensors(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
     )
     if (header["ids"]["dtype"], header["vectors"]["dtype"]) != ("I64", "F16"):
         raise ValueError("its numbers are of another type")
+    noted = header.get("__metadata__", {}).get("ids", checksum_of_ids(ids))
+    if noted != checksum_of_ids(ids) or (np.diff(ids) <= 0).any():
+        raise ValueError("its ids are not what was written")
     return ids, vectors

@@ -14,14 +14,16 @@ from typing import TypeAlias
 import numpy as np
 
 from indexer.errors import LibraryDamaged, mending
-from indexer.facts import Snapshot
+from indexer.facts import Saved, Snapshot
 from indexer.inverted import InvertedIndex, make, training_rows
 from indexer.loaded import SavedIndex
+from indexer.privacy import make_folder
 from indexer.rows import StoredRows, mapped
+from indexer.seals import Seal, sealed_file
 from indexer.segments import SegmentStore, checksum_of, discard, replacing
 from indexer.tuning import Aim, Asking, Plan, Ranks, fitted, halved, neighbour_ranks
 from indexer.types import Kind, SegmentRow
-from indexer.vectors import ExactIndex, VectorIndex
+from indexer.vectors import ExactIndex, VectorIndex, vector_bytes
 
 Questions: TypeAlias = Callable[[Kind], Mapping[Kind, Asking]]
 """Gives queries by their kind, to tune the index of the items of a kind."""
@@ -45,33 +47,54 @@ class IndexStore:
         """Return where the index over the segments up to a number lies."""
         return self._folder / f"{kind}-{number:06d}.faiss"
 
-    def write(
-        self, kind: Kind, snapshot: Snapshot, aim: Aim, questions: Questions
-    ) -> tuple[int, str]:
+    def write(self, kind: Kind, snapshot: Snapshot, aim: Aim, questions: Questions) -> Saved:
         """Save an index over all segments of a kind, of the type that their number asks for.
 
         Returns:
-            Its number and its plan, for the catalog to name.
+            What the catalog has to name.
 
         Raises:
             TwinlensError: the disk is full or closed to us.
             LibraryDamaged: a segment is missing or broken.
         """
         number = max((row.number for row in snapshot.segments), default=0)
-        self._folder.mkdir(exist_ok=True)
-        with replacing(self.path(kind, number)) as part:
+        make_folder(self._folder)
+        with replacing(self.path(kind, number), private=True) as part:
             if aim.is_exact(count(snapshot.segments)):
                 self._exact(snapshot).save(part)
-                return number, ""
+                return Saved(number=number, plan="", seal=self._seal(part, snapshot).dumps())
             index = self._inverted(snapshot)
             ranks = self._ranks(index, snapshot.segments, halved(questions(kind), 0))
             index.save(part)
-            plan = Plan(
-                probes=fitted(ranks, aim.recall),
-                bytes=part.stat().st_size,
-                checksum=checksum_of(part),
-            )
-            return number, plan.dumps()
+            seal = self._seal(part, snapshot, in_lists=True)
+            plan = Plan(probes=fitted(ranks, aim.recall), bytes=seal.bytes, checksum=seal.checksum)
+            return Saved(number=number, plan=plan.dumps(), seal=seal.dumps())
+
+    def resealed(self, kind: Kind, snapshot: Snapshot, aim: Aim) -> str:
+        """Return the seal of an index that was saved before there were any.
+
+        Raises:
+            LibraryDamaged: it is missing, or not what its segments or its plan say.
+        """
+        path = self.path(kind, snapshot.base)
+        if not self.is_whole(kind, snapshot, aim):
+            raise self._damage(path, "does not hold what its segments hold")
+        named = replace(snapshot, segments=tuple(held(snapshot)))
+        return self._seal(path, named, in_lists=bool(snapshot.plan)).dumps()
+
+    def fault(self, kind: Kind, snapshot: Snapshot) -> str:
+        """Say why a saved index cannot be opened, "" where it can, or none is saved."""
+        if not snapshot.base:
+            return ""
+        path = self.path(kind, snapshot.base)
+        try:
+            return self._read_seal(path, snapshot).fault(path) if snapshot.seal else ""
+        except FileNotFoundError:
+            return "is missing"
+        except OSError as error:
+            return f"cannot be read ({error.strerror or error})"
+        except LibraryDamaged as error:
+            return error.fault
 
     def open(self, kind: Kind, snapshot: Snapshot, aim: Aim) -> SavedIndex:
         """Open the index that a snapshot names.
@@ -80,11 +103,13 @@ class IndexStore:
             LibraryDamaged: it is missing, or not what the catalog says.
         """
         path, rows = self.path(kind, snapshot.base), held(snapshot)
+        if fault := self.fault(kind, snapshot):
+            raise self._damage(path, fault)
         if not snapshot.plan:
             return ExactIndex.load(path, dim=self._width, size=count(rows))
         plan = self._plan(kind, snapshot)
         if path.exists() and path.stat().st_size != plan.bytes:
-            raise LibraryDamaged(path, "is not as it was written", mending(path.parent.parent))
+            raise self._damage(path, "is not as it was written")
         return InvertedIndex.load(
             path,
             dim=self._width,
@@ -105,11 +130,15 @@ class IndexStore:
         Raises:
             LibraryDamaged: it is missing, or not what the catalog says.
         """
+        path = self.path(kind, snapshot.base)
         index = self.open(kind, snapshot, aim)
-        if isinstance(index, ExactIndex):
-            return index.is_made_of(map(self._segments.read, held(snapshot)))
-        written = self._plan(kind, snapshot).checksum
-        return checksum_of(self.path(kind, snapshot.base)) == written
+        if isinstance(index, ExactIndex) and not index.is_made_of(
+            map(self._segments.read, held(snapshot))
+        ):
+            return False
+        if snapshot.plan and checksum_of(path) != self._plan(kind, snapshot).checksum:
+            return False
+        return not snapshot.seal or self._read_seal(path, snapshot).is_whole(path)
 
     def tuned(self, kind: Kind, snapshot: Snapshot, aim: Aim, questions: Questions) -> str:
         """Return the plan by which an index of lists reaches an aim; none for an exact one."""
@@ -153,9 +182,23 @@ class IndexStore:
             return Plan.loads(snapshot.plan)
         except (ValueError, KeyError, TypeError) as error:
             path = self.path(kind, snapshot.base)
-            raise LibraryDamaged(
-                path, "has a plan that cannot be read", mending(path.parent.parent)
-            ) from error
+            raise self._damage(path, "has a plan that cannot be read") from error
+
+    def _read_seal(self, path: Path, snapshot: Snapshot) -> Seal:
+        """Read what the catalog noted of a file."""
+        try:
+            return Seal.loads(snapshot.seal)
+        except (ValueError, TypeError) as error:
+            raise self._damage(path, "has a seal that cannot be read") from error
+
+    def _seal(self, path: Path, snapshot: Snapshot, *, in_lists: bool = False) -> Seal:
+        """Note what the file of an index over all segments of a snapshot is."""
+        size, rows = path.stat().st_size, count(snapshot.segments)
+        return sealed_file(path, vector_bytes(size, rows, self._width, in_lists=in_lists))
+
+    def _damage(self, path: Path, fault: str) -> LibraryDamaged:
+        """Name the file and the way out."""
+        return LibraryDamaged(path, fault, mending(path.parent.parent))
 
     def _exact(self, snapshot: Snapshot) -> VectorIndex:
         """Make an exact index of all segments."""

@@ -1,9 +1,10 @@
 """Immutable files of vectors: the source of truth for what was embedded.
 
 A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
-metadata `format`, `kind` and `checksum`. It is written once, whole, and never changed. Every read
-compares the checksum, so a bit that flipped on the disk is never searched, nor merged on. Files
-of before there was one have none, and are taken as they are.
+metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written
+once, whole, and never changed. Every read compares the checksum, so a bit that flipped on the disk
+is never searched, nor merged on. Files of before there was one have none, and are taken as they
+are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import partial
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from indexer.errors import LibraryDamaged, TwinlensError, mending
+from indexer.privacy import make_file, make_folder
 from indexer.types import Kind, SegmentRow
 
 SEGMENT_FORMAT = "1"
+
+_UNFIT = "its checksum does not fit: the disk has changed some bits"
 
 UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
 """What reading a safetensors file raises where it is not what it should be."""
@@ -51,16 +56,23 @@ class Segment:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a name to write to; on leaving, that file takes the place of `path` for good.
 
     A process killed at any moment leaves the old file, or none, or the whole new one.
+
+    Args:
+        path: of the file.
+        private: whether its mode follows that of its folder, as all in a library does, and not
+            the umask.
 
     Raises:
         TwinlensError: the disk is full or closed to us.
     """
     part = path.with_name(path.name + ".part")
     try:
+        if private:
+            make_file(part)
         yield part
         _sync(part)
         part.replace(path)
@@ -71,9 +83,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sealed(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
-    """Lay out tensors as a safetensors file whose header holds a checksum of them."""
+    """Lay out tensors as a safetensors file whose header holds checksums of all it says."""
     solid = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    data: bytes = save(solid, metadata={**metadata, "checksum": _checksum(solid)})
+    told = {**metadata, "checksum": _checksum(solid)}
+    data: bytes = save(solid, metadata={**told, "seal": _seal(told)})
     return data
 
 
@@ -88,8 +101,16 @@ def read_sealed(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         metadata: dict[str, str] = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     if "checksum" in metadata and metadata["checksum"] != _checksum(tensors):
-        raise ValueError("its checksum does not fit: the disk has changed some bits")
+        raise ValueError(_UNFIT)
+    if "seal" in metadata and metadata["seal"] != _seal(metadata):
+        raise ValueError(_UNFIT)
     return tensors, metadata
+
+
+def _seal(metadata: Mapping[str, str]) -> str:
+    """Hash what a header says beside the tensors."""
+    told = sorted((key, value) for key, value in metadata.items() if key != "seal")
+    return blake2b(repr(told).encode(), digest_size=16).hexdigest()
 
 
 def _checksum(tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -118,10 +139,10 @@ class SegmentStore:
 
     def write(self, segments: Iterable[Segment], first: int) -> list[SegmentRow]:
         """Write segments under the numbers from `first` on; return once they are on the disk."""
-        self._folder.mkdir(exist_ok=True)
+        make_folder(self._folder)
         rows = []
         for number, segment in enumerate(segments, start=first):
-            with replacing(self.path(number)) as part:
+            with replacing(self.path(number), private=True) as part:
                 part.write_bytes(_file(segment))
             rows.append(SegmentRow(number=number, kind=segment.kind, rows=len(segment.ids)))
         return rows
@@ -150,7 +171,8 @@ class SegmentStore:
 
     def numbers(self) -> list[int]:
         """Return the numbers of all segments on the disk, whoever names them."""
-        return [int(path.stem) for path in self._folder.glob("*.safetensors")]
+        names = [path.stem for path in self._folder.glob("*.safetensors")]
+        return [int(name) for name in names if name.isascii() and name.isdecimal()]
 
     def survey(self, number: int) -> tuple[SegmentRow, Segment]:
         """Read a segment that no catalog tells about.
@@ -206,11 +228,20 @@ def checksum_of(path: Path) -> str:
         return file_digest(file, partial(blake2b, digest_size=16)).hexdigest()
 
 
+def checksum_of_ids(ids: NDArray[np.int64]) -> str:
+    """Hash ids alone: a search that reads single vectors compares it, and not all of the file."""
+    return f"{crc32(ids.tobytes()):08x}"
+
+
 def _file(segment: Segment) -> bytes:
     """Lay out a segment as a file."""
     return sealed(
         {"ids": segment.ids, "vectors": segment.vectors},
-        {"format": SEGMENT_FORMAT, "kind": segment.kind.value},
+        {
+            "format": SEGMENT_FORMAT,
+            "kind": segment.kind.value,
+            "ids": checksum_of_ids(segment.ids),
+        },
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from indexer.changes import Merge
-from indexer.errors import LibraryDamaged, ModelMismatch
-from indexer.facts import Snapshot
+from indexer.errors import LibraryDamaged, ModelMismatch, UsageError, mending
+from indexer.facts import Saved, Snapshot
 from indexer.inverted import EXACT_ROWS
 from indexer.loaded import Loaded, SavedIndex
 from indexer.rows import StoredRows
@@ -19,7 +19,7 @@ from indexer.segments import MERGED_ROWS, Segment, SegmentStore
 from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import Ids, VectorIndex
-from indexer.view import CatalogView
+from indexer.view import CatalogView, catalog_path
 
 if TYPE_CHECKING:
     from indexer.catalog import Catalog
@@ -33,6 +33,10 @@ MAX_TAIL_ROWS = EXACT_ROWS
 MAX_TAIL = 8
 """So many segments may be newer than the saved index: each costs the first search a file."""
 
+
+FEW_ROWS = 20_000
+"""In a library of so many vectors what was deleted goes with the next index run: it costs less
+than a second to write them anew."""
 
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
@@ -72,7 +76,13 @@ class Shelf:
 
     def aim(self) -> Aim:
         """Return what the indexes have to reach."""
-        return Aim.loads(self._view.noted(_AIM))
+        try:
+            return Aim.loads(self._view.noted(_AIM))
+        except (ValueError, TypeError, UsageError) as error:
+            fault = f"is broken (its aim cannot be read: {error})"
+            raise LibraryDamaged(
+                catalog_path(self._folder), fault, mending(self._folder)
+            ) from error
 
     def set_aim(self, aim: Aim) -> None:
         """Note what the indexes have to reach from the next time they are written."""
@@ -87,23 +97,58 @@ class Shelf:
             snapshot = self._view.snapshot(kind)
             tail = [row for row in snapshot.segments if row.number > snapshot.base]
             total, newer = count(snapshot.segments), count(tail)
-            if len(snapshot.deleted) > STALE_SHARE * total:
+            if self.is_stale(snapshot):
                 self._merge(kind, snapshot.segments, base=0, purged=snapshot.deleted)
                 self.rebuild(kind, questions)
             elif newer > min(STALE_SHARE * (total - newer), MAX_TAIL_ROWS):
                 small = [row for row in snapshot.segments if row.rows < MERGED_ROWS]
                 self._merge(kind, small, base=0)
                 self.rebuild(kind, questions)
-            elif not self.indexes.suits(snapshot, self.aim()):
+            elif self.indexes.fault(kind, snapshot) or not self.indexes.suits(snapshot, self.aim()):
                 self.rebuild(kind, questions)
             elif len(tail) > MAX_TAIL:
                 self._merge(kind, tail, base=snapshot.base)
         self.sweep()
 
+    def is_stale(self, snapshot: Snapshot) -> bool:
+        """Tell whether the deleted vectors of a kind have to go: at once if that costs little."""
+        deleted, total = len(snapshot.deleted), count(snapshot.segments)
+        costs_little = total <= FEW_ROWS and not snapshot.plan
+        return deleted > STALE_SHARE * total or (deleted > 0 and costs_little)
+
+    def purge(self, questions: Questions) -> None:
+        """Take the vectors of all that was deleted from the disk, whatever it costs."""
+        for kind in Kind:
+            snapshot = self._view.snapshot(kind)
+            if len(snapshot.deleted):
+                held = [row for row in snapshot.segments if self._holds(row, snapshot.deleted)]
+                self._merge(kind, held, base=0, purged=snapshot.deleted)
+                self.rebuild(kind, questions)
+        self.sweep()
+
+    def _holds(self, row: SegmentRow, ids: Ids) -> bool:
+        """Tell whether a segment holds one of some ids."""
+        return bool(np.isin(self._segments.read(row).ids, ids).any())
+
     def sweep(self) -> None:
         """Delete the files that no commit names: a killed writer's, and those merged away."""
         self._segments.sweep(self._whole().segment_numbers())
         self.indexes.sweep({kind: self._view.snapshot(kind).base for kind in Kind})
+
+    def reseal(self) -> None:
+        """Note what the saved indexes are that were written before there were seals.
+
+        One that is not what it should be is named no longer: the next run writes it anew.
+        """
+        for kind in Kind:
+            snapshot = self._view.snapshot(kind)
+            if snapshot.base and not snapshot.seal:
+                try:
+                    seal = self.indexes.resealed(kind, snapshot, self.aim())
+                    saved = Saved(number=snapshot.base, plan=snapshot.plan, seal=seal)
+                except LibraryDamaged:
+                    saved = Saved(number=0, plan="", seal="")
+                self._whole().rebase(kind, saved)
 
     def load(self, kind: Kind) -> Loaded:
         """Return the vectors of a kind as of the last commit."""
@@ -122,8 +167,7 @@ class Shelf:
     def rebuild(self, kind: Kind, questions: Questions) -> None:
         """Save an index over all segments of a kind, of the type that their number asks for."""
         snapshot = self._view.snapshot(kind)
-        number, plan = self.indexes.write(kind, snapshot, self.aim(), questions)
-        self._whole().rebase(kind, number, plan)
+        self._whole().rebase(kind, self.indexes.write(kind, snapshot, self.aim(), questions))
 
     def tune(self, kind: Kind, questions: Questions) -> None:
         """Make the saved index of a kind reach the aim; written anew where its type does not."""
@@ -132,7 +176,8 @@ class Shelf:
             self.rebuild(kind, questions)
         elif snapshot.base:
             plan = self.indexes.tuned(kind, snapshot, aim, questions)
-            self._whole().rebase(kind, snapshot.base, plan)
+            saved = Saved(number=snapshot.base, plan=plan, seal=snapshot.seal)
+            self._whole().rebase(kind, saved)
 
     def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
         """Return the ranks of the lists that hold true neighbours; empty for an exact index.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -27,8 +28,10 @@ from sqlalchemy import (
     table,
 )
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
 
+from indexer.connection import Connection as OwnConnection
 from indexer.connection import connected, failure
 
 
@@ -133,6 +136,14 @@ tags = Table(
     Column("tag", Text, primary_key=True),
     Column("file_id", ForeignKey("files.id"), primary_key=True, index=True),
 )
+# Since format 5: checksums of the rows of each file; see `indexer.sums`.
+sums = Table(
+    "sums",
+    schema,
+    Column("file_id", Integer, primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("words", Integer, nullable=False),
+)
 words = table("words", *map(column, ("rowid", "text", "folders", "name", "place")))
 """SQLite's full-text index of items, by their id as `rowid`."""
 
@@ -162,11 +173,21 @@ def _create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
     )
 
 
+def driver(connection: Connection) -> sqlite3.Connection:
+    """Return Python's own connection, in the midst of the same transaction."""
+    return cast(sqlite3.Connection, connection.connection.dbapi_connection)
+
+
 def connect(path: Path, *, mode: str = "rw") -> Engine:
     """Connect to SQLite. Mode "rw" never creates a file, "rwc" does."""
     engine = create_engine(
         "sqlite://", creator=lambda: connected(path, mode=mode), poolclass=QueuePool
     )
+
+    @event.listens_for(engine, "checkout")
+    def _checked(connection: sqlite3.Connection, *_: Any) -> None:
+        if isinstance(connection, OwnConnection) and connection.is_stale():
+            raise DisconnectionError("the catalog has changed")  # SQLAlchemy connects anew
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:

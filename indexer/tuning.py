@@ -95,7 +95,7 @@ class Plan:
     def loads(cls, noted: str) -> Plan:
         """Read what `dumps` wrote."""
         values = json.loads(noted)
-        probes = {int(depth): probes for depth, probes in values["probes"].items()}
+        probes = {int(depth): int(probes) for depth, probes in values["probes"].items()}
         return cls(probes=probes, bytes=values["bytes"], checksum=values["checksum"])
 
 
@@ -192,6 +192,8 @@ def nearest(parts: Iterable[Part], asking: Asking, depth: int) -> Ids:
 
 def _enough(ranks: Ranks, recall: float) -> int:
     """Return the fewest probes whose recall is that much, even less two standard errors."""
+    if not ranks.size:
+        return 1  # no query has a neighbour
 
     def sure(probes: int) -> float:
         shares = (ranks < probes).mean(axis=1)  # (queries,)

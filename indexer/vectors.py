@@ -139,6 +139,24 @@ class VectorIndex(ExactIndex):
         write(self._index, path)
 
 
+def vector_bytes(size: int, rows: int, dim: int, *, in_lists: bool) -> range:
+    """Return at which bytes of a file FAISS lays its vectors, or its lists of vectors and ids.
+
+    Lists end the file. Behind the vectors of an exact index come its ids, and how many they are.
+
+    Args:
+        size: of the file, in bytes.
+        rows: how many vectors there are.
+        dim: their length, before it is padded.
+        in_lists: whether the index is one of lists.
+    """
+    ids, codes = 8 * rows, 2 * padded(dim) * rows
+    if in_lists:
+        return range(max(0, size - codes - ids), size)
+    stop = max(0, size - 8 - ids)
+    return range(max(0, stop - codes), stop)
+
+
 def write(index: Any, path: Path) -> None:
     """Write a FAISS index to a file.
 
@@ -167,7 +185,7 @@ def opened(path: Path, type_: Any, what: str, *, dim: int, size: int) -> Any:
     remedy = mending(path.parent.parent)
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ValueError) as error:
         raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
     if not isinstance(index, type_):
         raise LibraryDamaged(path, f"is not a FAISS index {what}", remedy)

@@ -13,18 +13,24 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
 from itertools import compress, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.connection import connected, failure
-from indexer.facts import Facts, Ids, Snapshot, base_key, facts_of, plan_key
+from indexer.connection import (
+    Connection,
+    connected,
+    failure,
+    is_passing,
+    is_worth_another,
+    patience,
+)
+from indexer.errors import LibraryDamaged, mending
+from indexer.facts import Facts, Ids, Snapshot, base_key, facts_of, plan_key, seal_key
 from indexer.types import Kind, Metadata, Record, SegmentRow
 
 WORD = re.compile(r"\w+")
@@ -45,8 +51,17 @@ _SAID = ("taken", "latitude", "longitude", "keywords", *_SAME)
 """What `photos` says since format 3; `also` came with format 4."""
 
 
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
+"""What reading a catalog raises where its rows are not what was written."""
+
+T = TypeVar("T")
+
 Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
 """Tells of ids which of them a filter lets through. Shape (n,) each."""
+
+
+BROKEN = "catalog.sqlite.broken"
+"""The name under which a repair keeps a broken catalog."""
 
 
 def catalog_path(folder: Path) -> Path:
@@ -64,12 +79,13 @@ class CatalogView:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._alone = threading.Lock()
+        self._sqlite: Connection | None = None  # one transaction at a time
 
     def close(self) -> None:
         """Let go of the database."""
-        if "_sqlite" in vars(self):
+        if self._sqlite is not None:
             self._sqlite.close()
-            del self._sqlite
+            self._sqlite = None
 
     def facts(self) -> Facts:
         """Return the facts as of the last commit.
@@ -78,30 +94,15 @@ class CatalogView:
             LibraryTooNew: a newer version wrote them.
             LibraryDamaged: some are missing, or no numbers.
         """
-        with self._reading() as connection:
-            return facts_of(self._path, _meta(connection))
+        return facts_of(self._path, self._ask(_meta))
 
     def noted(self, key: str) -> str:
         """Return one fact, empty if it was never noted."""
-        with self._reading() as connection:
-            return _meta(connection).get(key, "")
+        return self._ask(_meta).get(key, "")
 
     def snapshot(self, kind: Kind) -> Snapshot:
         """Return what the last commit says about the vectors of a kind."""
-        with self._reading() as connection:
-            meta = _meta(connection)
-            named = connection.execute(
-                "SELECT number, rows FROM segments WHERE kind = ? ORDER BY number", (kind,)
-            )
-            segments = [SegmentRow(number=number, kind=kind, rows=rows) for number, rows in named]
-            gone = connection.execute("SELECT id FROM deleted WHERE kind = ?", (kind,)).fetchall()
-        return Snapshot(
-            generation=int(meta["generation"]),
-            base=int(meta.get(base_key(kind), 0)),
-            plan=meta.get(plan_key(kind), ""),
-            segments=tuple(segments),
-            deleted=np.array(gone, dtype=np.int64).reshape(-1),
-        )
+        return self._ask(lambda connection: _snapshot(connection, kind))
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind."""
@@ -110,15 +111,8 @@ class CatalogView:
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
-        names, joined = _record_columns(self.facts().format)
-        found: dict[int, Record] = {}
-        with self._reading() as connection:
-            for start in range(0, len(ids), _CHUNK):
-                some = ids[start : start + _CHUNK]
-                wanted = f"items.id IN ({', '.join('?' * len(some))})"
-                query = f"SELECT {', '.join(names)} FROM {joined} WHERE {wanted}"
-                for row in connection.execute(query, some):
-                    found[row[0]] = _record(dict(zip(names, row, strict=True)))
+        format_ = self.facts().format
+        found = self._ask(lambda connection: _records(connection, ids, format_))
         return [found[id_] for id_ in ids if id_ in found]
 
     def worded(
@@ -145,27 +139,77 @@ class CatalogView:
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }
-        with self._reading() as connection:
-            found = list(islice(_held(connection.execute(_WORDED, values), among), limit))
+        found = self._ask(
+            lambda connection: list(
+                islice(_held(connection.execute(_WORDED, values), among), limit)
+            )
+        )
         return [(id_, bm25 / math.log(facts.next_id + 1)) for id_, bm25 in found]
 
-    @cached_property
-    def _sqlite(self) -> sqlite3.Connection:
-        """The connection; one transaction at a time."""
-        return connected(self._path)
+    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Read in one transaction: what is read in it is of one commit.
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: what is read in it is of one commit."""
+        Where a writer begins or ends beside a reader that may not write, SQLite can fail for a
+        moment; then it is asked again.
+        """
         with self._alone:
-            try:
-                self._sqlite.execute("BEGIN")
+            until = patience()
+            while True:
                 try:
-                    yield self._sqlite
-                finally:
-                    self._sqlite.execute("ROLLBACK")
-            except sqlite3.Error as error:
+                    return self._asked(ask)
+                except _Changed as changed:
+                    if not is_worth_another(changed.reason, until):
+                        raise failure(self._path, changed.reason) from changed.reason
+                self.close()
+
+    def _asked(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Read once.
+
+        Raises:
+            _Changed: it has to be read again, by a new connection.
+        """
+        connection = self._current()
+        try:
+            connection.execute("BEGIN")
+            try:
+                answer = ask(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except _UNREADABLE as error:
+            raise self._meaning(connection, error) from error
+        if connection.is_stale():
+            raise _Changed(_busy())
+        return answer
+
+    def _current(self) -> Connection:
+        """Return a connection to what lies on the disk now."""
+        if self._sqlite is not None and self._sqlite.is_stale():
+            self.close()
+        if self._sqlite is None:
+            try:
+                self._sqlite = connected(self._path)
+            except _UNREADABLE as error:
                 raise failure(self._path, error) from error
+        return self._sqlite
+
+    def _meaning(self, connection: Connection, error: Exception) -> Exception:
+        """Say what it means that something could not be read."""
+        if connection.is_stale():
+            return _Changed(_busy())
+        if is_passing(error):
+            return _Changed(error)
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError | OverflowError):
+            return failure(self._path, error)
+        fault = f"is broken (a row cannot be read: {error})"
+        return LibraryDamaged(self._path, fault, mending(self._path.parent))
+
+
+class _Changed(Exception):
+    """What was read may be of two commits, or could not be read for a passing reason."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 _WORDED = """
@@ -197,9 +241,48 @@ def metadata_of(row: Mapping[str, Any]) -> Metadata:
     )
 
 
+def _busy() -> sqlite3.Error:
+    """Make the failure that another process is writing."""
+    error = sqlite3.OperationalError("another process is writing")
+    error.sqlite_errorname = "SQLITE_BUSY"
+    return error
+
+
 def _meta(connection: sqlite3.Connection) -> dict[str, str]:
     """Read all facts."""
-    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    rows = connection.execute("SELECT key, value FROM meta").fetchall()
+    return {str(key): str(value) for key, value in rows}
+
+
+def _snapshot(connection: sqlite3.Connection, kind: Kind) -> Snapshot:
+    """Read what the last commit says about the vectors of a kind."""
+    meta = _meta(connection)
+    named = connection.execute(
+        "SELECT number, rows FROM segments WHERE kind = ? ORDER BY number", (kind,)
+    )
+    segments = [SegmentRow(number=number, kind=kind, rows=int(rows)) for number, rows in named]
+    gone = connection.execute("SELECT id FROM deleted WHERE kind = ?", (kind,)).fetchall()
+    return Snapshot(
+        generation=int(meta["generation"]),
+        base=int(meta.get(base_key(kind), 0)),
+        plan=meta.get(plan_key(kind), ""),
+        seal=meta.get(seal_key(kind), ""),
+        segments=tuple(segments),
+        deleted=np.array(gone, dtype=np.int64).reshape(-1),
+    )
+
+
+def _records(connection: sqlite3.Connection, ids: Sequence[int], format_: int) -> dict[int, Record]:
+    """Read the items of these ids."""
+    names, joined = _record_columns(format_)
+    found: dict[int, Record] = {}
+    for start in range(0, len(ids), _CHUNK):
+        some = ids[start : start + _CHUNK]
+        wanted = f"items.id IN ({', '.join('?' * len(some))})"
+        query = f"SELECT {', '.join(names)} FROM {joined} WHERE {wanted}"
+        for row in connection.execute(query, some):
+            found[row[0]] = _record(dict(zip(names, row, strict=True)))
+    return found
 
 
 def _record_columns(format_: int) -> tuple[list[str], str]:

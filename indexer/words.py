@@ -6,8 +6,11 @@ endings make no difference to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +26,7 @@ from sqlalchemy import (
 )
 
 from indexer import tables
+from indexer.errors import TwinlensError
 from indexer.types import Metadata, readable
 from indexer.view import WORD
 
@@ -52,6 +56,48 @@ def phrase(words: str, column: str) -> ColumnElement[bool]:
     """Match the items whose column holds these words side by side."""
     spoken = " ".join(WORD.findall(words))
     return _matches(f'{column} : "{spoken}"')
+
+
+def faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what is wrong with the full-text index.
+
+    SQLite compares it with its words only where it may write. So a copy of the catalog is compared,
+    in a folder for scratch.
+
+    Raises:
+        TwinlensError: there is no room for that.
+    """
+    with (
+        _scratch() as folder,
+        closing(sqlite3.connect(folder / "catalog.sqlite")) as copy,
+    ):
+        try:
+            connection.backup(copy)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+        try:
+            copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            yield f"the index of words does not fit the words: {error}"
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a folder that is deleted in the end."""
+    try:
+        folder = TemporaryDirectory(prefix="twinlens-")
+    except OSError as error:
+        raise _no_room(error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _no_room(error: Exception) -> TwinlensError:
+    """Say what the copy needs."""
+    return TwinlensError(
+        f"cannot copy the catalog to '{gettempdir()}' to check its full-text index: {error}; "
+        "name a folder with more room in the environment variable TMPDIR"
+    )
 
 
 def _path_words(path: Path, roots: Sequence[Path]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from indexer.errors import LibraryLocked, TwinlensError
+from indexer.privacy import file_mode
 from indexer.view import CatalogView
 
 
@@ -34,7 +35,7 @@ class Patience:
 
 def lock_of(folder: Path) -> FileLock:
     """Make the lock of a library; the system frees it when its holder dies."""
-    return FileLock(folder / "lock")
+    return FileLock(folder / "lock", mode=file_mode(folder))
 
 
 @contextmanager

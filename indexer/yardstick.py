@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.banks import Banks, read_banks
+from indexer.banks import Banks, read_banks, write_banks
 from indexer.cohorts import COHORTS, read_cohorts, write_cohorts
 from indexer.encoder import Vectors
-from indexer.errors import LibraryDamaged
+from indexer.errors import LibraryDamaged, mending
 from indexer.hubness import with_alpha, with_hubness
 from indexer.moments import FEWEST_ITEMS, FEWEST_QUERIES, SAMPLE, Moments, cohort_of, measure
 from indexer.shelf import Shelf
 from indexer.tuning import TUNING_ALPHA, Asking
 from indexer.types import Kind
 from indexer.vectors import Ids
-from indexer.view import CatalogView
+from indexer.view import CatalogView, catalog_path
 
 if TYPE_CHECKING:
     from indexer.catalog import Catalog
+
+_COMPARED = 256  # items whose hubness is computed again
+_HUBNESS_ERROR = 0.005  # of rounding to float16, and of another runtime
 
 _QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
 
@@ -64,6 +67,36 @@ class Yardstick:
             return vectors
         return with_hubness(vectors, self.banks.facing(kind), self._view.facts().hubness_k)
 
+    def restore_banks(self, made: Banks) -> bool:
+        """Write the banks anew if they are broken, from what their model gives.
+
+        They are checked by the stored hubness of items: each must come out again.
+
+        Args:
+            made: the banks of the model that the library was made for.
+
+        Returns:
+            Whether the banks are whole now.
+        """
+        try:
+            return not self._corrects or bool(self.banks)
+        except LibraryDamaged:
+            facts = self._view.facts()
+        if (len(made.photos), len(made.texts)) != (facts.photo_bank, facts.text_bank):
+            return False
+        if not all(self._fits(made, kind) for kind in Kind):
+            return False
+        write_banks(self._folder / facts.banks, made)
+        return True
+
+    def _fits(self, made: Banks, kind: Kind) -> bool:
+        """Tell whether the hubness of stored items of a kind is that of some banks."""
+        rows = self.sample(kind, _COMPARED, seed=0)
+        if not len(rows) or not len(made.facing(kind)):
+            return True
+        again = with_hubness(rows[:, : self._dim], made.facing(kind), self._view.facts().hubness_k)
+        return bool(np.abs(again[:, self._dim] - rows[:, self._dim]).max() <= _HUBNESS_ERROR)
+
     def asking(self, queries: Vectors, alpha: float) -> Vectors:
         """Return queries as they ask: with alpha, where hubness is known. Shape (n, width)."""
         return with_alpha(queries, alpha) if self._corrects else queries
@@ -85,8 +118,22 @@ class Yardstick:
         As measured at the end of the last index run, or now if that never was. None where the
         library has no such generic queries, or too few items to tell.
         """
+        return self._noted_moments(query, item) or self._measure(query, item)
+
+    def _noted_moments(self, query: Kind, item: Kind) -> Moments | None:
+        """Return the moments of a direction as they were last measured; None if never.
+
+        Raises:
+            LibraryDamaged: what was noted cannot be read.
+        """
         noted = self._view.noted(_moments_key(query, item))
-        return Moments.loads(noted) if noted else self._measure(query, item)
+        try:
+            return Moments.loads(noted) if noted else None
+        except (ValueError, TypeError) as error:
+            fault = f"is broken (its moments cannot be read: {error})"
+            raise LibraryDamaged(
+                catalog_path(self._folder), fault, mending(self._folder)
+            ) from error
 
     def cohort(self, kind: Kind) -> Vectors:
         """Return some generic items of a kind, as they would be stored here. Shape (n, width)."""
@@ -105,6 +152,18 @@ class Yardstick:
         """Read the cohorts that a writer kept."""
         facts = self._view.facts()
         return read_cohorts(self._folder / COHORTS, banks=facts.banks, width=self._width)
+
+    def cohort_fault(self) -> str:
+        """Say why the kept cohorts cannot be used, "" where they can, or none are kept."""
+        if not self._corrects or not (self._folder / COHORTS).exists() or self._kept_cohorts():
+            return ""
+        return "is broken, or made of other banks"
+
+    def mend(self) -> None:
+        """Keep the cohorts anew, if those that are kept are not those of the banks."""
+        if self.cohort_fault():
+            (self._folder / COHORTS).unlink(missing_ok=True)
+            self._keep_cohorts()
 
     def questions(self, item: Kind) -> dict[Kind, Asking]:
         """Return queries by their kind that look for the items of a kind, to tune their index.
@@ -129,8 +188,8 @@ class Yardstick:
     def _note_moments(self, catalog: Catalog) -> None:
         """Measure the moments anew where the library has changed much since."""
         for query, item in product(Kind, Kind):
-            noted = self._view.noted(_moments_key(query, item))
-            if noted and Moments.loads(noted).fits(self._view.count(item)):
+            noted = self._noted_moments(query, item)
+            if noted and noted.fits(self._view.count(item)):
                 continue
             measured = self._measure(query, item)
             if measured is not None:

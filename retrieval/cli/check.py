@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import retrieval
-from indexer.errors import LibraryDamaged
+from indexer.errors import LibraryDamaged, TwinlensError
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, note, printable
 from retrieval.cli.options import example, with_json, with_library, with_patience
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 def command(library: Path, repair: bool, patience: Patience, as_json: bool) -> int:
     """Look for damage in the library.
 
-    The catalog, every segment, the saved indexes, the banks and the learned names are read and
-    compared. Each finding says what is wrong, where, and what to do. No photo is touched, and
-    no model is loaded.
+    Every file of the library is read and compared with its checksums. Each finding says what is
+    wrong, where, and what to do. No photo is touched.
     """
     if repair:
         done = retrieval.repair(library, patience=patience)
@@ -41,7 +40,7 @@ def command(library: Path, repair: bool, patience: Patience, as_json: bool) -> i
                 f"{counted(done.dropped, 'file')} dropped, without their vectors; "
                 "embed them anew with: twinlens index"
             )
-        left = list(done.left)
+        left = _with_model(library, list(done.left))
     else:
         left = retrieval.check(library)
     left += _names(library)
@@ -49,6 +48,20 @@ def command(library: Path, repair: bool, patience: Patience, as_json: bool) -> i
     if not left and not as_json:
         click.echo("the library is whole")
     return LibraryDamaged.exit_code if any(finding.grave for finding in left) else ExitCode.DONE
+
+
+def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
+    """Make anew what takes the model of the library, and return what is still wrong."""
+    with retrieval.Library.open(library) as opened:
+        banks = library / opened.view.facts().banks
+        if banks not in [finding.path for finding in left]:
+            return left
+        try:
+            restored = opened.restore_banks(retrieval.load_encoder(opened.model))
+        except TwinlensError as error:
+            note(f"the model is needed to mend {banks}: {error}")
+            return left
+    return retrieval.check(library) if restored else left
 
 
 def _names(library: Path) -> list[Finding]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def command(folder: Path, library: Path, patience: Patience) -> int:
     """Drop all that lies below FOLDER from the library.
 
+    It is erased from the library's files, with all that was removed before.
     The files themselves stay where they are. FOLDER need not exist any more, and may be a
     single file. To keep the next `twinlens index` from adding it again, name it in a
     .twinlensignore file of the folder above.

@@ -92,7 +92,7 @@ class _Source:
         about = describe_model(self.towers.model)
         folder = engine_folder(about.fingerprint)
         try:
-            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.make()
             folder.write(about)
         except (OSError, TwinlensError) as error:
             self._note(f"cannot keep what is known of the model: {error}")

@@ -61,7 +61,7 @@ def export_part(model: Model, folder: EngineFolder, part: Part) -> None:
 
     Whoever is killed here leaves no graph, or the whole of it.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.make()
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of what the comparison below proves

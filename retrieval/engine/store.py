@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ from platformdirs import user_cache_path
 
 from indexer.encoder import TokenShape
 from indexer.errors import TwinlensError
+from indexer.privacy import make_private
 from indexer.segments import replacing
 from indexer.types import Hubness
 from retrieval.models.images import ImageSpec, image_spec
@@ -125,6 +127,15 @@ class EngineFolder:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    def make(self) -> None:
+        """Make the folder; the cache is closed to other users.
+
+        Raises:
+            OSError: the disk is full or closed to us.
+        """
+        _make_root()
+        self.path.mkdir(exist_ok=True)
+
     def write(self, about: About) -> None:
         """Keep what the model is."""
         with replacing(self.about) as part:
@@ -146,7 +157,7 @@ def remember_fingerprint(key: str, files: list[Path], fingerprint: str) -> None:
     """Keep a fingerprint for the next time; where nothing can be kept, it is hashed again."""
     known = _known() | {key: [fingerprint, *_stamps(files)]}
     try:
-        _root().mkdir(parents=True, exist_ok=True)
+        _make_root()
         with replacing(_root() / "known.json") as part:
             part.write_text(json.dumps(known), encoding="utf-8")
     except (OSError, TwinlensError):
@@ -159,6 +170,15 @@ def _root() -> Path:
     return (
         Path(chosen).expanduser() if chosen else user_cache_path("twinlens")
     ) / f"engines-{FORMAT}"
+
+
+def _make_root() -> None:
+    """Make the folder of all engines, for its owner alone; one that was chosen stays as it is."""
+    root = _root()
+    make_private(root)
+    if not os.environ.get(CACHE_VARIABLE):
+        with suppress(OSError):
+            root.chmod(0o700)
 
 
 def _known() -> dict[str, list[Any]]:

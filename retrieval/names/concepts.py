@@ -18,10 +18,9 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from indexer.segments import replacing
+from indexer.privacy import make_folder
+from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Skip
 from indexer.view import STOP_WORDS
 from retrieval.errors import ConceptInvalid
@@ -74,7 +73,7 @@ class Concepts:
         for path in sorted(self._folder.glob("*.safetensors")):
             try:
                 concepts.append(_read(path))
-            except (SafetensorError, OSError, KeyError, ValueError) as error:
+            except UNREADABLE as error:
                 skipped.append(Skip(path=path, reason=f"broken concept ({error}); learn it again"))
         return sorted(concepts, key=lambda concept: same_name(concept.name)), skipped
 
@@ -86,9 +85,9 @@ class Concepts:
         """
         path = self._path(concept.name)
         replaced = path.exists()
-        self._folder.mkdir(exist_ok=True)
-        data = save({"tokens": np.ascontiguousarray(concept.tokens)}, metadata=_metadata(concept))
-        with replacing(path) as part:
+        make_folder(self._folder)
+        data = sealed({"tokens": concept.tokens}, _metadata(concept))
+        with replacing(path, private=True) as part:
             part.write_bytes(data)
         return replaced
 
@@ -165,11 +164,10 @@ def _metadata(concept: Concept) -> dict[str, str]:
 
 def _read(path: Path) -> Concept:
     """Read one file, the inverse of `save`."""
-    with safe_open(path, framework="numpy") as file:
-        facts = file.metadata() or {}
-        if facts.get("format") != FORMAT:
-            raise ValueError(f"format {facts.get('format')}, this twinlens reads {FORMAT}")
-        tokens = file.get_tensor("tokens")
+    tensors, facts = read_sealed(path)
+    if facts.get("format") != FORMAT:
+        raise ValueError(f"format {facts.get('format')}, this twinlens reads {FORMAT}")
+    tokens = tensors["tokens"]
     if tokens.dtype != np.float32 or tokens.ndim != 2 or not np.isfinite(tokens).all():
         raise ValueError("its vectors are no finite matrix of float32")
     return Concept(

@@ -13,12 +13,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from indexer.build import index_folders
+from indexer.check import check
 from indexer.errors import LibraryDamaged, LibraryTooNew
 from indexer.library import Library
 from indexer.types import Kind
 from tests.fakes import GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic=GENERIC)
+OTHER_BANKS = ColourEncoder(generic={kind: ["black"] * len(GENERIC[kind]) for kind in GENERIC})
 
 
 @pytest.fixture
@@ -150,16 +152,23 @@ def test_a_broken_saved_index_is_rebuilt(folder: Path, damage: Callable[[Path], 
 
 
 def _refused_to_add(folder: Path, what: str) -> None:
-    """Searching goes on; adding is refused, with the fault and the way out."""
+    """Searching goes on; adding is refused, with the fault and the way out, until it is mended.
+
+    Only the model that made the banks makes them again.
+    """
     assert _search(folder) == WHOLE
     draw(folder.parent / "photos" / "white.png", "white")
     with Library.open(folder) as library, pytest.raises(LibraryDamaged) as caught:
-        index_folders(library, ENCODER, [folder.parent / "photos"])
+        index_folders(library, OTHER_BANKS, [folder.parent / "photos"])
     assert str(caught.value) == (
-        f"{folder / 'banks.safetensors'} {what}; what is indexed can be searched, but nothing can "
-        f"be added; to add, delete {folder} and run: twinlens index FOLDER --library {folder}"
+        f"{folder / 'banks.safetensors'} {what}; what is indexed can be searched; "
+        "twinlens check --repair and twinlens index make it anew with the same model. If they "
+        f"cannot, delete {folder} and run: twinlens index FOLDER --library {folder}"
     )
     assert _search(folder) == WHOLE
+    with Library.open(folder) as library:
+        assert index_folders(library, ENCODER, [folder.parent / "photos"]).photos == 1
+    assert check(folder) == []
 
 
 def test_missing_banks(folder: Path) -> None:
@@ -233,8 +242,8 @@ def test_fact_that_is_no_number(folder: Path, key: str) -> None:
 
 
 def test_newer_format(folder: Path) -> None:
-    _sql(folder, "UPDATE meta SET value = '5' WHERE key = 'format'")
-    with pytest.raises(LibraryTooNew, match="has format 5, this twinlens reads up to 4; upgrade"):
+    _sql(folder, "UPDATE meta SET value = '6' WHERE key = 'format'")
+    with pytest.raises(LibraryTooNew, match="has format 6, this twinlens reads up to 5; upgrade"):
         Library.open(folder)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from indexer.catalog import Catalog
 from indexer.changes import Change, FileState, KnownFile, Merge, Move, NewFile
-from indexer.facts import Facts
+from indexer.facts import Facts, Saved
 from indexer.types import Kind, Record, SegmentRow
 
 FACTS = Facts(model="m", fingerprint="f", dim=2, hubness_k=16)
@@ -112,7 +112,7 @@ def test_a_merge_swaps_segments_and_forgets_the_deleted(catalog: Catalog) -> Non
     catalog.apply(Change(removed=list(catalog.files_below([Path("/a")]))))
     merge = Merge(kind=Kind.PHOTO, old=[1, 2], new=[_segment(3, 1)], purged=np.array([1]), base=0)
     catalog.merge(merge)
-    catalog.rebase(Kind.PHOTO, 3, "")
+    catalog.rebase(Kind.PHOTO, Saved(number=3, plan="", seal=""))
     snapshot = catalog.snapshot(Kind.PHOTO)
     assert (snapshot.segments, snapshot.base) == ((_segment(3, 1),), 3)
     assert (snapshot.deleted.tolist(), catalog.count(Kind.PHOTO)) == ([], 1)

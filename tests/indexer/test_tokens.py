@@ -47,7 +47,7 @@ def test_a_record_cut_off_is_none(tmp_path: Path) -> None:
 
 def test_the_file_takes_what_its_header_says(tmp_path: Path) -> None:
     TokenStore(tmp_path).write([4], drawn(1))
-    assert (tmp_path / TOKENS).stat().st_size == 64 + 5 * 3 * (2 + 4)
+    assert (tmp_path / TOKENS).stat().st_size == 64 + 5 * (3 * (2 + 4) + 4)
 
 
 def test_another_shape_is_begun_anew(tmp_path: Path) -> None:
