@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from urllib.parse import quote
 
 from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
+from indexer.letters import same
 
 _SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
 _ROOM = 1 << 16
@@ -28,11 +29,17 @@ def connected(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
         check_same_thread=False,
         isolation_level=None,  # BEGIN is ours, so that reads share one snapshot too
     )
+    connection.create_function("same", 1, _same, deterministic=True)
     connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA journal_mode=WAL")
     # A merge deletes old files once its commit is on the disk; NORMAL could lose that commit.
     connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+def _same(text: str | None) -> str | None:
+    """Return a text as filters compare it; nothing of nothing."""
+    return None if text is None else same(text)
 
 
 def failure(path: Path, error: BaseException) -> TwinlensError:

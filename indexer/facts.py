@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from indexer.errors import LibraryDamaged, LibraryTooNew, way_out
 from indexer.types import Kind, SegmentRow
 
-FORMAT = 4
+FORMAT = 5
 """The format written, and the newest that is read. Formats before 3 know no metadata and no
-words, format 3 no videos; in a library that format 1 began, no vector carries a hubness."""
+words, format 3 no videos; formats before 5 hold words of scripts without spaces whole. In a library
+that format 1 began, no vector carries a hubness."""
 
 NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
 """The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""
