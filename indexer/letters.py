@@ -28,6 +28,7 @@ _SPACELESS = re.compile(
 """Letters of scripts that put no space between words."""
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
+_ASCII_NAME = re.compile(r"[a-z0-9]+(?:_+[a-z0-9]+)*")
 
 _HAN = r"[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\u30a1-\u30fc]"
 _BETWEEN = re.compile(rf"(?<={_HAN})[のはがをにでとへもや的](?={_HAN})")
@@ -80,12 +81,12 @@ def tokens(text: str) -> list[str]:
 def sought(text: str) -> list[tuple[str, ...]]:
     """Return the words of a query, each as phrases of which one is enough.
 
-    A phrase is tokens with a space between them. Particles of Japanese, Chinese and Korean part
-    words from each other, or may be absent from what is found.
+    A phrase is tokens with a space between them: "IMG_0017" is one, of two tokens. Particles of
+    Japanese, Chinese and Korean part words from each other, or may be absent from what is found.
     """
     told = plain(text)
     if told.isascii():
-        return [(word,) for word in _ASCII_WORD.findall(told)]
+        return [(" ".join(word.replace("_", " ").split()),) for word in _ASCII_NAME.findall(told)]
     return [
         _phrases(part)
         for word in _words(told)

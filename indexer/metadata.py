@@ -32,7 +32,7 @@ from indexer.places import gazetteer
 from indexer.raw_tags import raw_exif
 from indexer.types import Metadata
 
-METADATA_VERSION = 1
+METADATA_VERSION = 2
 """Raise it when more is read: photos of another version are read again, not embedded again."""
 
 MAX_SIDECAR_BYTES = 16_000_000

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from PIL import Image
 
-from indexer.encoder import Encoder, Vectors, WordEncoder
+from indexer.encoder import CuttingEncoder, Encoder, Vectors, WordEncoder
 from indexer.library import Library
 from indexer.types import Hubness, Kind, Skip
 from retrieval.models.phrases import Phrase, PhraseEncoder
@@ -95,6 +95,10 @@ class NamingEncoder:
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one."""
         return not isinstance(self.plain, WordEncoder) or self.plain.knows(word)
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; empty for none."""
+        return self.plain.unread(text) if isinstance(self.plain, CuttingEncoder) else ""
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim)."""

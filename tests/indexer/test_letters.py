@@ -51,6 +51,7 @@ def test_a_query_is_parted_at_particles() -> None:
     assert sought("京都的樱花") == [("京 都",), ("樱 花",)]
     assert sought("부산에서 dogs") == [("부 산 에 서", "부 산"), ("dogs",)]
     assert sought("のり") == [("の り",)]
+    assert sought("IMG_0017 dog") == [("img 0017",), ("dog",)]
 
 
 def test_writings_are_told_once() -> None:
