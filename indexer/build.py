@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -20,12 +20,13 @@ from indexer.changes import FileState, KnownFile, Move
 from indexer.decoding import DecodeOptions, decoders_for
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked, device_of
 from indexer.errors import UsageError
-from indexer.formats import WANTING, kind_of
+from indexer.formats import WANTING
 from indexer.library import Library
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
+from indexer.sniffing import kind_in
 from indexer.types import Kind, Skip
-from indexer.walk import Found, WalkOptions, walk
+from indexer.walk import Found, Passed, WalkOptions, walk
 from indexer.writer import Patience
 
 LOOKUP_ROWS = 500
@@ -94,6 +95,7 @@ class IndexReport:
         skipped: files and rows that could not be read, and folders that could not be entered.
         seconds: the time it took.
         device: where the model computed.
+        passed_over: how many files of other kinds there were, by their suffix.
     """
 
     photos: int
@@ -106,6 +108,7 @@ class IndexReport:
     skipped: tuple[Skip, ...]
     seconds: float
     device: str
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def index_folders(
@@ -176,6 +179,7 @@ class _Run:
         self._closed: list[Path] = []  # what the walk could not look at
         self._skipped: list[Skip] = []
         self._count: Counter[str] = Counter()
+        self._passed: Counter[str] = Counter()  # files of other kinds, by suffix
 
     def begin(self, roots: Sequence[Path]) -> Batch:
         """Note what the library knows below the roots; the first commit names new ones."""
@@ -185,11 +189,12 @@ class _Run:
             roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
         )
 
-    def changed(self, found: Iterable[Found | Skip]) -> Iterator[Job]:
+    def changed(self, found: Iterable[Found | Skip | Passed]) -> Iterator[Job]:
         """Pass on the files whose size or date is not that of the catalog."""
         for chunk in _chunks(found, LOOKUP_ROWS):
             files = [item for item in chunk if isinstance(item, Found)]
             skips = [item for item in chunk if isinstance(item, Skip)]
+            self._passed.update(item.suffix for item in chunk if isinstance(item, Passed))
             self._skipped += skips
             self._closed += [skip.path for skip in skips]
             self._count["met"] += len(files)
@@ -321,6 +326,7 @@ class _Run:
             skipped=tuple(self._skipped),
             seconds=time.monotonic() - self._started,
             device=device_of(self._encoder),
+            passed_over=dict(self._passed.most_common()),
         )
 
     def _is_same(self, old: KnownFile, file: Found) -> bool:
@@ -388,8 +394,8 @@ def _root(library: Library, folder: Path) -> Path:
             f"'{folder}' is empty, but the library holds files of it; is its drive plugged in? "
             "If they are gone for good, delete the folder and index the one above it"
         )
-    if not root.is_dir() and kind_of(root) is None:
-        raise UsageError(f"'{folder}' is neither a folder, nor a photo or text of a known suffix")
+    if not root.is_dir() and kind_in(root) is None:
+        raise UsageError(f"'{folder}' is neither a folder, nor a photo or text that is read")
     return root
 
 
@@ -438,7 +444,7 @@ def _is_moved(old: Path, new: Path) -> bool:
     try:
         old.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        return kind_of(new) == Kind.PHOTO or old.suffix.lower() == new.suffix.lower()
+        return kind_in(new) == Kind.PHOTO or old.suffix.lower() == new.suffix.lower()
     except OSError:
         return False  # a closed folder may still hold it
     return False

@@ -22,9 +22,10 @@ from PIL import Image
 from indexer.changes import FileState, KnownFile
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
-from indexer.formats import Form, form_of
+from indexer.formats import Form
 from indexer.metadata import METADATA_VERSION, with_place
 from indexer.sight import Seen
+from indexer.sniffing import form_in
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
@@ -145,7 +146,7 @@ class Reader:
 
     def _seen(self, found: Found, data: bytes, *, pictures: bool = True) -> Seen:
         """Let a process look at a photo, a RAW or a video; name its place and its companions."""
-        form = form_of(found.location) or Form.PICTURE
+        form = form_in(found.location) or Form.PICTURE
         body = os.fsencode(found.location) if form == Form.VIDEO else data
         seen = self.decoders.see(form, body, sidecar=found.sidecar, pictures=pictures)
         return replace(seen, about=replace(with_place(seen.about), also=found.also))
@@ -180,7 +181,7 @@ def _versions() -> str:
 
 def _weight(job: Job) -> int:
     """Return how many photos a file may turn out to be, where memory is counted."""
-    return _VIDEO_WEIGHT if form_of(job.found.location) == Form.VIDEO else 1
+    return _VIDEO_WEIGHT if form_in(job.found.location) == Form.VIDEO else 1
 
 
 @contextmanager
@@ -198,7 +199,7 @@ def _content(found: Found) -> tuple[bytes, bytes]:
 
     A video is read where it lies, and known again by samples of it.
     """
-    is_video = form_of(found.location) == Form.VIDEO
+    is_video = form_in(found.location) == Form.VIDEO
     limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
     if found.size > limit and not is_video:
         raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")

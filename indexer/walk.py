@@ -16,8 +16,10 @@ from typing import TypeAlias
 
 from indexer.companions import companions, followers
 from indexer.errors import FileUnreadable
-from indexer.formats import kind_of
+from indexer.excluded import EXCLUDED_DIRS, is_excluded
+from indexer.formats import SIDECAR_SUFFIXES, suffix_of
 from indexer.ignore import IGNORE_FILE, Ignore
+from indexer.sniffing import kind_in
 from indexer.types import Kind, Skip
 
 SIDECAR = ".xmp"
@@ -25,20 +27,26 @@ SIDECAR = ".xmp"
 
 Identity: TypeAlias = tuple[int, int | str]
 
-EXCLUDED_DIRS = ("@eaDir", "node_modules", ".git", "System Volume Information")
-
 
 @dataclass(frozen=True, kw_only=True)
 class WalkOptions:
     """What a walk passes over.
 
     Attributes:
-        exclude_dirs: names of folders never entered, at any depth. A root is always entered.
+        exclude_dirs: names of folders never entered, at any depth, as in
+            `indexer.excluded.EXCLUDED_DIRS`. A root is always entered.
         include_hidden: whether names that begin with a dot are seen.
     """
 
     exclude_dirs: tuple[str, ...] = EXCLUDED_DIRS
     include_hidden: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passed:
+    """A file that is neither photo nor text; `suffix` in small letters, empty for none."""
+
+    suffix: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +75,7 @@ class Found:
 
 def walk(
     roots: Sequence[Path], *, options: WalkOptions, apart: Sequence[Path] = ()
-) -> Iterator[Found | Skip]:
+) -> Iterator[Found | Skip | Passed]:
     """Yield every photo and text below `roots` once, however the roots overlap or link.
 
     Args:
@@ -76,8 +84,9 @@ def walk(
         apart: folders never entered, such as the library itself.
 
     Yields:
-        A `Found` for each regular file of a known suffix, a `Skip` for each folder or file
-        that the system will not let us look at and each link that leads nowhere.
+        A `Found` for each photo and text, told by its suffix or, where that is unknown, by its
+        first bytes; a `Skip` for each folder or file that the system will not let us look at and
+        each link that leads nowhere; a `Passed` for each other file, but for sidecars.
     """
     entered = {_identity(folder) for folder in apart if folder.is_dir()}
     named = dict.fromkeys(os.fspath(root) for root in roots if not root.is_dir())
@@ -162,7 +171,7 @@ def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: Ignor
     if entry.name.startswith(".") and not options.include_hidden:
         return True
     is_dir = _is_dir(entry)
-    if is_dir and entry.name in options.exclude_dirs:
+    if is_dir and is_excluded(entry.path, options.exclude_dirs):
         return True
     return ignore.covers(entry.path, is_dir=is_dir)
 
@@ -174,10 +183,12 @@ def _sidecars(files: Iterable[str]) -> dict[str, str]:
 
 def _look(
     location: str, sidecars: Mapping[str, str], also: tuple[str, ...] = ()
-) -> Iterator[Found | Skip]:
+) -> Iterator[Found | Skip | Passed]:
     """Yield a file if it is a photo or text; pipes and devices are neither."""
-    kind = kind_of(location)
+    kind = kind_in(location)
     if kind is None:
+        if suffix_of(location) not in SIDECAR_SUFFIXES:
+            yield Passed(suffix=suffix_of(location))
         return
     try:
         status = os.stat(location)  # noqa: PTH116 - a str, see `Found`
