@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from urllib.parse import quote
 
-from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
+from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending, permit
 from indexer.letters import same
 
 _SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
@@ -48,9 +48,16 @@ def failure(path: Path, error: BaseException) -> TwinlensError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LibraryLocked(f"{path} is busy; another process is writing. Try again")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        if not _is_open(path):
+            return TwinlensError(f"cannot use {path}: {error}; {permit(path.parent)}")
         why = "the disk is full" if is_full(path.parent) else error
         return TwinlensError(f"cannot use {path}: {why}; see to the disk and its permissions")
     return LibraryDamaged(path, f"is broken ({error})", mending(path.parent))
+
+
+def _is_open(path: Path) -> bool:
+    """Tell whether a catalog may be read, and its folder be entered."""
+    return os.access(path, os.R_OK) if os.access(path.parent, os.X_OK) else not path.parent.exists()
 
 
 def is_full(folder: Path) -> bool:

@@ -28,7 +28,8 @@ class Names:
         self._concepts = sorted(concepts, key=lambda concept: len(concept.name), reverse=True)
         ends = accumulate(len(concept.tokens) for concept in self._concepts)
         self._rows = [range(first, end) for first, end in pairwise([0, *ends])]
-        self._pattern = _pattern([concept.name for concept in self._concepts])
+        names = [unicodedata.normalize("NFKC", concept.name) for concept in self._concepts]
+        self._pattern = _pattern(names)
 
     def __len__(self) -> int:
         return len(self._concepts)
@@ -42,7 +43,7 @@ class Names:
         """Return a text with slots in place of names; None if it holds none."""
         if self._pattern is None:
             return None
-        composed = unicodedata.normalize("NFC", text)
+        composed = unicodedata.normalize("NFKC", text)
         parts: list[str | range] = []
         end = 0
         for found in self._pattern.finditer(composed):

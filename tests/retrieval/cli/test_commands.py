@@ -296,7 +296,12 @@ def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> 
     [
         (KeyboardInterrupt(), 130, "twinlens: interrupted\n"),
         (BrokenPipeError(), 0, ""),
-        (PermissionError(13, "Permission denied", "x"), 1, "twinlens: Permission denied: 'x'\n"),
+        (
+            PermissionError(13, "Permission denied", "x"),
+            1,
+            "twinlens: Permission denied: 'x'; its owner gives you access with: "
+            "chmod -R u+rwX 'x'\n",
+        ),
         (ZeroDivisionError("oh"), 1, "unexpected ZeroDivisionError: oh; TWINLENS_DEBUG=1 shows"),
     ],
 )
