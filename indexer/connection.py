@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from urllib.parse import quote
 
-from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending, permit
+from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, is_open, mending, permit
 from indexer.letters import same
 
 _SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
@@ -57,7 +57,9 @@ def failure(path: Path, error: BaseException) -> TwinlensError:
 
 def _is_open(path: Path) -> bool:
     """Tell whether a catalog may be read, and its folder be entered."""
-    return os.access(path, os.R_OK) if os.access(path.parent, os.X_OK) else not path.parent.exists()
+    if not is_open(path.parent, os.X_OK):
+        return not path.parent.exists()
+    return is_open(path, os.R_OK) or not path.exists()
 
 
 def is_full(folder: Path) -> bool:

@@ -98,3 +98,8 @@ def told(error: OSError, path: str | os.PathLike[str]) -> str:
 def permit(path: str | os.PathLike[str]) -> str:
     """Say how access to a file or folder is given."""
     return f"its owner gives you access with: chmod -R u+rwX '{os.fspath(path)}'"
+
+
+def is_open(path: Path, mode: int) -> bool:
+    """Tell whether we may use a file or folder, in a mode of `os.access`, as the user we act as."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

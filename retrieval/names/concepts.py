@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from indexer.errors import TwinlensError, permit
+from indexer.errors import TwinlensError, is_open, permit
 from indexer.letters import same
 from indexer.segments import replacing
 from indexer.types import Skip
@@ -102,7 +102,7 @@ class Concepts:
             TwinlensError: the folder is closed to us.
         """
         folder = self._folder if self._folder.exists() else self._folder.parent
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not is_open(folder, os.W_OK | os.X_OK):
             raise TwinlensError(f"cannot write to '{folder}': {permit(folder)}")
 
     def forget(self, name: str) -> None:

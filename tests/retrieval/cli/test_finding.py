@@ -300,3 +300,20 @@ def test_no_duplicates(run: Run, indexed: Path, doubled: Path) -> None:
     result = run("duplicates", indexed / "gone")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "no duplicates" in result.stderr
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("search", "red", "--csv", "--json"), "--json and --csv exclude each other"),
+        (("search", "red", "-f", "-0"), "--filepath-only and --null exclude each other"),
+        (("search", "red", "-p", "--json"), "--json and --preview exclude each other"),
+        (("duplicates", "--json", "-f"), "--json and --filepath-only exclude each other"),
+        (("export", "red", "--to", "x", "--link", "--list"), "--link and --list exclude"),
+    ],
+)
+def test_two_ways_to_print_are_wrong_usage(run: Run, command: Sequence[str], told: str) -> None:
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
