@@ -52,6 +52,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
         "unchanged": 0,
         "skipped": [],
         "device": "cpu",
+        "passed_over": {},
     }
 
 
