@@ -152,6 +152,15 @@ def candidates(
         pool *= 4
 
 
+def shown_as(query: Query) -> list[Query]:
+    """Return what photos may show of something that shall not be there: "people" is one, too.
+
+    To a model "people" are several: it finds less of them on a portrait than on a street.
+    """
+    single = query.text.strip().lower() in ("people", "persons")
+    return [query, replace(query, text="a person")] if single else [query]
+
+
 def without(
     library: Library, taken: Sequence[Taken], kind: Kind, ids: Sequence[int], k: int
 ) -> list[Candidate]:

@@ -24,6 +24,7 @@ from retrieval.search.asking import (
     joined,
     mixed,
     scores_of,
+    shown_as,
     without,
 )
 from retrieval.search.frames import one_a_video
@@ -183,7 +184,8 @@ class Searcher:
         newest = library.catalog.newest(
             way.kind, query.where or AllOf(), library.counts()[way.kind]
         )
-        asked = [self._ask(term.query, replace(way, hubness=False)) for term in query.terms]
+        shown = [each for term in query.terms for each in shown_as(term.query)]
+        asked = [self._ask(each, replace(way, hubness=False)) for each in shown]
         costs = [
             Taken(vector=each.vector[0], floor=each.unit.floor if each.unit else -1.0, weight=1.0)
             for each in asked

@@ -75,7 +75,7 @@ def test_a_broken_file_is_listed_and_gives_3(run: Run, photos: Path) -> None:
 
 def test_index_passes_over_what_it_is_told_to(run: Run, photos: Path) -> None:
     draw(photos / "thumbs" / "small.png", "green")
-    draw(photos / ".trash" / "old.png", "green")
+    draw(photos / ".attic" / "old.png", "green")
     assert "3 photos added" in run("index", photos, "--exclude-dir", "thumbs").stdout
     assert "2 photos added" in run("index", photos, "--include-hidden").stdout
 
@@ -339,7 +339,7 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
         "dim": 9,
         "hubness": [],
         "described": {"first": None, "last": None, "dated": 0, "placed": 0, "cameras": []},
-        "format": 4,
+        "format": 5,
     }
 
 

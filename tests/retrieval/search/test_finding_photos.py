@@ -181,3 +181,18 @@ def test_a_query_of_another_type_is_refused(searcher: Searcher) -> None:
     for value in (7, None, b"x", ["a"], np.zeros(3)):
         with pytest.raises(QueryInvalid, match="picture"):
             searcher.search(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "absent"),
+    [
+        ("no people", "astronaut"),
+        ("photos without a cat", "chelsea"),
+        ("pictures with no motorcycle", "motorcycle_left"),
+    ],
+)
+def test_what_is_only_taken_away_is_not_shown(searcher: Searcher, asked: str, absent: str) -> None:
+    shown = [hit.path.stem for hit in searcher.search(asked, top=0)]
+    assert absent not in shown
+    assert len(shown) >= 4
+    assert all(hit.match is None for hit in searcher.search(asked))
