@@ -21,12 +21,13 @@ from indexer.changes import FileState, FolderState, KnownFile, Move, Touch
 from indexer.decoding import DecodeOptions, decoders_for
 from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked, device_of
 from indexer.errors import UsageError
-from indexer.formats import WANTING, kind_of
+from indexer.formats import WANTING
 from indexer.library import Library
 from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
+from indexer.sniffing import kind_in
 from indexer.types import Gap, Kind, Skip
-from indexer.walk import Found, WalkOptions, walk
+from indexer.walk import Found, Passed, PassedOver, WalkOptions, walk
 from indexer.writer import Patience
 
 LOOKUP_ROWS = 500
@@ -98,6 +99,7 @@ class IndexReport:
         skipped: files and rows that could not be read, and folders that could not be entered.
         seconds: the time it took.
         device: where the model computed.
+        passed_over: how many files of other kinds there were, by their suffix.
     """
 
     photos: int
@@ -111,6 +113,7 @@ class IndexReport:
     seconds: float
     device: str
     kept: tuple[Gap, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def index_folders(
@@ -188,6 +191,7 @@ class _Run:
         self._gaps: tuple[Gap, ...] = ()
         self._skipped: list[Skip] = []
         self._count: Counter[str] = Counter()
+        self._passed: Counter[str] = Counter()  # files of other kinds, by suffix
 
     def begin(self, roots: Sequence[Path]) -> Batch:
         """Note what the library knows below the roots; the first commit names new ones."""
@@ -202,11 +206,12 @@ class _Run:
         """Note a folder that the walk entered."""
         self._folders[folder] = state
 
-    def changed(self, found: Iterable[Found | Skip]) -> Iterator[Job]:
+    def changed(self, found: Iterable[Found | Skip | Passed]) -> Iterator[Job]:
         """Pass on the files whose size or date is not that of the catalog."""
         for chunk in _chunks(found, LOOKUP_ROWS):
             files = [item for item in chunk if isinstance(item, Found)]
             skips = [item for item in chunk if isinstance(item, Skip)]
+            self._passed.update(item.suffix for item in chunk if isinstance(item, Passed))
             self._skipped += skips
             self._closed += [skip.path for skip in skips]
             self._count["met"] += len(files)
@@ -336,12 +341,16 @@ class _Run:
             if not any(path.is_relative_to(closed) for closed in self._closed)
         }
         missing, closed = out_of_reach(unseen)
+        there = [id_ for id_ in unseen if id_ not in missing and id_ not in closed]
+        over = PassedOver(self._roots, self._options.walk)
+        passed_over = {id_ for id_ in (*missing, *closed) if over.covers(unseen[id_])}
+        missing = {id_: path for id_, path in missing.items() if id_ not in passed_over}
+        closed = {id_: gap for id_, gap in closed.items() if id_ not in passed_over}
         for file_id, gap in closed.items():
             self._list(Path(unseen[file_id]), [gap.reason])
-        passed_over = [id_ for id_ in unseen if id_ not in missing and id_ not in closed]
-        verdict = self._judged(missing, passed_over)
+        verdict = self._judged(missing, there)
         self._gaps = verdict.gaps
-        removed = [*passed_over, *verdict.deleted]
+        removed = [*there, *passed_over, *verdict.deleted]
         self._count["removed"] += len(removed)
         return Batch(
             removed=removed,
@@ -350,11 +359,11 @@ class _Run:
             folders=self._changed_folders([*verdict.away, *self._closed]),
         )
 
-    def _judged(self, missing: Mapping[int, str], passed_over: Sequence[int]) -> Verdict:
+    def _judged(self, missing: Mapping[int, str], unmet: Sequence[int]) -> Verdict:
         """Tell what is deleted from what is out of reach."""
         if self._options.prune or not missing:
             return Verdict(deleted=list(missing))
-        there, present, fresh = set(passed_over), [], []
+        there, present, fresh = set(unmet), [], []
         for file_id, path in self._catalog.located(self._roots):
             if file_id in self._moved or not self._unseen.knows(file_id):
                 fresh.append(path)
@@ -394,6 +403,7 @@ class _Run:
             seconds=time.monotonic() - self._started,
             device=device_of(self._encoder),
             kept=(*away, *self._gaps),
+            passed_over=dict(self._passed.most_common()),
         )
 
     def _is_same(self, old: KnownFile, file: Found) -> bool:
@@ -501,8 +511,8 @@ def _root(library: Library, folder: Path, *, prune: bool) -> Path:
             f"'{folder}' is empty, but the library holds files of it; is its drive plugged in? "
             f"If they are gone for good, drop them with: twinlens index '{folder}' --prune"
         )
-    if not root.is_dir() and kind_of(root) is None:
-        raise UsageError(f"'{folder}' is neither a folder, nor a photo or text of a known suffix")
+    if not root.is_dir() and kind_in(root) is None:
+        raise UsageError(f"'{folder}' is neither a folder, nor a photo or text that is read")
     return root
 
 
@@ -552,7 +562,7 @@ def _is_moved(old: Path, new: Path) -> bool:
     try:
         old.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        return kind_of(new) == Kind.PHOTO or old.suffix.lower() == new.suffix.lower()
+        return kind_in(new) == Kind.PHOTO or old.suffix.lower() == new.suffix.lower()
     except OSError:
         return False  # a closed folder may still hold it
     return False

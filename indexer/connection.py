@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeAlias
 
-from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, mending
+from indexer.errors import LibraryDamaged, LibraryLocked, TwinlensError, is_open, mending, permit
+from indexer.letters import same
 
 _SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
 _ROOM = 1 << 16
@@ -90,12 +91,19 @@ def is_passing(error: BaseException) -> bool:
     return name.startswith(_PASSING + _PASSING_TO_A_READER)
 
 
+def _same(text: str | None) -> str | None:
+    """Return a text as filters compare it; nothing of nothing."""
+    return None if text is None else same(text)
+
+
 def failure(path: Path, error: BaseException) -> TwinlensError:
     """Say what a failure of SQLite means to a person."""
     name = str(getattr(error, "sqlite_errorname", ""))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LibraryLocked(f"{path} is busy; another process is writing. Try again")
     if name.startswith(_DISK):
+        if not _is_open(path):
+            return TwinlensError(f"cannot use {path}: {error}; {permit(path.parent)}")
         why = "the disk is full" if is_full(path.parent) else error
         return TwinlensError(f"cannot use {path}: {why}; see to the disk and its permissions")
     if _is_damage(name, error):
@@ -104,6 +112,13 @@ def failure(path: Path, error: BaseException) -> TwinlensError:
         f"the library is whole, but SQLite cannot do this with it ({_told(error)}); use fewer or "
         "shorter filters, or report what you did"
     )
+
+
+def _is_open(path: Path) -> bool:
+    """Tell whether a catalog may be read, and its folder be entered."""
+    if not is_open(path.parent, os.X_OK):
+        return not path.parent.exists()
+    return is_open(path, os.R_OK) or not path.exists()
 
 
 def is_full(folder: Path) -> bool:
@@ -149,6 +164,7 @@ def _connected(path: Path, mode: str) -> Connection:
     )
     try:
         connection.catalog, connection.seen = path, seen
+        connection.create_function("same", 1, _same, deterministic=True)
         connection.execute("PRAGMA busy_timeout=30000")
         if way == _ALONE:  # keeps in memory what would lie in the missing file
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -9,7 +9,7 @@ from pathlib import Path
 from indexer.banks import Banks, banks_of, write_banks
 from indexer.catalog import Catalog
 from indexer.encoder import Encoder
-from indexer.errors import TwinlensError, UsageError
+from indexer.errors import TwinlensError, UsageError, told
 from indexer.facts import Facts
 from indexer.privacy import close_to_others, make_private
 from indexer.segments import replacing
@@ -99,4 +99,4 @@ def _make(folder: Path) -> None:
     try:
         make_private(folder)
     except OSError as error:
-        raise TwinlensError(f"cannot make '{folder}': {error.strerror or error}") from error
+        raise TwinlensError(f"cannot make '{folder}': {told(error, folder.parent)}") from error

@@ -123,6 +123,15 @@ class WordEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class CuttingEncoder(Encoder, Protocol):
+    """An encoder that can tell where it stops to read a text that is too long for it."""
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is not read; empty if all of it is."""
+        ...
+
+
+@runtime_checkable
 class PlacedEncoder(Encoder, Protocol):
     """An encoder that says where it computes."""
 

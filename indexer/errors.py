@@ -16,6 +16,8 @@ command line prints or exits, with the `exit_code` of the class.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 
@@ -79,3 +81,25 @@ def mending(library: Path) -> str:
 def way_out(library: Path) -> str:
     """Say what to do about a library that is damaged beyond mending; its photos are not."""
     return f"delete {library} and run: twinlens index FOLDER --library {library}"
+
+
+def told(error: OSError, path: str | os.PathLike[str]) -> str:
+    """Say what the system answered, and what to do about a file or folder that is closed to us."""
+    said = error.strerror or str(error)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{said}; {permit(path)}"
+    if error.errno == errno.EROFS:
+        return f"{said}; name a place on another disk"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{said}; make room there"
+    return said
+
+
+def permit(path: str | os.PathLike[str]) -> str:
+    """Say how access to a file or folder is given."""
+    return f"its owner gives you access with: chmod -R u+rwX '{os.fspath(path)}'"
+
+
+def is_open(path: Path, mode: int) -> bool:
+    """Tell whether we may use a file or folder, in a mode of `os.access`, as the user we act as."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

@@ -14,8 +14,9 @@ from indexer.types import Kind, SegmentRow
 
 FORMAT = 5
 """The format written, and the newest that is read. Formats before 3 know no metadata and no
-words, format 3 no videos, those before 5 no inodes and no checksums of rows and of exact indexes;
-in a library that format 1 began, no vector carries a hubness."""
+words, format 3 no videos; those before 5 know no inodes and no checksums of rows and of exact
+indexes, and hold words of scripts without spaces whole. In a library that format 1 began, no vector
+carries a hubness."""
 
 NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
 """The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""

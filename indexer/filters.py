@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -28,6 +29,7 @@ from sqlalchemy import (
 )
 
 from indexer import tables, words
+from indexer.letters import same, writings
 from indexer.places import EARTH_KM, chord, on_sphere
 from indexer.types import Orientation
 from indexer.wanted import (
@@ -63,10 +65,8 @@ def compiled(where: Filter) -> ColumnElement[bool]:
             return below(folder)
         case In(folder=name):
             return _worded(str(name), "folders")
-        case Place(name=name):
-            return _worded(name, "place")
         case Tag(name=name):
-            tagged = select(tables.tags.c.file_id).where(tables.tags.c.tag == name.casefold())
+            tagged = select(tables.tags.c.file_id).where(tables.tags.c.tag.in_(_tags(name)))
             return tables.items.c.file_id.in_(tagged)
         case Type(suffixes=suffixes):
             return _ends_with(suffixes)
@@ -83,7 +83,7 @@ def read_by(where: Filter) -> set[TableClause]:
             return read_by(filter_)
         case In(folder=Path()) | Type():
             return {tables.files}
-        case In() | Place():
+        case In():
             return {tables.words}
         case Tag():
             return {tables.tags}
@@ -100,7 +100,7 @@ def row_fits(where: Filter) -> ColumnElement[bool]:
             return or_(false(), *map(row_fits, filters))
         case Not(filter=filter_):
             return row_fails(filter_)
-        case Taken() | Near() | Camera() | Held() | Rated():
+        case Taken() | Near() | Place() | Camera() | Held() | Rated():
             return _photo(where)
         case _:
             return compiled(where)
@@ -163,6 +163,8 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return and_(since_then, photos.taken < until.isoformat()) if until else since_then
         case Near():
             return _near(where)
+        case Place(name=name, others=others):
+            return _within((name, *others))
         case Camera(name=name):
             return _by_camera(name, named=True)
         case Rated(at_least=stars):
@@ -178,7 +180,8 @@ def _photo(where: Told) -> ColumnElement[bool]:
 def _by_camera(name: str, *, named: bool) -> ColumnElement[bool]:
     """Match photos of the cameras that are named so, or of all others."""
     cameras = _cameras()
-    words = (func.instr(func.lower(cameras.c.camera), word) > 0 for word in _words(name))
+    asked = dict.fromkeys(same(name).split())
+    words = (func.instr(func.same(cameras.c.camera), word) > 0 for word in asked)
     spoken = and_(cameras.c.camera.is_not(None), *words)
     among = select(cameras.c.camera).where(spoken if named else not_(spoken))
     return tables.photos.c.camera.in_(among)
@@ -205,6 +208,23 @@ def _near(where: Near) -> ColumnElement[bool]:
     return and_(inside, x * x + y * y + z * z <= chord(where.km) ** 2)
 
 
+def _within(names: Sequence[str]) -> ColumnElement[bool]:
+    """Match places that are one of these regions, or end with one: "Rome, Italy" for "Italy"."""
+    place = tables.photos.c.place
+    ends = (place.ilike(f"%, {_escaped(name)}", escape="\\") for name in names)
+    return or_(func.lower(place).in_([name.lower() for name in names]), *ends)
+
+
+def _escaped(name: str) -> str:
+    """Take away what % and _ mean to LIKE."""
+    return re.sub(r"([\\%_])", r"\\\1", name)
+
+
+def _tags(name: str) -> list[str]:
+    """Return a keyword as catalogs compare it: this format, and those before 5."""
+    return list(dict.fromkeys([same(name), *(each.casefold() for each in writings(name))]))
+
+
 def _worded(name: str, column: str) -> ColumnElement[bool]:
     """Match words in a column of the full-text index."""
     return tables.items.c.id.in_(select(tables.words.c.rowid).where(words.phrase(name, column)))
@@ -227,8 +247,3 @@ def _cases(suffix: str) -> Iterator[bytes]:
     """Spell a suffix in small and capital letters, in each mixture of them."""
     for letters in product(*({letter.lower(), letter.upper()} for letter in suffix)):
         yield "".join(letters).encode()
-
-
-def _words(name: str) -> Sequence[str]:
-    """Cut a name into words, in small letters, each once."""
-    return list(dict.fromkeys(name.lower().split()))

@@ -1,4 +1,7 @@
-"""Which files are looked at, told by their suffix, and how each of them is read."""
+"""Which files are looked at, told by their suffix, and how each of them is read.
+
+A file of another suffix, or of none, is told by its first bytes: see `indexer.sniffing`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from indexer.types import Kind
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
+    | {".mpo", ".jps", ".insp", ".jpg_large", ".j2k", ".j2c", ".jpf", ".jpx", ".pnm", ".tga"}
 )
 """JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
 
@@ -23,11 +27,30 @@ RAW_SUFFIXES = frozenset(
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp"}
-    | {".3g2", ".wmv", ".flv", ".ogv"}
+    | {".3g2", ".wmv", ".flv", ".ogv", ".vob", ".asf", ".m2t", ".m2v", ".mpe", ".divx", ".f4v"}
+    | {".qt", ".insv"}
 )
 """Not `.ts`, which is TypeScript more often than a broadcast."""
 
 TEXT_SUFFIXES = frozenset({".txt", ".md", ".jsonl", ".csv"})
+
+
+SIDECAR_SUFFIXES = frozenset({".xmp", ".aae", ".ini", ".db"})
+"""What editors and systems put beside photos: `a.xmp`, `IMG_1.AAE`, `desktop.ini`, `Thumbs.db`."""
+
+OTHER_SUFFIXES = SIDECAR_SUFFIXES | frozenset(
+    {".doc", ".docx", ".odt", ".pdf", ".ppt", ".pptx", ".xls", ".xlsx", ".ods", ".rtf", ".epub"}
+    | {".zip", ".7z", ".rar", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".iso", ".dmg"}
+    | {".mp3", ".m4a", ".wav", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aac", ".mka", ".mid"}
+    | {".html", ".htm", ".xml", ".json", ".yml", ".yaml", ".toml", ".log", ".css", ".svg", ".tsv"}
+    | {".py", ".js", ".c", ".h", ".cpp", ".java", ".rs", ".go", ".sh", ".php", ".ipynb"}
+    | {".exe", ".dll", ".so", ".bin", ".lnk", ".url", ".eml", ".ics", ".vcf", ".sqlite", ".torrent"}
+    | {".psd", ".psb", ".xcf", ".ai", ".eps", ".indd", ".cdr", ".kra", ".lrcat", ".lrtemplate"}
+    | {".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".bak", ".swp"}
+    | {".thm", ".lrv", ".lrf", ".lrprev", ".srt", ".sub", ".gpx", ".kml", ".cube"}
+)
+"""What is not read and not opened either: documents, archives, sound, code, unfinished downloads,
+and the small copies that cameras and programs write beside their photos and films."""
 
 
 class Form(StrEnum):
@@ -63,7 +86,12 @@ WANTING = {wanting(extra): extra for extra in EXTRAS}
 
 def form_of(path: PurePath | str) -> Form | None:
     """Tell by its suffix how a file is read; None for one that is not looked at."""
-    return SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 - twice as fast
+    return SUFFIXES.get(suffix_of(path))
+
+
+def suffix_of(path: os.PathLike[str] | str) -> str:
+    """Return the suffix of a file in small letters, with its dot; empty if there is none."""
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 - twice as fast
 
 
 def kind_of(path: PurePath | str) -> Kind | None:

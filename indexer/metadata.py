@@ -34,7 +34,7 @@ from indexer.raw_tags import raw_exif
 from indexer.regular import MAX_SIDECAR_BYTES, read_regular
 from indexer.types import Metadata
 
-METADATA_VERSION = 1
+METADATA_VERSION = 2
 """Raise it when more is read: photos of another version are read again, not embedded again."""
 
 MAX_TEXT = 10_000  # characters of a caption; more is not one

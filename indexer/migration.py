@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from indexer import tables, words
+from indexer import photo_rows, tables, words
 from indexer.facts import NO_HUBNESS
+from indexer.view import metadata_of
 
 _ROWS = 10_000  # items whose words are written at once
 
@@ -13,9 +14,10 @@ _ROWS = 10_000  # items whose words are written at once
 def migrate(connection: Connection, format_: int) -> None:
     """Bring a catalog of an older format to that of today; sums of all rows come last."""
     if format_ < 4:
-        _add_videos(connection, format_)
+        _add_times(connection, format_)
     if format_ < 5:
         _add_identity(connection)
+        _write_words_anew(connection)
     _sum_up(connection)
 
 
@@ -24,8 +26,8 @@ def _sum_up(connection: Connection) -> None:
     tables.sums.create(connection, checkfirst=True)
 
 
-def _add_videos(connection: Connection, format_: int) -> None:
-    """Add at what time of a video a frame is shown, and what belongs to a photo."""
+def _add_times(connection: Connection, format_: int) -> None:
+    """Add what format 4 knows: when a frame of a video is shown, and what belongs to a photo."""
     connection.exec_driver_sql("ALTER TABLE items ADD COLUMN time FLOAT")
     if format_ < 3:
         _describe(connection)
@@ -44,7 +46,7 @@ def _add_identity(connection: Connection) -> None:
 
 
 def _describe(connection: Connection) -> None:
-    """Add what format 3 knows of photos, and the words of all items, to format 1 or 2.
+    """Add the tables that format 3 has for what photos say, to format 1 or 2.
 
     Photos say nothing yet: an index run reads what they say, and embeds nothing again.
     """
@@ -52,9 +54,33 @@ def _describe(connection: Connection) -> None:
     tables.schema.create_all(connection)
     facts = [{"key": key, "value": value} for key, value in NO_HUBNESS.items()]
     connection.execute(tables.meta.insert().prefix_with("OR IGNORE"), facts)
+
+
+def _write_words_anew(connection: Connection) -> None:
+    """Write all words and keywords as format 5 compares them, from what the catalog holds."""
+    connection.exec_driver_sql("DROP TABLE words")
+    tables.create_words(tables.schema, connection)
+    connection.execute(tables.tags.delete())
+    keywords = select(tables.photos.c.file_id, tables.photos.c.keywords)
+    result = connection.execute(keywords)
+    while told := result.fetchmany(_ROWS):
+        photo_rows.put_tags(connection, {row.file_id: row.keywords for row in told})
     roots = list(connection.scalars(select(tables.roots.c.path)))
-    items = select(tables.items.c.id, tables.items.c.text, tables.files.c.path).join(tables.files)
+    columns = (tables.items.c.id, tables.items.c.text, tables.files.c.path)
+    joined = tables.items.join(tables.files).outerjoin(
+        tables.photos, tables.photos.c.file_id == tables.files.c.id
+    )
+    items = select(*columns, *photo_rows.COLUMNS).select_from(joined)
     result = connection.execute(items)
     while rows := result.fetchmany(_ROWS):
-        spoken = [words.row(row.id, row.text, row.path, roots) for row in rows]
+        spoken = [
+            words.row(
+                row.id,
+                row.text,
+                row.path,
+                roots,
+                None if row.width is None else metadata_of(row._asdict()),
+            )
+            for row in rows
+        ]
         connection.execute(tables.words.insert(), spoken)

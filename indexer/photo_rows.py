@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from indexer import tables
+from indexer.letters import same
 from indexer.places import on_sphere
 from indexer.types import Described, Metadata
 from indexer.view import metadata_of
@@ -26,14 +27,20 @@ def put(connection: Connection, told: Mapping[int, Metadata]) -> None:
     """Write what photos say about themselves, by the ids of their files, in place of the old."""
     drop(connection, list(told))
     rows = [{"file_id": id_, **_values(about)} for id_, about in told.items()]
+    if rows:
+        connection.execute(tables.photos.insert(), rows)
+    put_tags(connection, {id_: about.keywords for id_, about in told.items()})
+
+
+def put_tags(connection: Connection, keywords: Mapping[int, Sequence[str]]) -> None:
+    """Write the keywords of files that have none yet, as `tag:` compares them."""
     tags = [
         {"file_id": id_, "tag": tag}
-        for id_, about in told.items()
-        for tag in dict.fromkeys(keyword.casefold() for keyword in about.keywords)
+        for id_, words in keywords.items()
+        for tag in dict.fromkeys(map(same, words))
     ]
-    for table, values in ((tables.photos, rows), (tables.tags, tags)):
-        if values:
-            connection.execute(table.insert(), values)
+    if tags:
+        connection.execute(tables.tags.insert(), tags)
 
 
 def drop(connection: Connection, file_ids: Sequence[int]) -> None:

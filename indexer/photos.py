@@ -97,6 +97,20 @@ def read_photo(
         raise FileUnreadable(_reason(error, data)) from error
 
 
+def seen(image: Image.Image, *, size_hint: int) -> Image.Image:
+    """Return a picture that is open already as `read_photo` returns that of a file.
+
+    Raises:
+        FileUnreadable: it has no pixels, or they cannot be read.
+    """
+    if not min(image.size):
+        raise FileUnreadable("the picture has no pixels")
+    try:
+        return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
+    except BAD_DATA as error:
+        raise FileUnreadable(_reason(error, b"")) from error
+
+
 def photo_size(path: Path) -> tuple[int, int]:
     """Read width and height in pixels from a photo's header, as they are stored.
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from indexer.formats import Form, form_of
+from indexer.formats import Form
 from indexer.photos import MAX_MEGAPIXELS, photo_size, read_bytes, read_photo
 from indexer.raws import read_raw
+from indexer.sniffing import form_in
 from indexer.videos import read_frame
 
 
@@ -30,7 +31,7 @@ def read_picture(
     Raises:
         FileUnreadable: the reason.
     """
-    form = form_of(path)
+    form = form_in(path)
     if form == Form.VIDEO:
         return read_frame(path, time, size_hint=size_hint, max_megapixels=max_megapixels)
     if form == Form.RAW:
@@ -45,7 +46,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         FileUnreadable: the reason.
     """
-    if form_of(path) != Form.RAW:
+    if form_in(path) != Form.RAW:
         return photo_size(path)
     raw = read_raw(read_bytes(path), size_hint=1)
     return raw.width, raw.height

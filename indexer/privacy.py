@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from indexer.errors import TwinlensError
+from indexer.errors import TwinlensError, told
 
 _OWNER = 0o700
 _OWN_FILE = 0o600
@@ -49,7 +49,7 @@ def make_folder(path: Path) -> None:
             path.mkdir(_OWNER)
             path.chmod(stat.S_IMODE(path.parent.stat().st_mode))
     except OSError as error:
-        raise TwinlensError(f"cannot make '{path}': {error.strerror or error}") from error
+        raise TwinlensError(f"cannot make '{path}': {told(error, path.parent)}") from error
 
 
 def make_private(path: Path) -> None:

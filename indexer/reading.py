@@ -23,10 +23,11 @@ from PIL import Image
 from indexer.changes import FileState, KnownFile
 from indexer.decoding import DecodeOptions, Decoders
 from indexer.errors import FileUnreadable
-from indexer.formats import Form, form_of
+from indexer.formats import Form
 from indexer.metadata import METADATA_VERSION, with_place
 from indexer.regular import date, open_regular
 from indexer.sight import Seen
+from indexer.sniffing import form_in
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
@@ -131,7 +132,7 @@ class Reader:
         )
         if known and known.digest == state.digest and self.is_settled(known):
             # The digest of a video is of samples: what it says may be new all the same.
-            told = self.is_described(known, found) and form_of(found.location) != Form.VIDEO
+            told = self.is_described(known, found) and form_in(found.location) != Form.VIDEO
             return Loaded(
                 state=state, known=known, about=None if told else self._about(found, data)
             )
@@ -170,7 +171,7 @@ class Reader:
 
     def _seen(self, found: Found, data: bytes, *, pictures: bool = True) -> Seen:
         """Let a process look at a photo, a RAW or a video; name its place and its companions."""
-        form = form_of(found.location) or Form.PICTURE
+        form = form_in(found.location) or Form.PICTURE
         body = os.fsencode(found.location) if form == Form.VIDEO else data
         seen = self.decoders.see(form, body, sidecar=found.sidecar, pictures=pictures)
         return replace(seen, about=replace(with_place(seen.about), also=found.also))
@@ -205,7 +206,7 @@ def _versions() -> str:
 
 def _weight(job: Job) -> int:
     """Return how many photos a file may turn out to be, where memory is counted."""
-    return _VIDEO_WEIGHT if form_of(job.found.location) == Form.VIDEO else 1
+    return _VIDEO_WEIGHT if form_in(job.found.location) == Form.VIDEO else 1
 
 
 @contextmanager
@@ -248,7 +249,7 @@ def _content(found: Found) -> tuple[bytes, bytes, bytes]:
     Raises:
         FileUnreadable: it cannot be read, or has changed meanwhile.
     """
-    is_video = form_of(found.location) == Form.VIDEO
+    is_video = form_in(found.location) == Form.VIDEO
     limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
     if found.size > limit and not is_video:
         raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")

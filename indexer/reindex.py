@@ -20,6 +20,7 @@ from indexer.build import IndexOptions, Progress, index_folders
 from indexer.check import is_sound
 from indexer.encoder import Encoder
 from indexer.errors import LibraryDamaged, UsageError
+from indexer.excluded import lies_in_excluded
 from indexer.library import NEXT, Library
 from indexer.types import Gap, Kind, Skip
 from indexer.writer import Patience
@@ -137,8 +138,13 @@ class _Task:
         return there
 
     def _held(self) -> Iterator[tuple[int, str]]:
-        """Yield id and path of the files that the library holds."""
-        return self.library.catalog.located(self.library.catalog.roots())
+        """Yield id and path of the files that the library holds, but for trash and the like."""
+        roots = self.library.catalog.roots()
+        named = tuple(map(os.fspath, roots))
+        names = self.options.walk.exclude_dirs
+        for id_, path in self.library.catalog.located(roots):
+            if path in named or not lies_in_excluded(path.rpartition(os.sep)[0], named, names):
+                yield id_, path
 
     def _check_reach(self, lacking: Mapping[int, str], *, embedded: bool = False) -> None:
         """Refuse to go on where files that the new set lacks may only be out of reach.
@@ -167,7 +173,7 @@ class _Task:
 
     def _add_single_files(self, fresh: Library) -> list[Skip]:
         """Add files that walking the folders did not meet, and the library holds: hidden ones."""
-        paths = {file.state.path for file in self.library.catalog.holdings()}
+        paths = {Path(path) for _, path in self._held()}
         paths -= {file.state.path for file in fresh.catalog.holdings()}
         files = sorted(path for path in paths if os.path.isfile(path))  # noqa: PTH113
         skipped: list[Skip] = []

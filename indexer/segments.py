@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from indexer.errors import LibraryDamaged, TwinlensError, mending
+from indexer.errors import LibraryDamaged, TwinlensError, mending, told
 from indexer.privacy import make_file, make_folder
 from indexer.types import Kind, SegmentRow
 
@@ -79,7 +79,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         _sync(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise TwinlensError(f"cannot write {path}: {error.strerror or error}") from error
+        raise TwinlensError(f"cannot write {path}: {told(error, path.parent)}") from error
 
 
 def sealed(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:

@@ -166,10 +166,14 @@ def known_in(format_: int, *columns: Column[Any]) -> list[Column[Any]]:
 
 
 @event.listens_for(schema, "after_create")
-def _create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
+def create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
+    """Create the index of words. Its rows hold tokens, which it has to part at spaces alone.
+
+    For "ascii" all letters beyond ASCII are parts of words, whatever the version of SQLite.
+    """
     connection.exec_driver_sql(
         "CREATE VIRTUAL TABLE words USING fts5"
-        "(text, folders, name, place, tokenize = 'porter unicode61 remove_diacritics 2')"
+        "(text, folders, name, place, tokenize = 'porter ascii')"
     )
 
 

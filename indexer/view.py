@@ -31,6 +31,7 @@ from indexer.connection import (
 )
 from indexer.errors import LibraryDamaged, mending
 from indexer.facts import Facts, Ids, Snapshot, base_key, facts_of, plan_key, seal_key
+from indexer.letters import sought
 from indexer.types import Kind, Metadata, Record, SegmentRow
 
 WORD = re.compile(r"\w+")
@@ -130,12 +131,15 @@ class CatalogView:
             among: which items may be answered, if not all.
             every: only items that have all the words.
         """
-        facts, asked = self.facts(), list(dict.fromkeys(WORD.findall(text.casefold())))
-        telling = [word for word in asked if word not in STOP_WORDS][:_MANY]
+        facts = self.facts()
+        old = facts.format < 5
+        asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
+        telling = [words for words in dict.fromkeys(asked) if STOP_WORDS.isdisjoint(words)][:_MANY]
         if facts.format < 3 or not telling:
             return []
+        expressions = [f"({any_of(words)})" for words in telling]
         values = {
-            "asked_words": (" AND " if every else " OR ").join(f'"{word}"' for word in telling),
+            "asked_words": (" AND " if every else " OR ").join(expressions),
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }
@@ -225,6 +229,11 @@ def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, floa
     while some := rows.fetchmany(_CHUNK):
         ids = np.array([id_ for id_, _ in some], dtype=np.int64)
         yield from some if among is None else compress(some, among(ids).tolist())
+
+
+def any_of(phrases: Sequence[str]) -> str:
+    """Return an expression of FTS5 that matches any of some phrases."""
+    return " OR ".join(f'"{each}"' for each in dict.fromkeys(phrases))
 
 
 def metadata_of(row: Mapping[str, Any]) -> Metadata:

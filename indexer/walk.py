@@ -17,7 +17,8 @@ from typing import TypeAlias
 from indexer.changes import FolderState
 from indexer.companions import companions, followers
 from indexer.errors import FileUnreadable
-from indexer.formats import kind_of
+from indexer.excluded import EXCLUDED_DIRS, is_excluded
+from indexer.formats import SIDECAR_SUFFIXES, suffix_of
 from indexer.ignore import IGNORE_FILE, Ignore
 from indexer.regular import (
     MAX_SIDECAR_BYTES,
@@ -27,6 +28,7 @@ from indexer.regular import (
     signed,
     too_large,
 )
+from indexer.sniffing import kind_in
 from indexer.types import Kind, Skip
 
 SIDECAR = ".xmp"
@@ -34,20 +36,26 @@ SIDECAR = ".xmp"
 
 Identity: TypeAlias = tuple[int, int | str]
 
-EXCLUDED_DIRS = ("@eaDir", "node_modules", ".git", "System Volume Information")
-
 
 @dataclass(frozen=True, kw_only=True)
 class WalkOptions:
     """What a walk passes over.
 
     Attributes:
-        exclude_dirs: names of folders never entered, at any depth. A root is always entered.
+        exclude_dirs: names of folders never entered, at any depth, as in
+            `indexer.excluded.EXCLUDED_DIRS`. A root is always entered.
         include_hidden: whether names that begin with a dot are seen.
     """
 
     exclude_dirs: tuple[str, ...] = EXCLUDED_DIRS
     include_hidden: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passed:
+    """A file that is neither photo nor text; `suffix` in small letters, empty for none."""
+
+    suffix: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +95,7 @@ def walk(
     options: WalkOptions,
     apart: Sequence[Path] = (),
     enter: Enter = lambda _path, _state: None,
-) -> Iterator[Found | Skip]:
+) -> Iterator[Found | Skip | Passed]:
     """Yield every photo and text below `roots` once, however the roots overlap or link.
 
     Args:
@@ -97,9 +105,10 @@ def walk(
         enter: told of each folder.
 
     Yields:
-        A `Found` for each regular file of a known suffix, a `Skip` for each folder or file
-        that the system will not let us look at, each link that leads nowhere and each sidecar
-        that is not read.
+        A `Found` for each regular file that is a photo or text, told by its suffix or, where that
+        is unknown, by its first bytes; a `Skip` for each folder or file that the system will not
+        let us look at, each link that leads nowhere and each sidecar that is not read; a `Passed`
+        for each other file, but for sidecars.
     """
     entered = {_identity(folder) for folder in apart if folder.is_dir()}
     there = {root: _is_folder(root) for root in roots}
@@ -237,11 +246,51 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: Ignore) -> bool:
     """Tell whether a name is not looked at: hidden, excluded, or ignored."""
     if entry.name.startswith(".") and not options.include_hidden:
+        return True  # and its kind need not be asked for
+    return _is_left_out(entry.path, options, ignore, is_dir=_is_dir(entry))
+
+
+def _is_left_out(path: str, options: WalkOptions, ignore: Ignore, *, is_dir: bool) -> bool:
+    """Tell whether a path is hidden, excluded, or ignored."""
+    if _name(path).startswith(".") and not options.include_hidden:
         return True
-    is_dir = _is_dir(entry)
-    if is_dir and entry.name in options.exclude_dirs:
+    if is_dir and is_excluded(path, options.exclude_dirs):
         return True
-    return ignore.covers(entry.path, is_dir=is_dir)
+    return ignore.covers(path, is_dir=is_dir)
+
+
+class PassedOver:
+    """Tells of paths that a walk did not meet, and that may not exist, whether it would have."""
+
+    def __init__(self, roots: Sequence[Path], options: WalkOptions) -> None:
+        self._options = options
+        self._ignores: dict[str, Ignore | None] = {
+            os.fspath(root): _ignore_in(root, Ignore.above(root)) for root in roots
+        }
+
+    def covers(self, path: str) -> bool:
+        """Tell whether a file below the roots is passed over, whatever is there now."""
+        if path in self._ignores:
+            return False
+        ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `Found`
+        return ignore is None or _is_left_out(path, self._options, ignore, is_dir=False)
+
+    def _within(self, folder: str) -> Ignore | None:
+        """Return what is left out of a folder; None for one that is passed over itself."""
+        if folder not in self._ignores:
+            above = self._within(os.path.dirname(folder))  # noqa: PTH120
+            is_out = above is None or _is_left_out(folder, self._options, above, is_dir=True)
+            within = None if is_out or above is None else _ignore_in(Path(folder), above)
+            self._ignores[folder] = within
+        return self._ignores[folder]
+
+
+def _ignore_in(folder: Path, above: Ignore) -> Ignore:
+    """Return what is left out of a folder; a file that cannot be read leaves out nothing."""
+    try:
+        return above.within(folder)
+    except FileUnreadable:
+        return above
 
 
 def _sidecars(files: Iterable[str]) -> dict[str, str]:
@@ -251,13 +300,15 @@ def _sidecars(files: Iterable[str]) -> dict[str, str]:
 
 def _look(
     location: str, sidecars: Mapping[str, str], also: tuple[str, ...] = ()
-) -> Iterator[Found | Skip]:
+) -> Iterator[Found | Skip | Passed]:
     """Yield a file if it is a photo or text; pipes and devices are neither.
 
     A sidecar that is too large or no regular file is named, and the photo goes without.
     """
-    kind = kind_of(location)
+    kind = kind_in(location)
     if kind is None:
+        if suffix_of(location) not in SIDECAR_SUFFIXES:
+            yield Passed(suffix=suffix_of(location))
         return
     try:
         status = os.stat(location)  # noqa: PTH116 - a str, see `Found`

@@ -36,9 +36,15 @@ class Near:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Photos whose place name holds these words: a country has no position, but a name."""
+    """Photos taken in a country or state: its name ends the name of their place.
+
+    Attributes:
+        name: "Italy", or "Texas, United States"; case makes no difference.
+        others: other names that what photos say may have for it.
+    """
 
     name: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ class In:
 
 @dataclass(frozen=True, kw_only=True)
 class Tag:
-    """Photos with a keyword; case makes no difference."""
+    """Photos with a keyword; case, width and composition of its letters make no difference."""
 
     name: str
 
@@ -104,7 +110,7 @@ class Not:
     filter: Filter
 
 
-Told: TypeAlias = Taken | Near | Camera | Held | Rated
+Told: TypeAlias = Taken | Near | Place | Camera | Held | Rated
 """Filters of what the row of a photo says."""
 
-Filter: TypeAlias = Told | Place | In | Tag | Type | AllOf | AnyOf | Not
+Filter: TypeAlias = Told | In | Tag | Type | AllOf | AnyOf | Not

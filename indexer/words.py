@@ -1,7 +1,7 @@
 """Words of items: what texts, captions, keywords, folders, file names and places say.
 
-They lie in a full-text index of SQLite (FTS5), which ranks by BM25. Case, accents and English
-endings make no difference to it.
+They lie in a full-text index of SQLite (FTS5), which ranks by BM25, as tokens with a space between
+them; see `indexer.letters`. Case, accents, width and English endings make no difference.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from sqlalchemy import (
 
 from indexer import tables
 from indexer.errors import TwinlensError
+from indexer.letters import tokens
 from indexer.types import Metadata, readable
-from indexer.view import WORD
+from indexer.view import WORD, any_of
 
 
 def row(
     id_: int, passage: str, path: Path, roots: Sequence[Path], about: Metadata | None = None
 ) -> dict[str, Any]:
     """Return the words of an item, as a row of the index."""
-    told = {"text": passage, "place": ""} if about is None else _told_words(about)
+    told = {"text": _spoken(passage), "place": ""} if about is None else _told_words(about)
     return {"rowid": id_, **told, **_path_words(path, roots)}
 
 
@@ -53,9 +54,11 @@ def tell(connection: Connection, file_id: int, about: Metadata) -> None:
 
 
 def phrase(words: str, column: str) -> ColumnElement[bool]:
-    """Match the items whose column holds these words side by side."""
-    spoken = " ".join(WORD.findall(words))
-    return _matches(f'{column} : "{spoken}"')
+    """Match the items whose column holds these words side by side.
+
+    A library of an older format, until the next run writes it anew, holds them as they are written.
+    """
+    return _matches(f"{column} : ({any_of([_spoken(words), ' '.join(WORD.findall(words))])})")
 
 
 def faults(connection: sqlite3.Connection) -> Iterator[str]:
@@ -105,13 +108,13 @@ def _path_words(path: Path, roots: Sequence[Path]) -> dict[str, str]:
     inside = [root for root in roots if path.is_relative_to(root) and root != path]
     root = max(inside, key=lambda each: len(each.parts), default=path.parent)
     folders = [root.name, *path.parent.relative_to(root).parts]
-    return {"folders": _readable(" ".join(folders)), "name": _readable(path.stem)}
+    return {"folders": _spoken(readable(" ".join(folders))), "name": _spoken(readable(path.stem))}
 
 
 def _told_words(about: Metadata) -> dict[str, str]:
     """Return the words of a photo's metadata."""
     told = (about.title, about.caption, *about.keywords)
-    return {"text": "\n".join(filter(None, told)), "place": about.place}
+    return {"text": _spoken("\n".join(told)), "place": _spoken(about.place)}
 
 
 def _of(file_id: int | BindParameter[int]) -> Update:
@@ -125,6 +128,6 @@ def _matches(expression: str) -> ColumnElement[bool]:
     return literal_column("words").op("MATCH", is_comparison=True)(expression)
 
 
-def _readable(name: str) -> str:
-    """Return a name as text; bytes that are not UTF-8 tell nothing. "_" parts words."""
-    return readable(name).replace("_", " ")
+def _spoken(text: str) -> str:
+    """Return a text as the index keeps it: tokens with a space between them."""
+    return " ".join(tokens(text))

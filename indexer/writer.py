@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from indexer.errors import LibraryLocked, TwinlensError
+from indexer.errors import LibraryLocked, TwinlensError, told
 from indexer.privacy import file_mode
 from indexer.view import CatalogView
 
@@ -59,7 +59,10 @@ def held(
     except Timeout as error:
         raise LibraryLocked(f"{busy}; try again when that is done") from error
     except OSError as error:
-        raise TwinlensError(f"cannot write to '{folder}': {error.strerror or error}") from error
+        raise TwinlensError(
+            f"cannot write to '{folder}': {told(error, folder)}, or name another library with "
+            "--library"
+        ) from error
     try:
         yield
     finally:

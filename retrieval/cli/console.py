@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 
 import click
 
 from indexer.types import Gap, Skip
+
+_CLOSED = os.strerror(errno.EACCES).lower()  # as walks and readers give it as a reason
 
 
 def printable(text: str) -> str:
@@ -41,11 +45,18 @@ def list_kept(kept: Iterable[Gap]) -> None:
 def list_skipped(skipped: Iterable[Skip]) -> None:
     """Print each file that was left out, with its reason; those that want a package together."""
     wanting: defaultdict[str, list[Skip]] = defaultdict(list)
+    closed = False
     for skip in skipped:
+        closed = closed or skip.reason == _CLOSED
         if skip.wants:
             wanting[skip.wants].append(skip)
         else:
             note(f"skipping {skip.path}: {skip.reason}")
+    if closed:
+        note(
+            "what is closed to you is opened by its owner with: chmod -R u+rX PATH; or leave it "
+            "out with a .twinlensignore file"
+        )
     for first, *others in wanting.values():
         more = f" and {len(others):,} more" if others else ""
         note(f"skipping {first.path}{more}: {first.reason}")

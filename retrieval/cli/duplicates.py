@@ -14,7 +14,7 @@ import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, note, printable
-from retrieval.cli.options import example, with_library
+from retrieval.cli.options import example, with_library, with_one_of
 from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 ALIKE = 0.9  # as `indexer.duplicates` has it, whose import takes in FAISS
 
 
+_FLAGS = (
+    (("--json",), "json", "Print one JSON object a group."),
+    (
+        ("-f", "--filepath-only"),
+        "paths",
+        "Print bare paths of all but the best copy, one a line.",
+    ),
+    (("-0", "--null"), "nul", "The same, each ended by NUL."),
+)
+
+
 def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--json`, `-f` and `-0`; the command takes `layout: str`."""
 
-    @click.option("--json", "layout", flag_value="json", help="Print one JSON object a group.")
-    @click.option(
-        "-f",
-        "--filepath-only",
-        "layout",
-        flag_value="paths",
-        help="Print bare paths of all but the best copy, one a line.",
-    )
-    @click.option("-0", "--null", "layout", flag_value="nul", help="The same, each ended by NUL.")
+    @with_one_of("layout", _FLAGS)
     @wraps(function)
     def wrapped(*, layout: str | None, **others: Any) -> Any:
         return function(layout=layout or "groups", **others)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from indexer.errors import TwinlensError
+from indexer.errors import TwinlensError, permit, told
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
 
@@ -25,6 +26,8 @@ COMMANDS = (
 )
 
 _DEBUG = "TWINLENS_DEBUG"
+
+_CLOSED = re.compile(r"'([^']+)' is not (?:readable|writable)$")  # how click says it
 
 _PRINTED = "twinlens"  # how stdout deals with what its encoding lacks
 
@@ -117,6 +120,9 @@ def _fail(message: str, code: int) -> int:
 def _usage(error: click.ClickException) -> str:
     """Add where to look to a complaint about options and arguments."""
     message = error.format_message().rstrip(".")
+    closed = _CLOSED.search(message)
+    if closed is not None:
+        return f"{message}; {permit(closed[1])}"
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     return f"{message}; see '{ctx.command_path} --help'" if ctx else message
 
@@ -126,7 +132,8 @@ def _unexpected(error: Exception) -> str:
     if os.environ.get(_DEBUG):
         raise error
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.strerror}: '{error.filename}'"
+        said, _, advice = told(error, error.filename).partition("; ")
+        return "; ".join(filter(None, (f"{said}: '{error.filename}'", advice)))
     if isinstance(error, OSError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"

@@ -16,7 +16,7 @@ import click
 from indexer.errors import TwinlensError
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, note
-from retrieval.cli.options import example
+from retrieval.cli.options import example, with_one_of
 from retrieval.cli.question import Asking, Question, with_question
 
 if TYPE_CHECKING:
@@ -50,9 +50,14 @@ class Way(StrEnum):
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to fill; it is made if it is not there.",
 )
-@click.option("--copy", "way", flag_value="copy", help="Copy the files [default].")
-@click.option("--link", "way", flag_value="link", help="Make symbolic links to the files.")
-@click.option("--list", "way", flag_value="list", help="Write the manifest alone.")
+@with_one_of(
+    "way",
+    (
+        (("--copy",), "copy", "Copy the files [default]."),
+        (("--link",), "link", "Make symbolic links to the files."),
+        (("--list",), "list", "Write the manifest alone."),
+    ),
+)
 def command(question: Question, folder: Path, way: str | None) -> int:
     """Copy, link or list what a search finds.
 

@@ -20,6 +20,7 @@ from indexer.errors import UsageError
 from indexer.reach import NOT_REACHABLE, unreachable
 from indexer.types import clock
 from retrieval.cli.console import counted, note, printable
+from retrieval.cli.options import with_one_of
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -50,24 +51,19 @@ class Output:
     html: Path | None
 
 
+_FLAGS = (
+    (("--json",), "json", "Print one JSON object a line."),
+    (("--csv",), "csv", "Print CSV with a header line."),
+    (("-f", "--filepath-only"), "paths", "Print bare paths, one a line."),
+    (("-0", "--null"), "nul", "Print bare paths, each ended by NUL."),
+    (("-p", "--preview"), "preview", "Show the photos in the terminal."),
+)
+
+
 def with_output(function: F) -> Callable[..., Any]:
     """Add `--json`, `--csv`, `-f`, `-0`, `-p`, `--html`; the command takes `output: Output`."""
 
-    @click.option("--json", "layout", flag_value="json", help="Print one JSON object a line.")
-    @click.option("--csv", "layout", flag_value="csv", help="Print CSV with a header line.")
-    @click.option(
-        "-f", "--filepath-only", "layout", flag_value="paths", help="Print bare paths, one a line."
-    )
-    @click.option(
-        "-0", "--null", "layout", flag_value="nul", help="Print bare paths, each ended by NUL."
-    )
-    @click.option(
-        "-p",
-        "--preview",
-        "layout",
-        flag_value="preview",
-        help="Show the photos in the terminal.",
-    )
+    @with_one_of("layout", _FLAGS)
     @click.option(
         "--html",
         type=click.Path(path_type=Path, dir_okay=False),

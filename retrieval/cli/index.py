@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache, wraps
 from pathlib import Path
@@ -13,9 +13,10 @@ import click
 
 import retrieval
 from indexer.errors import LibraryMissing
+from indexer.excluded import EXCLUDED_DIRS
 from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
-from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
+from indexer.walk import Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, list_kept, list_skipped, note
 from retrieval.cli.options import (
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from retrieval import IndexOptions, IndexReport, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_SUFFIXES = 8
+"""Suffixes of files passed over that are named."""
 
 MANY = 20
 """New photos from which their rate says something: of fewer, most of the time is the start."""
@@ -54,7 +58,8 @@ def with_index_options(function: F) -> Callable[..., Any]:
         "--exclude-dir",
         multiple=True,
         metavar="NAME",
-        help=f"Name of folders to pass over, beside {', '.join(EXCLUDED_DIRS)}. Repeatable.",
+        help="Name of folders to pass over, beside those of trash, snapshots, thumbnails and "
+        "systems. Repeatable.",
     )
     @click.option("--include-hidden", is_flag=True, help="Index what begins with a dot, too.")
     @click.option(
@@ -166,6 +171,7 @@ def command(
     truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
     if truncated and not options.decode.allow_truncated:
         note("what is there of truncated photos is read with --allow-truncated")
+    note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
     return ExitCode.SKIPPED if done.skipped or done.kept else ExitCode.DONE
 
@@ -194,6 +200,18 @@ def model_of(folder: Path) -> str:
     except LibraryMissing:
         note(f"making a library at {folder}; generic captions are embedded first, once")
         return "builtin"
+
+
+def passed_over(counts: Mapping[str, int]) -> str:
+    """Say how many files were of kinds that are not read; empty for none."""
+    if not counts:
+        return ""
+    shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.items()]
+    more = [f"{sum(list(counts.values())[MOST_SUFFIXES:]):,} of other suffixes"]
+    told = ", ".join(shown[:MOST_SUFFIXES] + (more if len(shown) > MOST_SUFFIXES else []))
+    return (
+        f"passed over {counted(sum(counts.values()), 'file')} of suffixes it does not read: {told}"
+    )
 
 
 def _as_json(done: IndexReport) -> dict[str, object]:

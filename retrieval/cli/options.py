@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -200,6 +200,35 @@ def with_patience(function: F) -> Callable[..., Any]:
         return function(patience=retrieval.Patience(seconds=seconds, tell=note), **others)
 
     return wrapped
+
+
+def with_one_of(
+    parameter: str, flags: Sequence[tuple[tuple[str, ...], str, str]]
+) -> Callable[[F], Callable[..., Any]]:
+    """Add flags of which only one may be given; the command takes its value, or None.
+
+    Args:
+        parameter: under which the command takes it.
+        flags: the names of each, its value, and its help.
+    """
+    keys = {f"{parameter}_{value}": (names, value) for names, value, _ in flags}
+
+    def decorate(function: F) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapped(**values: Any) -> Any:
+            given = [keys[key] for key in keys if values.pop(key)]
+            if len(given) > 1:
+                named = " and ".join(names[-1] for names, _ in given)
+                raise click.UsageError(f"{named} exclude each other; give one of them")
+            return function(**{parameter: given[0][1] if given else None}, **values)
+
+        command: Callable[..., Any] = wrapped
+        for names, value, help_ in reversed(flags):
+            option = click.option(*names, f"{parameter}_{value}", is_flag=True, help=help_)
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def with_json(function: F) -> F:

@@ -89,7 +89,8 @@ class Question:
 
     def answers(self) -> list[Hit]:
         """Search, and say on stderr what a person should know about the answers."""
-        note(self.query.hint)
+        for told in (*self.query.notes, self.query.hint):
+            note(told)
         with retrieval.Library.open(self.library) as opened:
             if not opened.counts()[self.kind]:
                 note(f"the library has no {self.kind}s; add some with: twinlens index FOLDER")
@@ -107,9 +108,10 @@ class Question:
                 words=self.scoring.words,
                 instruct=self.reranking.instruct,
             )
-            doubt = searcher.doubt(self.query, self.kind)
+            doubt = [searcher.unread(self.query), searcher.doubt(self.query, self.kind)]
         shown = self._shown(hits)
-        note(doubt)
+        for told in doubt:
+            note(told)
         return shown
 
     def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import click
 
 import retrieval
 from indexer.errors import LibraryLocked, UsageError
+from indexer.excluded import lies_in_excluded
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_kept, list_skipped, note
 from retrieval.cli.index import model_of, sentence, with_index_options
@@ -61,7 +63,7 @@ def command(
     drive that is unplugged is kept in mind, and indexed again once it is back. The model stays
     loaded. Ends with Ctrl-C or a TERM signal. Needs the package watchfiles.
     """
-    watched = _Watched(folders, _unless_passed_over(library, options))
+    watched = _Watched(folders, _unless_passed_over(folders, library, options))
     encoder = model.quick(model_of(library))
     with (
         _ended_by_signals(),
@@ -167,15 +169,15 @@ def _is_there(folder: Path) -> bool:
         return False
 
 
-def _unless_passed_over(library: Path, options: IndexOptions) -> Wanted:
+def _unless_passed_over(folders: Sequence[Path], library: Path, options: IndexOptions) -> Wanted:
     """Ignore changes of the library itself, and of what no walk looks at."""
-    own = library.resolve()
+    own, roots = library.resolve(), tuple(map(os.fspath, folders))
 
     def wanted(_change: Change, name: str) -> bool:
         path = Path(name)
         if path.is_relative_to(own):
             return False
-        return not set(options.walk.exclude_dirs).intersection(path.parts)
+        return not lies_in_excluded(name, roots, options.walk.exclude_dirs)
 
     return wanted
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.encoder import Encoder, TokenShape
-from indexer.errors import TwinlensError
+from indexer.errors import TwinlensError, told
 from retrieval.engine.encoder import EngineEncoder
 from retrieval.engine.store import (
+    CACHE_VARIABLE,
     About,
     EngineFolder,
     Part,
@@ -109,7 +110,10 @@ class _Source:
         try:
             export_part(self.towers.model, folder, part)
         except OSError as error:
-            self._note(f"cannot keep it: {error}; torch is used, which takes longer to start")
+            self._note(
+                f"cannot keep it: {told(error, folder.path)}, or name another folder with "
+                f"{CACHE_VARIABLE}; torch is used, which takes longer to start"
+            )
 
 
 def _load(spec: str, device: str) -> TowerEncoder:

@@ -20,7 +20,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.clip_words import ClipWords
 from retrieval.models.phrases import Phrase
-from retrieval.models.tokenizer import TextReader, WordPieces, is_whole
+from retrieval.models.tokenizer import TextReader, WordPieces, is_whole, unread
 
 if TYPE_CHECKING:
     from retrieval.models.encoder import TowerEncoder
@@ -156,8 +156,16 @@ class EngineEncoder:
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one; until there is a text tower here, all are."""
-        made = self._about.words and self._folder.graph(Part.TEXTS).exists()
-        return not made or is_whole(self._reader.ids([word]))
+        return not self._has_texts or is_whole(self._reader.ids([word]))
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; empty for none."""
+        return unread(text, self._reader.ids) if self._has_texts else self.towers.unread(text)
+
+    @property
+    def _has_texts(self) -> bool:
+        """Tell whether there is a text tower here."""
+        return bool(self._about.words) and self._folder.graph(Part.TEXTS).exists()
 
     def rest(self) -> None:
         """Close the towers where only few inputs were to come; one more input opens them again."""

@@ -21,7 +21,7 @@ from retrieval.models.banks import bank_file, generic_captions, load_bank
 from retrieval.models.model import Model
 from retrieval.models.phrases import Phrase
 from retrieval.models.slots import PromptTower
-from retrieval.models.tokenizer import is_whole
+from retrieval.models.tokenizer import is_whole, unread
 from retrieval.models.towers import ImageTower, TextTower, TwinTowers
 
 BATCH = 64
@@ -144,8 +144,13 @@ class TowerEncoder:
         return self._model.tokenize(texts)
 
     def knows(self, word: str) -> bool:
-        """Tell whether a word is read as one; another architecture than the built-in says yes."""
-        return self.text_tower is None or is_whole(self.tokenize([word]).numpy())
+        """Tell whether a word is read as one; a tokenizer of many languages says yes."""
+        cuts = self.text_tower is not None or getattr(self._model.tokenize, "cuts_words", False)
+        return not cuts or is_whole(self.tokenize([word]).cpu().numpy())
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; empty for none."""
+        return unread(text, lambda texts: self.tokenize(texts).cpu().numpy())
 
     @property
     def text_tower(self) -> TextTower | None:

@@ -110,6 +110,11 @@ class _Tokenizer:
     def __init__(self, tokenizer: Any) -> None:
         self.plain = tokenizer
 
+    @property
+    def cuts_words(self) -> bool:
+        """Tell whether it is that of English, which cuts the words that it does not know."""
+        return isinstance(self.plain, open_clip.SimpleTokenizer)
+
     def __call__(self, texts: Sequence[str]) -> Tensor:
         ids: Tensor = self.plain(list(texts))
         return ids

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -14,10 +16,48 @@ PAD = 0
 WHOLE = 3  # ids of a text of one word: its beginning, the word, its end
 Ids: TypeAlias = NDArray[np.int64]
 
+_PIECE = re.compile(r"\s*(?:[^\s\u3000-\U0003ffff]+|\S)")
+"""A word with the space before it; one letter of a script that puts no space between words."""
+
 
 def is_whole(ids: Ids) -> bool:
     """Tell whether the ids of a word are its own, its text's beginning and end, and no more."""
     return int(np.count_nonzero(ids != PAD)) <= WHOLE
+
+
+def unread(text: str, ids: Callable[[Sequence[str]], Ids]) -> str:
+    """Return the end of a text that a tower does not read, since it is too long; empty for none.
+
+    Args:
+        text: the whole of it.
+        ids: gives the ids of texts, cut where the tower ends.
+    """
+    whole = _row(ids([text]))
+    if _row(ids([f"{text} and {text}"])) != whole:
+        return ""
+    pieces = _PIECE.findall(text)
+    prefixes = ["".join(pieces[:count]) for count in range(1, len(pieces) + 1)]
+    first = bisect_left(prefixes, True, key=lambda prefix: _row(ids([prefix])) == whole)
+    return text[len(prefixes[first]) :].strip() if first < len(prefixes) else ""
+
+
+def behind(text: str, cuts: Callable[[str], bool]) -> str:
+    """Return the end of a text that a model does not read.
+
+    Args:
+        text: the whole of it.
+        cuts: tells whether a text is too long.
+    """
+    pieces = _PIECE.findall(text)
+    prefixes = ["".join(pieces[:count]) for count in range(len(pieces) + 1)]
+    first = bisect_left(prefixes, True, key=cuts)
+    return text[len(prefixes[max(0, first - 1)]) :].strip()
+
+
+def _row(ids: Ids) -> list[int]:
+    """Return the ids of the one text, without padding."""
+    (row,) = ids.tolist()
+    return [id_ for id_ in row if id_ != PAD]
 
 
 class TextReader(Protocol):

@@ -10,6 +10,7 @@ LIBRARY/concepts/SLUG-HASH.safetensors
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.errors import TwinlensError, is_open, permit
+from indexer.letters import same
 from indexer.privacy import make_folder
 from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Skip
@@ -91,6 +94,16 @@ class Concepts:
             part.write_bytes(data)
         return replaced
 
+    def check_writable(self) -> None:
+        """Refuse before the work what could not be kept after it.
+
+        Raises:
+            TwinlensError: the folder is closed to us.
+        """
+        folder = self._folder if self._folder.exists() else self._folder.parent
+        if not is_open(folder, os.W_OK | os.X_OK):
+            raise TwinlensError(f"cannot write to '{folder}': {permit(folder)}")
+
     def forget(self, name: str) -> None:
         """Delete the concept of a name.
 
@@ -114,12 +127,12 @@ class Concepts:
 
 
 def clean_name(written: str) -> str:
-    """Return a name as it is kept: composed Unicode, single spaces.
+    """Return a name as it is kept: composed Unicode of usual width, single spaces.
 
     Raises:
         ConceptInvalid: it is empty, too long, or no word.
     """
-    name = " ".join(unicodedata.normalize("NFC", written).split())
+    name = " ".join(unicodedata.normalize("NFKC", written).split())
     if not name:
         raise ConceptInvalid('the name is empty; give one, e.g. twinlens learn "Rex" rex/*.jpg')
     if len(name) > LONGEST_NAME:
@@ -145,7 +158,7 @@ def new_name(written: str) -> str:
 
 def same_name(name: str) -> str:
     """Return what is equal for two writings of one name."""
-    return unicodedata.normalize("NFC", name.casefold())
+    return same(name)
 
 
 def _metadata(concept: Concept) -> dict[str, str]:

@@ -143,12 +143,14 @@ def learn_concept(
 
     Raises:
         ConceptInvalid: the name or `like` is no word, or no photo can be read.
+        TwinlensError: the library's folder is closed to us.
         ModelMismatch: the encoder is another model than the library's.
         ModelUnavailable: its text tower cannot read vectors in the place of words.
     """
     started = time.monotonic()
     library.check_model(encoder)
     called, towers = new_name(name), _towers(encoder)
+    Concepts(library.folder).check_writable()
     views, skipped = embed_views(towers, photos)
     like = clean_name(options.like) if options.like else nearest_word(towers, called, views[:, 0])
     lesson = prepare(towers, views, _others(library, towers, like, options.seed), like, options)

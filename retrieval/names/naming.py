@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from PIL import Image
 
-from indexer.encoder import Encoder, Vectors, WordEncoder
+from indexer.encoder import CuttingEncoder, Encoder, Vectors, WordEncoder
 from indexer.library import Library
 from indexer.types import Hubness, Kind, Skip
 from retrieval.models.phrases import Phrase, PhraseEncoder
@@ -28,7 +28,8 @@ class Names:
         self._concepts = sorted(concepts, key=lambda concept: len(concept.name), reverse=True)
         ends = accumulate(len(concept.tokens) for concept in self._concepts)
         self._rows = [range(first, end) for first, end in pairwise([0, *ends])]
-        self._pattern = _pattern([concept.name for concept in self._concepts])
+        names = [unicodedata.normalize("NFKC", concept.name) for concept in self._concepts]
+        self._pattern = _pattern(names)
 
     def __len__(self) -> int:
         return len(self._concepts)
@@ -42,7 +43,7 @@ class Names:
         """Return a text with slots in place of names; None if it holds none."""
         if self._pattern is None:
             return None
-        composed = unicodedata.normalize("NFC", text)
+        composed = unicodedata.normalize("NFKC", text)
         parts: list[str | range] = []
         end = 0
         for found in self._pattern.finditer(composed):
@@ -95,6 +96,10 @@ class NamingEncoder:
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one."""
         return not isinstance(self.plain, WordEncoder) or self.plain.knows(word)
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; empty for none."""
+        return self.plain.unread(text) if isinstance(self.plain, CuttingEncoder) else ""
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim)."""

@@ -18,9 +18,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from PIL import Image
+
 from retrieval.errors import QueryInvalid
+
+Written: TypeAlias = str | Path | Image.Image
+"""What a term may be written as: words, a file or, in Python, a picture."""
 
 FILE_MARKS = ("./", "../", "/", "~/", "file://")
 """What begins with one of these is a file."""
@@ -33,11 +39,11 @@ _WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(?=[^\s\d])")
 class Part:
     """One term as it was written. A weight below 0 takes it away."""
 
-    written: str | Path
+    written: Written
     weight: float = 1.0
 
 
-def split_terms(written: Sequence[str | Path]) -> list[Part]:
+def split_terms(written: Sequence[Written]) -> list[Part]:
     """Split a query at its signs; it may come as one string or as several.
 
     Strings beside each other are one run of words. A file that exists is a term of its own,
@@ -81,8 +87,8 @@ def exists(path: Path) -> bool:
         return False
 
 
-def _pieces(written: Sequence[str | Path]) -> Iterator[str | Path]:
-    """Yield files, signs, and the words between them."""
+def _pieces(written: Sequence[Written]) -> Iterator[Written]:
+    """Yield files, pictures, signs, and the words between them."""
     words: list[str] = []
     for each in written:
         if isinstance(each, str) and not _is_file(each):
@@ -105,10 +111,10 @@ def _is_file(written: str) -> bool:
     return name.startswith(FILE_MARKS) and exists(path_of(name))
 
 
-def _part(piece: str | Path, sign: str) -> Part:
+def _part(piece: Written, sign: str) -> Part:
     """Read the weight before a term."""
     found = _WEIGHT.match(piece) if isinstance(piece, str) else None
-    if found is None or isinstance(piece, Path):
+    if found is None or not isinstance(piece, str):
         return Part(written=piece, weight=-1.0 if sign == "-" else 1.0)
     weight = float(found[1])
     if not 0 < weight < math.inf:

@@ -34,6 +34,9 @@ POOL = 64
 """Candidates looked at, at least, where terms are taken away."""
 
 
+_PORTION = 4096  # items whose vectors are looked at at once
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unit:
     """What unrelated items score: their mean, and the standard deviation around it."""
@@ -147,6 +150,44 @@ def candidates(
         if not asked.taken or len(found) < pool or best[-1].score >= found[-1].score:
             return best
         pool *= 4
+
+
+def shown_as(query: Query) -> list[Query]:
+    """Return what photos may show of something that shall not be there: "people" is one, too.
+
+    To a model "people" are several: it finds less of them on a portrait than on a street.
+    """
+    single = query.text.strip().lower() in ("people", "persons")
+    return [query, replace(query, text="a person")] if single else [query]
+
+
+def without(
+    library: Library, taken: Sequence[Taken], kind: Kind, ids: Sequence[int], k: int
+) -> list[Candidate]:
+    """Return the first `k` of some items that show nothing of what is taken away.
+
+    Args:
+        library: that holds the items.
+        taken: what is taken away. With a floor of -1 every item shows some of it: then the items
+            that show the least are returned, best first.
+        kind: of the items.
+        ids: of the items, in the order in which they are wanted.
+        k: how many.
+    """
+    ranked = any(each.floor <= -1.0 for each in taken)
+    found: list[Candidate] = []
+    for start in range(0, len(ids), _PORTION):
+        some = ids[start : start + _PORTION]
+        items = library.fetch(some, kind)  # (n, dim)
+        costs = np.sum([each.cost(items) for each in taken], axis=0)
+        found += [
+            Candidate(id=id_, score=-float(cost))
+            for id_, cost in zip(some, costs, strict=True)
+            if ranked or not cost
+        ]
+        if len(found) >= k and not ranked:
+            break
+    return sorted(found, key=lambda each: -each.score)[:k]
 
 
 def scores_of(

@@ -4,7 +4,7 @@
 |---|---|
 | `after:2019` `before:2020-07-14` | photos taken from that day on; before that day |
 | `near:Rome` `near:Rome,5` `near:41.9,12.5,5` | photos taken so many km around, 25 unless said |
-| `near:Italy` | photos taken in that country |
+| `near:Italy` `near:Texas` | photos taken in that country or state |
 | `camera:x100` | photos of a camera with these words in its name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
@@ -23,10 +23,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from indexer.errors import UsageError
 from indexer.formats import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
+from indexer.letters import same, writings
 from indexer.places import gazetteer
 from indexer.types import Orientation, readable
 from indexer.wanted import (
@@ -71,6 +74,21 @@ _SPELLINGS = {
 _EITHER = frozenset({"near", "camera", "in", "type", "orientation"})
 _NAMES = "after|before|near|camera|in|tag|type|orientation|rating|min-rating"
 _WRITTEN = re.compile(rf'(?<!\S)(-?)({_NAMES}):(?:"([^"]*)"|(\S+))', re.IGNORECASE)
+_MAYBE = re.compile(r"(?<!\S)-?(([^\W\d_][\w-]+):([^\s:/][^\s:]*))")
+_ALIKE = 0.75  # of `difflib`: "camara" and "camera" have 0.83
+_MEANT = {
+    **dict.fromkeys(("date", "year", "taken", "day", "month", "time"), "after: or before:"),
+    **dict.fromkeys(("since", "from"), "after:"),
+    **dict.fromkeys(("until", "till"), "before:"),
+    **dict.fromkeys(("place", "location", "city", "town", "country", "gps", "where"), "near:"),
+    **dict.fromkeys(("folder", "dir", "directory", "path", "album"), "in:"),
+    **dict.fromkeys(("keyword", "keywords", "label", "labels", "tagged"), "tag:"),
+    **dict.fromkeys(("format", "ext", "extension", "filetype", "suffix"), "type:"),
+    **dict.fromkeys(("stars", "star", "rated"), "rating:"),
+    **dict.fromkeys(("make", "model", "cam"), "camera:"),
+}
+"""What other programs call a filter."""
+
 _DATE_FORMATS = ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
 
 
@@ -81,6 +99,17 @@ def split_filters(written: str) -> tuple[str, list[tuple[str, str]]]:
         for minus, name, quoted, plain in _WRITTEN.findall(written)
     ]
     return " ".join(_WRITTEN.sub(" ", written).split()), found
+
+
+def misspelt_filter(words: str) -> str:
+    """Say which filter may be meant by a word with a colon in it; empty where none may be."""
+    for written, name, value in _MAYBE.findall(words):
+        near = get_close_matches(name.lower(), _NAMES.split("|"), n=1, cutoff=_ALIKE)
+        meant = _MEANT.get(name.lower(), f"{near[0]}:" if near else "")
+        if meant:
+            asked = meant if " " in meant else f"{meant}{value}"
+            return f"'{written}' is searched for as words; did you mean {asked}?"
+    return ""
 
 
 def written_filters(written: Sequence[tuple[str, str]]) -> str:
@@ -138,9 +167,8 @@ def _near(value: str) -> Filter:
     """Read "41.9,12.5,5", "Rome,5", "Rome, Georgia, 5" or a country."""
     parts = [part.strip() for part in value.split(",")]
     numbers = [number for number in map(_number, parts) if number is not None]
-    names = [part for part in parts if _number(part) is None]
-    if names:
-        return _near_town(names, *numbers[:1])
+    if len(numbers) < len(parts):
+        return _named(value)[0]
     try:
         latitude, longitude, km = [*numbers, NEAR_KM][:3]
         return Near(latitude=latitude, longitude=longitude, km=km)
@@ -148,17 +176,43 @@ def _near(value: str) -> Filter:
         raise QueryInvalid(f"near:{value} is no place; write 41.9,12.5,5 or Rome,5") from error
 
 
-def _near_town(names: Sequence[str], km: float = NEAR_KM) -> Filter:
-    """Find a town by name and what it lies in; a country is known by name alone."""
-    town = gazetteer().find(names[0], within=names[1:])
-    if town is not None:
-        return Near(latitude=town.latitude, longitude=town.longitude, km=km)
-    if len(names) == 1 and gazetteer().is_country(names[0]):
-        return Place(name=names[0])
-    raise QueryInvalid(
-        f"no town '{', '.join(names)}' is known here; name a larger one nearby, or a position: "
-        "near:41.9,12.5,10"
-    )
+@cache
+def _named(value: str) -> tuple[Near | Place, str]:
+    """Find what a name means; return the filter, and the place as a person reads it.
+
+    With a distance it is a town if there is one: "Luxembourg,5".
+    """
+    parts = [part.strip() for part in value.split(",")]
+    numbers = [number for number in map(_number, parts) if number is not None]
+    name, *within = [part for part in parts if _number(part) is None] or [""]
+    known = gazetteer()
+    region = known.region(name, within)
+    town = known.find(name, within or ((region.name,) if region else ()))
+    if region is not None and not (numbers and town and same(town.name) == same(name)):
+        kind = "the country " if region.is_country else ""
+        return Place(name=region.name, others=region.others), f"{kind}{region.name}"
+    if town is None:
+        raise QueryInvalid(
+            f"no town '{', '.join([name, *within])}' is known here; name a larger one nearby, or a "
+            "position: near:41.9,12.5,10"
+        )
+    km = numbers[0] if numbers else NEAR_KM
+    near = Near(latitude=town.latitude, longitude=town.longitude, km=km)
+    return near, f"{town.label} ({km:g} km)"
+
+
+def places_meant(written: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Say which place each name in filters is taken as, once each."""
+    told = []
+    for name, value in written:
+        near = name.lstrip("-") == "near" and not all(map(_is_number, value.split(",")))
+        told += [f"near:{value} is taken as {_named(value.strip())[1]}"] if near else []
+    return tuple(dict.fromkeys(told))
+
+
+def _is_number(text: str) -> bool:
+    """Tell a number from a name."""
+    return _number(text.strip()) is not None
 
 
 def _number(text: str) -> float | None:
@@ -169,11 +223,13 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _in(value: str) -> In:
-    """Tell a path from the name of a folder."""
-    if value.startswith(("/", "./", "../", "~")) or Path(value).is_absolute():
-        return In(folder=Path(value).expanduser().resolve())
-    return In(folder=value)
+def _in(value: str) -> Filter:
+    """Tell a path from the name of a folder. A path may lie there in other code points."""
+    if not (value.startswith(("/", "./", "../", "~")) or Path(value).is_absolute()):
+        return In(folder=value)
+    folder = Path(value).expanduser().resolve()
+    every = tuple(In(folder=Path(each)) for each in writings(str(folder)))
+    return every[0] if len(every) == 1 else AnyOf(filters=every)
 
 
 def _type(value: str) -> Type:

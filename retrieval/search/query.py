@@ -9,15 +9,25 @@
 | `a cat after:2019 camera:x100` | words and filters; see `retrieval.search.filters` |
 | `after:2019` | filters alone: all photos that they let through |
 | `beach + sunset - people` | terms, each of the above; see `retrieval.search.algebra` |
+| `a beach without people` | `a beach - people`; see `retrieval.search.negation` |
+| `"a beach without people"` (quotes around all) | the words as they stand |
+| an open picture, or an array of its pixels (from Python) | a photo |
 """
 
 from __future__ import annotations
 
 import math
+import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from indexer.errors import FileUnreadable
 from indexer.formats import kind_of
@@ -25,10 +35,21 @@ from indexer.texts import read_passages
 from indexer.types import Kind, readable
 from indexer.wanted import Filter
 from retrieval.errors import QueryInvalid
-from retrieval.search.algebra import FILE_MARKS, exists, path_of, split_terms
-from retrieval.search.filters import parse_filters, split_filters, written_filters
+from retrieval.search.algebra import FILE_MARKS, Part, Written, exists, path_of, split_terms
+from retrieval.search.filters import (
+    misspelt_filter,
+    parse_filters,
+    places_meant,
+    split_filters,
+    written_filters,
+)
+from retrieval.search.negation import parted, worn
+
+Searchable: TypeAlias = Written | os.PathLike[str] | NDArray[np.uint8]
+"""What a piece of a query may be."""
 
 _QUOTED = re.compile(r'["“„«]([^"“”„«»]+)["“”»]')  # all of it: no model asks for a phrase
+_ADDRESS = re.compile(r"(?i)(?<!\S)(?:(?:https?|ftp)://|www\.|data:image/)\S+")
 _TAKEN = re.compile(r"(?:^|\s)(-[^\W\d]\w*)")  # "-people": a minus at once before a word
 
 
@@ -38,7 +59,9 @@ class Query:
 
     `where` says among what, and `filters` how that was written. `path` is set for a text file too:
     where the words came from. Without words, photo and terms, all that `where` lets through is
-    looked for. `hint` is a line for the person who may have meant something else; empty as a rule.
+    looked for. `photo` is a picture in place of a file. `hint` is a line for the person who may
+    have meant something else; empty as a rule. `notes` are lines that say how the query was
+    understood, where that may be in doubt: which place a name is taken as, what is taken away.
     With `terms`, `text` is what was written, and `kind` is that of words if any of them asks in
     words.
     """
@@ -50,11 +73,18 @@ class Query:
     filters: str = ""
     hint: str = ""
     terms: tuple[Term, ...] = ()
+    photo: Image.Image | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_filter(self) -> bool:
         """Tell whether neither words nor a photo are looked for."""
-        return not (self.text or self.path or self.terms)
+        return not (self.text or self.path or self.terms or self.photo is not None)
+
+    @property
+    def only_takes_away(self) -> bool:
+        """Tell whether all that is asked for is the absence of something."""
+        return bool(self.terms) and all(term.weight < 0 for term in self.terms)
 
     @property
     def words(self) -> str:
@@ -78,64 +108,169 @@ class Term:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.query, Query):
+            raise QueryInvalid(f"a term holds a Query, not {_called(self.query)}; see parse_query")
         if self.query.terms:
             raise QueryInvalid(f"'{self.query.text}' has terms of its own; join all in one query")
         if not math.isfinite(self.weight) or self.weight == 0:
             raise QueryInvalid(f"a weight must be a number other than 0, not {self.weight}")
 
 
-def parse_query(*written: str | Path, filters: Sequence[tuple[str, str]] = ()) -> Query:
+def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -> Query:
     """Tell words, files, filters and terms from each other, and read the files that are texts.
 
     Args:
         written: the query, in one piece or several: `"beach - people"`, or
-            `"beach", "-", Path("people.jpg")`.
+            `"beach", "-", Path("people.jpg")`. A piece is a str, a path, a `PIL.Image.Image`, or an
+            array of pixels: uint8, of shape (height, width), (height, width, 3 or 4).
         filters: names and values of filters beside those in the words: `[("after", "2019")]`.
 
     Raises:
-        QueryInvalid: nothing is asked for, a file is missing, empty or no text, or a filter
-            cannot be understood.
+        QueryInvalid: nothing is asked for, a file is missing, empty or no text, a filter cannot be
+            understood, or a piece is of another type.
     """
-    pieces, within = _without_filters(written)
+    pieces, within = _without_filters([_piece(each) for each in written])
     among = [*within, *filters]
-    where, told = parse_filters(among), written_filters(among)
-    terms = [Term(query=_simple(part.written), weight=part.weight) for part in split_terms(pieces)]
+    where, told, notes = parse_filters(among), written_filters(among), places_meant(among)
+    literal = len(pieces) == 1 and bool(_quoted(pieces[0]))
+    parts = [Part(written=pieces[0])] if literal else split_terms(pieces)
+    terms = [term for part in parts for term in _terms(part)]
     if not terms and where is None:
         raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
     if not terms:
-        return Query(kind=Kind.TEXT, where=where, filters=told)
+        return Query(kind=Kind.TEXT, where=where, filters=told, notes=notes)
+    negated = [term.weight for term in terms] != [part.weight for part in parts]
+    if negated or not any(term.weight > 0 for term in terms):
+        notes = (*notes, _understood(terms))
     if len(terms) == 1 and terms[0].weight > 0:
-        return replace(terms[0].query, where=where, filters=told)
-    text = " ".join(readable(" ".join(map(str, pieces))).split())
-    return replace(compose(terms, text=text), where=where, filters=told)
+        return replace(terms[0].query, where=where, filters=told, notes=notes)
+    text = " ".join(readable(" ".join(map(_as_words, pieces))).split())
+    return replace(compose(terms, text=text), where=where, filters=told, notes=notes)
 
 
-def _without_filters(
-    written: Sequence[str | Path],
-) -> tuple[list[str | Path], list[tuple[str, str]]]:
-    """Part the pieces of a query from the filters in them; a file's name holds none."""
-    pieces: list[str | Path] = []
+def _piece(written: object) -> Written:
+    """Return a piece of a query as one of the types that are read.
+
+    Raises:
+        QueryInvalid: it is of none.
+    """
+    match written:
+        case str() | Path() | Image.Image():
+            return written
+        case np.ndarray():
+            return _picture(written)
+        case os.PathLike():
+            return Path(os.fsdecode(written))
+        case bytes() | bytearray() | memoryview():
+            more = "; open them first: PIL.Image.open(io.BytesIO(data))"
+        case list() | tuple():
+            more = "; several terms are pieces of one query: parse_query('beach', '-', photo)"
+        case _:
+            more = ""
+    raise QueryInvalid(
+        f"a query is words (str), a file (Path) or a picture (PIL.Image.Image, or an array of "
+        f"uint8), not {_called(written)}{more}"
+    )
+
+
+def _picture(pixels: NDArray[Any]) -> Image.Image:
+    """Return an array of pixels as a picture."""
+    channels = pixels.shape[2:]
+    if pixels.dtype != np.uint8 or channels not in ((), (3,), (4,)) or not pixels.ndim >= 2:
+        raise QueryInvalid(
+            f"an array of {pixels.dtype} and shape {pixels.shape} is no picture; give uint8 of "
+            "shape (height, width), (height, width, 3) or (height, width, 4)"
+        )
+    if not pixels.size:
+        raise QueryInvalid(f"an array of shape {pixels.shape} has no pixels")
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _called(value: object) -> str:
+    """Name the type of a value."""
+    return "None" if value is None else type(value).__name__
+
+
+def _without_filters(written: Sequence[Written]) -> tuple[list[Written], list[tuple[str, str]]]:
+    """Part the pieces of a query from the filters in them; a file's name holds none.
+
+    Raises:
+        QueryInvalid: a piece names an address on the web.
+    """
+    pieces: list[Written] = []
     within: list[tuple[str, str]] = []
     for piece in written:
-        if isinstance(piece, Path) or (piece.startswith(FILE_MARKS) and exists(path_of(piece))):
+        if not isinstance(piece, str) or _is_file(piece) or _quoted(piece):
             pieces.append(piece)
         else:
             words, found = split_filters(piece)
-            pieces.append(words)
+            _check_address(words)
+            pieces += [words] if words or not found else []
             within += found
     return pieces, within
+
+
+def _is_file(piece: str) -> bool:
+    """Tell whether a piece names a file that exists."""
+    return piece.startswith(FILE_MARKS) and exists(path_of(piece))
+
+
+def _check_address(words: str) -> None:
+    """Refuse an address on the web, which would be read as words."""
+    found = _ADDRESS.search(words)
+    if found is not None:
+        shown = found[0] if len(found[0]) <= _SHOWN else f"{found[0][:_SHOWN]}…"
+        raise QueryInvalid(
+            f"'{shown}' is an address on the web, which twinlens does not open; download the photo "
+            "and search with the file: twinlens search ./photo.jpg"
+        )
+
+
+_SHOWN = 100  # characters of an address
+
+
+def _quoted(piece: object) -> str:
+    """Return the words between quotes around all of a piece; empty where there are none."""
+    found = _QUOTED.fullmatch(piece.strip()) if isinstance(piece, str) else None
+    return found[1] if found is not None else ""
+
+
+def _terms(part: Part) -> list[Term]:
+    """Return a part of a query as a term; one that negates something as several."""
+    written = part.written
+    is_words = isinstance(written, str) and not (written.startswith(FILE_MARKS) or _quoted(written))
+    found = parted(str(written)) if is_words and part.weight > 0 else None
+    if found is None:
+        return [Term(query=_simple(written), weight=part.weight)]
+    wanted = [Term(query=_simple(found.wanted), weight=part.weight)] if found.wanted else []
+    return wanted + [Term(query=_simple(each), weight=-part.weight) for each in found.unwanted]
+
+
+def _understood(terms: Sequence[Term]) -> str:
+    """Say what a query with a negation in it is taken as."""
+    added = " + ".join(term.query.text for term in terms if term.weight > 0) or "all photos"
+    taken = "".join(f" - {term.query.text}" for term in terms if term.weight < 0)
+    return (
+        f"searching for: {added}{taken}; to search for the words as they stand, put quotes around "
+        "the whole query"
+    )
+
+
+def _as_words(piece: Written) -> str:
+    """Return a piece as a person would write it."""
+    return "(a picture)" if isinstance(piece, Image.Image) else str(piece)
 
 
 def compose(terms: Sequence[Term], *, text: str = "") -> Query:
     """Make one query of several terms; `text` is how a person would write it.
 
+    Of terms that are all taken away, what remains is looked for: photos without any of them.
+
     Raises:
-        QueryInvalid: no term asks for anything.
+        QueryInvalid: there is no term.
     """
-    if not any(term.weight > 0 for term in terms):
-        raise QueryInvalid(
-            'the query says only what not to find; say what to find, too: "beach - people"'
-        )
+    if not terms:
+        raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
     words = any(term.query.kind == Kind.TEXT for term in terms)
     hints = dict.fromkeys(term.query.hint for term in terms if term.query.hint)
     return Query(
@@ -146,15 +281,17 @@ def compose(terms: Sequence[Term], *, text: str = "") -> Query:
     )
 
 
-def _simple(written: str | Path) -> Query:
-    """Make a query of one term: a file, or words."""
+def _simple(written: Written) -> Query:
+    """Make a query of one term: a file, a picture, or words."""
+    if isinstance(written, Image.Image):
+        return Query(kind=Kind.PHOTO, photo=written)
     if isinstance(written, Path):
         return _file_query(written)
     if written.startswith(FILE_MARKS):
         return _file_query(path_of(written))
-    words = " ".join(readable(written).split())
-    quoted = _QUOTED.fullmatch(words)
-    return Query(kind=Kind.TEXT, text=quoted[1] if quoted else words, hint=_hint(written))
+    quoted = _quoted(written)
+    words = unicodedata.normalize("NFKC", " ".join(readable(quoted or written).split()))
+    return Query(kind=Kind.TEXT, text=words, hint="" if quoted else _hint(written))
 
 
 def _file_query(path: Path) -> Query:
@@ -177,10 +314,18 @@ def _words(path: Path) -> str:
 
 
 def _hint(written: str) -> str:
-    """Say how to search with a file that the words happen to name, or how to take words away."""
+    """Say what the person may have meant who wrote these words; empty as a rule."""
     if exists(Path(written)) and Path(written).is_file():
         return f"searching for the words; '{written}' is also a file here: ./{written}"
+    return "; ".join(filter(None, (misspelt_filter(written), _taken_hint(written))))
+
+
+def _taken_hint(written: str) -> str:
+    """Say how to take something away, where that may be meant."""
     found = _TAKEN.search(written)
-    if found is None:
+    if found is not None:
+        return f"'{found[1]}' is searched for as it stands; to push it down write: - {found[1][1:]}"
+    absent = worn(written)
+    if not absent:
         return ""
-    return f"'{found[1]}' is searched for as it stands; to push it down write: - {found[1][1:]}"
+    return f"searching for the words as they stand; to push down {absent} write: - {absent}"

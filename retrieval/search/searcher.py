@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from indexer.encoder import Encoder, RestingEncoder, Vectors
-from indexer.errors import FileUnreadable
+from indexer.encoder import CuttingEncoder, Encoder, RestingEncoder, Vectors
 from indexer.library import Library
 from indexer.moments import FEWEST_QUERIES
-from indexer.pictures import read_picture
 from indexer.types import Candidate, Kind
 from indexer.wanted import AllOf
 from retrieval.choices import ENSEMBLE, POOL, Sort
@@ -19,14 +16,24 @@ from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
-from retrieval.search.asking import Asked, Unit, candidates, joined, mixed, scores_of
+from retrieval.search.asking import (
+    Asked,
+    Taken,
+    Unit,
+    candidates,
+    joined,
+    mixed,
+    scores_of,
+    shown_as,
+    without,
+)
 from retrieval.search.frames import one_a_video
 from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling, with_worded
 from retrieval.search.hit import Hit, hits_of, newest_first
 from retrieval.search.matching import Matching
-from retrieval.search.query import Query, parse_query
-from retrieval.search.second_look import Note, SecondLook
-from retrieval.search.spelling import spelling, unknown_words
+from retrieval.search.query import Query, Searchable, parse_query
+from retrieval.search.second_look import Note, SecondLook, photo_of
+from retrieval.search.spelling import spelling, told_unread, unknown_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,7 @@ class Searcher:
 
     def search(  # noqa: PLR0913 - a choice each
         self,
-        query: str | Path | Query,
+        query: Searchable | Query,
         *,
         kind: Kind = Kind.PHOTO,
         top: int = 10,
@@ -91,7 +98,7 @@ class Searcher:
         photo all that the filters let through is found, newest first.
 
         Args:
-            query: words, a file, terms with signs, or what `parse_query` made of them.
+            query: words, a file, a picture, terms with signs, or what `parse_query` made of them.
             kind: what to find.
             top: how many; 0 for all.
             offset: how many of the best to pass over: the pages before.
@@ -125,6 +132,16 @@ class Searcher:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
         return self._reader.hint(query.text)
 
+    def unread(self, query: Query) -> str:
+        """Say which words of a query the model does not read, since it is too long; empty for none.
+
+        Added terms are read as one phrase.
+        """
+        if not isinstance(self._encoder, CuttingEncoder):
+            return ""
+        asked = [term.query for term in joined(query.terms)] or [query]
+        return told_unread(self._encoder, [each.text for each in asked if each.text])
+
     def doubt(self, query: Query, kind: Kind = Kind.PHOTO) -> str:
         """Say which words of a query may be misspelt or not English; empty as a rule.
 
@@ -139,6 +156,8 @@ class Searcher:
 
     def _first_look(self, query: Query, way: _Way, depth: int) -> list[Hit]:
         """Find the best items by their vectors, and by words they share with the query."""
+        if query.only_takes_away:
+            return self._without(query, way, depth)
         if query.is_filter:
             newest = self._library.catalog.newest(way.kind, query.where or AllOf(), depth)
             found = [Candidate(id=id_, score=0.0) for id_ in newest]
@@ -155,6 +174,24 @@ class Searcher:
         found = fused(found, shared, score, lifted)[:depth]
         records = self._library.records([each.id for each in found])
         return with_worded(hits_of(found, records, matching), shared)
+
+    def _without(self, query: Query, way: _Way, depth: int) -> list[Hit]:
+        """Find the newest items that show nothing of what a query takes away.
+
+        Where nobody can tell what unrelated items score, the items that show the least come first.
+        """
+        library = self._library
+        newest = library.catalog.newest(
+            way.kind, query.where or AllOf(), library.counts()[way.kind]
+        )
+        shown = [each for term in query.terms for each in shown_as(term.query)]
+        asked = [self._ask(each, replace(way, hubness=False)) for each in shown]
+        costs = [
+            Taken(vector=each.vector[0], floor=each.unit.floor if each.unit else -1.0, weight=1.0)
+            for each in asked
+        ]
+        found = without(library, costs, way.kind, newest, depth)
+        return hits_of(found, library.records([each.id for each in found]), None)
 
     def _lifts(
         self, asked: Asked, query: Query, kind: Kind, matching: Matching | None
@@ -215,13 +252,9 @@ class Searcher:
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
-        if query.kind == Kind.TEXT or query.path is None:
+        if query.kind == Kind.TEXT:
             encode = (
                 partial(prompts.ensemble, self._encoder) if named else self._encoder.encode_texts
             )
             return encode([query.text])
-        try:
-            photo = read_picture(query.path, size_hint=self._encoder.image_size)
-        except FileUnreadable as error:
-            raise QueryInvalid(f"cannot search with '{query.path}': {error}") from error
-        return self._encoder.encode_images([photo])
+        return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])

@@ -10,12 +10,15 @@ from PIL import Image
 
 from indexer.errors import FileUnreadable, TwinlensError
 from indexer.library import Library
+from indexer.photos import seen
 from indexer.pictures import read_picture
 from indexer.types import Kind
 from retrieval.errors import QueryInvalid
+from retrieval.models.tokenizer import behind
 from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
 from retrieval.search.hit import Hit
 from retrieval.search.query import Query
+from retrieval.search.spelling import shortened
 
 MOST = 200
 """Candidates that are rescored at most; what lies behind them follows as the first stage had it."""
@@ -46,7 +49,7 @@ class SecondLook:
         It reads words or a photo, not both in one query.
         """
         photos = any(term.query.kind == Kind.PHOTO for term in query.terms)
-        if query.is_filter or photos:
+        if query.is_filter or query.only_takes_away or photos:
             return False
         fusion = self.reranker.fusion
         steered = bool(instruction) and fusion.instructed > 0
@@ -76,7 +79,9 @@ class SecondLook:
         if instruction:
             total = fused(total, scores[1] - scores[0], fusion.instructed)
             if self.reranker.cuts(instruction):
-                self.note("the instruction is too long for the reranker; its end is left out")
+                end = shortened(behind(instruction, self.reranker.cuts))
+                cut = "the instruction is too long for the reranker; its end is left out"
+                self.note(f"{cut}: '{end}'")
         order = np.argsort(-total, kind="stable")
         ordered = [replace(hits[place], score=float(total[place])) for place in order]
         return [replace(hit, rank=rank) for rank, hit in enumerate([*ordered, *rest], start=1)]
@@ -93,13 +98,9 @@ class SecondLook:
 
     def _sights(self, query: Query, hits: Sequence[Hit]) -> list[Sight | None]:
         """Return the photo of each couple as the reranker reads it: the query's, or each hit's."""
-        if query.path is None or query.kind != Kind.PHOTO:
+        if query.kind != Kind.PHOTO:
             return self._of_hits(hits)
-        try:
-            photo = read_picture(query.path, size_hint=self.size_hint)
-        except FileUnreadable as error:
-            raise QueryInvalid(f"cannot search with '{query.path}': {error}") from error
-        (sight,) = self.reranker.look([photo])
+        (sight,) = self.reranker.look([photo_of(query, size_hint=self.size_hint)])
         return [sight] * len(hits)
 
     def _of_hits(self, hits: Sequence[Hit]) -> list[Sight | None]:
@@ -143,3 +144,19 @@ class SecondLook:
             self.library.keep_tokens(list(found), np.stack(list(found.values())))
         except TwinlensError:
             return  # a library that is busy, or closed to us: they are computed again next time
+
+
+def photo_of(query: Query, *, size_hint: int) -> Image.Image:
+    """Return the photo that a query asks with.
+
+    Raises:
+        QueryInvalid: it cannot be read.
+    """
+    try:
+        if query.photo is not None:
+            return seen(query.photo, size_hint=size_hint)
+        assert query.path is not None
+        return read_picture(query.path, size_hint=size_hint)
+    except FileUnreadable as error:
+        named = f"'{query.path}'" if query.path else "the picture"
+        raise QueryInvalid(f"cannot search with {named}: {error}") from error

@@ -18,7 +18,9 @@ from indexer.encoder import Vectors
 from indexer.errors import UsageError
 from indexer.library import Library
 from indexer.reach import unreachable
+from indexer.reindex import reindex
 from indexer.types import Gap, Kind
+from indexer.walk import WalkOptions
 from tests.fakes import COLOURS, ColourEncoder, draw
 
 
@@ -317,3 +319,35 @@ def test_an_older_library_learns_of_folders_without_losing_any(
     shutil.rmtree(root / "trip")
     (root / "trip").mkdir()
     assert [gap.files for gap in _index(library, root).kept] == [4]
+
+
+def _hold_more(library: Library, root: Path, passed: str) -> None:
+    """Let a library hold four photos of a folder that no walk enters, as older formats did."""
+    for number, colour in enumerate(list(COLOURS)[:4]):
+        draw(root / passed / f"{number}.png", colour, "purple")
+    walk = WalkOptions(include_hidden=True, exclude_dirs=())
+    index_folders(library, ColourEncoder(), [root], options=IndexOptions(walk=walk))
+    assert library.counts()[Kind.PHOTO] == 12
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+@pytest.mark.parametrize("passed", ["#recycle", "@eaDir/deep", ".hidden", "ignored"])
+def test_what_no_walk_enters_is_forgotten_even_where_it_was_emptied(
+    library: Library, root: Path, passed: str, *, emptied: bool
+) -> None:
+    _hold_more(library, root, passed)
+    (root / ".twinlensignore").write_text("ignored/\n")
+    for photo in (root / passed).iterdir() if emptied else ():
+        photo.unlink()
+    report = _index(library, root)
+    assert (report.removed, report.kept) == (4, ())
+    assert _names(library) == {f"{colour}.png" for colour in COLOURS}
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_reindex_leaves_trash_behind(tmp_path: Path, root: Path, *, emptied: bool) -> None:
+    with Library.create(tmp_path / "library", ColourEncoder()) as library:
+        _hold_more(library, root, "#recycle")
+    for photo in (root / "#recycle").iterdir() if emptied else ():
+        photo.unlink()
+    assert reindex(tmp_path / "library", ColourEncoder(fingerprint="0ther")).photos == len(COLOURS)

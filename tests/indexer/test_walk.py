@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from indexer.types import Kind, Skip
 from indexer.walk import Found, WalkOptions, walk
@@ -179,3 +182,45 @@ def test_a_folder_that_goes_while_it_is_walked_is_listed(tmp_path: Path) -> None
     (tmp_path / "sub" / "b.jpg").unlink()
     (tmp_path / "sub").rmdir()
     assert list(found) == [Skip(path=tmp_path / "sub", reason="no such file or directory")]
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("#recycle", "@Recycle", "$RECYCLE.BIN", "RECYCLER", ".Trash-1000", ".Trashes"),
+        *("Network Trash Folder", "lost+found", "LOST.DIR", "found.000", ".recycle"),
+        *("#snapshot", "@snapshot", ".snapshot", ".snapshots", "~snapshot", ".zfs"),
+        *(".stversions", ".stfolder", "Backups.backupdb"),
+        *("@eaDir", "@SynoResource", ".thumbnails", ".@__thumb", "appdata_oc1x"),
+        *("System Volume Information", "Temporary Items", "node_modules", ".git"),
+        *("Fotos.photoslibrary/resources", "iPhoto Library/Thumbnails", "a Previews.lrdata"),
+    ],
+)
+def test_trash_snapshots_and_thumbnails_are_passed_over(
+    tmp_path: Path, name: str, spell: Callable[[str], str]
+) -> None:
+    kept = tmp_path / "a.jpg"
+    _touch(kept, tmp_path / "2019" / spell(name) / "deep" / "b.jpg")
+    assert _paths(tmp_path, options=WalkOptions(include_hidden=True)) == [kept]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Recycling", "Trash day", "My Snapshots", "resources", "Thumbnails", "lost", "found art"),
+        *("A.photoslibrary/originals", "iPhoto Library/Masters", "temporary", "#recycled art"),
+    ],
+)
+def test_folders_of_like_names_are_walked(tmp_path: Path, name: str) -> None:
+    photo = tmp_path / name / "a.jpg"
+    _touch(photo)
+    assert _paths(tmp_path) == [photo]
+
+
+def test_trash_as_a_root_and_trash_that_is_wanted_are_walked(tmp_path: Path) -> None:
+    photo = tmp_path / "#recycle" / "a.jpg"
+    _touch(photo)
+    assert _paths(tmp_path / "#recycle") == [photo]
+    assert _paths(tmp_path, options=WalkOptions(exclude_dirs=())) == [photo]
+    assert _paths(tmp_path, options=WalkOptions(exclude_dirs=("#REC*",))) == []

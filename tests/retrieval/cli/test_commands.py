@@ -52,6 +52,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
         "unchanged": 0,
         "skipped": [],
         "device": "cpu",
+        "passed_over": {},
     }
 
 
@@ -74,7 +75,7 @@ def test_a_broken_file_is_listed_and_gives_3(run: Run, photos: Path) -> None:
 
 def test_index_passes_over_what_it_is_told_to(run: Run, photos: Path) -> None:
     draw(photos / "thumbs" / "small.png", "green")
-    draw(photos / ".trash" / "old.png", "green")
+    draw(photos / ".attic" / "old.png", "green")
     assert "3 photos added" in run("index", photos, "--exclude-dir", "thumbs").stdout
     assert "2 photos added" in run("index", photos, "--include-hidden").stdout
 
@@ -296,7 +297,12 @@ def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> 
     [
         (KeyboardInterrupt(), 130, "twinlens: interrupted\n"),
         (BrokenPipeError(), 0, ""),
-        (PermissionError(13, "Permission denied", "x"), 1, "twinlens: Permission denied: 'x'\n"),
+        (
+            PermissionError(13, "Permission denied", "x"),
+            1,
+            "twinlens: Permission denied: 'x'; its owner gives you access with: "
+            "chmod -R u+rwX 'x'\n",
+        ),
         (ZeroDivisionError("oh"), 1, "unexpected ZeroDivisionError: oh; TWINLENS_DEBUG=1 shows"),
     ],
 )

@@ -56,10 +56,30 @@ def test_a_photo_and_words(run: Run, indexed: Path) -> None:
 
 
 @pytest.mark.usefixtures("indexed")
-def test_only_taking_away_is_wrong_usage(run: Run) -> None:
-    result = run("search", "-", "red")
+@pytest.mark.parametrize("written", [["-", "red"], ["no red"], ["photos", "without", "red"]])
+def test_only_taking_away_finds_all_else(run: Run, written: Sequence[str]) -> None:
+    result = run("search", "-f", *written)
+    assert (result.exit_code, paths(result.stdout)[0]) == (0, "blue.png")
+    assert "searching for: all photos - red; to search for the words as they stand" in result.stderr
+
+
+@pytest.mark.usefixtures("indexed")
+def test_an_address_is_told_from_words(run: Run) -> None:
+    result = run("search", "https://example.org/dog.jpg")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "only what not to find" in result.stderr
+    assert "download the photo and search with the file" in result.stderr
+
+
+@pytest.mark.usefixtures("indexed")
+def test_a_place_is_told_once(run: Run) -> None:
+    result = run("search", "near:Greece", "--near", "Rome,5", "red")
+    assert result.stderr.count("near:Greece is taken as the country Greece") == 1
+    assert result.stderr.count("near:Rome,5 is taken as Rome, Italy (5 km)") == 1
+
+
+@pytest.mark.usefixtures("indexed")
+def test_a_misspelt_filter_is_told_from_words(run: Run) -> None:
+    assert "did you mean camera:x100?" in run("search", "red", "camara:x100").stderr
 
 
 @pytest.mark.usefixtures("indexed")
@@ -280,3 +300,20 @@ def test_no_duplicates(run: Run, indexed: Path, doubled: Path) -> None:
     result = run("duplicates", indexed / "gone")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "no duplicates" in result.stderr
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("search", "red", "--csv", "--json"), "--json and --csv exclude each other"),
+        (("search", "red", "-f", "-0"), "--filepath-only and --null exclude each other"),
+        (("search", "red", "-p", "--json"), "--json and --preview exclude each other"),
+        (("duplicates", "--json", "-f"), "--json and --filepath-only exclude each other"),
+        (("export", "red", "--to", "x", "--link", "--list"), "--link and --list exclude"),
+    ],
+)
+def test_two_ways_to_print_are_wrong_usage(run: Run, command: Sequence[str], told: str) -> None:
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr

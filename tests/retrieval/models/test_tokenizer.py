@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from retrieval.models.tokenizer import WordPieces
+from retrieval.models.tokenizer import WordPieces, behind, unread
 from retrieval.shipped import shipped
 
 CLS, SEP = 101, 102  # of BERT's vocabulary
@@ -41,3 +41,25 @@ def test_without_marks_at_the_ends_one_unknown_stays(tmp_path: Path) -> None:
 
 def test_the_last_full_stop_is_left_out(words: WordPieces) -> None:
     np.testing.assert_array_equal(words.ids(["A dog. "]), words.ids(["a dog"]))
+
+
+FILLED = "a dog " * 31  # 62 words and two marks fill 64 tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("a dog", ""),
+        ("", ""),
+        (FILLED.strip(), ""),
+        (f"{FILLED}in the snow", "in the snow"),
+        (f"{FILLED}in the snow. ", "in the snow."),
+        ("犬" * 200, "犬" * 138),
+    ],
+)
+def test_the_words_behind_the_last_token_are_told(words: WordPieces, text: str, end: str) -> None:
+    assert unread(text, words.ids) == end
+
+
+def test_the_end_is_found_by_what_is_too_long() -> None:
+    assert behind("one two three four", lambda text: len(text) > 9) == "three four"

@@ -16,7 +16,7 @@ from indexer.types import Kind
 from retrieval.errors import QueryInvalid
 from retrieval.search import Query, Searcher, Term, compose, parse_query
 from retrieval.search.algebra import split_terms
-from retrieval.search.asking import Asked, Taken, Unit, candidates, joined, mixed
+from retrieval.search.asking import Asked, Taken, Unit, candidates, joined, mixed, without
 from tests.fakes import ColourEncoder, draw
 
 
@@ -58,9 +58,12 @@ def test_a_weight_is_above_nothing() -> None:
             split_terms([written])
 
 
-def test_only_taking_away_is_refused() -> None:
-    with pytest.raises(QueryInvalid, match="only what not to find"):
-        parse_query("- people")
+def test_only_taking_away_asks_for_all_photos_without_it() -> None:
+    query = parse_query("- people")
+    assert query.only_takes_away
+    assert query.notes[0].startswith("searching for: all photos - people; ")
+    with pytest.raises(QueryInvalid, match="query is empty"):
+        compose([])
 
 
 def test_files_are_terms_whatever_their_names_hold(
@@ -131,7 +134,7 @@ def test_any_query_is_one_or_is_refused(written: list[str]) -> None:
         except QueryInvalid:
             continue
         terms = query.terms or (Term(query=query),)
-        assert any(term.weight > 0 for term in terms)
+        assert query.only_takes_away != any(term.weight > 0 for term in terms)
         assert all(term.query.path or term.query.text for term in terms)
 
 
@@ -202,6 +205,29 @@ def test_a_lone_term_scores_as_it_did(library: Library) -> None:
         == searcher.search("red")
         == searcher.search(compose([Term(query=parse_query("red"), weight=2.0)]))
     )
+
+
+def test_words_that_negate_take_away(library: Library) -> None:
+    searcher = Searcher(library, ColourEncoder())
+    hits = searcher.search("red without blue", words=False)
+    assert hits == searcher.search("red - blue", words=False)
+    assert hits != searcher.search('"red without blue"', words=False)
+
+
+def test_what_is_only_taken_away_leaves_the_newest_others() -> None:
+    # Items 0 to 9; what is taken away lies on the odd ones.
+    items = np.zeros((10, 2), dtype=np.float32)
+    items[1::2, 0], items[::2, 1] = 1.0, 1.0
+    away = Taken(vector=np.array([1.0, 0.0], dtype=np.float32), floor=0.3, weight=1.0)
+    newest = list(range(9, -1, -1))
+    found = without(_Rows(items), [away], Kind.PHOTO, newest, 3)  # type: ignore[arg-type]
+    assert [(each.id, each.score) for each in found] == [(8, 0.0), (6, 0.0), (4, 0.0)]
+
+
+def test_in_a_library_too_small_to_tell_the_least_comes_first(library: Library) -> None:
+    found = names(Searcher(library, ColourEncoder()), "no red")
+    assert (found[0], found[-1], len(found)) == ("blue", "red", 5)
+    assert names(Searcher(library, ColourEncoder()), "no red in:photos type:png") == found
 
 
 @settings(max_examples=25, deadline=None)

@@ -49,7 +49,9 @@ from retrieval.search.filters import parse_filters
         ("rating:4", "", Rated(at_least=4)),
         ("near:41.9,12.5", "", Near(latitude=41.9, longitude=12.5, km=25.0)),
         ("near:-41.9,12.5,0.5", "", Near(latitude=-41.9, longitude=12.5, km=0.5)),
-        ("near:italy", "", Place(name="italy")),
+        ("near:italy", "", Place(name="Italy")),
+        ("near:Holland", "", Place(name="The Netherlands", others=("Netherlands", "Holland"))),
+        ("near:Texas,50", "", Place(name="Texas, United States", others=("Texas",))),
         ("16:9 and -cats: yes", "16:9 and -cats: yes", None),
         ("what is in: a box", "what is in: a box", None),
         (
@@ -116,3 +118,46 @@ def test_what_cannot_be_understood_is_said(written: str, message: str) -> None:
     with pytest.raises(QueryInvalid) as caught:
         parse_query(written)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "notes"),
+    [
+        ("near:Rome", ("near:Rome is taken as Rome, Italy (25 km)",)),
+        ("near:Rome,5 beach", ("near:Rome,5 is taken as Rome, Italy (5 km)",)),
+        ("-near:Greece", ("near:Greece is taken as the country Greece",)),
+        ("near:Texas near:Texas", ("near:Texas is taken as Texas, United States",)),
+        ("near:Luxembourg,5", ("near:Luxembourg,5 is taken as Luxembourg, Luxembourg (5 km)",)),
+        ("near:41.9,12.5,5 tag:a", ()),
+    ],
+)
+def test_it_is_told_which_place_is_taken(written: str, notes: tuple[str, ...]) -> None:
+    assert parse_query(written).notes == notes
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("camara:x100", "camera:x100?"),
+        ("beach befor:2019", "before:2019?"),
+        ("tags:family", "tag:family?"),
+        ("date:2019", "after: or before:?"),
+        ("place:Rome", "near:Rome?"),
+        ("keyword:dog", "tag:dog?"),
+    ],
+)
+def test_a_misspelt_filter_gets_a_hint(written: str, meant: str) -> None:
+    query = parse_query(written)
+    assert (query.text, query.where) == (written, None)
+    assert query.hint.endswith(f"is searched for as words; did you mean {meant}")
+
+
+@pytest.mark.parametrize("written", ["16:9", "a title: dogs", "10:30", "note:this", "C:\\x"])
+def test_other_words_with_a_colon_get_none(written: str) -> None:
+    assert parse_query(written).hint == ""
+
+
+def test_a_folder_is_found_in_whatever_code_points_it_lies() -> None:
+    composed, apart = Path("/photos/Zürich"), Path("/photos/Zu\u0308rich")
+    expected = AnyOf(filters=(In(folder=composed), In(folder=apart)))
+    assert parse_query(f"in:{composed}").where == expected

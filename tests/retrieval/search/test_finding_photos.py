@@ -6,15 +6,18 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage
+from PIL import Image
 
 from indexer.build import index_folders
 from indexer.library import Library
 from indexer.types import Kind
 from retrieval.engine.choice import quick_encoder
+from retrieval.errors import QueryInvalid
 from retrieval.models import load_encoder
-from retrieval.search import Searcher, default_threshold, parse_query
+from retrieval.search import Query, Searcher, default_threshold, parse_query
 from retrieval.search.spelling import unknown_words
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -37,7 +40,7 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searcher]:
         yield Searcher(library, encoder)
 
 
-def found(searcher: Searcher, query: str) -> dict[str, tuple[int, float]]:
+def found(searcher: Searcher, query: str | Query) -> dict[str, tuple[int, float]]:
     """Rank and score of each photo, by name."""
     hits = searcher.search(query, top=len(NAMES) + 1)
     return {hit.path.stem: (hit.rank, hit.score) for hit in hits}
@@ -115,7 +118,15 @@ def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Sear
         ("a hosre + ./moon.png - 2:mountian", "'horse' by 'hosre'? did you mean 'mountain'"),
         ("Hund am Strand", "that looks German; the model reads English"),
         ("un chien sur la plage", "that looks French; the model reads English"),
+        ("dgo", "did you mean 'dog' by 'dgo'?"),
+        ("sno", "did you mean 'snow' by 'sno'?"),
+        ("playa", "that looks Spanish; the model reads English"),
+        ("собака", "the model reads English; 'собака' (Cyrillic) is looked for in captions"),
+        ("犬", "the model reads English; '犬' (Chinese) is looked for in captions"),
+        ("a dog เชียงใหม่", "'เชียงใหม่' (Thai) is looked for in captions"),
+        ("いぬ", "'いぬ' (Japanese) is looked for in captions"),
         ("a horse on the beach", ""),
+        ("a USA flag and a bra", ""),
         ("parasailing dachshunds", ""),  # rare, and right
         ("zanzibar_party_0017", ""),  # the library has it
         ("zzqx", ""),
@@ -136,3 +147,52 @@ def test_the_quick_encoder_knows_the_same_words(searcher: Searcher) -> None:
     words = ["beach", "baech", "strand", "parasailing", "zebra"]
     assert unknown_words(quick, " ".join(words)) == ["baech", "parasailing"]
     assert unknown_words(towers, " ".join(words)) == ["baech", "parasailing"]
+
+
+LONG = "and the sky is very blue " * 30 + "two children swim in a pool"
+
+
+@pytest.mark.parametrize("asked", [LONG, f"beach + {LONG}", f"beach - {LONG}"])
+def test_the_words_that_are_not_read_are_told(searcher: Searcher, asked: str) -> None:
+    told = searcher.unread(parse_query(asked))
+    assert told.startswith("the query is too long: the model reads its first ")
+    assert told.endswith("swim in a pool'")
+
+
+def test_so_are_those_of_a_text_file(searcher: Searcher, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text(LONG, encoding="utf-8")
+    assert searcher.unread(parse_query(note)).endswith("swim in a pool'")
+    assert searcher.unread(parse_query("two children swim in a pool")) == ""
+
+
+def test_a_picture_that_is_open_asks_as_its_file_does(searcher: Searcher) -> None:
+    with Image.open(DATA / "chelsea.png") as picture:
+        picture.load()
+    from_file = found(searcher, parse_query(DATA / "chelsea.png"))
+    assert found(searcher, parse_query(picture)) == from_file
+    assert found(searcher, parse_query(np.asarray(picture))) == from_file
+    assert [hit.path.stem for hit in searcher.search(picture, top=1)] == ["chelsea"]
+    with pytest.raises(QueryInvalid, match="cannot search with the picture: the picture has no"):
+        searcher.search(Image.new("RGB", (0, 4)))
+
+
+def test_a_query_of_another_type_is_refused(searcher: Searcher) -> None:
+    for value in (7, None, b"x", ["a"], np.zeros(3)):
+        with pytest.raises(QueryInvalid, match="picture"):
+            searcher.search(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "absent"),
+    [
+        ("no people", "astronaut"),
+        ("photos without a cat", "chelsea"),
+        ("pictures with no motorcycle", "motorcycle_left"),
+    ],
+)
+def test_what_is_only_taken_away_is_not_shown(searcher: Searcher, asked: str, absent: str) -> None:
+    shown = [hit.path.stem for hit in searcher.search(asked, top=0)]
+    assert absent not in shown
+    assert len(shown) >= 4
+    assert all(hit.match is None for hit in searcher.search(asked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -106,3 +107,61 @@ def test_bytes_that_are_no_utf_8_are_replaced() -> None:
     # A model's tokenizer refuses half a surrogate pair.
     assert parse_query("caf\udce9").text == "caf\ufffd"
     assert parse_query("a - caf\udce9").terms[1].query.text == "caf\ufffd"
+
+
+def test_an_open_picture_is_a_photo_and_a_term() -> None:
+    picture = Image.new("RGB", (8, 8))
+    assert parse_query(picture) == Query(kind=Kind.PHOTO, photo=picture)
+    photo, words = parse_query(picture, "-", "at night").terms
+    assert (photo.query.photo, photo.weight) == (picture, 1.0)
+    assert (words.query.text, words.weight) == ("at night", -1.0)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 3), (6, 4, 4)])
+def test_an_array_of_pixels_is_a_photo(shape: tuple[int, ...]) -> None:
+    photo = parse_query(np.zeros(shape, dtype=np.uint8)).photo
+    assert photo is not None
+    assert photo.size == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (7, "not int"),
+        (None, "not None"),
+        (b"x", "not bytes; open them first: PIL.Image.open"),
+        (["a", "b"], "not list; several terms are pieces of one query"),
+        ({"a": 1}, "not dict"),
+        (np.zeros(3, dtype=np.uint8), "an array of uint8 and shape (3,) is no picture"),
+        (np.zeros((4, 4, 2), dtype=np.uint8), "shape (4, 4, 2) is no picture; give uint8"),
+        (np.zeros((4, 4, 3)), "an array of float64 and shape (4, 4, 3) is no picture"),
+        (np.zeros((0, 4, 3), dtype=np.uint8), "has no pixels"),
+    ],
+)
+def test_other_types_are_refused_with_what_is_accepted(value: object, told: str) -> None:
+    with pytest.raises(QueryInvalid) as caught:
+        parse_query(value)  # type: ignore[arg-type]
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["https://example.org/a.jpg", "HTTP://x.y", "www.example.org", "like https://a.b/c", "ftp://a"],
+)
+def test_an_address_on_the_web_is_refused(written: str) -> None:
+    with pytest.raises(QueryInvalid, match="download the photo and search with the file"):
+        parse_query(written)
+    assert parse_query(f'"{written}"').text == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['"a beach without people"', '"beach - people"', '"no 7 + after:2019"'],
+)
+def test_words_in_quotes_are_taken_as_they_stand(written: str) -> None:
+    assert parse_query(written) == Query(kind=Kind.TEXT, text=written[1:-1])
+    assert parse_query(written, "tag:a").text == written[1:-1]
+
+
+def test_wide_and_decomposed_letters_are_those_that_a_model_reads() -> None:
+    assert parse_query("ｄｏｇ cafe\u0301").text == "dog café"
