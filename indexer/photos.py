@@ -75,7 +75,7 @@ Claim: TypeAlias = Callable[[int], None]
 """Told how many bytes a picture takes, before it is decoded; it waits for them, or refuses."""
 
 _COSTS = {"JPEG": 8, "MPO": 8, "PNG": 8, "BMP": 8, "PPM": 8, "HEIF": 24, "AVIF": 24}
-_COSTS |= {"JXL": 24, "JPEG2000": 40}
+_COSTS |= {"WEBP": 24, "JXL": 24, "JPEG2000": 40}
 _COST, _COST_WHOLE = 16, 16
 """Bytes a pixel that a reader takes at most; `_COST` of other formats, and `_COST_WHOLE` more
 where the answer is not made smaller."""

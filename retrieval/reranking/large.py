@@ -21,6 +21,7 @@ from indexer.encoder import Encoder, TokenShape
 from indexer.errors import UsageError
 from indexer.segments import replacing
 from retrieval.errors import ModelUnavailable
+from retrieval.models.data_only import data_only
 from retrieval.models.encoder import TowerEncoder, batches
 from retrieval.models.hub import FAILURES, unlogged
 from retrieval.reranking.fusion import Fusion, Scores
@@ -36,6 +37,9 @@ DEFAULT = Fusion(text_to_image=0.01, image_to_text=0.01, instructed=0.01)
 Within a pool, logits differ by some units and cosines by some hundredths: neither overrules the
 other.
 """
+
+_DATA_ONLY = {"trust_remote_code": False, "local_files_only": True}
+"""A folder may name another model, which would be fetched, or code of its own."""
 
 _BROKEN = (*FAILURES, TypeError, AttributeError, SafetensorError, StrictDataclassError)
 
@@ -110,10 +114,10 @@ def load_judge(folder: Path, device: torch.device) -> Judge:
     reads = transformers.BlipProcessor if matching else transformers.Qwen3VLProcessor
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     try:
-        with quiet():
-            processor = reads.from_pretrained(folder)
+        with quiet(), data_only():
+            processor = reads.from_pretrained(folder, **_DATA_ONLY)
             module, found = getattr(transformers, name).from_pretrained(
-                folder, dtype=dtype, output_loading_info=True
+                folder, dtype=dtype, output_loading_info=True, weights_only=True, **_DATA_ONLY
             )
     except _BROKEN as error:
         said = " ".join(str(error).split())
