@@ -33,6 +33,9 @@ from indexer.pipe import MARK_BYTES, Garbled, Header, receive, send
 from indexer.squares import Square
 from indexer.videos import MOST_FRAMES
 
+_COMMAND = ("-P", "-m", "indexer.decoder_process")
+"""-P: a photo folder that is the current folder must not lend modules."""
+
 _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",  # each reserves address space, which is capped
     "OPENBLAS_NUM_THREADS": "1",
@@ -238,9 +241,7 @@ class _Process:
     """One process, asked by one thread at a time; any thread may end it."""
 
     def __init__(self, memory_bytes: int) -> None:
-        # -P: a photo folder that is the current folder must not lend modules.
-        command = [sys.executable, "-P", "-m", "indexer.decoder_process"]
-        command += [str(os.getpid()), str(memory_bytes)]
+        command = [sys.executable, *_COMMAND, str(os.getpid()), str(memory_bytes)]
         # A socket, where there is one, can be shut from this side, whoever holds the other.
         self._socket: socket.socket | None = None
         theirs: socket.socket | None = None

@@ -66,7 +66,7 @@ _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Not TIFF, HEIC and JPEG, whose further pictures are other pages, previews, maps of depth."""
 
 _FAR = 100  # frames: each is decoded upon those before it
-_FAR_PIXELS = 500_000_000  # of all of these frames: a second or two
+_FAR_PIXELS = 200_000_000  # of all of these frames: a second or two
 _BLANK = 4.0  # standard deviation of grey levels: a fade has less
 
 _header_lock = threading.Lock()
@@ -74,8 +74,7 @@ _header_lock = threading.Lock()
 Claim: TypeAlias = Callable[[int], None]
 """Told how many bytes a picture takes, before it is decoded; it waits for them, or refuses."""
 
-_COSTS = {"JPEG": 8, "MPO": 8, "PNG": 8, "BMP": 8, "PPM": 8, "HEIF": 24, "AVIF": 24}
-_COSTS |= {"WEBP": 24, "JXL": 24, "JPEG2000": 40}
+_COSTS = {"JPEG": 8, "MPO": 8, "PNG": 8, "BMP": 8, "PPM": 8, "WEBP": 24, "JPEG2000": 40}
 _COST, _COST_WHOLE = 16, 16
 """Bytes a pixel that a reader takes at most; `_COST` of other formats, and `_COST_WHOLE` more
 where the answer is not made smaller."""
