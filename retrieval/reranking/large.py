@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -41,7 +42,10 @@ other.
 _DATA_ONLY = {"trust_remote_code": False, "local_files_only": True}
 """A folder may name another model, which would be fetched, or code of its own."""
 
-_BROKEN = (*FAILURES, TypeError, AttributeError, SafetensorError, StrictDataclassError)
+_BROKEN = (
+    *(*FAILURES, TypeError, AttributeError, SafetensorError, StrictDataclassError),
+    *(EOFError, UnpicklingError),
+)
 
 
 class LargeReranker:
@@ -120,13 +124,21 @@ def load_judge(folder: Path, device: torch.device) -> Judge:
                 folder, dtype=dtype, output_loading_info=True, weights_only=True, **_DATA_ONLY
             )
     except _BROKEN as error:
-        said = " ".join(str(error).split())
-        raise ModelUnavailable(f"the reranker in '{folder}' cannot be loaded: {said}") from error
+        raise ModelUnavailable(
+            f"the reranker in '{folder}' cannot be loaded: {_said(error)}"
+        ) from error
     if found["missing_keys"]:
         lacks = min(found["missing_keys"])
         raise ModelUnavailable(f"the weights in '{folder}' are not those of a {name}: no {lacks}")
     module.to(device).eval().requires_grad_(False)
     return ImageTextMatching(module, processor) if matching else YesNo(module, processor)
+
+
+def _said(error: BaseException) -> str:
+    """Say as one line why a model cannot be loaded."""
+    if isinstance(error, UnpicklingError):
+        return "its weights are not plain numbers; save them as model.safetensors"
+    return " ".join(str(error).split())
 
 
 @contextmanager
