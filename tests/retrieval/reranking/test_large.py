@@ -428,7 +428,7 @@ def test_weights_that_are_code_are_refused(zipped: bool, blip: Path, tmp_path: P
     (folder / "model.safetensors").unlink()
     weights = {"vision_model.a": torch.zeros(1), "evil": _Evil(tmp_path / "mark")}
     torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ModelUnavailable, match="not plain numbers; save them as model.safetens"):
+    with pytest.raises(ModelUnavailable, match="are not plain numbers; save them as"):
         load_large_reranker(str(folder), CPU)
     assert not (tmp_path / "mark").exists()
 
