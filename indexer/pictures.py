@@ -10,12 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from indexer.decoding import shared_decoders
 from indexer.errors import FileUnreadable
 from indexer.formats import Form, form_of
-from indexer.look import Look
+from indexer.look import Look, Seen
 from indexer.photos import MAX_MEGAPIXELS, read_bytes
-from indexer.videos import FEWEST_FRAMES
 
 
 def read_picture(
@@ -41,11 +39,11 @@ def read_picture(
         form=form,
         size_hint=size_hint,
         max_megapixels=max_megapixels,
-        frames=FEWEST_FRAMES,
+        frames=1,
         one=True,
         time=time,
     )
-    return shared_decoders().look(_body(path, form), look).photos[0]
+    return _seen(_body(path, form), look).photos[0]
 
 
 def read_data(data: bytes, *, size_hint: int) -> Image.Image:
@@ -57,7 +55,7 @@ def read_data(data: bytes, *, size_hint: int) -> Image.Image:
     look = Look(
         form=Form.PICTURE, size_hint=size_hint, max_megapixels=MAX_MEGAPIXELS, frames=1, one=True
     )
-    return shared_decoders().look(data, look).photos[0]
+    return _seen(data, look).photos[0]
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -67,13 +65,18 @@ def picture_size(path: Path) -> tuple[int, int]:
         FileUnreadable: the reason.
     """
     form = form_of(path) or Form.PICTURE
-    look = Look(
-        form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=FEWEST_FRAMES, pictures=False
-    )
-    about = shared_decoders().look(_body(path, form), look).about
+    look = Look(form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False)
+    about = _seen(_body(path, form), look).about
     if not about.width or not about.height:
         raise FileUnreadable("its header tells no size")
     return about.width, about.height
+
+
+def _seen(body: bytes, look: Look) -> Seen:
+    """Look at a file in a process that is kept for the next one."""
+    from indexer.decoding import shared_decoders  # a search by words needs none of it
+
+    return shared_decoders().look(body, look)
 
 
 def _body(path: Path, form: Form) -> bytes:
