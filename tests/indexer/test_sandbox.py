@@ -105,6 +105,12 @@ def test_reading_and_threads_are_allowed(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("as it was\n" * 2, "")
 
 
+@on_linux
+def test_where_memory_runs_out_the_decoder_goes_first(tmp_path: Path) -> None:
+    done = _confined("print(open('/proc/self/oom_score_adj').read())", tmp_path)
+    assert int(done.stdout) == 500
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_it_ends_when_its_parent_is_killed() -> None:
     """At work, in C, and without a look at its pipe."""
