@@ -142,7 +142,7 @@ def index_folders(
     with (
         library.writing(Patience(seconds=options.wait_seconds)),
         run.decoders,
-        reading_threads(options.threads) as pool,
+        reading_threads(options.threads, run.decoders) as pool,
     ):
         library.commit(run.begin(roots))
         found = walk(roots, options=options.walk, apart=[library.folder])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +21,13 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
-from indexer.formats import wanting
+from indexer.formats import PICTURE_FORMATS, wanting
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
+
+MAX_PHOTO_BYTES = 1_000_000_000
+"""A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
 TRUNCATED = "truncated: the file ends before the picture does"
 """Why a photo whose end is missing is not read, unless such photos are wanted."""
@@ -60,13 +66,38 @@ _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Not TIFF, HEIC and JPEG, whose further pictures are other pages, previews, maps of depth."""
 
 _FAR = 100  # frames: each is decoded upon those before it
+_FAR_PIXELS = 200_000_000  # of all of these frames: a second or two
 _BLANK = 4.0  # standard deviation of grey levels: a fade has less
 
 _header_lock = threading.Lock()
 
+Claim: TypeAlias = Callable[[int], None]
+"""Told how many bytes a picture takes, before it is decoded; it waits for them, or refuses."""
+
+_COSTS = {"JPEG": 8, "MPO": 8, "PNG": 8, "BMP": 8, "PPM": 8, "WEBP": 24, "JPEG2000": 40}
+_COST, _COST_WHOLE = 16, 16
+"""Bytes a pixel that a reader takes at most; `_COST` of other formats, and `_COST_WHOLE` more
+where the answer is not made smaller."""
+
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""A pipe that nobody writes into is opened without waiting for one who does."""
+
+_STRIP_PIXELS = (
+    4_000_000  # converted at once: a photo of any size is in memory once, not five times
+)
+
+
+def free(need: int) -> None:
+    """Let a picture take what it needs: a `Claim` of one who has no limit."""
+    del need
+
 
 def read_photo(
-    source: Path | bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS
+    source: Path | bytes,
+    *,
+    size_hint: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    claim: Claim = free,
 ) -> Image.Image:
     """Decode a photo as a person sees it: upright, RGB, on white; of an animation one frame.
 
@@ -78,6 +109,7 @@ def read_photo(
         size_hint: pixels a side that the encoder sees. The shorter side of the answer has at
             least twice as many, unless the photo itself has fewer.
         max_megapixels: larger photos are refused before they are decoded.
+        claim: told how much memory the photo takes, before it is decoded.
 
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
@@ -88,44 +120,40 @@ def read_photo(
     try:
         with opened(data) as image:
             check_size(image.size, max_megapixels)
+            claim(_cost(image, 2 * size_hint))
             image.draft(None, (2 * size_hint, 2 * size_hint))
             image.load()
-            _show_telling_frame(image, max_megapixels)
-            return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
-    except BAD_DATA as error:
-        raise FileUnreadable(_reason(error, data)) from error
-
-
-def photo_size(path: Path) -> tuple[int, int]:
-    """Read width and height in pixels from a photo's header, as they are stored.
-
-    Raises:
-        FileUnreadable: the reason.
-    """
-    data = read_bytes(path)
-    try:
-        with opened(data) as image:
-            return image.size
+            shown = _telling_frame(image, 2 * size_hint, max_megapixels, claim)
+            return _upright(shown, orientation(image))
     except BAD_DATA as error:
         raise FileUnreadable(_reason(error, data)) from error
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file."""
+    """Read a whole file, if it is a regular one: a pipe or a device may have no end."""
     try:
-        return path.read_bytes()
+        with os.fdopen(os.open(path, _READING), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FileUnreadable("not a regular file")
+            if status.st_size > MAX_PHOTO_BYTES:
+                raise FileUnreadable(f"larger than {MAX_PHOTO_BYTES / 1e6:,.0f} MB")
+            return file.read(MAX_PHOTO_BYTES)
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
 
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours."""
+    """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours.
+
+    Only the formats of photos are tried: others of Pillow's readers start programs (PostScript).
+    """
     with _header_lock:
-        _teach_formats()
+        known = _known_formats()
         cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(BytesIO(data))
+            image = Image.open(BytesIO(data), formats=known)
         finally:
             Image.MAX_IMAGE_PIXELS = cap
     with image:
@@ -133,11 +161,20 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
 
 @cache
-def _teach_formats() -> None:
-    """Teach Pillow what it does not know of itself: HEIC, and JPEG XL where that is installed."""
+def _known_formats() -> tuple[str, ...]:
+    """Return the formats of photos that can be read here, by Pillow's names.
+
+    Pillow is taught HEIC, and JPEG XL where that is installed; of its own readers only those of
+    photos are loaded.
+    """
     import_module("pillow_heif").register_heif_opener()
-    with suppress(ImportError):
-        import_module("pillow_jxl")
+    for module in ("pillow_jxl", *(f"PIL.{name}ImagePlugin" for name in _PLUGINS)):
+        with suppress(ImportError):
+            import_module(module)
+    return tuple(name for name in PICTURE_FORMATS if name in Image.OPEN)
+
+
+_PLUGINS = ("Jpeg", "Mpo", "Png", "WebP", "Gif", "Bmp", "Tiff", "Avif", "Jpeg2K", "Ppm")
 
 
 def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
@@ -150,19 +187,32 @@ def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
         )
 
 
-def _show_telling_frame(image: Image.Image, max_megapixels: float) -> None:
-    """Go to a frame amid an animation, an earlier one if that is blank, else to the first.
+def _cost(image: Image.Image, side: int) -> int:
+    """Return how many bytes a picture takes while it is decoded, at most."""
+    each = _COSTS.get(image.format or "", _COST)
+    whole = _COST_WHOLE if min(image.size) < 2 * side else 0
+    return image.width * image.height * (each + whole)
+
+
+def _telling_frame(
+    image: Image.Image, side: int, max_megapixels: float, claim: Claim
+) -> Image.Image:
+    """Return a frame amid an animation, an earlier one if that is blank, else the first.
 
     A frame of a GIF may claim to be larger than the first; Pillow itself refuses huge ones.
     """
     frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-    amid = min(frames // 2, _FAR)
+    shown = _rgb(image, side) if frames == 1 else image
+    amid = min(frames // 2, _FAR, _FAR_PIXELS // (image.width * image.height))
     for frame in dict.fromkeys((amid, amid // 2, 0)) if frames > 1 else ():
         image.seek(frame)
         check_size(image.size, max_megapixels)
+        claim(_cost(image, side))
         image.load()
-        if not is_blank(_rgb(image)):
-            return
+        shown = _rgb(image, side)
+        if not is_blank(shown):
+            break
+    return shown
 
 
 def is_blank(image: Image.Image) -> bool:
@@ -176,10 +226,31 @@ def grey(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(small, dtype=np.float32)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to 8-bit RGB; what is transparent shows white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _eight_bit(image).convert("RGB")
+def _rgb(image: Image.Image, side: int) -> Image.Image:
+    """Convert any mode to 8-bit RGB and make it smaller, strip by strip: see `smaller`."""
+    factor = max(1, min(image.size) // side)
+    levels = _Levels(image) if image.mode.startswith("I") or image.mode == "F" else None
+    rows = max(1, _STRIP_PIXELS // (factor * image.width)) * factor
+    strips = (_strip(image, top, rows) for top in range(0, image.height, rows))
+    plain = (levels.eight_bit(strip) if levels else _opaque(strip) for strip in strips)
+    small = (strip.reduce(factor) if factor > 1 else strip for strip in plain)
+    if rows >= image.height:
+        return next(small)
+    whole = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for number, strip in enumerate(small):
+        whole.paste(strip, (0, number * (rows // factor)))
+    return whole
+
+
+def _strip(image: Image.Image, top: int, rows: int) -> Image.Image:
+    """Return some rows of a picture; the picture itself, if those are all."""
+    if rows >= image.height:
+        return image
+    return image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Convert to RGB; what is transparent shows white."""
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
@@ -187,13 +258,29 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit, 32-bit and float grey to 8 bits; Pillow itself would clip at 255."""
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0.0)
-    white = _white(image.mode, float(levels.max()))
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        levels = white - levels
-    return Image.fromarray(np.rint(levels * (255.0 / white)).astype(np.uint8))
+class _Levels:
+    """Scales 16-bit, 32-bit and float grey to 8 bits; Pillow itself would clip at 255."""
+
+    def __init__(self, image: Image.Image) -> None:
+        rows = max(1, _STRIP_PIXELS // image.width)
+        strips = (_strip(image, top, rows) for top in range(0, image.height, rows))
+        self._white = _white(image.mode, max(float(_levels(strip).max()) for strip in strips))
+        self._inverted = (
+            isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        )
+
+    def eight_bit(self, strip: Image.Image) -> Image.Image:
+        """Return rows of the picture as RGB."""
+        levels = _levels(strip)
+        if self._inverted:
+            levels = self._white - levels
+        scaled = np.rint(levels * (255.0 / self._white)).astype(np.uint8)
+        return Image.fromarray(scaled).convert("RGB")
+
+
+def _levels(image: Image.Image) -> NDArray[np.float32]:
+    """Return the grey levels of a picture, none below 0."""
+    return np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0.0)
 
 
 def _white(mode: str, brightest: float) -> float:

@@ -1,15 +1,19 @@
-"""What a person sees of a file: a photo, the picture of a RAW, a frame of a video."""
+"""What a person sees of a file: a photo, the picture of a RAW, a frame of a video.
+
+All of it is decoded in processes of their own (`indexer.decoding`), as for a library.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from PIL import Image
 
+from indexer.errors import FileUnreadable
 from indexer.formats import Form, form_of
-from indexer.photos import MAX_MEGAPIXELS, photo_size, read_bytes, read_photo
-from indexer.raws import read_raw
-from indexer.videos import read_frame
+from indexer.look import Look, Seen
+from indexer.photos import MAX_MEGAPIXELS, read_bytes
 
 
 def read_picture(
@@ -30,22 +34,51 @@ def read_picture(
     Raises:
         FileUnreadable: the reason.
     """
-    form = form_of(path)
-    if form == Form.VIDEO:
-        return read_frame(path, time, size_hint=size_hint, max_megapixels=max_megapixels)
-    if form == Form.RAW:
-        data = read_bytes(path)
-        return read_raw(data, size_hint=size_hint, max_megapixels=max_megapixels).image
-    return read_photo(path, size_hint=size_hint, max_megapixels=max_megapixels)
+    form = form_of(path) or Form.PICTURE
+    look = Look(
+        form=form,
+        size_hint=size_hint,
+        max_megapixels=max_megapixels,
+        frames=1,
+        one=True,
+        time=time,
+    )
+    return _seen(_body(path, form), look).photos[0]
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Read width and height in pixels of a photo or a RAW; of a photo as they are stored.
+def read_data(data: bytes, *, size_hint: int) -> Image.Image:
+    """Read the photo that some bytes are; see `indexer.photos.read_photo`.
 
     Raises:
         FileUnreadable: the reason.
     """
-    if form_of(path) != Form.RAW:
-        return photo_size(path)
-    raw = read_raw(read_bytes(path), size_hint=1)
-    return raw.width, raw.height
+    look = Look(
+        form=Form.PICTURE, size_hint=size_hint, max_megapixels=MAX_MEGAPIXELS, frames=1, one=True
+    )
+    return _seen(data, look).photos[0]
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read width and height in pixels of a photo or a RAW, upright.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    form = form_of(path) or Form.PICTURE
+    look = Look(form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False)
+    about = _seen(_body(path, form), look).about
+    if not about.width or not about.height:
+        raise FileUnreadable("its header tells no size")
+    return about.width, about.height
+
+
+def _seen(body: bytes, look: Look) -> Seen:
+    """Look at a file in a process that is kept for the next one."""
+    from indexer.decoding import shared_decoders  # a search by words needs none of it
+
+    return shared_decoders().look(body, look)
+
+
+def _body(path: Path, form: Form) -> bytes:
+    """Return what a decoder is sent of a file: of a video its path, else its bytes."""
+    return os.fsencode(path.absolute()) if form == Form.VIDEO else read_bytes(path)

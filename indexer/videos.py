@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from indexer.errors import FileUnreadable
-from indexer.formats import wanting
-from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, check_size, grey, is_blank
+from indexer.formats import VIDEO_CODECS, VIDEO_FORMATS, wanting
+from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, Claim, check_size, free, grey, is_blank
 
 SECONDS_A_FRAME = 5.0
 """Of a short video; a longer one has `MOST_FRAMES`, spread over all of it."""
@@ -30,7 +30,14 @@ SECONDS_A_FRAME = 5.0
 FEWEST_FRAMES = 3
 MOST_FRAMES = 32
 
-_FORMATS = "mov,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg"
+_ONLY = {
+    "format_whitelist": ",".join(VIDEO_FORMATS),
+    "codec_whitelist": ",".join(sorted(VIDEO_CODECS)),
+    "protocol_whitelist": "none",  # of that name there is none: a video leads to no other file
+}
+"""What FFmpeg may do with a file."""
+
+_COST = 40  # bytes a pixel: a decoder keeps up to 16 frames to build others upon
 _ALIKE = 6.0  # mean difference of grey levels at 16 x 16: noise and compression make some 2
 _ROUNDED = 0.001  # seconds to which times are kept
 _FEW = 300  # frames that are looked at one by one, where key frames do not do
@@ -63,6 +70,7 @@ def read_video(
     size_hint: int,
     max_megapixels: float = MAX_MEGAPIXELS,
     most: int = MOST_FRAMES,
+    claim: Claim = free,
 ) -> Video:
     """Read the frames that stand for a video; at least one.
 
@@ -71,11 +79,12 @@ def read_video(
         size_hint: as in `indexer.photos.read_photo`; frames are made just so small.
         max_megapixels: videos of larger frames are refused.
         most: frames of a long video.
+        claim: told how much memory a frame takes, before it is decoded.
 
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
-    with _opened(path, max_megapixels) as film:
+    with _opened(path, max_megapixels, claim) as film:
         found = [film.picture(frame, size_hint) for frame in film.key_frames(most)]
         telling = [frame for frame in found if not is_blank(frame.image)]
         if not telling:
@@ -89,7 +98,12 @@ def read_video(
 
 
 def read_frame(
-    path: Path, time: float | None, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS
+    path: Path,
+    time: float | None,
+    *,
+    size_hint: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    claim: Claim = free,
 ) -> Image.Image:
     """Read the frame that is shown after so many seconds; for None the one amid those of a video.
 
@@ -98,10 +112,14 @@ def read_frame(
     """
     if time is None:
         frames = read_video(
-            path, size_hint=size_hint, max_megapixels=max_megapixels, most=FEWEST_FRAMES
+            path,
+            size_hint=size_hint,
+            max_megapixels=max_megapixels,
+            most=FEWEST_FRAMES,
+            claim=claim,
         ).frames
         return frames[len(frames) // 2].image
-    with _opened(path, max_megapixels) as film:
+    with _opened(path, max_megapixels, claim) as film:
         for frame in film.from_moment(time):
             return film.picture(frame, size_hint).image
     raise FileUnreadable(f"the video has no frame at {time:g} s any more")
@@ -193,7 +211,7 @@ class _Film:
 
 
 @contextmanager
-def _opened(path: Path, max_megapixels: float) -> Iterator[_Film]:
+def _opened(path: Path, max_megapixels: float, claim: Claim) -> Iterator[_Film]:
     """Open a video and find its pictures.
 
     Raises:
@@ -204,19 +222,26 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[_Film]:
     except ImportError as error:
         raise FileUnreadable(wanting("video")) from error
     errors = (*BAD_DATA, av.FFmpegError)
-    only = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         if not path.stat().st_size:
             raise FileUnreadable("empty file")
-        with path.open("rb") as file, av.open(file, options=only) as container:
+        with path.open("rb") as file, av.open(file, options=_ONLY) as container:
             stream = container.streams.best("video")
             if stream is None:
                 raise FileUnreadable("no pictures in it")
             check_size((stream.width, stream.height), max_megapixels)
+            claim(_COST * stream.width * stream.height)
+            _check_codec(stream.codec_context.codec)
             stream.codec_context.thread_count = 1  # each has memory of its own
             yield _Film(container, stream, errors)
     except errors as error:
         raise FileUnreadable(_reason(error)) from error
+
+
+def _check_codec(codec: Any) -> None:
+    """Refuse a video whose pictures take a decoder that no camera needs."""
+    if codec.name not in VIDEO_CODECS:
+        raise FileUnreadable(f"its pictures are written as {codec.name}, which is not read")
 
 
 def _unlike(frames: Iterable[Frame]) -> tuple[Frame, ...]:

@@ -26,7 +26,8 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
+from indexer.photos import read_bytes
+from indexer.pictures import read_data
 from indexer.types import Skip
 from retrieval.errors import PairsInvalid
 
@@ -79,12 +80,12 @@ class Pair:
             FileUnreadable: the photo is missing or broken.
         """
         if self.photo.size is None:
-            return read_photo(self.photo.path, size_hint=size_hint)
+            return read_data(read_bytes(self.photo.path), size_hint=size_hint)
         try:
             data = self.photo.read()
         except OSError as error:
             raise FileUnreadable((error.strerror or str(error)).lower()) from error
-        return read_photo(data, size_hint=size_hint)
+        return read_data(data, size_hint=size_hint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from indexer.squares import Resize
 from retrieval.errors import ModelUnavailable
+from retrieval.models.data_only import data_only
 from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub, unlogged
 from retrieval.models.images import ImageSpec
 from retrieval.models.model import Model, fingerprint
@@ -37,7 +38,7 @@ def load_open_clip(spec: str) -> Model:
         architecture, _, tag = spec.partition("/")
         pretrained = _check_weights(architecture, tag)
     try:
-        with unlogged():
+        with unlogged(), data_only():
             module, preprocess = from_cache_or_hub(lambda: _create(architecture, pretrained))
     except FAILURES as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
@@ -82,7 +83,7 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
     if not name.startswith(_HUB):
         _check_architecture(name)
     try:
-        with unlogged():
+        with unlogged(), data_only():
             module = from_cache_or_hub(lambda: open_clip.create_model(name, pretrained=None))
     except FAILURES as error:
         raise ModelUnavailable(f"cannot build {name}: {_line(error)}; {_NEXT}") from error
@@ -93,7 +94,7 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
 def _load_tokenizer(architecture: str) -> Any:
     """Return open_clip's tokenizer of an architecture; some are files on the hub."""
     try:
-        with unlogged():
+        with unlogged(), data_only():
             return from_cache_or_hub(lambda: open_clip.get_tokenizer(architecture))
     except FAILURES as error:
         config = open_clip.get_model_config(architecture) or {}

@@ -282,6 +282,20 @@ def test_a_higher_cap_tries_again(library: Library, tmp_path: Path) -> None:
     assert (report.skipped, set(_held(library))) == ((), {"a.png"})
 
 
+def test_a_photo_for_which_memory_lacks_is_tried_again(library: Library, tmp_path: Path) -> None:
+    """It is not broken: another machine, or a larger container, reads it."""
+    path = tmp_path / "p" / "a.png"
+    path.parent.mkdir()
+    Image.new("1", (10_000, 10_000), 1).save(path)
+    small = DecodeOptions(memory_bytes=450_000_000)
+    for _ in range(2):
+        (skip,) = _index(library, path, decode=small).skipped
+        assert skip.reason.startswith("takes 0.8 GB of memory to decode, and decoding may take")
+        assert _held(library) == {}
+    report = _index(library, path)
+    assert (report.skipped, report.photos) == ((), 1)
+
+
 def test_bad_rows_are_listed_and_the_rest_kept(library: Library, tmp_path: Path) -> None:
     path = tmp_path / "t" / "captions.jsonl"
     path.parent.mkdir()

@@ -176,6 +176,13 @@ def test_reasons(tmp_path: Path) -> None:
         read_frame(tmp_path / "gone.mp4", None, size_hint=8)
 
 
+def test_only_what_cameras_write_is_decoded(tmp_path: Path) -> None:
+    """FFmpeg has some 200 more decoders, for games and systems of the nineties."""
+    path = clip(tmp_path / "a.avi", [(RED, 1)], codec="asv1")
+    with pytest.raises(FileUnreadable, match="its pictures are written as asv1, which is not read"):
+        read_video(path, size_hint=8)
+
+
 def test_without_the_package_the_reason_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
