@@ -70,7 +70,8 @@ def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
     except MemoryError:
         return {"reason": "too large for the memory that decoding may take"}, b""
     sizes = [image.size for image in seen.photos]
-    told = {"sizes": sizes, "times": seen.times, "about": written(seen.about)}
+    about = written(seen.about)
+    told = {"sizes": sizes, "times": seen.times, "about": about, "remark": seen.remark}
     return told, b"".join(image.tobytes() for image in seen.photos)
 
 

@@ -130,7 +130,8 @@ class Decoders:
             photos.append(Image.frombytes("RGB", (width, height), pixels[at:after]))
             at = after
         about = read_back(told["about"])
-        return Seen(photos=tuple(photos), times=tuple(told["times"]), about=about)
+        times, remark = tuple(told["times"]), str(told["remark"])
+        return Seen(photos=tuple(photos), times=times, about=about, remark=remark)
 
     def __enter__(self) -> Decoders:
         return self

@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from io import BytesIO
@@ -19,6 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
 from indexer.formats import wanting
+from indexer.mending import mended
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
@@ -65,6 +67,14 @@ _BLANK = 4.0  # standard deviation of grey levels: a fade has less
 _header_lock = threading.Lock()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A photo, and what is wrong with its file although its picture is there; "" for nothing."""
+
+    image: Image.Image
+    remark: str = ""
+
+
 def read_photo(
     source: Path | bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS
 ) -> Image.Image:
@@ -83,17 +93,31 @@ def read_photo(
         FileUnreadable: the reason, fit for a list of skipped files.
     """
     data = source if isinstance(source, bytes) else read_bytes(source)
+    return decoded(data, size_hint=size_hint, max_megapixels=max_megapixels).image
+
+
+def decoded(data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS) -> Decoded:
+    """Decode a photo as `read_photo` does, and say what was wrong with its file."""
     if not data:
         raise FileUnreadable("empty file")
     try:
-        with opened(data) as image:
-            check_size(image.size, max_megapixels)
-            image.draft(None, (2 * size_hint, 2 * size_hint))
-            image.load()
-            _show_telling_frame(image, max_megapixels)
-            return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
+        return Decoded(image=_shown(data, size_hint, max_megapixels))
     except BAD_DATA as error:
+        for again in mended(data):
+            with suppress(*BAD_DATA):
+                image = _shown(again.data, size_hint, max_megapixels)
+                return Decoded(image=image, remark=again.remark)
         raise FileUnreadable(_reason(error, data)) from error
+
+
+def _shown(data: bytes, size_hint: int, max_megapixels: float) -> Image.Image:
+    """Decode a photo whose file is whole."""
+    with _header(data) as image:
+        check_size(image.size, max_megapixels)
+        image.draft(None, (2 * size_hint, 2 * size_hint))
+        image.load()
+        _show_telling_frame(image, max_megapixels)
+        return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
 
 
 def photo_size(path: Path) -> tuple[int, int]:
@@ -120,16 +144,32 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours."""
+    """Read the header of a photo, that of a damaged one too if its picture is there."""
+    try:
+        image = _header(data)
+    except BAD_DATA:
+        image = _mended_header(data)
+    with image:
+        yield image
+
+
+def _mended_header(data: bytes) -> Image.Image:
+    """Read the header of a damaged photo."""
+    for again in mended(data):
+        with suppress(*BAD_DATA):
+            return _header(again.data)
+    raise UnidentifiedImageError(_NO_IMAGE)
+
+
+def _header(data: bytes) -> Image.Image:
+    """Read the header of a photo; Pillow's own pixel cap, a global, makes way for ours."""
     with _header_lock:
         _teach_formats()
         cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(BytesIO(data))
+            return Image.open(BytesIO(data))
         finally:
             Image.MAX_IMAGE_PIXELS = cap
-    with image:
-        yield image
 
 
 @cache

@@ -32,7 +32,7 @@ from indexer.walk import Found
 MAX_PHOTO_BYTES = 1_000_000_000
 """A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raise it when our readers read what they refused before: broken files are retried."""
 
 _DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
@@ -55,7 +55,8 @@ class Loaded:
     """A file in memory. A photo has one text, ""; a video one for each frame; a broken file none.
 
     `times` are those of the frames. `about` is what a photo says about itself. One that was only
-    touched or described anew has that alone, and no `photos`.
+    touched or described anew has that alone, and no `photos`. `remark` says what is wrong with a
+    file that was read all the same.
     """
 
     state: FileState
@@ -64,6 +65,7 @@ class Loaded:
     texts: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
     about: Metadata | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ class Reader:
                     texts=("",) * len(seen.photos),
                     times=seen.times,
                     about=seen.about,
+                    remark=seen.remark,
                 )
             read = read_passages(state.path, data)
         except FileUnreadable as error:

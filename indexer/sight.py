@@ -17,7 +17,7 @@ from PIL import Image
 
 from indexer.formats import Form
 from indexer.metadata import read_metadata, read_raw_metadata, read_video_metadata
-from indexer.photos import read_photo
+from indexer.photos import decoded
 from indexer.raws import read_raw
 from indexer.squares import Square
 from indexer.types import Metadata
@@ -51,11 +51,15 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Pictures, their times in a video, and what the file says; its position has no name yet."""
+    """Pictures, their times in a video, and what the file says; its position has no name yet.
+
+    `remark` says what is wrong with a file whose picture is there all the same.
+    """
 
     photos: tuple[Image.Image, ...]
     about: Metadata
     times: tuple[float, ...] = ()
+    remark: str = ""
 
 
 def see(body: bytes, look: Look) -> Seen:
@@ -80,7 +84,8 @@ def _whole(body: bytes, look: Look) -> Seen:
     size_hint, cap = look.size_hint, look.max_megapixels
     if look.form == Form.VIDEO:
         path = Path(os.fsdecode(body))
-        video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=look.frames)
+        most = look.frames if look.pictures else 1
+        video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=most)
         size = (video.width, video.height)
         return Seen(
             photos=tuple(frame.image for frame in video.frames if look.pictures),
@@ -91,10 +96,11 @@ def _whole(body: bytes, look: Look) -> Seen:
         raw = read_raw(body, size_hint=size_hint, max_megapixels=cap)
         about = read_raw_metadata(body, size=(raw.width, raw.height), sidecar=sidecar)
         return Seen(photos=(raw.image,) if look.pictures else (), about=about)
-    photos: tuple[Image.Image, ...] = ()
-    if look.pictures:
-        photos = (read_photo(body, size_hint=size_hint, max_megapixels=cap),)
-    return Seen(photos=photos, about=read_metadata(body, sidecar=sidecar))
+    about = read_metadata(body, sidecar=sidecar)
+    if not look.pictures:
+        return Seen(photos=(), about=about)
+    photo = decoded(body, size_hint=size_hint, max_megapixels=cap)
+    return Seen(photos=(photo.image,), about=about, remark=photo.remark)
 
 
 def look_back(values: Mapping[str, Any]) -> Look:

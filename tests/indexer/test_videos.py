@@ -54,8 +54,7 @@ def test_each_scene_has_a_frame(tmp_path: Path, name: str, codec: str) -> None:
     scenes = [(BLACK, 1), (RED, 4), (GREEN, 5), (WHITE, 5)]
     path = clip(tmp_path / name, scenes, codec=codec)
     frames = _frames(path)
-    assert [colour for _, colour in frames] == ["red", "green", "white"][-len(frames) :]
-    assert len(frames) >= 2  # MPEG program streams are sought about as exactly as that
+    assert [colour for _, colour in frames] == ["red", "green", "white"]
     starts = {"red": 1, "green": 5, "white": 10}
     ends = {"red": 5, "green": 10, "white": 15}
     assert all(starts[colour] <= time < ends[colour] for time, colour in frames)
