@@ -29,9 +29,14 @@ _EXIF_BYTES = 1_000_000  # more is no EXIF of a camera
 
 _EOI = b"\xff\xd9"
 _TAIL = 64  # bytes at the end of a JPEG among which that marker lies
+_RESTARTS = b"\xff\xdd\0\4"
+_PART = 1024  # bytes
 _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
 _JPEG_NEEDED = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD, 0xEE})
 """Segments of a JPEG by their marker: frames, tables, scans, and Adobe's, which tells colours."""
+_HEAD = struct.Struct(">BBH")  # of a segment: a byte of 255, the marker, the length without these
+_BARE = frozenset({0x00, 0xD8, 0xD9})  # no marker, start and end: none of them has a length
+_TABLES = b"\xff\xdb"
 _EXIF = 0xE1
 _SCAN = 0xDA
 _LOST = 0.005  # of the pixels: the end of the last row, which no eye misses
@@ -87,12 +92,12 @@ def _resumed(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
     began = False
     for name, body, right in chunks(data):
         if not name.isalpha():
-            at = data.find(b"IDAT", len(SIGNATURE)) - 4
-            if not began and at > 0:
-                yield from chunks(SIGNATURE + data[at:])
-            return
+            break
         began = began or name == b"IDAT"
         yield name, body, right
+    at = data.find(b"IDAT") - 4
+    if at > 0 and not began:
+        yield from chunks(SIGNATURE + data[at:])
 
 
 def _fits(name: bytes, body: bytes) -> bool:
@@ -132,22 +137,26 @@ def _ended(data: bytes) -> bytes:
     """Return a JPEG with its end marker; empty if pixels are missing before it."""
     if _EOI in data[-_TAIL:].rstrip(b"\0"):
         return data
+    data = data.rstrip(b"\0\xff")
     return data + _EOI if data and _is_whole(data) else b""
 
 
 def _segments(data: bytes, kept: frozenset[int]) -> bytes:
     """Write a JPEG again with some of its segments; empty if it has no scan."""
-    written, at = [data[:2]], 2
-    while 0 <= at <= len(data) - 4:
-        mark, marker, length = struct.unpack_from(">BBH", data, at)
-        if mark != 0xFF or marker in (0x00, 0xD8, 0xD9) or length < 2:
-            at = data.find(b"\xff\xdb", at + 1)  # a wrong length led astray: on to the tables
-        elif marker == _SCAN:
+    written, at, before = [data[:2]], 2, 0
+    while at >= 0:
+        mark, marker, length = _HEAD.unpack(data[at : at + 4].ljust(4, b"\0"))
+        if mark != 0xFF or marker in _BARE or length < 2:
+            # The length of the segment before is wrong: go on with the tables that follow it.
+            at, before = data.find(_TABLES, before + 2), at
+            written = written[:1]
+            continue
+        if marker == _SCAN:
             return b"".join([*written, data[at:]])
-        else:
-            if marker in kept:
-                written.append(data[at : at + 2 + length])
-            at += 1 if marker == 0xFF else 2 + length
+        if marker in kept:
+            written.append(data[at : at + 2 + length])
+        before = before if marker in _JPEG_NEEDED else at
+        at += 1 if marker == 0xFF else 2 + length
     return b""
 
 
@@ -157,7 +166,9 @@ def _is_whole(data: bytes) -> bool:
     What follows the last row changes nothing; what follows a cut is read as pixels.
     """
     noise = shake_128(b"rows").digest(max(1 << 16, len(data) // 50)).replace(b"\xff", b"\x55")
-    data = data.rstrip(b"\0")
+    if _RESTARTS in data:  # after so many blocks a marker follows, numbered from 0 to 7
+        parts = (noise[at : at + _PART] for at in range(0, len(noise), _PART))
+        noise = b"".join(part + bytes([0xFF, 0xD0 + at % 8]) for at, part in enumerate(parts))
     try:
         ended, going_on = (_pixels(data + rest + _EOI) for rest in (b"", noise))
     except _BROKEN:
