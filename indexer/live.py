@@ -17,7 +17,8 @@ from indexer.boxes import boxes, content
 LIVE_SECONDS = 5.0
 """The film of a Live Photo lasts 3 seconds, those of other phones up to 4."""
 
-_HEAD_BYTES = 1 << 20  # of a picture, in which its maker note lies, and of what describes a film
+_HEAD_BYTES = 1 << 20  # of what describes a film
+_PICTURE_BYTES = 1 << 17  # of a picture, among which its maker note lies
 _IDENTIFIER = b"com.apple.quicktime.content.identifier"
 _MAKER_NOTE = b"Apple iOS\0\0\x01MM"
 _CONTENT_TAG = 0x11
@@ -32,7 +33,7 @@ def is_live(picture: Path, film: Path) -> bool:
         told = _film_identifier(described)
         if told:
             with picture.open("rb") as file:
-                head = file.read(_HEAD_BYTES)
+                head = file.read(_PICTURE_BYTES)
             if told in head:
                 return True
             if _picture_identifier(head):

@@ -96,6 +96,7 @@ _CAPTIONS = (
 )
 _TAKEN = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmpDM:shotDate", "acdsee:datetime")
 _DIGITIZED = ("exif:DateTimeDigitized", "xmp:CreateDate", "dc:date")
+_WIDE = (b"\xff\xfe", b"\xfe\xff")  # marks of UTF-16
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
 
 
@@ -131,8 +132,8 @@ def from_xmp(packet: bytes) -> Said:
 def _read(packet: bytes) -> _Values:
     """Read the properties of a packet, each with all its values."""
     values: _Values = {}
-    packet = packet.strip(b"\0 \t\r\n")
-    if packet.startswith((b"<", b"\xef\xbb\xbf")):
+    if not packet.startswith(_WIDE):
+        packet = packet.strip(b"\0 \t\r\n")
         packet = packet[: packet.rfind(b">") + 1]  # some programs leave bytes behind it
     if not packet:
         return values
