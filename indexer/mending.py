@@ -135,10 +135,11 @@ def _mended_jpeg(data: bytes) -> Iterator[Mended]:
 
 def _ended(data: bytes) -> bytes:
     """Return a JPEG with its end marker; empty if pixels are missing before it."""
-    if _EOI in data[-_TAIL:].rstrip(b"\0"):
+    if _EOI in data[-_TAIL:]:
         return data
-    data = data.rstrip(b"\0\xff")
-    return data + _EOI if data and _is_whole(data) else b""
+    # Half a marker may be left of it, and recovered files are filled up with zeros.
+    begun = (data.removesuffix(_EOI[:1]), data.rstrip(b"\0\xff"))
+    return next((each + _EOI for each in begun if each and _is_whole(each)), b"")
 
 
 def _segments(data: bytes, kept: frozenset[int]) -> bytes:
