@@ -51,6 +51,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
         "removed": 0,
         "unchanged": 0,
         "skipped": [],
+        "damaged": [],
         "device": "cpu",
     }
 
