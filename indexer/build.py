@@ -92,6 +92,7 @@ class IndexReport:
         removed: files that had gone.
         unchanged: files left as they were.
         skipped: files and rows that could not be read, and folders that could not be entered.
+        damaged: files that were read although something is wrong with them, and what.
         seconds: the time it took.
         device: where the model computed.
     """
@@ -104,6 +105,7 @@ class IndexReport:
     removed: int
     unchanged: int
     skipped: tuple[Skip, ...]
+    damaged: tuple[Skip, ...]
     seconds: float
     device: str
 
@@ -175,6 +177,7 @@ class _Run:
         self._unseen = Register(())  # files of the catalog that the walk has not met
         self._closed: list[Path] = []  # what the walk could not look at
         self._skipped: list[Skip] = []
+        self._damaged: list[Skip] = []
         self._count: Counter[str] = Counter()
 
     def begin(self, roots: Sequence[Path]) -> Batch:
@@ -319,6 +322,7 @@ class _Run:
             removed=self._count["removed"],
             unchanged=self._count["unchanged"],
             skipped=tuple(self._skipped),
+            damaged=tuple(self._damaged),
             seconds=time.monotonic() - self._started,
             device=device_of(self._encoder),
         )
@@ -338,6 +342,8 @@ class _Run:
         """Count a file that was read anew."""
         self._count["files"] += 1
         self._list(file.state.path, file.state.reasons)
+        if file.remark:
+            self._damaged.append(Skip(path=file.state.path, reason=file.remark))
         if file.known and file.texts:
             self._count["updated"] += 1
         elif file.photos:

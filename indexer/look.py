@@ -59,11 +59,15 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Pictures, their times in a video, and what the file says; its position has no name yet."""
+    """Pictures, their times in a video, and what the file says; its position has no name yet.
+
+    `remark` says what is wrong with a file whose picture is there all the same.
+    """
 
     photos: tuple[Image.Image, ...]
     about: Metadata
     times: tuple[float, ...] = ()
+    remark: str = ""
 
 
 def look_back(values: Mapping[str, Any]) -> Look:
@@ -77,7 +81,8 @@ def look_back(values: Mapping[str, Any]) -> Look:
 def answer(seen: Seen) -> tuple[Header, bytes]:
     """Return what was seen as a frame: `seen_back` reads it."""
     sizes = [image.size for image in seen.photos]
-    told = {"sizes": sizes, "times": seen.times, "about": written(seen.about)}
+    about = written(seen.about)
+    told = {"sizes": sizes, "times": seen.times, "about": about, "remark": seen.remark}
     return told, b"".join(image.tobytes() for image in seen.photos)
 
 
@@ -90,7 +95,7 @@ def seen_back(told: Header, pixels: bytes, look: Look) -> Seen:
     try:
         sizes = [(_count(width), _count(height)) for width, height in told["sizes"]]
         times = tuple(float(time) for time in told["times"])
-        about = read_back(told["about"])
+        about, remark = read_back(told["about"]), _word(told["remark"])
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Garbled(f"an answer of another form: {error}") from error
     lengths = [3 * width * height for width, height in sizes]
@@ -103,7 +108,7 @@ def seen_back(told: Header, pixels: bytes, look: Look) -> Seen:
     for size, length in zip(sizes, lengths, strict=True):
         photos.append(Image.frombytes("RGB", size, pixels[at : at + length]))
         at += length
-    return Seen(photos=tuple(photos), times=times, about=about)
+    return Seen(photos=tuple(photos), times=times, about=about, remark=remark)
 
 
 def written(about: Metadata) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def _count(value: Any) -> int:
 def _word(value: Any) -> str:
     """Return a text that is one."""
     if not isinstance(value, str):
-        raise TypeError("a keyword that is no text")
+        raise TypeError("a word that is no text")
     return value
 
 

@@ -9,7 +9,8 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
 from indexer.formats import PICTURE_FORMATS, wanting
+from indexer.mending import mended
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
@@ -92,6 +94,14 @@ def free(need: int) -> None:
     del need
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A photo, and what is wrong with its file although its picture is there; "" for nothing."""
+
+    image: Image.Image
+    remark: str = ""
+
+
 def read_photo(
     source: Path | bytes,
     *,
@@ -115,18 +125,39 @@ def read_photo(
         FileUnreadable: the reason, fit for a list of skipped files.
     """
     data = source if isinstance(source, bytes) else read_bytes(source)
+    return decoded(data, size_hint=size_hint, max_megapixels=max_megapixels, claim=claim).image
+
+
+def decoded(
+    data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS, claim: Claim = free
+) -> Decoded:
+    """Decode a photo as `read_photo` does, and say what was wrong with its file."""
     if not data:
         raise FileUnreadable("empty file")
     try:
-        with opened(data) as image:
-            check_size(image.size, max_megapixels)
-            claim(_cost(image, 2 * size_hint))
-            image.draft(None, (2 * size_hint, 2 * size_hint))
-            image.load()
-            shown = _telling_frame(image, 2 * size_hint, max_megapixels, claim)
-            return _upright(shown, orientation(image))
+        return Decoded(image=_shown(data, size_hint, max_megapixels, claim))
     except BAD_DATA as error:
+        for again in mended(data, partial(_admit, 2 * size_hint, max_megapixels, claim)):
+            with suppress(*BAD_DATA):
+                image = _shown(again.data, size_hint, max_megapixels, claim)
+                return Decoded(image=image, remark=again.remark)
         raise FileUnreadable(_reason(error, data)) from error
+
+
+def _shown(data: bytes, size_hint: int, max_megapixels: float, claim: Claim) -> Image.Image:
+    """Decode a photo whose file is whole."""
+    with _header(data) as image:
+        _admit(2 * size_hint, max_megapixels, claim, image)
+        image.draft(None, (2 * size_hint, 2 * size_hint))
+        image.load()
+        shown = _telling_frame(image, 2 * size_hint, max_megapixels, claim)
+        return _upright(shown, orientation(image))
+
+
+def _admit(side: int, max_megapixels: float, claim: Claim, image: Image.Image) -> None:
+    """Refuse a picture that is too large; claim the memory that it takes."""
+    check_size(image.size, max_megapixels)
+    claim(_cost(image, side))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -145,7 +176,25 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours.
+    """Read the header of a photo, that of a damaged one too if its picture is there."""
+    try:
+        image = _header(data)
+    except BAD_DATA:
+        image = _mended_header(data)
+    with image:
+        yield image
+
+
+def _mended_header(data: bytes) -> Image.Image:
+    """Read the header of a damaged photo."""
+    for again in mended(data, partial(_admit, 0, MAX_MEGAPIXELS, free)):
+        with suppress(*BAD_DATA):
+            return _header(again.data)
+    raise UnidentifiedImageError(_NO_IMAGE)
+
+
+def _header(data: bytes) -> Image.Image:
+    """Read the header of a photo; Pillow's own pixel cap, a global, makes way for ours.
 
     Only the formats of photos are tried: others of Pillow's readers start programs (PostScript).
     """
@@ -153,11 +202,9 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         known = _known_formats()
         cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(BytesIO(data), formats=known)
+            return Image.open(BytesIO(data), formats=known)
         finally:
             Image.MAX_IMAGE_PIXELS = cap
-    with image:
-        yield image
 
 
 @cache

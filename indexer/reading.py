@@ -31,7 +31,7 @@ from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
 
-READER_VERSION = 4
+READER_VERSION = 5
 """Raise it when our readers read what they refused before: broken files are retried."""
 
 _DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
@@ -57,7 +57,8 @@ class Loaded:
     """A file in memory. A photo has one text, ""; a video one for each frame; a broken file none.
 
     `times` are those of the frames. `about` is what a photo says about itself. One that was only
-    touched or described anew has that alone, and no `photos`.
+    touched or described anew has that alone, and no `photos`. `remark` says what is wrong with a
+    file that was read all the same.
     """
 
     state: FileState
@@ -66,6 +67,7 @@ class Loaded:
     texts: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
     about: Metadata | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,7 @@ class Reader:
                     texts=("",) * len(seen.photos),
                     times=seen.times,
                     about=seen.about,
+                    remark=seen.remark,
                 )
             read = read_passages(state.path, data)
         except Unaffordable:

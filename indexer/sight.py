@@ -10,12 +10,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
 from indexer.formats import Form
 from indexer.look import Look, Seen
 from indexer.metadata import read_metadata, read_raw_metadata, read_video_metadata
-from indexer.photos import Claim, free, read_photo
+from indexer.photos import Claim, decoded, free, read_photo
 from indexer.raws import read_raw
 from indexer.types import Metadata
 from indexer.videos import read_frame, read_video
@@ -57,9 +55,8 @@ def _whole(body: bytes, look: Look, claim: Claim) -> Seen:
     size_hint, cap = look.size_hint, look.max_megapixels
     if look.form == Form.VIDEO:
         path = Path(os.fsdecode(body))
-        video = read_video(
-            path, size_hint=size_hint, max_megapixels=cap, most=look.frames, claim=claim
-        )
+        most = look.frames if look.pictures else 1
+        video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=most, claim=claim)
         size = (video.width, video.height)
         return Seen(
             photos=tuple(frame.image for frame in video.frames if look.pictures),
@@ -70,7 +67,8 @@ def _whole(body: bytes, look: Look, claim: Claim) -> Seen:
         raw = read_raw(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
         about = read_raw_metadata(body, size=(raw.width, raw.height), sidecar=sidecar)
         return Seen(photos=(raw.image,) if look.pictures else (), about=about)
-    photos: tuple[Image.Image, ...] = ()
-    if look.pictures:
-        photos = (read_photo(body, size_hint=size_hint, max_megapixels=cap, claim=claim),)
-    return Seen(photos=photos, about=read_metadata(body, sidecar=sidecar))
+    if not look.pictures:
+        return Seen(photos=(), about=read_metadata(body, sidecar=sidecar))
+    photo = decoded(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
+    about = read_metadata(body, sidecar=sidecar)
+    return Seen(photos=(photo.image,), about=about, remark=photo.remark)

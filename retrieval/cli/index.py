@@ -17,7 +17,7 @@ from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, list_skipped, note
+from retrieval.cli.console import counted, list_damaged, list_skipped, note
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -144,6 +144,7 @@ def command(
             options=options,
             progress=_with_total(report, folders, options.walk),
         )
+    list_damaged(done.damaged)
     list_skipped(done.skipped)
     truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
     if truncated and not options.decode.allow_truncated:
@@ -180,8 +181,12 @@ def model_of(folder: Path) -> str:
 
 def _as_json(done: IndexReport) -> dict[str, object]:
     """Return what was done as plain values."""
-    skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in done.skipped]
-    return {**asdict(done), "skipped": skipped, "seconds": round(done.seconds, 2)}
+    skipped, damaged = (
+        [{"path": str(each.path), "reason": each.reason} for each in files]
+        for files in (done.skipped, done.damaged)
+    )
+    told = {"skipped": skipped, "damaged": damaged, "seconds": round(done.seconds, 2)}
+    return {**asdict(done), **told}
 
 
 def sentence(done: IndexReport) -> str:

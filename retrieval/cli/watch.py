@@ -13,7 +13,7 @@ import click
 import retrieval
 from indexer.errors import LibraryLocked, UsageError
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note
+from retrieval.cli.console import list_damaged, list_skipped, note
 from retrieval.cli.index import model_of, sentence, with_index_options
 from retrieval.cli.options import ModelChoice, example, with_library, with_model
 
@@ -98,6 +98,7 @@ def _index(
     except (UsageError, LibraryLocked) as error:
         note(f"not now: {error}")  # a drive was unplugged, or another process is writing
         return
+    list_damaged(done.damaged)
     list_skipped(done.skipped)
     if done.photos or done.videos or done.texts or done.updated or done.moved or done.removed:
         click.echo(sentence(done))

@@ -22,10 +22,19 @@ from tests.clips import clip, scene
 from tests.fakes import draw
 
 ROOT = Path(__file__).parents[2]
-PARSERS = ("photos", "raws", "raw_tags", "videos", "metadata", "sight")
+PARSERS = ("photos", "mending", "raws", "raw_tags", "videos", "metadata", "sight")
 """The modules of `indexer` that read what files hold; the process of a decoder imports them."""
 
-READERS = {"read_photo", "read_raw", "read_video", "read_frame", "read_metadata", "opened"}
+READERS = {
+    "read_photo",
+    "decoded",
+    "mended",
+    "read_raw",
+    "read_video",
+    "read_frame",
+    "read_metadata",
+    "opened",
+}
 READERS |= {"read_raw_metadata", "read_video_metadata", "see"}
 
 
