@@ -66,7 +66,11 @@ _header_lock = threading.Lock()
 
 
 def read_photo(
-    source: Path | bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS
+    source: Path | bytes,
+    *,
+    size_hint: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    page: int | None = None,
 ) -> Image.Image:
     """Decode a photo as a person sees it: upright, RGB, on white; of an animation one frame.
 
@@ -78,6 +82,7 @@ def read_photo(
         size_hint: pixels a side that the encoder sees. The shorter side of the answer has at
             least twice as many, unless the photo itself has fewer.
         max_megapixels: larger photos are refused before they are decoded.
+        page: the number of a frame or page, from 0, to read in place of the one that tells most.
 
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
@@ -90,10 +95,10 @@ def read_photo(
             check_size(image.size, max_megapixels)
             image.draft(None, (2 * size_hint, 2 * size_hint))
             image.load()
-            _show_telling_frame(image, max_megapixels)
-            return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
+            _show(image, page, max_megapixels)
+            return upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
     except BAD_DATA as error:
-        raise FileUnreadable(_reason(error, data)) from error
+        raise FileUnreadable(reason(error, data)) from error
 
 
 def photo_size(path: Path) -> tuple[int, int]:
@@ -107,7 +112,7 @@ def photo_size(path: Path) -> tuple[int, int]:
         with opened(data) as image:
             return image.size
     except BAD_DATA as error:
-        raise FileUnreadable(_reason(error, data)) from error
+        raise FileUnreadable(reason(error, data)) from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -148,6 +153,16 @@ def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
             f"{megapixels:.0f} megapixels, over the limit of {max_megapixels:g}; "
             "raise it with --max-image-megapixels"
         )
+
+
+def _show(image: Image.Image, page: int | None, max_megapixels: float) -> None:
+    """Go to a page by its number, else to the frame that tells most."""
+    if page is None:
+        _show_telling_frame(image, max_megapixels)
+        return
+    image.seek(page)
+    check_size(image.size, max_megapixels)
+    image.load()
 
 
 def _show_telling_frame(image: Image.Image, max_megapixels: float) -> None:
@@ -216,13 +231,13 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
     """Turn and mirror a photo as its EXIF orientation asks."""
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: BaseException, data: bytes) -> str:
+def reason(error: BaseException, data: bytes) -> str:
     """Say in a few words what is wrong with the data."""
     if isinstance(error, MemoryError):
         return "too large for the memory of this machine"

@@ -13,9 +13,10 @@ import skimage
 from PIL import Image, ImageEnhance
 
 from indexer.build import index_folders
-from indexer.duplicates import ALIKE, Group, find_duplicates, likeness, picture
+from indexer.duplicates import Group, find_duplicates
 from indexer.encoder import Vectors
 from indexer.library import Library
+from indexer.likeness import ALIKE, likeness, picture
 from retrieval.cli import duplicates
 from tests.fakes import ColourEncoder
 
@@ -63,9 +64,10 @@ def names(group: Group) -> list[str]:
 def test_exact_and_near_copies_best_first(library: Library) -> None:
     exact, near = find_duplicates(library)
     assert (exact.exact, exact.alike, near.exact) == (True, 1.0, False)
-    # Most bytes first: the BMP is not compressed. Of equal files the oldest is the original.
-    assert names(exact) == ["same pixels.bmp", "same bytes.png", "chelsea.png"]
-    assert names(near)[0] == "same pixels.bmp"
+    # None says anything about itself, all have as many pixels: the oldest file is the original.
+    assert names(exact) == ["same bytes.png", "chelsea.png", "same pixels.bmp"]
+    assert (exact.keep.name, exact.why) == ("same bytes.png", "it is the oldest file")
+    assert names(near)[0] == "same bytes.png"
     assert set(names(near)[1:]) == {"bright.jpg", "low.jpg", "crop.jpg", "half.jpg"}
     assert names(near)[-2:] == ["crop.jpg", "half.jpg"]
     assert ALIKE <= near.alike < 1
@@ -84,11 +86,11 @@ def test_nothing_is_alike_beyond_one(library: Library) -> None:
 
 
 def test_a_file_that_is_gone_is_left_out(library: Library, photos: Path) -> None:
-    (photos / "same pixels.bmp").unlink()
+    (photos / "old" / "same bytes.png").unlink()
     told: list[tuple[int, int]] = []
     exact, near = find_duplicates(library, progress=lambda *step: told.append(step))
-    assert names(exact) == ["same bytes.png", "chelsea.png"]
-    assert names(near)[0] == "same bytes.png"
+    assert names(exact) == ["chelsea.png", "same pixels.bmp"]
+    assert names(near)[0] == "chelsea.png"
     assert told[-1][0] == told[-1][1] == len(told)
 
 
