@@ -32,7 +32,7 @@ from indexer.walk import Found
 MAX_PHOTO_BYTES = 1_000_000_000
 """A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raise it when our readers read what they refused before: broken files are retried."""
 
 _DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
