@@ -34,11 +34,13 @@ _QUARTER, _HALF = np.float32(0.25), np.float32(0.5)  # of a pixel's neighbours a
 _NOISE = 6.0  # grey levels from pixel to pixel that compression and a sensor make
 _SMALLER = 0.8  # of the smaller picture's size: it evens out how the two were resized
 _LEAST = 8  # pixels a side that are compared
-_FITTED = 0.97  # correlation from which two pictures need no better fit
+_FITTED = 0.99  # correlation from which two pictures need no better fit
 _OFF = 0.002  # of a side: how far from the middle a crop may lie, which is what rounding makes
 _TURNS = 3  # at most, of trying each side of a fit with one step
-_LEVELS = 32  # of brightness, to map one picture's to the other's
-_RARE = 0.001  # of all pixels; a level that has fewer says nothing
+_FIT_SIDE = 512  # pixels of the longer side at which a fit is sought
+_DARKEST, _BRIGHTEST = 5.0, 250.0  # grey levels that are not cut off
+_STEEPEST, _BRIGHTER = 2.0, 80.0  # a map of grey levels: its slope, and what it adds to middle grey
+_RARE = 0.001  # of all pixels; fewer say nothing
 
 Picture: TypeAlias = NDArray[np.uint8]
 """A photo to compare, grey and small, in several crops. Shape (crops, 32, 32)."""
@@ -140,13 +142,19 @@ def _agreement(part: Image.Image, whole: Image.Image, fit: Fit, side: int) -> tu
     )
     shrink = min(_SMALLER, side / max(width, height))
     size = (max(_LEAST, round(width * shrink)), max(_LEAST, round(height * shrink)))
-    first = _sized(part, size, Fit())
-    if fit.width < 1 or _correlation(first, _sized(whole, size, fit)) < _FITTED:
-        fit = _fitted(first, whole, fit)
-    second = _sized(whole, size, fit)
+    value = _least(part, whole, fit, size)
+    if value < AGREE:
+        fit = _fitted(part, whole, fit, size)
+        value = _least(part, whole, fit, size)
+    return value, fit
+
+
+def _least(part: Image.Image, whole: Image.Image, fit: Fit, size: tuple[int, int]) -> float:
+    """Return how far the tile agrees that agrees least, at a size in pixels."""
+    first, second = _sized(part, size, Fit()), _sized(whole, size, fit)
     # Brightness may be cut off in one of them, and is mapped from the other one only.
     there, back = _tiles(_toned(first, second), second), _tiles(first, _toned(second, first))
-    return float(max(there.min(), back.min())), fit
+    return float(max(there.min(), back.min()))
 
 
 def _sized(image: Image.Image, size: tuple[int, int], fit: Fit) -> Grey:
@@ -159,12 +167,14 @@ def _sized(image: Image.Image, size: tuple[int, int], fit: Fit) -> Grey:
     return blurred
 
 
-def _fitted(first: Grey, whole: Image.Image, fit: Fit) -> Fit:
-    """Return the part of a picture that correlates most with the first, near the one given."""
-    size = (first.shape[1], first.shape[0])
+def _fitted(part: Image.Image, whole: Image.Image, fit: Fit, size: tuple[int, int]) -> Fit:
+    """Return the part of a picture that correlates most with another, near the one given."""
+    shrink = min(1.0, _FIT_SIDE / max(size))
+    size = (max(_LEAST, round(size[0] * shrink)), max(_LEAST, round(size[1] * shrink)))
+    first = _sized(part, size, Fit())
     best = _correlation(first, _sized(whole, size, fit))
-    step = 2.0 / max(size)
-    while step > 0.3 / max(size):
+    step = 1.5 / max(size)
+    while step > 0.3 / max(size) and best < _FITTED:
         for _ in range(_TURNS):
             before = best
             for tried in _moved(fit, step):
@@ -199,16 +209,20 @@ def _gradients(grey: Grey) -> tuple[Grey, Grey]:
 
 
 def _toned(grey: Grey, target: Grey) -> Grey:
-    """Map the grey levels of a picture to the medians that another has there, never downwards."""
-    level = (grey.clip(0, 255) * (_LEVELS / 256)).astype(np.uint8)
-    froms, tos = [], []
-    for each in range(_LEVELS):
-        there = level == each
-        if there.sum() >= _RARE * grey.size:
-            froms.append(float(grey[there].mean()))
-            tos.append(float(np.median(target[there])))
-    mapped: Grey = np.interp(grey, froms, np.maximum.accumulate(tos)).astype(np.float32)
-    return mapped
+    """Map the grey levels of a picture to those of another: brighter, more contrast, cut off.
+
+    The map is a straight line, fitted where the other one is not cut off at black or white. A free
+    curve would map words that the other one lacks to paper.
+    """
+    there = (target > _DARKEST) & (target < _BRIGHTEST)
+    if there.sum() < _RARE * grey.size:
+        return grey
+    x, y = grey[there], target[there]
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / (((x - x.mean()) ** 2).sum() + 1e-6))
+    offset = float(y.mean() - slope * x.mean())
+    if not 1 / _STEEPEST <= slope <= _STEEPEST or abs(slope * 128 + offset - 128) > _BRIGHTER:
+        return grey
+    return (slope * grey + offset).clip(0.0, 255.0)
 
 
 def _tiles(one: Grey, other: Grey) -> NDArray[np.float32]:
