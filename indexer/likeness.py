@@ -143,7 +143,7 @@ def _agreement(part: Image.Image, whole: Image.Image, fit: Fit, side: int) -> tu
     shrink = min(_SMALLER, side / max(width, height))
     size = (max(_LEAST, round(width * shrink)), max(_LEAST, round(height * shrink)))
     value = _least(part, whole, fit, size)
-    if value < AGREE:
+    if value < AGREE or fit.width < 1:  # a crop is known to 2 % at first
         fit = _fitted(part, whole, fit, size)
         value = _least(part, whole, fit, size)
     return value, fit
