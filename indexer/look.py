@@ -14,6 +14,8 @@ from indexer.pipe import Garbled, Header
 from indexer.squares import Square
 from indexer.types import Metadata
 
+DIGEST_BYTES = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
@@ -30,6 +32,9 @@ class Look:
         pictures: whether they are wanted, or only what the file says.
         one: the one picture that stands for the file is wanted, and nothing that the file says.
         time: with `one`, of the frame of a video, in seconds; None for the frame amid it.
+        page: with `one`, the number of a frame or page from 0; None for the one that tells most.
+        counts: the bits a colour and the number of frames or pages are wanted, too.
+        digest: a hash of all that the file shows is wanted, and nothing else.
     """
 
     form: Form
@@ -42,11 +47,14 @@ class Look:
     pictures: bool = True
     one: bool = False
     time: float | None = None
+    page: int | None = None
+    counts: bool = False
+    digest: bool = False
 
     @property
     def most(self) -> int:
         """The largest number of pictures."""
-        if not self.pictures:
+        if self.digest or not self.pictures:
             return 0
         return self.frames if self.form == Form.VIDEO and not self.one else 1
 
@@ -61,13 +69,17 @@ class Look:
 class Seen:
     """Pictures, their times in a video, and what the file says; its position has no name yet.
 
-    `remark` says what is wrong with a file whose picture is there all the same.
+    `remark` says what is wrong with a file whose picture is there all the same. `depth`, in bits a
+    colour, `pages` and `digest` are those of the file, where they were asked for.
     """
 
     photos: tuple[Image.Image, ...]
     about: Metadata
     times: tuple[float, ...] = ()
     remark: str = ""
+    depth: int = 0
+    pages: int = 0
+    digest: bytes = b""
 
 
 def look_back(values: Mapping[str, Any]) -> Look:
@@ -81,8 +93,14 @@ def look_back(values: Mapping[str, Any]) -> Look:
 def answer(seen: Seen) -> tuple[Header, bytes]:
     """Return what was seen as a frame: `seen_back` reads it."""
     sizes = [image.size for image in seen.photos]
-    about = written(seen.about)
-    told = {"sizes": sizes, "times": seen.times, "about": about, "remark": seen.remark}
+    told = {
+        "sizes": sizes,
+        "times": seen.times,
+        "about": written(seen.about),
+        "remark": seen.remark,
+        "counts": (seen.depth, seen.pages) if seen.pages else (),
+        "digest": seen.digest.hex(),
+    }
     return told, b"".join(image.tobytes() for image in seen.photos)
 
 
@@ -96,6 +114,10 @@ def seen_back(told: Header, pixels: bytes, look: Look) -> Seen:
         sizes = [(_count(width), _count(height)) for width, height in told["sizes"]]
         times = tuple(float(time) for time in told["times"])
         about, remark = read_back(told["about"]), _word(told["remark"])
+        depth, pages = map(_count, told["counts"]) if look.counts else (0, 0)
+        digest = bytes.fromhex(told["digest"])
+        if len(digest) != (DIGEST_BYTES if look.digest else 0):
+            raise ValueError("a digest of another length")
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Garbled(f"an answer of another form: {error}") from error
     lengths = [3 * width * height for width, height in sizes]
@@ -108,7 +130,15 @@ def seen_back(told: Header, pixels: bytes, look: Look) -> Seen:
     for size, length in zip(sizes, lengths, strict=True):
         photos.append(Image.frombytes("RGB", size, pixels[at : at + length]))
         at += length
-    return Seen(photos=tuple(photos), times=times, about=about, remark=remark)
+    return Seen(
+        photos=tuple(photos),
+        times=times,
+        about=about,
+        remark=remark,
+        depth=depth,
+        pages=pages,
+        digest=digest,
+    )
 
 
 def written(about: Metadata) -> dict[str, Any]:
@@ -130,9 +160,9 @@ def read_back(values: Mapping[str, Any]) -> Metadata:
 
 
 def _count(value: Any) -> int:
-    """Return a number of pixels that is one."""
+    """Return a number of pixels, bits or pages that is one."""
     if type(value) is not int or value <= 0:
-        raise ValueError(f"a side of {value} pixels")
+        raise ValueError(f"{value} pixels, bits or pages")
     return value
 
 

@@ -23,7 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
 from indexer.formats import PICTURE_FORMATS, wanting
-from indexer.mending import mended
+from indexer.mending import Admit, mended
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
@@ -108,6 +108,7 @@ def read_photo(
     size_hint: int,
     max_megapixels: float = MAX_MEGAPIXELS,
     claim: Claim = free,
+    page: int | None = None,
 ) -> Image.Image:
     """Decode a photo as a person sees it: upright, RGB, on white; of an animation one frame.
 
@@ -120,41 +121,51 @@ def read_photo(
             least twice as many, unless the photo itself has fewer.
         max_megapixels: larger photos are refused before they are decoded.
         claim: told how much memory the photo takes, before it is decoded.
+        page: the number of a frame or page, from 0, to read in place of the one that tells most.
 
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
     data = source if isinstance(source, bytes) else read_bytes(source)
-    return decoded(data, size_hint=size_hint, max_megapixels=max_megapixels, claim=claim).image
+    return decoded(
+        data, size_hint=size_hint, max_megapixels=max_megapixels, claim=claim, page=page
+    ).image
 
 
 def decoded(
-    data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS, claim: Claim = free
+    data: bytes,
+    *,
+    size_hint: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    claim: Claim = free,
+    page: int | None = None,
 ) -> Decoded:
     """Decode a photo as `read_photo` does, and say what was wrong with its file."""
     if not data:
         raise FileUnreadable("empty file")
     try:
-        return Decoded(image=_shown(data, size_hint, max_megapixels, claim))
+        return Decoded(image=_shown(data, size_hint, max_megapixels, claim, page))
     except BAD_DATA as error:
-        for again in mended(data, partial(_admit, 2 * size_hint, max_megapixels, claim)):
+        for again in mended(data, partial(admit, 2 * size_hint, max_megapixels, claim)):
             with suppress(*BAD_DATA):
-                image = _shown(again.data, size_hint, max_megapixels, claim)
+                image = _shown(again.data, size_hint, max_megapixels, claim, page)
                 return Decoded(image=image, remark=again.remark)
-        raise FileUnreadable(_reason(error, data)) from error
+        raise FileUnreadable(reason(error, data)) from error
 
 
-def _shown(data: bytes, size_hint: int, max_megapixels: float, claim: Claim) -> Image.Image:
+def _shown(
+    data: bytes, size_hint: int, max_megapixels: float, claim: Claim, page: int | None
+) -> Image.Image:
     """Decode a photo whose file is whole."""
-    with _header(data) as image:
-        _admit(2 * size_hint, max_megapixels, claim, image)
+    with header(data) as image:
+        admit(2 * size_hint, max_megapixels, claim, image)
         image.draft(None, (2 * size_hint, 2 * size_hint))
         image.load()
-        shown = _telling_frame(image, 2 * size_hint, max_megapixels, claim)
-        return _upright(shown, orientation(image))
+        allow = partial(admit, 2 * size_hint, max_megapixels, claim)
+        return upright(_frame(image, 2 * size_hint, allow, page), orientation(image))
 
 
-def _admit(side: int, max_megapixels: float, claim: Claim, image: Image.Image) -> None:
+def admit(side: int, max_megapixels: float, claim: Claim, image: Image.Image) -> None:
     """Refuse a picture that is too large; claim the memory that it takes."""
     check_size(image.size, max_megapixels)
     claim(_cost(image, side))
@@ -178,7 +189,7 @@ def read_bytes(path: Path) -> bytes:
 def opened(data: bytes) -> Iterator[Image.Image]:
     """Read the header of a photo, that of a damaged one too if its picture is there."""
     try:
-        image = _header(data)
+        image = header(data)
     except BAD_DATA:
         image = _mended_header(data)
     with image:
@@ -187,13 +198,13 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
 def _mended_header(data: bytes) -> Image.Image:
     """Read the header of a damaged photo."""
-    for again in mended(data, partial(_admit, 0, MAX_MEGAPIXELS, free)):
+    for again in mended(data, partial(admit, 0, MAX_MEGAPIXELS, free)):
         with suppress(*BAD_DATA):
-            return _header(again.data)
+            return header(again.data)
     raise UnidentifiedImageError(_NO_IMAGE)
 
 
-def _header(data: bytes) -> Image.Image:
+def header(data: bytes) -> Image.Image:
     """Read the header of a photo; Pillow's own pixel cap, a global, makes way for ours.
 
     Only the formats of photos are tried: others of Pillow's readers start programs (PostScript).
@@ -241,25 +252,28 @@ def _cost(image: Image.Image, side: int) -> int:
     return image.width * image.height * (each + whole)
 
 
-def _telling_frame(
-    image: Image.Image, side: int, max_megapixels: float, claim: Claim
-) -> Image.Image:
-    """Return a frame amid an animation, an earlier one if that is blank, else the first.
+def _frame(image: Image.Image, side: int, allow: Admit, page: int | None) -> Image.Image:
+    """Return a frame or page by its number, else the one that tells most, as RGB.
 
     A frame of a GIF may claim to be larger than the first; Pillow itself refuses huge ones.
     """
-    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-    shown = _rgb(image, side) if frames == 1 else image
-    amid = min(frames // 2, _FAR, _FAR_PIXELS // (image.width * image.height))
-    for frame in dict.fromkeys((amid, amid // 2, 0)) if frames > 1 else ():
+    frames = _telling_frames(image) if page is None else (page,)
+    shown = image if frames else _rgb(image, side)
+    for frame in frames:
         image.seek(frame)
-        check_size(image.size, max_megapixels)
-        claim(_cost(image, side))
+        allow(image)
         image.load()
         shown = _rgb(image, side)
         if not is_blank(shown):
             break
     return shown
+
+
+def _telling_frames(image: Image.Image) -> tuple[int, ...]:
+    """Return a frame amid an animation, and earlier ones in case that is blank; none of a photo."""
+    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    amid = min(frames // 2, _FAR, _FAR_PIXELS // (image.width * image.height))
+    return tuple(dict.fromkeys((amid, amid // 2, 0))) if frames > 1 else ()
 
 
 def is_blank(image: Image.Image) -> bool:
@@ -350,13 +364,13 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
     """Turn and mirror a photo as its EXIF orientation asks."""
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: BaseException, data: bytes) -> str:
+def reason(error: BaseException, data: bytes) -> str:
     """Say in a few words what is wrong with the data."""
     if isinstance(error, MemoryError):
         return "too large for the memory of this machine"

@@ -22,6 +22,7 @@ def read_picture(
     size_hint: int,
     time: float | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
+    page: int | None = None,
 ) -> Image.Image:
     """Read the picture that a file shows, by its suffix; see `indexer.photos.read_photo`.
 
@@ -30,6 +31,7 @@ def read_picture(
         size_hint: pixels a side that are needed.
         time: of a frame, in seconds; None for the one that stands for its video.
         max_megapixels: larger ones are refused.
+        page: the number of a frame or page of a photo; None for the one that tells most.
 
     Raises:
         FileUnreadable: the reason.
@@ -42,8 +44,9 @@ def read_picture(
         frames=1,
         one=True,
         time=time,
+        page=page,
     )
-    return _seen(_body(path, form), look).photos[0]
+    return looked_at(_body(path, form), look).photos[0]
 
 
 def read_data(data: bytes, *, size_hint: int) -> Image.Image:
@@ -55,7 +58,7 @@ def read_data(data: bytes, *, size_hint: int) -> Image.Image:
     look = Look(
         form=Form.PICTURE, size_hint=size_hint, max_megapixels=MAX_MEGAPIXELS, frames=1, one=True
     )
-    return _seen(data, look).photos[0]
+    return looked_at(data, look).photos[0]
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -66,13 +69,13 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     form = form_of(path) or Form.PICTURE
     look = Look(form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False)
-    about = _seen(_body(path, form), look).about
+    about = looked_at(_body(path, form), look).about
     if not about.width or not about.height:
         raise FileUnreadable("its header tells no size")
     return about.width, about.height
 
 
-def _seen(body: bytes, look: Look) -> Seen:
+def looked_at(body: bytes, look: Look) -> Seen:
     """Look at a file in a process that is kept for the next one."""
     from indexer.decoding import shared_decoders  # a search by words needs none of it
 

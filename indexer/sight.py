@@ -15,8 +15,11 @@ from indexer.look import Look, Seen
 from indexer.metadata import read_metadata, read_raw_metadata, read_video_metadata
 from indexer.photos import Claim, decoded, free, read_photo
 from indexer.raws import read_raw
+from indexer.shown import depth_and_pages, shown_digest
 from indexer.types import Metadata
 from indexer.videos import read_frame, read_video
+
+_RAW_BITS = 14  # of a sensor, where the file does not say; more than a JPEG's
 
 
 def see(body: bytes, look: Look, claim: Claim = free) -> Seen:
@@ -30,6 +33,8 @@ def see(body: bytes, look: Look, claim: Claim = free) -> Seen:
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
+    if look.digest:
+        return Seen(photos=(), about=Metadata(), digest=shown_digest(body, claim))
     seen = _one(body, look, claim) if look.one else _whole(body, look, claim)
     if look.square is None:
         return seen
@@ -45,7 +50,9 @@ def _one(body: bytes, look: Look, claim: Claim) -> Seen:
     elif look.form == Form.RAW:
         photo = read_raw(body, size_hint=size_hint, max_megapixels=cap, claim=claim).image
     else:
-        photo = read_photo(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
+        photo = read_photo(
+            body, size_hint=size_hint, max_megapixels=cap, claim=claim, page=look.page
+        )
     return Seen(photos=(photo,), about=Metadata())
 
 
@@ -66,9 +73,11 @@ def _whole(body: bytes, look: Look, claim: Claim) -> Seen:
     if look.form == Form.RAW:
         raw = read_raw(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
         about = read_raw_metadata(body, size=(raw.width, raw.height), sidecar=sidecar)
-        return Seen(photos=(raw.image,) if look.pictures else (), about=about)
+        photos = (raw.image,) if look.pictures else ()
+        return Seen(photos=photos, about=about, depth=_RAW_BITS, pages=1)
     if not look.pictures:
         return Seen(photos=(), about=read_metadata(body, sidecar=sidecar))
     photo = decoded(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
     about = read_metadata(body, sidecar=sidecar)
-    return Seen(photos=(photo.image,), about=about, remark=photo.remark)
+    depth, pages = depth_and_pages(body) if look.counts else (0, 0)
+    return Seen(photos=(photo.image,), about=about, remark=photo.remark, depth=depth, pages=pages)

@@ -22,7 +22,7 @@ from tests.clips import clip, scene
 from tests.fakes import draw
 
 ROOT = Path(__file__).parents[2]
-PARSERS = ("photos", "mending", "raws", "raw_tags", "videos", "metadata", "sight")
+PARSERS = ("photos", "mending", "shown", "raws", "raw_tags", "videos", "metadata", "sight")
 """The modules of `indexer` that read what files hold; the process of a decoder imports them."""
 
 READERS = {
@@ -35,7 +35,7 @@ READERS = {
     "read_metadata",
     "opened",
 }
-READERS |= {"read_raw_metadata", "read_video_metadata", "see"}
+READERS |= {"read_raw_metadata", "read_video_metadata", "see", "header", "shown_digest"}
 
 
 def _decodes(path: Path) -> list[str]:

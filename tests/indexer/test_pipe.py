@@ -74,6 +74,20 @@ def test_what_was_seen_comes_back() -> None:
     assert seen.photos[0].tobytes() == SEEN.photos[0].tobytes()
 
 
+def test_counts_and_digest_come_back() -> None:
+    told = _told(counts=[16, 3], remark="damaged")
+    seen = seen_back(*told, replace(LOOK, counts=True))
+    assert (seen.depth, seen.pages, seen.remark) == (16, 3, "damaged")
+    told = answer(Seen(photos=(), about=Metadata(), digest=b"0123456789abcdef"))
+    assert seen_back(*told, replace(LOOK, digest=True)).digest == b"0123456789abcdef"
+
+
+@pytest.mark.parametrize("counts", [[], [8], [8, 0], [8, "1"], [8, 1, 1], None])
+def test_counts_that_are_none_are_refused(counts: Any) -> None:
+    with pytest.raises(Garbled):
+        seen_back(*_told(counts=counts), replace(LOOK, counts=True))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -91,6 +105,9 @@ def test_what_was_seen_comes_back() -> None:
         {"about": {"keywords": [1]}},
         {"about": {"taken": "yesterday"}},
         {"about": {"unknown": 1}},
+        {"remark": None},
+        {"digest": "00"},
+        {"digest": 7},
     ],
 )
 def test_what_was_not_asked_for_is_refused(changes: dict[str, Any]) -> None:
@@ -106,4 +123,6 @@ def test_a_picture_that_is_not_the_square_is_refused() -> None:
 def test_pictures_that_were_not_asked_for_are_refused() -> None:
     with pytest.raises(Garbled):
         seen_back(*_told(), replace(LOOK, pictures=False))
+    with pytest.raises(Garbled):
+        seen_back(*_told(digest="00" * 16), replace(LOOK, digest=True))
     assert asdict(LOOK)["one"] is False
