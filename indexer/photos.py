@@ -191,17 +191,20 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     try:
         image = header(data)
     except BAD_DATA:
-        image = _mended_header(data)
+        again = _mended_header(data)
+        if again is None:
+            raise
+        image = again
     with image:
         yield image
 
 
-def _mended_header(data: bytes) -> Image.Image:
-    """Read the header of a damaged photo."""
+def _mended_header(data: bytes) -> Image.Image | None:
+    """Read the header of a damaged photo; None if that does not help."""
     for again in mended(data, partial(admit, 0, MAX_MEGAPIXELS, free)):
         with suppress(*BAD_DATA):
             return header(again.data)
-    raise UnidentifiedImageError(_NO_IMAGE)
+    return None
 
 
 def header(data: bytes) -> Image.Image:
