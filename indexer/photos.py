@@ -201,9 +201,10 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
 def _mended_header(data: bytes) -> Image.Image | None:
     """Read the header of a damaged photo; None if that does not help."""
-    for again in mended(data, partial(admit, 0, MAX_MEGAPIXELS, free)):
-        with suppress(*BAD_DATA):
-            return header(again.data)
+    with suppress(FileUnreadable):  # too large to be looked at
+        for again in mended(data, partial(admit, 0, MAX_MEGAPIXELS, free)):
+            with suppress(*BAD_DATA):
+                return header(again.data)
     return None
 
 

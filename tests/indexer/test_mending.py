@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
+from indexer import photos
 from indexer.errors import FileUnreadable
 from indexer.metadata import read_metadata
 from indexer.photos import decoded, read_photo
+from indexer.types import Metadata
 
 LEVELS = np.random.default_rng(0).integers(0, 255, (15, 20, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(LEVELS).resize((400, 300), Image.Resampling.BICUBIC)
@@ -166,16 +168,21 @@ def test_a_damaged_segment_of_a_jpeg(segment: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_damaged_jpeg_is_not_decoded_before_it_is_admitted(kind: str) -> None:
+def test_a_damaged_jpeg_is_not_decoded_before_it_is_admitted(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its header cannot be read, and only its pixels can tell whether its end is there."""
     data = _bytes("JPEG", **JPEGS[kind])
-    damaged = data[:2] + b"\xff\xe1\0\0Exif\0\0" + data[2:-2]
+    damaged = data[:2] + b"junk" + data[2:-2]
     with pytest.raises(FileUnreadable, match="over the limit"):
         decoded(damaged, size_hint=8, max_megapixels=0.1)
     claimed: list[int] = []
     assert decoded(damaged, size_hint=200, claim=claimed.append).remark
     assert min(claimed) >= 8 * PICTURE.width * PICTURE.height
     assert len(claimed) > 1  # to look at its end, then to decode it
+    assert read_metadata(damaged).width == PICTURE.width
+    monkeypatch.setattr(photos, "MAX_MEGAPIXELS", 0.1)
+    assert read_metadata(damaged) == Metadata()
 
 
 def _riff_length(data: bytearray) -> None:
