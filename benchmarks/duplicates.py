@@ -4,9 +4,12 @@
 
 `--labels`: a JSONL of `{"image", "label"}`. `--photos` of them are copied in the ways of `CHANGES`:
 `near` is the share of copies whose cosine is `NEAR` or more, `least` the lowest correlation of the
-pictures, `alike` the share of `ALIKE` or more. Other photos are ten of each label, the most common
-labels first; of their pairs of `NEAR` or more, the largest correlations, and how many are of
-`ALIKE` or more. Prints one JSON object.
+small pictures, `alike` the share of `ALIKE` or more, `copies` the share of those that agree in each
+tile as well, by `AGREE`. Other photos are ten of each label, the most common labels first; of their
+pairs of `NEAR` or more, the largest correlations, how many are of `ALIKE` or more, and how many
+would be called copies. `bursts` are shots of the same photos in which something moved, or the
+camera did; `words` are a third as many screenshots and pages that have other words. Prints one
+JSON object.
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-from indexer.duplicates import ALIKE, NEAR, likeness, picture
+from indexer.duplicates import NEAR
 from indexer.encoder import Vectors
+from indexer.likeness import AGREE, ALIKE, SIDES, agreement, likeness, picture
 from indexer.photos import read_photo
 from retrieval.models import TowerEncoder, load_encoder
 
@@ -37,8 +41,8 @@ def main() -> None:
     chosen = parser.parse_args()
 
     encoder = load_encoder(chosen.model, "cpu")
-    lines = chosen.labels.read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    with chosen.labels.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
     order = np.random.default_rng(chosen.seed).permutation(len(rows))
     paths = [chosen.labels.parent / rows[at]["image"] for at in order]
     originals = paths[: chosen.photos]
@@ -54,9 +58,15 @@ def main() -> None:
             "near": share(cosines >= NEAR),
             "least": round(float(alike.min()), 3),
             "alike": share(alike >= ALIKE),
+            "copies": share(are_copies(originals, files)),
         }
     labels = [rows[at]["label"] for at in order]
     result["other photos"] = others(encoder, paths, labels, chosen.photos)
+    whole = [read_photo(path, size_hint=SIDES[-1]) for path in originals]
+    result["bursts"] = {name: told(map(burst, whole)) for name, burst in BURSTS.items()}
+    result["words"] = {
+        name: told(map(draw, range(chosen.photos // 3))) for name, draw in WORDS.items()
+    }
     print(json.dumps(result))
 
 
@@ -75,7 +85,110 @@ def others(
         "pairs near": len(pairs),
         "largest": np.sort(alike)[::-1][:5].round(3).tolist(),
         "alike": int((alike >= ALIKE).sum()),
+        "copies": sum(is_copy(*(greys(paths[chosen[at]]) for at in pair)) for pair in pairs),
     }
+
+
+def greys(source: Path | bytes | Image.Image) -> Image.Image:
+    """A photo as it is compared in detail."""
+    if not isinstance(source, Image.Image):
+        source = read_photo(source, size_hint=SIDES[-1])
+    grey = source.convert("L")
+    grey.thumbnail((SIDES[-1] * 5 // 4,) * 2, Image.Resampling.BOX)
+    return grey
+
+
+def is_copy(one: Image.Image, other: Image.Image) -> bool:
+    """As `find_duplicates` decides, once the vectors are near."""
+    a, b = picture(one), picture(other)
+    return likeness(a, b) >= ALIKE and agreement(a, b, lambda _side: (one, other)) >= AGREE
+
+
+def are_copies(originals: list[Path], files: list[bytes]) -> np.ndarray:
+    pairs = zip(originals, files, strict=True)
+    return np.array([is_copy(greys(one), greys(other)) for one, other in pairs])
+
+
+def told(pairs: Iterable[tuple[Image.Image, Image.Image]]) -> dict[str, float]:
+    """The share of pairs that the small pictures take for copies, and that all of it does."""
+    grey = [(greys(one), greys(other)) for one, other in pairs]
+    alike = [likeness(picture(one), picture(other)) >= ALIKE for one, other in grey]
+    copies = [is_copy(one, other) for one, other in grey]
+    return {"alike": share(np.array(alike)), "copies": share(np.array(copies))}
+
+
+def moved_thing(photo: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """Another shot: noise, and a part of an eighth of each side shows something else."""
+    levels = np.asarray(photo) + np.random.default_rng(0).normal(0, 4, np.shape(photo))
+    second = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    width, height = photo.size
+    left, top = width // 2, height // 2
+    second.paste(
+        photo.crop((left, top, left + width // 8, top + height // 8)), (width // 3, height // 3)
+    )
+    return photo, second
+
+
+def moved_camera(photo: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """Another shot: the camera moved by a hundredth of the width."""
+    edge = photo.width // 20
+    off = max(2, photo.width // 100)
+    box = (edge, edge, photo.width - edge, photo.height - edge)
+    return photo.crop(box), photo.crop((box[0] + off, box[1], box[2] + off, box[3]))
+
+
+def chats(seed: int) -> tuple[Image.Image, Image.Image]:
+    """Two screenshots of one app."""
+    return chat(np.random.default_rng((seed, 0))), chat(np.random.default_rng((seed, 1)))
+
+
+def chat(dice: np.random.Generator) -> Image.Image:
+    image = Image.new("RGB", (1080, 2160), "white")
+    drawing, font = ImageDraw.Draw(image), ImageFont.load_default(size=44)
+    drawing.rectangle((0, 0, 1080, 140), fill=(7, 94, 84))
+    for row in range(10):
+        x, y = (60, 360)[row % 2], 200 + 180 * row
+        fill = ((220, 248, 198), (235, 235, 235))[row % 2]
+        drawing.rounded_rectangle((x, y, x + 640, y + 120), 20, fill=fill)
+        drawing.text((x + 30, y + 35), said(dice, int(dice.integers(1, 4))), fill=0, font=font)
+    return image
+
+
+def pages(seed: int) -> tuple[Image.Image, Image.Image]:
+    """Two pages of a letter."""
+    dice = np.random.default_rng(seed)
+    return page([said(dice, 12) for _ in range(55)]), page([said(dice, 12) for _ in range(55)])
+
+
+def other_word(seed: int) -> tuple[Image.Image, Image.Image]:
+    """Two pages that differ in one word."""
+    dice = np.random.default_rng(seed)
+    lines = [said(dice, 12) for _ in range(55)]
+    at = int(dice.integers(55))
+    return page(lines), page([*lines[:at], "mouse " + lines[at].split(" ", 1)[1], *lines[at + 1 :]])
+
+
+def other_digit(seed: int) -> tuple[Image.Image, Image.Image]:
+    """Two invoices that differ in one digit."""
+    dice = np.random.default_rng(seed)
+    lines = [said(dice, 12) for _ in range(55)]
+    one, other = dice.choice(10, size=2, replace=False)
+    amounts = (f"total due: 1{digit}03 EUR" for digit in (one, other))
+    first, second = ([*lines[:5], amount, *lines[6:]] for amount in amounts)
+    return page(first), page(second)
+
+
+def page(lines: list[str]) -> Image.Image:
+    image = Image.new("RGB", (1240, 1754), "white")
+    drawing, font = ImageDraw.Draw(image), ImageFont.load_default(size=26)
+    for number, line in enumerate(lines):
+        drawing.text((90, 90 + 29 * number), line, fill=(20, 20, 20), font=font)
+    return image
+
+
+def said(dice: np.random.Generator, count: int) -> str:
+    letters = "the flat is taken call them again later please now bring map and water sure invoice"
+    return " ".join(dice.choice(letters.split(), size=count))
 
 
 def embed(encoder: TowerEncoder, photos: list[Image.Image]) -> Vectors:
@@ -114,6 +227,9 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
     "contrast + 30 %": lambda photo: jpeg(ImageEnhance.Contrast(photo).enhance(1.3)),
     "grey": lambda photo: jpeg(photo.convert("L").convert("RGB")),
 }
+
+BURSTS = {"something moved": moved_thing, "the camera moved": moved_camera}
+WORDS = {"chats": chats, "pages": pages, "one word": other_word, "one digit": other_digit}
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ class IndexReport:
         unchanged: files left as they were.
         kept: folders whose files were not found and are kept; see `indexer.absence`.
         skipped: files and rows that could not be read, and folders that could not be entered.
+        damaged: files that were read although something is wrong with them, and what.
         seconds: the time it took.
         device: where the model computed.
         passed_over: how many files of other kinds there were, by their suffix.
@@ -110,6 +111,7 @@ class IndexReport:
     removed: int
     unchanged: int
     skipped: tuple[Skip, ...]
+    damaged: tuple[Skip, ...]
     seconds: float
     device: str
     kept: tuple[Gap, ...] = ()
@@ -151,7 +153,7 @@ def index_folders(
     with (
         library.writing(Patience(seconds=options.wait_seconds)),
         run.decoders,
-        reading_threads(options.threads) as pool,
+        reading_threads(options.threads, run.decoders) as pool,
     ):
         library.restore_banks(encoder)
         library.commit(run.begin(roots))
@@ -190,6 +192,7 @@ class _Run:
         self._touches: list[Touch] = []
         self._gaps: tuple[Gap, ...] = ()
         self._skipped: list[Skip] = []
+        self._damaged: list[Skip] = []
         self._count: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()  # files of other kinds, by suffix
 
@@ -400,6 +403,7 @@ class _Run:
             removed=self._count["removed"],
             unchanged=self._count["unchanged"],
             skipped=tuple(self._skipped),
+            damaged=tuple(self._damaged),
             seconds=time.monotonic() - self._started,
             device=device_of(self._encoder),
             kept=(*away, *self._gaps),
@@ -435,6 +439,8 @@ class _Run:
         """Count a file that was read anew."""
         self._count["files"] += 1
         self._list(file.state.path, file.state.reasons)
+        if file.remark:
+            self._damaged.append(Skip(path=file.state.path, reason=file.remark))
         if file.known and file.texts:
             self._count["updated"] += 1
         elif file.photos:

@@ -2,7 +2,8 @@
 
 They lie in one folder under one name: `IMG_1.JPG`, `IMG_1.CR2`, `IMG_1.MOV`. The picture leads; it
 is what is embedded and shown. Without it the RAW leads. What follows is named with its leader
-(`Metadata.also`), and is a photo of its own as soon as the leader has gone.
+(`Metadata.also`), and is a photo of its own as soon as the leader has gone. A film follows if it is
+that of a Live Photo, see `indexer.live`: an hour of film beside its preview is a film of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from indexer.formats import RAW_SUFFIXES, VIDEO_SUFFIXES
-
-LIVE_BYTES = 20_000_000
-"""The film of a Live Photo lasts three seconds and has some 5 MB; a larger one is no such film."""
+from indexer.live import is_live
 
 _LEADING = frozenset({"jpg", "jpeg", "jpe", "heic", "heif", "hif"})  # what cameras write
 _LIVE = frozenset({"mov", "mp4"})
@@ -28,7 +27,8 @@ Pairs = Mapping[str, tuple[str, ...]]
 def companions(names: Iterable[str], folder: Path) -> Pairs:
     """Return for each leader among the files of a folder what follows it.
 
-    A folder of pictures alone costs one look at each suffix.
+    A folder of pictures alone costs one look at each suffix, a pair of picture and film a look into
+    the heads of both.
     """
     suffixed = [(name.rpartition(".")[2].lower(), name) for name in names]
     if not any(suffix in _FOLLOWING for suffix, _ in suffixed):
@@ -52,15 +52,9 @@ def _paired(shot: Sequence[tuple[str, str]], folder: Path) -> Iterator[tuple[str
     leader = next(iter([*pictures, *raws]), None)
     if leader is None:
         return
-    films = [name for suffix, name in shot if suffix in _LIVE and _is_short(folder / name)]
+    films = [
+        name for suffix, name in shot if suffix in _LIVE and is_live(folder / leader, folder / name)
+    ]
     also = tuple(name for name in (*raws, *films) if name != leader)
     if also:
         yield leader, also
-
-
-def _is_short(film: Path) -> bool:
-    """Tell whether a film is small enough to belong to a Live Photo."""
-    try:
-        return film.stat().st_size <= LIVE_BYTES
-    except OSError:
-        return False

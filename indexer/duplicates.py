@@ -1,47 +1,44 @@
 """Photos that a library holds more than once: the same picture, and copies of one shot.
 
-    photos -> same content -> near by vectors -> same pixels -> alike as pictures -> groups
+    photos -> one a file -> near by vectors -> what they hold -> exact -> alike in each tile -> near
 
-Vectors alone cannot tell a copy from the next shot of a burst; the pictures can. What lies near is
-compared as a picture: the steps of brightness from pixel to pixel, 32 a side, and their
-correlation. A copy that was resized, recompressed, brightened or slightly cropped about its middle
-correlates nearly fully, another shot hardly: see benchmarks/README.md.
+A file that is reached by several names (links, a folder mounted twice) is one file and no copy of
+itself. Exact copies hold the same, see `indexer.contents`. Vectors alone cannot tell a near copy
+from the next shot of a burst; the pictures can, see `indexer.likeness`. A copy that was resized,
+recompressed, brightened or slightly cropped about its middle is found; one with other words or
+with something moved in it is not: see benchmarks/README.md.
 """
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.changes import PhotoFile
+from indexer.contents import Contents, all_it_shows, contents, grey_detail, telling_pages
 from indexer.errors import FileUnreadable
 from indexer.library import Library
-from indexer.pictures import picture_size, read_picture
-from indexer.types import Kind
+from indexer.likeness import AGREE, ALIKE, SIDES, agreement, likeness
+from indexer.originals import Traits, lacking, rank, why
+from indexer.types import Kind, Metadata
 
 NEAR = 0.9
 """Cosine from which photos are compared as pictures; nineteen copies in twenty lie above it."""
 
-ALIKE = 0.9
-"""Correlation from which pictures are copies of one shot."""
-
 _BLOCK = 512  # photos looked up at once
 _NEIGHBOURS = 64  # of each photo, at most; larger groups still join through each other
-_SIDE = 32  # pixels a side of a picture that is compared
-_CROPS = tuple(1 - 0.02 * step for step in range(9))  # of a side, about the middle
-_WHOLE = 1_000_000  # a size hint that makes no photo smaller
-
-Picture: TypeAlias = NDArray[np.uint8]
-"""A photo to compare, grey, in several crops. Shape (crops, 32, 32)."""
+_SAME_LEVELS = 4.0  # mean difference of small pictures; how a file was decoded makes less
+_LARGER = 1.25  # times a side at which pictures are compared, so that fitting loses nothing
+_KEPT = {SIDES[0]: 2048, SIDES[1]: 32}  # grey pictures in memory: 100 MB in all
 
 Pair: TypeAlias = tuple[int, int]
 
@@ -50,35 +47,80 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """One of several copies: where it is, and how large in pixels and bytes."""
+    """One of several copies.
+
+    Attributes:
+        path: where it is.
+        width: of the upright picture in pixels.
+        height: likewise.
+        bytes: of the file.
+        links: other names of the same file, which goes with them.
+        alone: what it has and the kept copy lacks; dropping it would lose that.
+    """
 
     path: Path
     width: int
     height: int
     bytes: int
+    links: tuple[Path, ...] = ()
+    alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Copies of one picture, the best first: most pixels, most bytes, the oldest file, by path.
+    """Copies of one picture, the original first; see `indexer.originals`.
 
-    `exact` copies show the same pixels. `alike` is the correlation of the pictures; of several
-    pairs that join a group, that of the least alike.
+    `exact` copies hold the same. `alike` is the correlation of the pictures with the first one, of
+    the least alike. `why` says why the first one is the one to keep.
     """
 
     copies: tuple[Copy, ...]
     exact: bool
     alike: float
+    why: str = ""
+
+    @property
+    def keep(self) -> Path:
+        """The copy to keep."""
+        return self.copies[0].path
+
+    @property
+    def spare(self) -> tuple[Path, ...]:
+        """The copies that can be dropped and nothing is lost that the kept one does not hold."""
+        return tuple(copy.path for copy in self.copies[1:] if not copy.alone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """A file of the library, by the name that it is known by here, and its other names."""
+
+    photo: PhotoFile
+    links: tuple[Path, ...]
+    is_link: bool
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """A photo that was looked at; `pixels` are equal for equal pictures."""
+    """A photo that was looked at."""
 
-    file: PhotoFile
-    copy: Copy
-    pixels: bytes
-    picture: Picture
+    file: _File
+    holds: Contents
+
+    @property
+    def traits(self) -> Traits:
+        """What tells whether it is the original."""
+        photo, holds = self.file.photo, self.holds
+        return Traits(
+            path=photo.path,
+            is_link=self.file.is_link,
+            about=replace(holds.about, also=self.file.also),
+            depth=holds.depth,
+            pixels=holds.width * holds.height,
+            bytes=photo.size,
+            mtime_ns=photo.mtime_ns,
+            links=len(self.file.links),
+        )
 
 
 def find_duplicates(
@@ -91,67 +133,87 @@ def find_duplicates(
     """Return the groups of copies in a library, or of what lies below some folders.
 
     Exact copies first, large groups first. A picture that is there several times stands in a
-    group of near copies once, as its best copy. Files that are gone or cannot be read any more
+    group of near copies once, as its original. Files that are gone or cannot be read any more
     are left out. Nothing is changed.
 
     Args:
         library: is only read.
         folders: look no further than these.
-        alike: correlation from which two pictures are near copies.
+        alike: correlation from which two pictures may be near copies.
         progress: called with the photos looked at, and those to look at.
     """
-    photos = library.catalog.photo_files(folders)
-    same = _groups({photo.id: photo.digest for photo in photos})
-    firsts = {ids[0] for ids in same}
-    repeated = {id_ for ids in same for id_ in ids} - firsts
-    near = _near(library, [photo for photo in photos if photo.id not in repeated])
-    wanted = firsts | repeated | {id_ for pair in near for id_ in pair}
-    seen = _look([photo for photo in photos if photo.id in wanted], progress)
-    exact = [_ordered(ids, seen) for ids in _same_pixels(seen)]
+    files = {file.photo.id: file for file in _real_files(library.catalog.photo_files(folders))}
+    same = _groups({id_: file.photo.digest for id_, file in files.items()})
+    repeated = {id_ for ids in same for id_ in ids[1:]}
+    near = _near(library, [id_ for id_ in files if id_ not in repeated])
+    wanted = repeated | {ids[0] for ids in same} | {id_ for pair in near for id_ in pair}
+    seen = _look(library, [files[id_] for id_ in sorted(wanted)], progress)
+    exact = [_ordered(ids, seen, exact=True) for ids in _same(same, near, seen)]
     best = {id_: ids[0] for ids in exact for id_ in ids}
-    joined = _joined(((best.get(a, a), best.get(b, b)) for a, b in near), seen, alike)
     groups = [_group(ids, seen, exact=True, alike=1.0) for ids in exact]
-    for ids in _components(joined):
-        least = min(value for pair, value in joined.items() if pair[0] in ids)
-        groups.append(_group(_ordered(ids, seen), seen, exact=False, alike=least))
+    groups += _near_groups({_pair(best.get(a, a), best.get(b, b)) for a, b in near}, seen, alike)
     return sorted(groups, key=lambda group: (not group.exact, -len(group.copies)))
 
 
-def picture(photo: Image.Image) -> Picture:
-    """Return a photo as it is compared: grey and small, whole and cropped about the middle."""
-    crops = [_cropped(photo, share).convert("L") for share in _CROPS]
-    small = [crop.resize((_SIDE, _SIDE), Image.Resampling.BOX) for crop in crops]
-    return np.stack([np.asarray(each) for each in small])
+def _real_files(photos: Sequence[PhotoFile]) -> list[_File]:
+    """Return each file that is there once, however many names lead to it."""
+    names: dict[int, PhotoFile] = {}
+    marks: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for photo in photos:
+        try:
+            status, real = photo.path.stat(), photo.path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            continue
+        names[photo.id] = replace(photo, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        for mark in _marks(status, real):
+            marks[mark].append(photo.id)
+    several = _components((ids[0], id_) for ids in marks.values() for id_ in ids[1:])
+    joined = {id_ for ids in several for id_ in ids}
+    alone = [[id_] for id_ in names if id_ not in joined]
+    return [_file([names[id_] for id_ in ids]) for ids in (*alone, *several)]
 
 
-def likeness(one: Picture, other: Picture) -> float:
-    """Return the correlation of two pictures, either of them as a crop of the other: -1 to 1."""
-    a, b = _steps(one), _steps(other)
-    return float(max((b @ a[0]).max(), (a @ b[0]).max()))
+def _marks(status: os.stat_result, real: Path) -> list[Hashable]:
+    """Return what is equal for two names of one file.
+
+    A share that is mounted twice has two devices; its files have the same inode and the same
+    times, also that of the last change of its state, which no copy can set.
+    """
+    times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if not status.st_ino:
+        return [real]
+    return [real, (status.st_dev, status.st_ino), (status.st_ino, *times)]
 
 
-def _steps(crops: Picture) -> NDArray[np.float32]:
-    """Return the steps between neighbouring pixels as unit rows. Shape (crops, 1984)."""
-    grey = crops.astype(np.float32)
-    across, down = np.diff(grey, axis=2), np.diff(grey, axis=1)
-    steps = np.concatenate([each.reshape(len(crops), -1) for each in (across, down)], axis=1)
-    steps -= steps.mean(axis=1, keepdims=True)
-    unit: NDArray[np.float32] = steps / (np.linalg.norm(steps, axis=1, keepdims=True) + 1e-6)
-    return unit
+def _file(names: Sequence[PhotoFile]) -> _File:
+    """Choose the name by which a file is known: its own before a link, then as originals are."""
+
+    def order(photo: PhotoFile) -> tuple[object, ...]:
+        traits = Traits(
+            path=photo.path,
+            is_link=_is_link(photo.path),
+            about=Metadata(),
+            depth=0,
+            pixels=0,
+            bytes=0,
+            mtime_ns=0,
+        )
+        return rank(traits, exact=True)
+
+    first, *others = sorted(names, key=order)
+    links = tuple(each.path for each in others)
+    return _File(photo=first, links=links, is_link=_is_link(first.path))
 
 
-def _cropped(photo: Image.Image, share: float) -> Image.Image:
-    """Cut the middle out of a photo: a share of its width and height."""
-    width, height = max(1, int(photo.width * share)), max(1, int(photo.height * share))
-    left, top = (photo.width - width) // 2, (photo.height - height) // 2
-    return photo.crop((left, top, left + width, top + height))
+def _is_link(path: Path) -> bool:
+    """Tell whether a path leads through a link."""
+    return path.resolve() != path.absolute()
 
 
-def _near(library: Library, photos: Sequence[PhotoFile]) -> list[Pair]:
+def _near(library: Library, ids: Sequence[int]) -> list[Pair]:
     """Return the pairs of photos whose vectors lie near each other, by id."""
-    if len(photos) < 2:
+    if len(ids) < 2:
         return []
-    ids = [photo.id for photo in photos]
     vectors = library.fetch(ids, Kind.PHOTO)
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
@@ -161,64 +223,137 @@ def _near(library: Library, photos: Sequence[PhotoFile]) -> list[Pair]:
         rows, columns = np.nonzero(cosines >= NEAR)
         for one, other in zip((rows + start).tolist(), found[rows, columns].tolist(), strict=True):
             if one != other:
-                pairs.add((ids[min(one, other)], ids[max(one, other)]))
+                pairs.add(_pair(ids[one], ids[other]))
     return sorted(pairs)
 
 
-def _look(photos: Sequence[PhotoFile], progress: Callable[[int, int], None]) -> dict[int, _Seen]:
-    """Look at photos; those that cannot be read are left out."""
+def _pair(one: int, other: int) -> Pair:
+    """Return a pair in the order of ids."""
+    return min(one, other), max(one, other)
+
+
+def _look(
+    library: Library, files: Sequence[_File], progress: Callable[[int, int], None]
+) -> dict[int, _Seen]:
+    """Look at files; those that cannot be read are left out."""
+    records = library.records([file.photo.id for file in files])
+    also = {record.id: record.about.also for record in records}
     seen = {}
-    for done, photo in enumerate(photos, start=1):
+    for done, file in enumerate(files, start=1):
         try:
-            width, height = picture_size(photo.path)
-            image = read_picture(photo.path, size_hint=2 * _SIDE)
+            holds = contents(file.photo.path)
         except FileUnreadable:
             continue
         finally:
-            progress(done, len(photos))
-        seen[photo.id] = _Seen(
-            file=photo,
-            copy=Copy(path=photo.path, width=width, height=height, bytes=photo.size),
-            pixels=_hash(image),
-            picture=picture(image),
-        )
+            progress(done, len(files))
+        id_ = file.photo.id
+        seen[id_] = _Seen(file=replace(file, also=also.get(id_, ())), holds=holds)
     return seen
 
 
-def _hash(image: Image.Image) -> bytes:
-    """Hash the size and the pixels of a decoded photo."""
-    return blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
+def _same(
+    groups: Iterable[Sequence[int]], near: Iterable[Pair], seen: Mapping[int, _Seen]
+) -> list[list[int]]:
+    """Group the photos that hold the same; where their bytes differ, all they show is compared."""
+    pairs = [(ids[0], id_) for ids in groups for id_ in ids[1:]]
+    pairs += [pair for pair in near if _may_be_same(pair, seen)]
+    found = []
+    for ids in _components(pairs):
+        there = [id_ for id_ in ids if id_ in seen]
+        digests = {id_: seen[id_].holds.digest for id_ in there}
+        one_only = len(set(digests.values())) == 1
+        found += _groups(digests if one_only else {id_: _shown(seen[id_]) for id_ in there})
+    return found
 
 
-def _same_pixels(seen: Mapping[int, _Seen]) -> list[list[int]]:
-    """Group the photos that show the same pixels; where contents differ, at full size."""
-    likely = _groups({id_: (each.copy.width, each.pixels) for id_, each in seen.items()})
-    exact = []
-    for ids in likely:
-        if len({seen[id_].file.digest for id_ in ids}) == 1:
-            exact.append(ids)
-        else:
-            exact += _groups({id_: _whole(seen[id_]) for id_ in ids})
-    return exact
+def _may_be_same(pair: Pair, seen: Mapping[int, _Seen]) -> bool:
+    """Tell by size, number of pages and small picture whether two photos may hold the same."""
+    if not (pair[0] in seen and pair[1] in seen):
+        return False
+    one, other = (seen[id_].holds for id_ in pair)
+    if (one.width, one.height, one.pages) != (other.width, other.height, other.pages):
+        return False
+    apart = np.abs(one.picture[0].astype(np.float32) - other.picture[0].astype(np.float32))
+    return float(apart.mean()) < _SAME_LEVELS
 
 
-def _whole(seen: _Seen) -> bytes:
-    """Hash a photo at its full size; one that has gone meanwhile is like none but its content."""
+def _shown(seen: _Seen) -> bytes:
+    """Hash all that a file shows; one that has gone meanwhile is like none but its bytes."""
     try:
-        return _hash(read_picture(seen.copy.path, size_hint=_WHOLE))
+        return all_it_shows(seen.file.photo.path)
     except FileUnreadable:
-        return seen.file.digest
+        return seen.holds.digest
 
 
-def _joined(pairs: Iterable[Pair], seen: Mapping[int, _Seen], alike: float) -> dict[Pair, float]:
-    """Return the pairs that are copies of one shot, and how alike they are."""
-    joined = {}
-    for one, other in pairs:
-        if one != other and one in seen and other in seen and (one, other) not in joined:
-            value = likeness(seen[one].picture, seen[other].picture)
-            if value >= alike:
-                joined[one, other] = value
-    return joined
+def _near_groups(pairs: Iterable[Pair], seen: Mapping[int, _Seen], alike: float) -> list[Group]:
+    """Return the groups of near copies: each of them is alike to the first one."""
+    likeness_of = _Likeness(seen, alike)
+    joined = [pair for pair in sorted(pairs) if likeness_of(*pair) is not None]
+    groups = []
+    for ids in _components(joined):
+        left = _ordered(ids, seen, exact=False)
+        while len(left) > 1:
+            values = {id_: likeness_of(left[0], id_) for id_ in left[1:]}
+            copies = {id_: value for id_, value in values.items() if value is not None}
+            if copies:
+                members = [left[0], *copies]
+                groups.append(_group(members, seen, exact=False, alike=min(copies.values())))
+            left = [id_ for id_ in left[1:] if id_ not in copies]
+    return groups
+
+
+class _Likeness:
+    """Tells how alike two photos are, or that they are no copies of one shot.
+
+    Args:
+        seen: the photos.
+        alike: correlation from which their pictures are looked at in detail.
+    """
+
+    def __init__(self, seen: Mapping[int, _Seen], alike: float) -> None:
+        self._seen = seen
+        self._alike = alike
+        self._known: dict[Pair, float | None] = {}
+        self._details = {side: lru_cache(most)(self._detail) for side, most in _KEPT.items()}
+
+    def __call__(self, one: int, other: int) -> float | None:
+        """Return the correlation of two pictures; None where they are no copies."""
+        pair = _pair(one, other)
+        if pair not in self._known:
+            self._known[pair] = self._compared(pair)
+        return self._known[pair]
+
+    def _compared(self, pair: Pair) -> float | None:
+        """Compare two photos: small first, then each page in detail."""
+        one, other = pair
+        if one == other or one not in self._seen or other not in self._seen:
+            return None
+        first, second = self._seen[one].holds, self._seen[other].holds
+        if first.pages != second.pages:
+            return None
+        value = likeness(first.picture, second.picture)
+        if value < self._alike:
+            return None
+        try:
+            agrees = all(self._agree(pair, page) for page in telling_pages(first.pages))
+        except FileUnreadable:
+            return None
+        return value if agrees else None
+
+    def _agree(self, pair: Pair, page: int | None) -> bool:
+        """Tell whether two photos agree in each tile of a page."""
+        one, other = pair
+
+        def details(side: int) -> tuple[Image.Image, Image.Image]:
+            detail = self._details[side]
+            return detail(one, page, side), detail(other, page, side)
+
+        first, second = (self._seen[id_].holds.picture for id_ in pair)
+        return agreement(first, second, details) >= AGREE
+
+    def _detail(self, id_: int, page: int | None, side: int) -> Image.Image:
+        """Read a page in grey."""
+        return grey_detail(self._seen[id_].file.photo.path, page, int(_LARGER * side))
 
 
 def _components(pairs: Iterable[Pair]) -> list[list[int]]:
@@ -242,16 +377,23 @@ def _groups(keys: Mapping[int, K]) -> list[list[int]]:
     return [ids for ids in groups.values() if len(ids) > 1]
 
 
-def _ordered(ids: Iterable[int], seen: Mapping[int, _Seen]) -> list[int]:
-    """Put the best copy first."""
-
-    def worth(id_: int) -> tuple[int, int, int, Path]:
-        copy, file = seen[id_].copy, seen[id_].file
-        return -copy.width * copy.height, -copy.bytes, file.mtime_ns, copy.path
-
-    return sorted(ids, key=worth)
+def _ordered(ids: Iterable[int], seen: Mapping[int, _Seen], *, exact: bool) -> list[int]:
+    """Put the original first."""
+    return sorted(ids, key=lambda id_: rank(seen[id_].traits, exact=exact))
 
 
 def _group(ids: Sequence[int], seen: Mapping[int, _Seen], *, exact: bool, alike: float) -> Group:
     """Make the group of these photos, which are in order."""
-    return Group(copies=tuple(seen[id_].copy for id_ in ids), exact=exact, alike=alike)
+    traits = [seen[id_].traits for id_ in ids]
+    copies = tuple(
+        Copy(
+            path=each.path,
+            width=seen[id_].holds.width,
+            height=seen[id_].holds.height,
+            bytes=each.bytes,
+            links=seen[id_].file.links,
+            alone=lacking(traits[0], each),
+        )
+        for id_, each in zip(ids, traits, strict=True)
+    )
+    return Group(copies=copies, exact=exact, alike=alike, why=why(traits, exact=exact))

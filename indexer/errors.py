@@ -8,6 +8,7 @@
     │   └── LibraryTooNew           11   written by a newer twinlens
     ├── LibraryLocked               12   another process is writing
     ├── FileUnreadable               –   one photo or text; skipped, counted and listed
+    │   └── Unaffordable             –   it takes more memory than there is here
     └── (retrieval.errors)               ModelUnavailable, PairsInvalid, TrainingFailed, …
 
 A message says what, which (path, value) and what next. Library code raises; only the
@@ -71,6 +72,10 @@ class LibraryLocked(TwinlensError):
 
 class FileUnreadable(TwinlensError):
     """One file cannot be read as a photo or a text; `str(error)` is the reason."""
+
+
+class Unaffordable(FileUnreadable):
+    """A file takes more memory than this machine gives to decoding; another may read it."""
 
 
 def mending(library: Path) -> str:

@@ -51,6 +51,30 @@ OTHER_SUFFIXES = SIDECAR_SUFFIXES | frozenset(
 )
 """What is not read and not opened either: documents, archives, sound, code, unfinished downloads,
 and the small copies that cameras and programs write beside their photos and films."""
+PICTURE_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF", "JPEG2000", "PPM", "JXL", "TGA"),
+)
+"""What a photo may be, by Pillow's names, whatever its suffix says.
+
+Its content decides. A format whose reader starts another program must never be listed: Pillow
+hands PostScript to Ghostscript.
+"""
+
+VIDEO_FORMATS = (
+    *("mov", "matroska", "webm", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "flv", "ogg"),
+)
+"""What a video may be, by FFmpeg's names. Not playlists, which name other files and addresses."""
+
+VIDEO_CODECS = frozenset(
+    {"h264", "hevc", "vvc", "av1", "libdav1d", "libaom-av1", "vp8", "vp9", "libvpx", "libvpx-vp9"}
+    | {"mpeg1video", "mpeg2video", "mpegvideo", "mpeg4", "h261", "h263", "h263i", "h263p", "flv"}
+    | {"msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "theora", "vp3", "vp6"}
+    | {"vp6a", "vp6f", "mjpeg", "mjpegb", "dvvideo", "prores", "dnxhd", "cfhd", "svq1", "svq3"}
+    | {"cinepak", "indeo3", "indeo5", "rawvideo", "qtrle", "rle", "rpza", "smc", "huffyuv"}
+    | {"ffvhuff", "ffv1", "png", "msvideo1", "jpeg2000", "libopenjpeg", "8bps", "dirac"}
+)
+"""What the pictures of a video may be written with, by the names of FFmpeg's decoders: what
+cameras, phones and common programs write, of some 200 that FFmpeg has."""
 
 
 class Form(StrEnum):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +20,15 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.errors import FileUnreadable
-from indexer.formats import wanting
+from indexer.formats import PICTURE_FORMATS, wanting
+from indexer.mending import Admit, mended
 from indexer.regular import read_regular
 
 MAX_MEGAPIXELS = 200.0
 """Above what cameras and phones make; a 100 KB file can claim a gigapixel and fill the memory."""
+
+MAX_PHOTO_BYTES = 1_000_000_000
+"""A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
 
 TRUNCATED = "truncated: the file ends before the picture does"
 """Why a photo whose end is missing is not read, unless such photos are wanted."""
@@ -61,13 +67,46 @@ _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Not TIFF, HEIC and JPEG, whose further pictures are other pages, previews, maps of depth."""
 
 _FAR = 100  # frames: each is decoded upon those before it
+_FAR_PIXELS = 200_000_000  # of all of these frames: a second or two
 _BLANK = 4.0  # standard deviation of grey levels: a fade has less
 
 _header_lock = threading.Lock()
 
+Claim: TypeAlias = Callable[[int], None]
+"""Told how many bytes a picture takes, before it is decoded; it waits for them, or refuses."""
+
+_COSTS = {"JPEG": 8, "MPO": 8, "PNG": 8, "BMP": 8, "PPM": 8, "WEBP": 24, "JPEG2000": 40}
+_COST, _COST_WHOLE = 16, 16
+"""Bytes a pixel that a reader takes at most; `_COST` of other formats, and `_COST_WHOLE` more
+where the answer is not made smaller."""
+
+"""A pipe that nobody writes into is opened without waiting for one who does."""
+
+_STRIP_PIXELS = (
+    4_000_000  # converted at once: a photo of any size is in memory once, not five times
+)
+
+
+def free(need: int) -> None:
+    """Let a picture take what it needs: a `Claim` of one who has no limit."""
+    del need
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A photo, and what is wrong with its file although its picture is there; "" for nothing."""
+
+    image: Image.Image
+    remark: str = ""
+
 
 def read_photo(
-    source: Path | bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS
+    source: Path | bytes,
+    *,
+    size_hint: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    claim: Claim = free,
+    page: int | None = None,
 ) -> Image.Image:
     """Decode a photo as a person sees it: upright, RGB, on white; of an animation one frame.
 
@@ -79,22 +118,37 @@ def read_photo(
         size_hint: pixels a side that the encoder sees. The shorter side of the answer has at
             least twice as many, unless the photo itself has fewer.
         max_megapixels: larger photos are refused before they are decoded.
+        claim: told how much memory the photo takes, before it is decoded.
+        page: the number of a frame or page, from 0, to read in place of the one that tells most.
 
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
     data = source if isinstance(source, bytes) else read_bytes(source)
+    return decoded(
+        data, size_hint=size_hint, max_megapixels=max_megapixels, claim=claim, page=page
+    ).image
+
+
+def decoded(
+    data: bytes,
+    *,
+    size_hint: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    claim: Claim = free,
+    page: int | None = None,
+) -> Decoded:
+    """Decode a photo as `read_photo` does, and say what was wrong with its file."""
     if not data:
         raise FileUnreadable("empty file")
     try:
-        with opened(data) as image:
-            check_size(image.size, max_megapixels)
-            image.draft(None, (2 * size_hint, 2 * size_hint))
-            image.load()
-            _show_telling_frame(image, max_megapixels)
-            return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
+        return Decoded(image=_shown(data, size_hint, max_megapixels, claim, page))
     except BAD_DATA as error:
-        raise FileUnreadable(_reason(error, data)) from error
+        for again in mended(data, partial(admit, 2 * size_hint, max_megapixels, claim)):
+            with suppress(*BAD_DATA):
+                image = _shown(again.data, size_hint, max_megapixels, claim, page)
+                return Decoded(image=image, remark=again.remark)
+        raise FileUnreadable(reason(error, data)) from error
 
 
 def seen(image: Image.Image, *, size_hint: int) -> Image.Image:
@@ -106,53 +160,89 @@ def seen(image: Image.Image, *, size_hint: int) -> Image.Image:
     if not min(image.size):
         raise FileUnreadable("the picture has no pixels")
     try:
-        return _upright(smaller(_rgb(image), 2 * size_hint), orientation(image))
+        return upright(smaller(_rgb(image, 2 * size_hint), 2 * size_hint), orientation(image))
     except BAD_DATA as error:
-        raise FileUnreadable(_reason(error, b"")) from error
+        raise FileUnreadable(reason(error, b"")) from error
 
 
-def photo_size(path: Path) -> tuple[int, int]:
-    """Read width and height in pixels from a photo's header, as they are stored.
+def _shown(
+    data: bytes, size_hint: int, max_megapixels: float, claim: Claim, page: int | None
+) -> Image.Image:
+    """Decode a photo whose file is whole."""
+    with header(data) as image:
+        admit(2 * size_hint, max_megapixels, claim, image)
+        image.draft(None, (2 * size_hint, 2 * size_hint))
+        image.load()
+        allow = partial(admit, 2 * size_hint, max_megapixels, claim)
+        return upright(_frame(image, 2 * size_hint, allow, page), orientation(image))
 
-    Raises:
-        FileUnreadable: the reason.
-    """
-    data = read_bytes(path)
-    try:
-        with opened(data) as image:
-            return image.size
-    except BAD_DATA as error:
-        raise FileUnreadable(_reason(error, data)) from error
+
+def admit(side: int, max_megapixels: float, claim: Claim, image: Image.Image) -> None:
+    """Refuse a picture that is too large; claim the memory that it takes."""
+    check_size(image.size, max_megapixels)
+    claim(_cost(image, side))
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file."""
+    """Read a whole file, if it is a regular one: a pipe or a device may have no end."""
     try:
-        return read_regular(path)
+        return read_regular(path, MAX_PHOTO_BYTES)
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
 
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """Read the header. Pillow's own pixel cap, a global that warns first, makes way for ours."""
-    with _header_lock:
-        _teach_formats()
-        cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(BytesIO(data))
-        finally:
-            Image.MAX_IMAGE_PIXELS = cap
+    """Read the header of a photo, that of a damaged one too if its picture is there."""
+    try:
+        image = header(data)
+    except BAD_DATA:
+        again = _mended_header(data)
+        if again is None:
+            raise
+        image = again
     with image:
         yield image
 
 
+def _mended_header(data: bytes) -> Image.Image | None:
+    """Read the header of a damaged photo; None if that does not help."""
+    with suppress(FileUnreadable):  # too large to be looked at
+        for again in mended(data, partial(admit, 0, MAX_MEGAPIXELS, free)):
+            with suppress(*BAD_DATA):
+                return header(again.data)
+    return None
+
+
+def header(data: bytes) -> Image.Image:
+    """Read the header of a photo; Pillow's own pixel cap, a global, makes way for ours.
+
+    Only the formats of photos are tried: others of Pillow's readers start programs (PostScript).
+    """
+    with _header_lock:
+        known = _known_formats()
+        cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(BytesIO(data), formats=known)
+        finally:
+            Image.MAX_IMAGE_PIXELS = cap
+
+
 @cache
-def _teach_formats() -> None:
-    """Teach Pillow what it does not know of itself: HEIC, and JPEG XL where that is installed."""
+def _known_formats() -> tuple[str, ...]:
+    """Return the formats of photos that can be read here, by Pillow's names.
+
+    Pillow is taught HEIC, and JPEG XL where that is installed; of its own readers only those of
+    photos are loaded.
+    """
     import_module("pillow_heif").register_heif_opener()
-    with suppress(ImportError):
-        import_module("pillow_jxl")
+    for module in ("pillow_jxl", *(f"PIL.{name}ImagePlugin" for name in _PLUGINS)):
+        with suppress(ImportError):
+            import_module(module)
+    return tuple(name for name in PICTURE_FORMATS if name in Image.OPEN)
+
+
+_PLUGINS = ("Jpeg", "Mpo", "Png", "WebP", "Gif", "Bmp", "Tiff", "Avif", "Jpeg2K", "Ppm")
 
 
 def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
@@ -165,19 +255,35 @@ def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
         )
 
 
-def _show_telling_frame(image: Image.Image, max_megapixels: float) -> None:
-    """Go to a frame amid an animation, an earlier one if that is blank, else to the first.
+def _cost(image: Image.Image, side: int) -> int:
+    """Return how many bytes a picture takes while it is decoded, at most."""
+    each = _COSTS.get(image.format or "", _COST)
+    whole = _COST_WHOLE if min(image.size) < 2 * side else 0
+    return image.width * image.height * (each + whole)
+
+
+def _frame(image: Image.Image, side: int, allow: Admit, page: int | None) -> Image.Image:
+    """Return a frame or page by its number, else the one that tells most, as RGB.
 
     A frame of a GIF may claim to be larger than the first; Pillow itself refuses huge ones.
     """
-    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-    amid = min(frames // 2, _FAR)
-    for frame in dict.fromkeys((amid, amid // 2, 0)) if frames > 1 else ():
+    frames = _telling_frames(image) if page is None else (page,)
+    shown = image if frames else _rgb(image, side)
+    for frame in frames:
         image.seek(frame)
-        check_size(image.size, max_megapixels)
+        allow(image)
         image.load()
-        if not is_blank(_rgb(image)):
-            return
+        shown = _rgb(image, side)
+        if not is_blank(shown):
+            break
+    return shown
+
+
+def _telling_frames(image: Image.Image) -> tuple[int, ...]:
+    """Return a frame amid an animation, and earlier ones in case that is blank; none of a photo."""
+    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    amid = min(frames // 2, _FAR, _FAR_PIXELS // (image.width * image.height))
+    return tuple(dict.fromkeys((amid, amid // 2, 0))) if frames > 1 else ()
 
 
 def is_blank(image: Image.Image) -> bool:
@@ -191,10 +297,31 @@ def grey(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(small, dtype=np.float32)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to 8-bit RGB; what is transparent shows white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _eight_bit(image).convert("RGB")
+def _rgb(image: Image.Image, side: int) -> Image.Image:
+    """Convert any mode to 8-bit RGB and make it smaller, strip by strip: see `smaller`."""
+    factor = max(1, min(image.size) // side)
+    levels = _Levels(image) if image.mode.startswith("I") or image.mode == "F" else None
+    rows = max(1, _STRIP_PIXELS // (factor * image.width)) * factor
+    strips = (_strip(image, top, rows) for top in range(0, image.height, rows))
+    plain = (levels.eight_bit(strip) if levels else _opaque(strip) for strip in strips)
+    small = (strip.reduce(factor) if factor > 1 else strip for strip in plain)
+    if rows >= image.height:
+        return next(small)
+    whole = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for number, strip in enumerate(small):
+        whole.paste(strip, (0, number * (rows // factor)))
+    return whole
+
+
+def _strip(image: Image.Image, top: int, rows: int) -> Image.Image:
+    """Return some rows of a picture; the picture itself, if those are all."""
+    if rows >= image.height:
+        return image
+    return image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Convert to RGB; what is transparent shows white."""
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
@@ -202,13 +329,29 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit, 32-bit and float grey to 8 bits; Pillow itself would clip at 255."""
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0.0)
-    white = _white(image.mode, float(levels.max()))
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        levels = white - levels
-    return Image.fromarray(np.rint(levels * (255.0 / white)).astype(np.uint8))
+class _Levels:
+    """Scales 16-bit, 32-bit and float grey to 8 bits; Pillow itself would clip at 255."""
+
+    def __init__(self, image: Image.Image) -> None:
+        rows = max(1, _STRIP_PIXELS // image.width)
+        strips = (_strip(image, top, rows) for top in range(0, image.height, rows))
+        self._white = _white(image.mode, max(float(_levels(strip).max()) for strip in strips))
+        self._inverted = (
+            isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        )
+
+    def eight_bit(self, strip: Image.Image) -> Image.Image:
+        """Return rows of the picture as RGB."""
+        levels = _levels(strip)
+        if self._inverted:
+            levels = self._white - levels
+        scaled = np.rint(levels * (255.0 / self._white)).astype(np.uint8)
+        return Image.fromarray(scaled).convert("RGB")
+
+
+def _levels(image: Image.Image) -> NDArray[np.float32]:
+    """Return the grey levels of a picture, none below 0."""
+    return np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0.0)
 
 
 def _white(mode: str, brightest: float) -> float:
@@ -231,13 +374,13 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
     """Turn and mirror a photo as its EXIF orientation asks."""
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: BaseException, data: bytes) -> str:
+def reason(error: BaseException, data: bytes) -> str:
     """Say in a few words what is wrong with the data."""
     if isinstance(error, MemoryError):
         return "too large for the memory of this machine"

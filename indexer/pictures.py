@@ -1,16 +1,20 @@
-"""What a person sees of a file: a photo, the picture of a RAW, a frame of a video."""
+"""What a person sees of a file: a photo, the picture of a RAW, a frame of a video.
+
+All of it is decoded in processes of their own (`indexer.decoding`), as for a library.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from PIL import Image
 
+from indexer.errors import FileUnreadable
 from indexer.formats import Form
-from indexer.photos import MAX_MEGAPIXELS, photo_size, read_bytes, read_photo
-from indexer.raws import read_raw
+from indexer.look import Look, Seen
+from indexer.photos import MAX_MEGAPIXELS, read_bytes
 from indexer.sniffing import form_in
-from indexer.videos import read_frame
 
 
 def read_picture(
@@ -19,6 +23,7 @@ def read_picture(
     size_hint: int,
     time: float | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
+    page: int | None = None,
 ) -> Image.Image:
     """Read the picture that a file shows, by its suffix; see `indexer.photos.read_photo`.
 
@@ -27,26 +32,57 @@ def read_picture(
         size_hint: pixels a side that are needed.
         time: of a frame, in seconds; None for the one that stands for its video.
         max_megapixels: larger ones are refused.
+        page: the number of a frame or page of a photo; None for the one that tells most.
 
     Raises:
         FileUnreadable: the reason.
     """
-    form = form_in(path)
-    if form == Form.VIDEO:
-        return read_frame(path, time, size_hint=size_hint, max_megapixels=max_megapixels)
-    if form == Form.RAW:
-        data = read_bytes(path)
-        return read_raw(data, size_hint=size_hint, max_megapixels=max_megapixels).image
-    return read_photo(path, size_hint=size_hint, max_megapixels=max_megapixels)
+    form = form_in(path) or Form.PICTURE
+    look = Look(
+        form=form,
+        size_hint=size_hint,
+        max_megapixels=max_megapixels,
+        frames=1,
+        one=True,
+        time=time,
+        page=page,
+    )
+    return looked_at(_body(path, form), look).photos[0]
+
+
+def read_data(data: bytes, *, size_hint: int) -> Image.Image:
+    """Read the photo that some bytes are; see `indexer.photos.read_photo`.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    look = Look(
+        form=Form.PICTURE, size_hint=size_hint, max_megapixels=MAX_MEGAPIXELS, frames=1, one=True
+    )
+    return looked_at(data, look).photos[0]
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Read width and height in pixels of a photo or a RAW; of a photo as they are stored.
+    """Read width and height in pixels of a photo or a RAW, upright.
 
     Raises:
         FileUnreadable: the reason.
     """
-    if form_in(path) != Form.RAW:
-        return photo_size(path)
-    raw = read_raw(read_bytes(path), size_hint=1)
-    return raw.width, raw.height
+    form = form_in(path) or Form.PICTURE
+    look = Look(form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False)
+    about = looked_at(_body(path, form), look).about
+    if not about.width or not about.height:
+        raise FileUnreadable("its header tells no size")
+    return about.width, about.height
+
+
+def looked_at(body: bytes, look: Look) -> Seen:
+    """Look at a file in a process that is kept for the next one."""
+    from indexer.decoding import shared_decoders  # a search by words needs none of it
+
+    return shared_decoders().look(body, look)
+
+
+def _body(path: Path, form: Form) -> bytes:
+    """Return what a decoder is sent of a file: of a video its path, else its bytes."""
+    return os.fsencode(path.absolute()) if form == Form.VIDEO else read_bytes(path)

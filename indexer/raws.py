@@ -15,7 +15,9 @@ from PIL import Image
 
 from indexer.errors import FileUnreadable
 from indexer.formats import wanting
-from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, check_size, read_photo, smaller
+from indexer.photos import BAD_DATA, MAX_MEGAPIXELS, Claim, check_size, free, read_photo, smaller
+
+_COST = 16  # bytes a pixel that developing takes at most
 
 _TURNS = {
     3: Image.Transpose.ROTATE_180,
@@ -34,7 +36,9 @@ class Raw:
     height: int
 
 
-def read_raw(data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS) -> Raw:
+def read_raw(
+    data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS, claim: Claim = free
+) -> Raw:
     """Read the picture of a RAW: upright, RGB; see `indexer.photos.read_photo`.
 
     Raises:
@@ -51,21 +55,22 @@ def read_raw(data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIX
             sides = (raw.sizes.width, raw.sizes.height)
             check_size(sides, max_megapixels)
             width, height = sides[::-1] if raw.sizes.flip in (5, 6) else sides
-            image = _preview(rawpy, raw, size_hint)
+            image = _preview(rawpy, raw, size_hint, claim)
             if image is None or min(image.size) < min(size_hint, *sides):
+                claim(_COST * width * height)
                 image = Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True))
             return Raw(image=smaller(image, 2 * size_hint), width=width, height=height)
     except (*BAD_DATA, rawpy.LibRawError) as error:
         raise FileUnreadable(_reason(error)) from error
 
 
-def _preview(rawpy: Any, raw: Any, size_hint: int) -> Image.Image | None:
+def _preview(rawpy: Any, raw: Any, size_hint: int, claim: Claim) -> Image.Image | None:
     """Return the embedded picture, upright; None where there is none that can be read."""
     try:
         found = raw.extract_thumb()
         if found.format == rawpy.ThumbFormat.JPEG:
             # LibRaw writes into the JPEG how the camera was held, unless it says so itself.
-            return read_photo(found.data, size_hint=size_hint)
+            return read_photo(found.data, size_hint=size_hint, claim=claim)
         image = Image.fromarray(found.data)
     except (*BAD_DATA, rawpy.LibRawError, FileUnreadable):
         return None

@@ -10,38 +10,40 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
+from threading import Lock
 from typing import IO
 
 from PIL import Image
 
 from indexer.changes import FileState, KnownFile
 from indexer.decoding import DecodeOptions, Decoders
-from indexer.errors import FileUnreadable
+from indexer.errors import FileUnreadable, Unaffordable
 from indexer.formats import Form
+from indexer.look import Seen
 from indexer.metadata import METADATA_VERSION, with_place
+from indexer.photos import MAX_PHOTO_BYTES
 from indexer.regular import date, open_regular
-from indexer.sight import Seen
 from indexer.sniffing import form_in
 from indexer.texts import MAX_BYTES, read_passages
 from indexer.types import Kind, Metadata, Skip
 from indexer.walk import Found
 
-MAX_PHOTO_BYTES = 1_000_000_000
-"""A larger file is a scan or a mosaic whose bytes alone would crowd the memory."""
-
-READER_VERSION = 3
+READER_VERSION = 5
 """Raise it when our readers read what they refused before: broken files are retried."""
 
 _DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
 """Packages that read photos; another version may read what this one does not."""
 
 _VIDEO_WEIGHT = 16  # photos that a video counts as, where memory is counted
+_LARGE_BYTES = 100_000_000
+"""Larger photos are read one at a time: their bytes are in memory here and in the decoder."""
+
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18  # of a video, by which it is known again
 
 _HEAD, _TAIL = 1 << 16, 1 << 14  # bytes of any file that are compared where its inode has changed
@@ -61,7 +63,8 @@ class Loaded:
     """A file in memory. A photo has one text, ""; a video one for each frame; a broken file none.
 
     `times` are those of the frames. `about` is what a photo says about itself. One that was only
-    touched or described anew has that alone, and no `photos`.
+    touched or described anew has that alone, and no `photos`. `remark` says what is wrong with a
+    file that was read all the same.
     """
 
     state: FileState
@@ -70,6 +73,7 @@ class Loaded:
     texts: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
     about: Metadata | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,7 @@ class Reader:
     decoders: Decoders
     limits: DecodeOptions
     ahead: int
+    one_large: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def name(self) -> str:
@@ -111,6 +116,12 @@ class Reader:
 
     def read(self, job: Job) -> Loaded | Skip:
         """Read and decode one file, in a thread. One that was only touched is not decoded."""
+        is_large = job.found.size > _LARGE_BYTES
+        with self.one_large if is_large else nullcontext():
+            return self._read(job)
+
+    def _read(self, job: Job) -> Loaded | Skip:
+        """Read and decode one file."""
         found, known = job.found, job.known
         try:
             if known and self._is_renumbered(known, found):
@@ -136,7 +147,10 @@ class Reader:
             return Loaded(
                 state=state, known=known, about=None if told else self._about(found, data)
             )
-        return self._decoded(state, job, data)
+        try:
+            return self._decoded(state, job, data)
+        except Unaffordable as error:  # this machine's fault
+            return Skip(path=found.path, reason=str(error))
 
     def _is_renumbered(self, known: KnownFile, found: Found) -> bool:
         """Tell whether a file has another inode alone, as all have that some drives are given anew.
@@ -162,8 +176,11 @@ class Reader:
                     texts=("",) * len(seen.photos),
                     times=seen.times,
                     about=seen.about,
+                    remark=seen.remark,
                 )
             read = read_passages(state.path, data)
+        except Unaffordable:
+            raise
         except FileUnreadable as error:
             return Loaded(state=replace(state, reasons=(str(error),)), known=known)
         state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
@@ -210,11 +227,17 @@ def _weight(job: Job) -> int:
 
 
 @contextmanager
-def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Start threads for a `Reader`; on leaving, what is not yet read is dropped."""
+def reading_threads(count: int, decoders: Decoders) -> Iterator[ThreadPoolExecutor]:
+    """Start threads for a `Reader`; on leaving, what is not yet read is dropped.
+
+    Where the run breaks off, the decoders end at once: a thread may be waiting for one.
+    """
     pool = ThreadPoolExecutor(count, thread_name_prefix="reader")
     try:
         yield pool
+    except BaseException:
+        decoders.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -7,80 +7,63 @@ called in processes of their own alone: see `indexer.decoding`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
 
 from indexer.formats import Form
+from indexer.look import Look, Seen
 from indexer.metadata import read_metadata, read_raw_metadata, read_video_metadata
-from indexer.photos import read_photo
+from indexer.photos import Claim, decoded, free, read_photo
 from indexer.raws import read_raw
-from indexer.squares import Square
+from indexer.shown import depth_and_pages, shown_digest
 from indexer.types import Metadata
-from indexer.videos import read_video
+from indexer.videos import read_frame, read_video
+
+_RAW_BITS = 14  # of a sensor, where the file does not say; more than a JPEG's
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """How a file is looked at.
-
-    Attributes:
-        form: how it is read.
-        size_hint: pixels a side that are needed.
-        max_megapixels: larger ones are refused.
-        frames: of one video, at most.
-        allow_truncated: read what is there of a photo that ends too early.
-        square: the pictures are cut to it; whole, if it is None.
-        sidecar: path of the `.xmp` file beside it, empty for none.
-        pictures: whether they are wanted, or only what the file says.
-    """
-
-    form: Form
-    size_hint: int
-    max_megapixels: float
-    frames: int
-    allow_truncated: bool
-    square: Square | None = None
-    sidecar: str = ""
-    pictures: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """Pictures, their times in a video, and what the file says; its position has no name yet."""
-
-    photos: tuple[Image.Image, ...]
-    about: Metadata
-    times: tuple[float, ...] = ()
-
-
-def see(body: bytes, look: Look) -> Seen:
+def see(body: bytes, look: Look, claim: Claim = free) -> Seen:
     """Look at a file.
 
     Args:
         body: its content; of a video its path.
         look: how.
+        claim: told how much memory a picture takes, before it is decoded.
 
     Raises:
         FileUnreadable: the reason, fit for a list of skipped files.
     """
-    seen = _whole(body, look)
+    if look.digest:
+        return Seen(photos=(), about=Metadata(), digest=shown_digest(body, claim))
+    seen = _one(body, look, claim) if look.one else _whole(body, look, claim)
     if look.square is None:
         return seen
     return replace(seen, photos=tuple(map(look.square.cut, seen.photos)))
 
 
-def _whole(body: bytes, look: Look) -> Seen:
+def _one(body: bytes, look: Look, claim: Claim) -> Seen:
+    """See the one picture that stands for a file."""
+    size_hint, cap = look.size_hint, look.max_megapixels
+    if look.form == Form.VIDEO:
+        path = Path(os.fsdecode(body))
+        photo = read_frame(path, look.time, size_hint=size_hint, max_megapixels=cap, claim=claim)
+    elif look.form == Form.RAW:
+        photo = read_raw(body, size_hint=size_hint, max_megapixels=cap, claim=claim).image
+    else:
+        photo = read_photo(
+            body, size_hint=size_hint, max_megapixels=cap, claim=claim, page=look.page
+        )
+    return Seen(photos=(photo,), about=Metadata())
+
+
+def _whole(body: bytes, look: Look, claim: Claim) -> Seen:
     """Look at a file; its pictures are not cut."""
     sidecar = Path(look.sidecar) if look.sidecar else None
     size_hint, cap = look.size_hint, look.max_megapixels
     if look.form == Form.VIDEO:
         path = Path(os.fsdecode(body))
-        video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=look.frames)
+        most = look.frames if look.pictures else 1
+        video = read_video(path, size_hint=size_hint, max_megapixels=cap, most=most, claim=claim)
         size = (video.width, video.height)
         return Seen(
             photos=tuple(frame.image for frame in video.frames if look.pictures),
@@ -88,30 +71,13 @@ def _whole(body: bytes, look: Look) -> Seen:
             times=tuple(frame.time for frame in video.frames if look.pictures),
         )
     if look.form == Form.RAW:
-        raw = read_raw(body, size_hint=size_hint, max_megapixels=cap)
+        raw = read_raw(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
         about = read_raw_metadata(body, size=(raw.width, raw.height), sidecar=sidecar)
-        return Seen(photos=(raw.image,) if look.pictures else (), about=about)
-    photos: tuple[Image.Image, ...] = ()
-    if look.pictures:
-        photos = (read_photo(body, size_hint=size_hint, max_megapixels=cap),)
-    return Seen(photos=photos, about=read_metadata(body, sidecar=sidecar))
-
-
-def look_back(values: Mapping[str, Any]) -> Look:
-    """Return the look whose fields `asdict` gave. Of a square that says more, no more is read."""
-    square = values["square"]
-    if square is not None:
-        square = Square(**{each.name: square[each.name] for each in fields(Square)})
-    return Look(**{**values, "square": square})
-
-
-def written(about: Metadata) -> dict[str, Any]:
-    """Return metadata as what JSON can say."""
-    return asdict(about) | {"taken": about.taken.isoformat() if about.taken else None}
-
-
-def read_back(values: Mapping[str, Any]) -> Metadata:
-    """Return the metadata that `written` wrote."""
-    taken = datetime.fromisoformat(values["taken"]) if values["taken"] else None
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return Metadata(**{**values, **lists, "taken": taken})
+        photos = (raw.image,) if look.pictures else ()
+        return Seen(photos=photos, about=about, depth=_RAW_BITS, pages=1)
+    if not look.pictures:
+        return Seen(photos=(), about=read_metadata(body, sidecar=sidecar))
+    photo = decoded(body, size_hint=size_hint, max_megapixels=cap, claim=claim)
+    about = read_metadata(body, sidecar=sidecar)
+    depth, pages = depth_and_pages(body) if look.counts else (0, 0)
+    return Seen(photos=(photo.image,), about=about, remark=photo.remark, depth=depth, pages=pages)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from indexer.errors import FileUnreadable
+from indexer.lines import (
+    Row,
+    column_names,
+    delimiter_of,
+    encoding_of,
+    line_end,
+    named,
+    rows,
+    split_lines,
+)
 from indexer.regular import open_regular
 from indexer.types import Skip
 
@@ -27,6 +36,18 @@ PASSAGE_WORDS = 50
 MAX_SKIPS = 100
 """Bad rows listed for one file; the last line counts the others."""
 
+MOST_APART = 10_000
+"""Lines or rows of one file that are a passage each, however short; later short ones are joined."""
+
+MOST_PASSAGES = 200_000
+"""Of one file: what the largest list of captions has. The rest is left out, and counted."""
+
+LONGEST_WORD = 100
+"""Characters; a longer run without a space, of Chinese or of encoded data, is cut into such."""
+
+_SHORT = 5  # words; what has fewer is hardly a caption, and is joined where there are too many
+
+_BLANK = {"\n": re.compile(r"\n[^\S\n]*\n"), "\r": re.compile(r"\r[^\S\r]*\r")}
 _MARK = re.compile(r"^\s{0,3}(#{1,6}\s+|>\s?|[-*+]\s+)")
 
 
@@ -43,7 +64,8 @@ def read_passages(path: Path, data: bytes | None = None, *, max_bytes: int = MAX
 
     Blank lines part a plain text into paragraphs; without any, each line is a passage, as in a
     list of captions. JSONL and CSV give one or more passages a row, from the `FIELDS`. A long
-    passage becomes several of at most `PASSAGE_WORDS` words.
+    passage becomes several of at most `PASSAGE_WORDS` words. Short lines and rows are joined
+    where there are more than `MOST_APART`, and no file gives more than `MOST_PASSAGES`.
 
     Args:
         path: the file. Its suffix says the format.
@@ -54,17 +76,78 @@ def read_passages(path: Path, data: bytes | None = None, *, max_bytes: int = MAX
         FileUnreadable: too large, not UTF-8, or without any text column.
     """
     text = _decode(_read(path, max_bytes) if data is None else data, max_bytes)
-    rows = _READERS[path.suffix.lower()](text)
-    passages: list[str] = []
-    skipped: list[Skip] = []
-    for row in rows:
-        if isinstance(row, _BadRow):
-            skipped.append(Skip(path=path, reason=f"line {row.line}: {row.reason}"))
-        else:
-            passages.extend(_windows(row))
-    if not passages and not skipped:
+    taken = _Taken(path)
+    for row in _READERS[path.suffix.lower()](text):
+        taken.add(row)
+    if not taken.passages and not taken.skipped:
         raise FileUnreadable("no text in it")
-    return Passages(passages=tuple(passages), skipped=_shortened(path, skipped))
+    return Passages(passages=tuple(taken.passages), skipped=taken.skipped)
+
+
+class _Taken:
+    """What was taken of a file so far.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows = 0
+        self._skips: list[Skip] = []
+        self._bad = 0
+        self._left_out = 0
+        self._short: list[str] = []  # words that wait for more to make a passage with
+        self._passages: list[str] = []
+
+    def add(self, row: str | _BadRow) -> None:
+        """Take one row, paragraph or line."""
+        if isinstance(row, _BadRow):
+            self._bad += 1
+            if self._bad <= MAX_SKIPS:
+                reason = f"line {row.line}: {row.reason}"
+                self._skips.append(Skip(path=self._path, reason=reason))
+            return
+        self._rows += 1
+        words = _words(row)
+        if self._rows > MOST_APART and len(words) < _SHORT:
+            self._short += words
+            if len(self._short) >= PASSAGE_WORDS:
+                self._join()
+            return
+        self._join()
+        for passage in _windows(words):
+            self._keep(passage)
+
+    @property
+    def passages(self) -> list[str]:
+        """The passages, in their order."""
+        self._join()
+        return self._passages
+
+    @property
+    def skipped(self) -> tuple[Skip, ...]:
+        """The first bad rows, and how much else was left out."""
+        more = [f"and {self._bad - MAX_SKIPS:,} more lines"] if self._bad > MAX_SKIPS else []
+        if self._left_out:
+            more.append(
+                f"{self._left_out:,} passages behind the first {MOST_PASSAGES:,} are left out; "
+                "split the file"
+            )
+        return (*self._skips, *(Skip(path=self._path, reason=reason) for reason in more))
+
+    def _join(self) -> None:
+        """Make a passage of the short rows that wait."""
+        for passage in _windows(self._short):
+            self._keep(passage)
+        self._short = []
+
+    def _keep(self, passage: str) -> None:
+        """Keep a passage, or count it."""
+        if len(self._passages) < MOST_PASSAGES:
+            self._passages.append(passage)
+        else:
+            self._left_out += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,29 +173,39 @@ def _decode(data: bytes, max_bytes: int) -> str:
         raise FileUnreadable("empty file")
     if len(data) > max_bytes:
         raise FileUnreadable(f"a text of more than {max_bytes / 1e6:g} MB")
-    if b"\0" in data:
-        raise FileUnreadable("not a text: it holds zero bytes")
+    encoding = encoding_of(data)
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileUnreadable(f"not UTF-8 (byte {error.start})") from error
+        text = data.decode(encoding)
+    except UnicodeError as error:
+        place = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
+        name = encoding.removesuffix("-sig").upper()
+        raise FileUnreadable(f"not {name}{place}") from error
+    if "\0" in text:
+        raise FileUnreadable("not a text: it holds zero bytes")
+    return text
 
 
 def _plain(text: str) -> Iterator[str | _BadRow]:
     """Yield paragraphs, or lines where nothing is blank between them."""
-    lines = [line.strip() for line in text.strip().splitlines()]
-    yield from _paragraphs(lines) if "" in lines else lines
+    yield from _blocks(text, split_lines(text))
+
+
+def _blocks(text: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield paragraphs of a text where there are blank lines, else its lines."""
+    stripped = (line.strip() for line in lines)
+    parted = _BLANK[line_end(text)].search(text.strip())
+    yield from _paragraphs(stripped) if parted else filter(None, stripped)
 
 
 def _markdown(text: str) -> Iterator[str | _BadRow]:
     """Yield paragraphs without the marks of headings, quotes and lists."""
-    return _plain("\n".join(_MARK.sub("", line) for line in text.splitlines()))
+    yield from _blocks(text, (_MARK.sub("", line) for line in split_lines(text)))
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
     """Join the lines between blank ones."""
     block: list[str] = []
-    for line in [*lines, ""]:
+    for line in chain(lines, [""]):
         if line:
             block.append(line)
         elif block:
@@ -122,7 +215,7 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
 
 def _jsonl(text: str) -> Iterator[str | _BadRow]:
     """Yield the texts of one JSON object a line."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(split_lines(text), start=1):
         if not line.strip():
             continue
         try:
@@ -138,19 +231,19 @@ def _jsonl(text: str) -> Iterator[str | _BadRow]:
 
 def _csv(text: str) -> Iterator[str | _BadRow]:
     """Yield the texts of a table with a header line."""
-    table = csv.reader(text.splitlines(keepends=True))
-    try:
-        header = [name.strip().lower() for name in next(table, [])]
-        if not set(FIELDS) & set(header):
-            raise FileUnreadable(f"no column is called any of: {', '.join(FIELDS)}")
-        for cells in table:
-            if len(cells) == len(header):
-                yield from _fields(dict(zip(header, cells, strict=True)), table.line_num)
-            elif cells:
-                reason = f"{len(cells)} cells under {len(header)} columns"
-                yield _BadRow(line=table.line_num, reason=reason)
-    except csv.Error as error:
-        yield _BadRow(line=table.line_num, reason=f"{error}; the rest is left out")
+    lines = split_lines(text)
+    first = next((line for line in lines if line.strip()), "")
+    above = text[: text.find(first)].count("\n")
+    table = rows(chain([first], lines), delimiter_of(first, frozenset(FIELDS)))
+    header = column_names(next(table, Row(line=1)).cells)
+    if not set(FIELDS) & set(header):
+        raise FileUnreadable(f"no column is called any of: {', '.join(FIELDS)}")
+    for each in table:
+        row = named(each, header)
+        if isinstance(row, str):
+            yield _BadRow(line=above + each.line, reason=row)
+        else:
+            yield from _fields(row, above + each.line)
 
 
 def _fields(row: dict[str, object], line: int) -> Iterator[str | _BadRow]:
@@ -164,21 +257,22 @@ def _fields(row: dict[str, object], line: int) -> Iterator[str | _BadRow]:
         yield _BadRow(line=line, reason=f"no text under any of: {', '.join(FIELDS)}")
 
 
-def _windows(text: str) -> Iterator[str]:
-    """Cut a text into the fewest even runs of at most `PASSAGE_WORDS` words."""
+def _words(text: str) -> list[str]:
+    """Return the words of a text, the longest ones cut."""
     words = text.encode(errors="replace").decode().split()  # JSON can name half a surrogate pair
+    if all(len(word) <= LONGEST_WORD for word in words):
+        return words
+    return [
+        word[at : at + LONGEST_WORD] for word in words for at in range(0, len(word), LONGEST_WORD)
+    ]
+
+
+def _windows(words: Sequence[str]) -> Iterator[str]:
+    """Cut a text into the fewest even runs of at most `PASSAGE_WORDS` words."""
     count = math.ceil(len(words) / PASSAGE_WORDS)
     edges = [len(words) * number // count for number in range(count + 1)] if count else []
     for start, stop in pairwise(edges):
         yield " ".join(words[start:stop])
-
-
-def _shortened(path: Path, skipped: list[Skip]) -> tuple[Skip, ...]:
-    """Keep the first bad rows and count the others."""
-    if len(skipped) <= MAX_SKIPS:
-        return tuple(skipped)
-    rest = Skip(path=path, reason=f"and {len(skipped) - MAX_SKIPS:,} more lines")
-    return (*skipped[:MAX_SKIPS], rest)
 
 
 _READERS: dict[str, Callable[[str], Iterator[str | _BadRow]]] = {

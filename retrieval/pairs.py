@@ -3,30 +3,34 @@
 | source | form |
 |---|---|
 | `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` a line |
-| `x.csv`, `x.tsv` | a header with an image column and a caption column, one caption a row |
+| `x.csv`, `x.tsv` | a header with an image and a caption column; one caption a row; TSV unquoted |
 | a folder | photos, each with a same-named `.txt`, one caption a line |
 | `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
-Nothing is decoded here; a photo is opened when it is asked for. A row that cannot be used is
+Nothing is decoded here; a photo is opened when it is asked for. A photo is known by its file, in a
+shard by the shard's path and its place in it: shards may have one name in several folders, and a
+key may come again. Column names count without capitals and spaces. A row that cannot be used is
 kept in `PairSet.skipped` with its reason. Blank captions are passed over; a photo without any
 other is kept in `PairSet.uncaptioned`.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
 
 from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
+from indexer.lines import Row, column_names, decoded, delimiter_of, named, read_lines, rows
+from indexer.photos import read_bytes
+from indexer.pictures import read_data
 from indexer.types import Skip
 from retrieval.errors import PairsInvalid
 
@@ -34,7 +38,7 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 IMAGE_COLUMNS = ("image", "filepath", "path", "file", "filename", "image_path")
 WHOLE = 1 << 15  # pixels a side that no photo exceeds: decode all there is
 _NO_TEXT = "captions must be a text or a list of texts, in UTF-8"
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 CAPTION_COLUMNS = ("captions", "caption", "title", "text", "description")
 
 
@@ -79,12 +83,12 @@ class Pair:
             FileUnreadable: the photo is missing or broken.
         """
         if self.photo.size is None:
-            return read_photo(self.photo.path, size_hint=size_hint)
+            return read_data(read_bytes(self.photo.path), size_hint=size_hint)
         try:
             data = self.photo.read()
         except OSError as error:
             raise FileUnreadable((error.strerror or str(error)).lower()) from error
-        return read_photo(data, size_hint=size_hint)
+        return read_data(data, size_hint=size_hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +169,7 @@ def _clean(captions: object) -> tuple[str, ...] | None:
     """Return the captions that hold a word, or None if the value is no text at all.
 
     A lone surrogate is no text: it stands for a byte that is not UTF-8, or for half a character.
+    A zero byte is none either: it comes of UTF-16 that does not say so.
     """
     if captions is None:
         return ()
@@ -176,7 +181,7 @@ def _clean(captions: object) -> tuple[str, ...] | None:
 
 def is_text(value: object) -> bool:
     """True for a string that can be written as UTF-8."""
-    return isinstance(value, str) and not _SURROGATE.search(value)
+    return isinstance(value, str) and not _NO_CHARACTER.search(value)
 
 
 def is_file(path: Path) -> bool:
@@ -214,19 +219,44 @@ def read_objects(source: Path) -> Iterator[tuple[Path, dict[str, object] | str]]
 
     In the place of an object stands the reason why there is none.
     """
-    with source.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        for line, text in enumerate(file, start=1):
-            if text.strip():
-                yield source.with_name(f"{source.name}:{line}"), _object(text)
+    for line, text in enumerate(_lines_of(source), start=1):
+        if text.strip():
+            yield source.with_name(f"{source.name}:{line}"), _object(text)
+
+
+def _lines_of(source: Path) -> Iterator[str]:
+    """Yield the lines of a file of pairs.
+
+    Raises:
+        PairsInvalid: it says that it is UTF-16, and is not.
+    """
+    try:
+        yield from read_lines(source)
+    except UnicodeError as error:
+        raise PairsInvalid(f"'{source}' is no text ({error}); save it as UTF-8") from error
 
 
 def _object(text: str) -> dict[str, object] | str:
     """Parse a JSON object, or say why not. Other JSON values are objects that name nothing."""
     try:
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         return f"not JSON ({error})"
-    return row if isinstance(row, dict) else {}
+    if not isinstance(row, dict):
+        return {}
+    return {name.strip().lower(): value for name, value in row.items()} | row
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Make an object of its fields.
+
+    Raises:
+        ValueError: a name stands twice; JSON would keep the last one without a word.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found
 
 
 def _first(row: dict[str, object], columns: Iterable[str]) -> object:
@@ -236,39 +266,33 @@ def _first(row: dict[str, object], columns: Iterable[str]) -> object:
 
 def _from_table(source: Path) -> Iterator[Pair | Skip]:
     """One caption a row, under a header."""
-    with source.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        table = csv.DictReader(
-            file, delimiter="\t" if source.suffix == ".tsv" else _delimiter(file)
-        )
-        header = table.fieldnames or []
-        for columns, what in ((IMAGE_COLUMNS, "image"), (CAPTION_COLUMNS, "caption")):
-            if not set(columns) & set(header):
-                raise PairsInvalid(
-                    f"'{source}' has no {what} column: it has {', '.join(header) or 'no header'}; "
-                    f"name one of them {' or '.join(columns[:2])}"
-                )
-        while (row := _next_row(table)) is not None:
-            where = source.with_name(f"{source.name}:{table.line_num}")
-            if isinstance(row, str):
-                yield Skip(path=where, reason=row)
-                continue
+    lines = _lines_of(source)
+    first = next((line for line in lines if line.strip("\ufeff \t")), "")
+    wanted = frozenset(IMAGE_COLUMNS), frozenset(CAPTION_COLUMNS)
+    delimiter = "\t" if source.suffix == ".tsv" else delimiter_of(first, *wanted)
+    table = rows(chain([first], lines), delimiter)
+    header = column_names(next(table, Row(line=1)).cells)
+    for columns, what in ((IMAGE_COLUMNS, "image"), (CAPTION_COLUMNS, "caption")):
+        if not set(columns) & set(header):
+            raise PairsInvalid(_without(source, what, columns, header))
+    for each in table:
+        where = source.with_name(f"{source.name}:{each.line}")
+        row = named(each, header)
+        if isinstance(row, str):
+            yield Skip(path=where, reason=row)
+        else:
             yield _photo_row(where, _first(row, IMAGE_COLUMNS), _first(row, CAPTION_COLUMNS))
 
 
-def _next_row(table: csv.DictReader[str]) -> dict[str, object] | str | None:
-    """Read one row, or say why not; None at the end."""
-    try:
-        row = next(table, None)
-    except csv.Error as error:
-        return f"not a row ({error})"
-    return None if row is None else dict(row)
-
-
-def _delimiter(file: Iterable[str]) -> str:
-    """Return tab or comma, whichever the header has (open_clip's `.csv` files use tabs)."""
-    header = next(iter(file), "")
-    file.seek(0)  # type: ignore[attr-defined]
-    return "\t" if "\t" in header else ","
+def _without(source: Path, what: str, columns: Sequence[str], header: Sequence[str]) -> str:
+    """Say which column a table lacks, and which it has."""
+    there = ", ".join(header) or "no header"
+    if "\0" in there:
+        return f"'{source}' holds zero bytes, as UTF-16 without a mark does; save it as UTF-8"
+    return (
+        f"'{source}' has no {what} column: it has {there}; "
+        f"name one of them {' or '.join(columns[:2])}"
+    )
 
 
 def _from_folder(folder: Path) -> Iterator[Pair | Skip]:
@@ -291,8 +315,8 @@ def _from_folder(folder: Path) -> Iterator[Pair | Skip]:
 def _lines(file: Path) -> tuple[str, ...] | None:
     """Read one caption a line, or None if the file is no text."""
     try:
-        return _clean(file.read_text(encoding="utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError):
+        return _clean(list(read_lines(file)))
+    except (OSError, UnicodeError):
         return None
 
 
@@ -310,33 +334,77 @@ def _expand_braces(source: Path) -> Iterator[Path]:
 
 def _from_shards(shards: list[Path]) -> Iterator[Pair | Skip]:
     """Webdataset: members that share all up to the first dot of the file name are one sample."""
+    labels = _labels(shards)
     for shard in shards:
         if not shard.is_file():
             raise PairsInvalid(f"no shard at '{shard}'")
         try:
             with tarfile.open(shard, "r:") as tar:
-                yield from _from_shard(shard, tar)
+                yield from _from_shard(shard, labels[shard], tar)
         except (tarfile.TarError, OSError) as error:
             yield Skip(path=shard, reason=f"cannot be read as a tar shard: {error}")
 
 
-def _from_shard(shard: Path, tar: tarfile.TarFile) -> Iterator[Pair | Skip]:
+def _labels(shards: Sequence[Path]) -> dict[Path, str]:
+    """Name the shards: by their file name, with their folders where several have one name."""
+    if len({shard.name for shard in shards}) == len(set(shards)):
+        return {shard: shard.name for shard in shards}
+    above = os.path.commonpath([shard.parent.absolute() for shard in shards])
+    return {shard: shard.absolute().relative_to(above).as_posix() for shard in shards}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """Members of a shard that belong together, by suffix. `number` counts samples of one key."""
+
+    key: str
+    number: int
+    members: Mapping[str, tarfile.TarInfo]
+
+    def numbered(self, name: str) -> str:
+        """Add to a name what tells this sample from others of its key."""
+        return name if self.number == 1 else f"{name}#{self.number}"
+
+
+def _from_shard(shard: Path, label: str, tar: tarfile.TarFile) -> Iterator[Pair | Skip]:
     """Pair the photos of one shard with their texts; a sample that is cut off is none."""
-    samples: dict[str, dict[str, tarfile.TarInfo]] = {}
     size = shard.stat().st_size
-    for member in _members(tar):
-        folder, _, base = member.name.rpartition("/")
-        key, _, suffix = base.partition(".")
-        if member.isfile() and key:
-            samples.setdefault(f"{folder}/{key}", {})["." + suffix.lower()] = member
-    for key, members in samples.items():
-        if any(member.offset_data + member.size > size for member in members.values()):
-            yield Skip(path=shard / key.lstrip("/"), reason="truncated: the shard ends within it")
+    samples = list(_samples(_members(tar)))
+    for sample in samples:
+        if any(each.offset_data + each.size > size for each in sample.members.values()):
+            where = shard / sample.numbered(sample.key)
+            yield Skip(path=where, reason="truncated: the shard ends within it")
         else:
-            yield _sample(shard, tar, key, members)
+            yield _sample(shard, label, tar, sample)
     if _breaks_off(tar, size):
-        where = f"after {len(samples):,} samples, at byte {tar.offset:,} of {size:,}"
-        yield Skip(path=shard, reason=f"the shard breaks off ({where})")
+        place = f"after {len(samples):,} samples, at byte {tar.offset:,} of {size:,}"
+        yield Skip(path=shard, reason=f"the shard breaks off ({place})")
+
+
+def _samples(members: Iterable[tarfile.TarInfo]) -> Iterator[_Sample]:
+    """Group the members of a shard by key.
+
+    A key that comes again later joins its sample, unless both have a file of one suffix: then
+    they are two samples of one key, and the files of each stay together.
+    """
+    runs: dict[str, list[dict[str, tarfile.TarInfo]]] = {}
+    last = ""
+    for member in members:
+        folder, _, base = member.name.rpartition("/")
+        name, _, suffix = base.partition(".")
+        if not (member.isfile() and name):
+            continue
+        key, suffix = f"{folder}/{name}".lstrip("/"), f".{suffix.lower()}"
+        of_key = runs.setdefault(key, [])
+        if key != last or suffix in of_key[-1]:
+            of_key.append({})
+        of_key[-1][suffix] = member
+        last = key
+    for key, of_key in runs.items():
+        joined = {suffix: member for run in of_key for suffix, member in run.items()}
+        several = len(joined) < sum(map(len, of_key))
+        for number, run in enumerate(of_key if several else [joined], start=1):
+            yield _Sample(key=key, number=number, members=run)
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -356,11 +424,9 @@ def _breaks_off(tar: tarfile.TarFile, size: int) -> bool:
     return any(tar.fileobj.read(tarfile.BLOCKSIZE))
 
 
-def _sample(
-    shard: Path, tar: tarfile.TarFile, key: str, members: dict[str, tarfile.TarInfo]
-) -> Pair | Skip:
+def _sample(shard: Path, label: str, tar: tarfile.TarFile, sample: _Sample) -> Pair | Skip:
     """Pair the photo of one sample with its captions, or say why not."""
-    where = shard / key.lstrip("/")
+    where, members = shard / sample.numbered(sample.key), sample.members
     photo = next((m for suffix, m in members.items() if suffix in PHOTO_SUFFIXES), None)
     if photo is None:
         return Skip(path=where, reason="no photo in this sample")
@@ -368,18 +434,19 @@ def _sample(
     if isinstance(captions, str):
         return Skip(path=where, reason=captions)
     source = PhotoFile(path=shard, offset=photo.offset_data, size=photo.size)
-    return Pair(name=f"{shard.name}/{photo.name}", photo=source, captions=captions)
+    name = sample.numbered(f"{label}/{photo.name}")
+    return Pair(name=name, photo=source, captions=captions)
 
 
 def _shard_captions(
-    tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]
+    tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo]
 ) -> tuple[str, ...] | str:
     """Read `key.txt`, else the caption of `key.json`, or say why not."""
     for suffix in (".txt", ".json"):
         file = tar.extractfile(members[suffix]) if suffix in members else None
         if file is None:
             continue
-        text = file.read().decode("utf-8-sig", errors="surrogateescape")
+        text = decoded(file.read())
         row = _object(text) if suffix == ".json" else dict[str, object](captions=text)
         if isinstance(row, str):
             return row

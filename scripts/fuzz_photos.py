@@ -23,7 +23,8 @@ from PIL import Image
 with atheris.instrument_imports(include=["PIL", "indexer", "defusedxml"]):
     from indexer.errors import FileUnreadable
     from indexer.formats import Form
-    from indexer.sight import Look, read_back, see, written
+    from indexer.look import Look, read_back, written
+    from indexer.sight import see
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF

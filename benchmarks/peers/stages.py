@@ -44,7 +44,7 @@ def decode(folder: Path, encoder: Encoder) -> tuple[float, list[Image.Image]]:
     jobs = [Job(found=file, known=None) for file in found if isinstance(file, Found)]
     with (
         decoders_for(encoder, options.decode) as decoders,
-        reading_threads(options.threads) as pool,
+        reading_threads(options.threads, decoders) as pool,
     ):
         reader = Reader(decoders=decoders, limits=options.decode, ahead=options.batch_size)
         deque(reader.read_all(jobs[:WARM], pool), maxlen=0)

@@ -42,6 +42,12 @@ def list_kept(kept: Iterable[Gap]) -> None:
         note("if they are gone for good, drop them with: twinlens index FOLDER --prune")
 
 
+def list_damaged(damaged: Iterable[Skip]) -> None:
+    """Print each file that was read although something is wrong with it, and what."""
+    for each in damaged:
+        note(f"read all the same, {each.path}: {each.reason}")
+
+
 def list_skipped(skipped: Iterable[Skip]) -> None:
     """Print each file that was left out, with its reason; those that want a package together."""
     wanting: defaultdict[str, list[Skip]] = defaultdict(list)

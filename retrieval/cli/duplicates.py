@@ -18,9 +18,9 @@ from retrieval.cli.options import example, with_library, with_one_of
 from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
-    from retrieval import Group
+    from indexer.duplicates import Copy, Group
 
-ALIKE = 0.9  # as `indexer.duplicates` has it, whose import takes in FAISS
+ALIKE = 0.9  # as `indexer.likeness` has it, whose import takes in numpy
 
 
 _FLAGS = (
@@ -28,7 +28,7 @@ _FLAGS = (
     (
         ("-f", "--filepath-only"),
         "paths",
-        "Print bare paths of all but the best copy, one a line.",
+        "Print bare paths of exact copies that can be dropped, one a line.",
     ),
     (("-0", "--null"), "nul", "The same, each ended by NUL."),
 )
@@ -58,6 +58,11 @@ def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Correlation from which two pictures are near copies.",
 )
+@click.option(
+    "--near",
+    is_flag=True,
+    help="Only near copies; -f and -0 print exact ones without it.",
+)
 @with_layout
 @click.option(
     "--html",
@@ -66,21 +71,33 @@ def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Write a contact sheet, too.",
 )
 def command(
-    folders: tuple[Path, ...], library: Path, threshold: float, layout: str, html: Path | None
+    *,
+    folders: tuple[Path, ...],
+    library: Path,
+    threshold: float,
+    near: bool,
+    layout: str,
+    html: Path | None,
 ) -> int:
     """Find photos that are there more than once.
 
-    Exact copies have the same pixels; near ones were resized, recompressed, brightened or cropped
-    a little. The best copy of each comes first: most pixels, then most bytes. Only photos that
-    are indexed are looked at; nothing is deleted.
+    Exact copies hold the same, in all frames and pages. Near ones were resized, recompressed,
+    brightened or cropped a little. The original comes first: what says most about itself, has a
+    date, more bits a colour, more pixels; else the oldest file. Only photos that are indexed are
+    looked at; nothing is deleted.
     """
     with retrieval.Library.open(library) as opened, progress("comparing") as report:
         groups = retrieval.find_duplicates(opened, folders, alike=threshold, progress=report)
+    groups = [group for group in groups if not (near and group.exact)]
     if html is not None:
         _write_sheet(groups, html)
-    for line in _LAYOUTS[layout](groups):
+    # Never both kinds in one list: who drops exact copies unseen shall not drop near ones too.
+    listed = [group for group in groups if group.exact != near] if layout in _BARE else groups
+    for line in _LAYOUTS[layout](listed):
         click.echo(line, nl=False)
     note(_summary(groups, threshold))
+    if layout in _BARE:
+        _note_unlisted(groups, listed)
     return ExitCode.DONE if groups else ExitCode.NOTHING
 
 
@@ -91,6 +108,10 @@ def _lines(groups: Sequence[Group]) -> Iterator[str]:
         for copy in group.copies:
             size = f"{copy.width} × {copy.height}"
             yield f"  {size:>13}  {_bytes(copy.bytes):>9}  {printable(str(copy.path))}\n"
+            yield from (f"{'':>28}also {printable(str(link))}\n" for link in copy.links)
+            if copy.alone:
+                yield f"{'':>28}it alone has: {', '.join(copy.alone)}\n"
+        yield f"  keep the first: {printable(group.why)}\n"
 
 
 def _bytes(count: int) -> str:
@@ -101,29 +122,39 @@ def _bytes(count: int) -> str:
 def _json(groups: Sequence[Group]) -> Iterator[str]:
     """Show each group as one JSON object."""
     for group in groups:
-        copies = [
-            {
-                "path": str(copy.path),
-                "width": copy.width,
-                "height": copy.height,
-                "bytes": copy.bytes,
-            }
-            for copy in group.copies
-        ]
-        kind = "exact" if group.exact else "near"
-        yield json.dumps({"kind": kind, "alike": round(group.alike, 4), "copies": copies}) + "\n"
+        told = {
+            "kind": "exact" if group.exact else "near",
+            "alike": round(group.alike, 4),
+            "keep": str(group.keep),
+            "why": group.why,
+            "copies": [_told(copy) for copy in group.copies],
+        }
+        yield json.dumps(told) + "\n"
+
+
+def _told(copy: Copy) -> dict[str, object]:
+    """Return one copy as JSON has it."""
+    return {
+        "path": str(copy.path),
+        "width": copy.width,
+        "height": copy.height,
+        "bytes": copy.bytes,
+        "links": [str(link) for link in copy.links],
+        "alone": list(copy.alone),
+    }
 
 
 def _paths(end: str) -> Callable[[Sequence[Group]], Iterator[str]]:
-    """Show the paths of all copies but the best of each group."""
+    """Show the paths of the copies that can be dropped."""
 
     def lines(groups: Sequence[Group]) -> Iterator[str]:
-        rest = (str(copy.path) for group in groups for copy in group.copies[1:])
-        yield from (path + end for path in dict.fromkeys(rest))
+        spare = (str(path) for group in groups for path in group.spare)
+        yield from (path + end for path in dict.fromkeys(spare))
 
     return lines
 
 
+_BARE = ("paths", "nul")
 _LAYOUTS = {"groups": _lines, "json": _json, "paths": _paths("\n"), "nul": _paths("\0")}
 
 
@@ -149,6 +180,19 @@ def _summary(groups: Sequence[Group], threshold: float) -> str:
     )
 
 
+def _note_unlisted(groups: Sequence[Group], listed: Sequence[Group]) -> None:
+    """Say which copies a list of bare paths leaves out."""
+    left = len(groups) - len(listed)
+    if left:
+        note(f"{counted(left, 'group')} of near copies left out; list them with --near")
+    alone = sum(bool(copy.alone) for group in listed for copy in group.copies)
+    if alone:
+        note(
+            f"left out as well: copies that have something which the kept one lacks ({alone:,}); "
+            "see them without -f or -0"
+        )
+
+
 def _write_sheet(groups: Sequence[Group], path: Path) -> None:
     """Write the contact sheet and say where it is."""
     rows = [
@@ -160,9 +204,16 @@ def _write_sheet(groups: Sequence[Group], path: Path) -> None:
                 for rank, copy in enumerate(group.copies, start=1)
             ],
             title=_heading(group),
-            captions=[f"{copy.width} × {copy.height}" for copy in group.copies],
+            aside=f"keep the first: {group.why}",
+            captions=[_caption(copy) for copy in group.copies],
         )
         for group in groups
     ]
-    retrieval.contact_sheet(rows, path, title="twinlens duplicates", note="The best copy first.")
+    retrieval.contact_sheet(rows, path, title="twinlens duplicates", note="The original first.")
     note(f"contact sheet: {path}")
+
+
+def _caption(copy: Copy) -> str:
+    """Say what there is to know of a copy below its picture."""
+    alone = f"; it alone has: {', '.join(copy.alone)}" if copy.alone else ""
+    return f"{copy.width} × {copy.height}, {_bytes(copy.bytes)}{alone}"

@@ -18,7 +18,7 @@ from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
 from indexer.walk import Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, list_kept, list_skipped, note
+from retrieval.cli.console import counted, list_damaged, list_kept, list_skipped, note
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -166,6 +166,7 @@ def command(
             options=options,
             progress=_with_total(report, folders, options.walk),
         )
+    list_damaged(done.damaged)
     list_skipped(done.skipped)
     list_kept(done.kept)
     truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
@@ -216,10 +217,13 @@ def passed_over(counts: Mapping[str, int]) -> str:
 
 def _as_json(done: IndexReport) -> dict[str, object]:
     """Return what was done as plain values; what was kept, only if there is any."""
-    skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in done.skipped]
+    skipped, damaged = (
+        [{"path": str(each.path), "reason": each.reason} for each in files]
+        for files in (done.skipped, done.damaged)
+    )
     kept = [{**asdict(gap), "folder": str(gap.folder)} for gap in done.kept]
-    seconds = round(done.seconds, 2)
-    told: dict[str, object] = {**asdict(done), "skipped": skipped, "seconds": seconds}
+    plain = {"skipped": skipped, "damaged": damaged, "seconds": round(done.seconds, 2)}
+    told: dict[str, object] = {**asdict(done), **plain}
     del told["kept"]
     return {**told, "kept": kept} if kept else told
 

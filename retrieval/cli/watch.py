@@ -18,7 +18,7 @@ import retrieval
 from indexer.errors import LibraryLocked, UsageError
 from indexer.excluded import lies_in_excluded
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_kept, list_skipped, note
+from retrieval.cli.console import list_damaged, list_kept, list_skipped, note
 from retrieval.cli.index import model_of, sentence, with_index_options
 from retrieval.cli.options import ModelChoice, example, with_library, with_model
 
@@ -199,6 +199,7 @@ def _index(
         watched.told = str(error)
         watched.remember((), again=AGAIN_SECONDS)
         return
+    list_damaged(done.damaged)
     list_skipped(done.skipped)
     if done.kept and done.kept != watched.told:
         list_kept(done.kept)

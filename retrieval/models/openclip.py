@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import open_clip
 import torch
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from indexer.squares import Resize
 from retrieval.errors import ModelUnavailable
+from retrieval.models.data_only import data_only
 from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub, unlogged
 from retrieval.models.images import ImageSpec
 from retrieval.models.model import Model, fingerprint
 
 _HUB = "hf-hub:"
+_FORCED, _FORBIDDEN = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_NO_WEIGHTS = (SafetensorError, EOFError, AttributeError, TypeError, IndexError, StopIteration)
+"""What open_clip and torch raise for a file that holds something else."""
+
 _NEXT = "or use the model that ships with twinlens: --model builtin"
 
 
@@ -37,11 +46,36 @@ def load_open_clip(spec: str) -> Model:
         architecture, _, tag = spec.partition("/")
         pretrained = _check_weights(architecture, tag)
     try:
-        with unlogged():
+        with unlogged(), data_only(), _weights_alone():
             module, preprocess = from_cache_or_hub(lambda: _create(architecture, pretrained))
-    except FAILURES as error:
+    except UnpicklingError as error:
+        raise ModelUnavailable(_pickled(pretrained or spec)) from error
+    except (*FAILURES, *_NO_WEIGHTS) as error:
         raise ModelUnavailable(_missing(spec, architecture, pretrained, error)) from error
     return _wrap(spec, architecture, module, preprocess, _load_tokenizer(architecture))
+
+
+@contextmanager
+def _weights_alone() -> Iterator[None]:
+    """Let torch read nothing but weights from a pickle, whatever open_clip asks it for."""
+    before = {name: os.environ.pop(name, None) for name in (_FORCED, _FORBIDDEN)}
+    os.environ[_FORCED] = "1"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle that is refused all the same
+            yield
+    finally:
+        del os.environ[_FORCED]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def _pickled(source: str) -> str:
+    """Say why a pickle is not read."""
+    return (
+        f"'{source}' is no file of weights alone, or is damaged: it is a pickle, which may run "
+        "programs when it is read, so only its weights are; ask for weights in the format "
+        f"safetensors, {_NEXT}"
+    )
 
 
 def _create(architecture: str, pretrained: str | None) -> tuple[nn.Module, Any]:
@@ -82,7 +116,7 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
     if not name.startswith(_HUB):
         _check_architecture(name)
     try:
-        with unlogged():
+        with unlogged(), data_only():
             module = from_cache_or_hub(lambda: open_clip.create_model(name, pretrained=None))
     except FAILURES as error:
         raise ModelUnavailable(f"cannot build {name}: {_line(error)}; {_NEXT}") from error
@@ -93,7 +127,7 @@ def build_architecture(name: str) -> tuple[nn.Module, Any, int]:
 def _load_tokenizer(architecture: str) -> Any:
     """Return open_clip's tokenizer of an architecture; some are files on the hub."""
     try:
-        with unlogged():
+        with unlogged(), data_only():
             return from_cache_or_hub(lambda: open_clip.get_tokenizer(architecture))
     except FAILURES as error:
         config = open_clip.get_model_config(architecture) or {}
@@ -229,4 +263,4 @@ def _missing(spec: str, architecture: str, pretrained: str | None, error: Except
 
 def _line(error: BaseException | None) -> str:
     """Return what an error says as one line."""
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from indexer.encoder import Encoder, TokenShape
 from indexer.errors import UsageError
 from indexer.segments import replacing
 from retrieval.errors import ModelUnavailable
+from retrieval.models.data_only import data_only
 from retrieval.models.encoder import TowerEncoder, batches
 from retrieval.models.hub import FAILURES, unlogged
 from retrieval.reranking.fusion import Fusion, Scores
@@ -37,7 +39,13 @@ Within a pool, logits differ by some units and cosines by some hundredths: neith
 other.
 """
 
-_BROKEN = (*FAILURES, TypeError, AttributeError, SafetensorError, StrictDataclassError)
+_DATA_ONLY = {"trust_remote_code": False, "local_files_only": True}
+"""A folder may name another model, which would be fetched, or code of its own."""
+
+_BROKEN = (
+    *(*FAILURES, TypeError, AttributeError, SafetensorError, StrictDataclassError),
+    *(EOFError, UnpicklingError),
+)
 
 
 class LargeReranker:
@@ -110,19 +118,27 @@ def load_judge(folder: Path, device: torch.device) -> Judge:
     reads = transformers.BlipProcessor if matching else transformers.Qwen3VLProcessor
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     try:
-        with quiet():
-            processor = reads.from_pretrained(folder)
+        with quiet(), data_only():
+            processor = reads.from_pretrained(folder, **_DATA_ONLY)
             module, found = getattr(transformers, name).from_pretrained(
-                folder, dtype=dtype, output_loading_info=True
+                folder, dtype=dtype, output_loading_info=True, weights_only=True, **_DATA_ONLY
             )
     except _BROKEN as error:
-        said = " ".join(str(error).split())
-        raise ModelUnavailable(f"the reranker in '{folder}' cannot be loaded: {said}") from error
+        raise ModelUnavailable(
+            f"the reranker in '{folder}' cannot be loaded: {_said(error)}"
+        ) from error
     if found["missing_keys"]:
         lacks = min(found["missing_keys"])
         raise ModelUnavailable(f"the weights in '{folder}' are not those of a {name}: no {lacks}")
     module.to(device).eval().requires_grad_(False)
     return ImageTextMatching(module, processor) if matching else YesNo(module, processor)
+
+
+def _said(error: BaseException) -> str:
+    """Say as one line why a model cannot be loaded."""
+    if isinstance(error, UnpicklingError):
+        return "its weights are not plain numbers; save them as model.safetensors"
+    return " ".join(str(error).split())
 
 
 @contextmanager

@@ -66,6 +66,12 @@ def class_of(folder: Path) -> str:
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"'{folder / _CONFIG}' cannot be read: {error}") from error
     plain = config if isinstance(config, dict) else {}
+    kernel = _kernel(plain)
+    if kernel:
+        raise ModelUnavailable(
+            f"'{folder / _CONFIG}' asks for the code of '{kernel}', which twinlens never runs; "
+            "remove attn_implementation from it"
+        )
     kind = plain.get("model_type")
     names = plain.get("architectures") or [_TYPES.get(str(kind), kind)]
     known = next((name for name in names if name in _EXAMPLES), None)
@@ -76,6 +82,17 @@ def class_of(folder: Path) -> str:
             f"Hugging Face Transformers are {supported}"
         )
     return str(known)
+
+
+def _kernel(value: object) -> str:
+    """Name the repository whose code a config wants to compute attention with; "" for none."""
+    if isinstance(value, list):
+        return next(filter(None, map(_kernel, value)), "")
+    if not isinstance(value, dict):
+        return ""
+    wanted = [value.get(key) for key in ("attn_implementation", "_attn_implementation")]
+    named = (each for each in wanted if isinstance(each, str) and "/" in each)
+    return next(named, "") or _kernel([*value.values()])
 
 
 def _fetched(repository: str) -> Path:

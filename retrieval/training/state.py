@@ -27,6 +27,9 @@ from retrieval.training.optimizer import Trainer
 
 POINTER = "resume.json"
 
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+"""What a state raises that is not what was written; RuntimeError for tensors of another shape."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -69,11 +72,11 @@ def load_state(out: Path, trainer: Trainer, config: dict[str, Any]) -> Place:
                 "resume it with the same ones, or choose another --out"
             )
         _restore(trainer, load_file(out / pointer["state"]))
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        return Place(**{**place, "log": tuple(place["log"])})
+    except (OSError, *_DAMAGE) as error:
         raise TrainingFailed(
             f"the state of the run in '{out}' is damaged ({error}); remove {POINTER} to start anew"
         ) from error
-    return Place(**{**place, "log": tuple(place["log"])})
 
 
 def clear_state(out: Path) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from indexer.build import IndexOptions, IndexReport, Progress, index_folders
 from indexer.decoding import DecodeOptions
 from indexer.encoder import Vectors
 from indexer.errors import LibraryLocked, ModelMismatch, TwinlensError, UsageError
 from indexer.library import Library
+from indexer.metadata import METADATA_VERSION
 from indexer.types import Hubness, Kind, Skip
 from indexer.walk import WalkOptions
+from tests.clips import clip, scene
 from tests.fakes import GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder()
@@ -244,6 +246,44 @@ def test_what_an_older_version_did_not_read_is_read_without_embedding(
     assert {record.about.width for record in library.records(list(_held(library).values()))} == {64}
 
 
+def test_what_is_read_anew_needs_no_embedding(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As an older version left it: that read no titles of PNG, and said so in its stamp.
+    title = PngImagePlugin.PngInfo()
+    title.add_text("Title", "heron")
+    Image.open(photos / "red.png").save(photos / "red.png", pnginfo=title)
+    clip(photos / "film.mp4", [(scene("yellow", "purple"), 1)], tags={"title": "harbour"})
+    with monkeypatch.context() as older:
+        older.setattr("indexer.reading.METADATA_VERSION", METADATA_VERSION - 1)
+        _index(library, photos)
+    with sqlite3.connect(library.folder / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE photos SET title = ''")
+    encoder = CountingEncoder()
+    assert _tally(index_folders(library, encoder, [photos])) == {"unchanged": 5}
+    assert encoder.photos == 0
+    titles = {
+        each.path.name: each.about.title for each in library.records([*_held(library).values()])
+    }
+    assert (titles["red.png"], titles["film.mp4"], titles["green.png"]) == ("heron", "harbour", "")
+    generation = library.catalog.facts().generation
+    _index(library, photos)
+    assert library.catalog.facts().generation == generation
+
+
+def test_a_damaged_file_whose_picture_is_there_is_taken_and_told(
+    library: Library, photos: Path
+) -> None:
+    path = draw(photos / "whole.jpg", "red", "blue")
+    path.write_bytes(path.read_bytes()[:-2])
+    report = _index(library, photos)
+    told = Skip(path=path, reason="its end marker is missing; the picture is there")
+    assert (_tally(report), report.damaged) == ({"photos": 4, "texts": 2}, (told,))
+    assert (report.skipped, library.info().skipped) == ((), 0)
+    again = _index(library, photos)
+    assert (_tally(again), again.damaged) == ({"unchanged": 5}, ())  # it is told once
+
+
 def test_a_broken_file_is_skipped_and_listed_each_time(library: Library, photos: Path) -> None:
     (photos / "broken.jpg").write_text("hello")
     skip = Skip(path=photos / "broken.jpg", reason="not an image Pillow can read")
@@ -280,6 +320,20 @@ def test_a_higher_cap_tries_again(library: Library, tmp_path: Path) -> None:
     assert skip.reason.startswith("0 megapixels, over the limit of 0.01; raise it")
     report = _index(library, photo, decode=DecodeOptions(max_megapixels=0.02))
     assert (report.skipped, set(_held(library))) == ((), {"a.png"})
+
+
+def test_a_photo_for_which_memory_lacks_is_tried_again(library: Library, tmp_path: Path) -> None:
+    """It is not broken: another machine, or a larger container, reads it."""
+    path = tmp_path / "p" / "a.png"
+    path.parent.mkdir()
+    Image.new("1", (10_000, 10_000), 1).save(path)
+    small = DecodeOptions(memory_bytes=450_000_000)
+    for _ in range(2):
+        (skip,) = _index(library, path, decode=small).skipped
+        assert skip.reason.startswith("takes 0.8 GB of memory to decode, and decoding may take")
+        assert _held(library) == {}
+    report = _index(library, path)
+    assert (report.skipped, report.photos) == ((), 1)
 
 
 def test_bad_rows_are_listed_and_the_rest_kept(library: Library, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from indexer.companions import LIVE_BYTES, companions, followers
+from indexer.companions import companions, followers
+from indexer.live import is_live
 from indexer.walk import Found, WalkOptions, walk
+from tests.films import film, maker_note
 
 
 @pytest.mark.parametrize(
@@ -30,14 +33,50 @@ from indexer.walk import Found, WalkOptions, walk
 def test_who_follows_whom(tmp_path: Path, names: str, pairs: dict[str, tuple[str, ...]]) -> None:
     for name in names.split():
         (tmp_path / name).touch()
+        if name.endswith((".mov", ".mkv")):
+            film(tmp_path / name, 3.0)
     assert companions(names.split(), tmp_path) == pairs
 
 
 def test_a_long_film_is_no_live_photo(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    with (tmp_path / "a.mov").open("wb") as film:
-        film.truncate(LIVE_BYTES + 1)
+    film(tmp_path / "a.mov", 60.0)
     assert companions(["a.jpg", "a.mov", "gone.jpg", "gone.mov"], tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "of_film", "of_picture", "live"),
+    [
+        (2.9, "", "", True),  # phones that write no identifier, and copies that lost it
+        (5.1, "", "", False),
+        (3.0, "A-1", "A-1", True),
+        (9.0, "A-1", "A-1", True),  # the identifiers say so, whatever the length
+        (3.0, "A-1", "B-2", False),  # of another shot: a counter that began anew
+        (3.0, "A-1", "", True),  # the picture was edited and lost it
+        (60.0, "A-1", "", False),
+        (3.0, "", "B-2", True),
+    ],
+)
+def test_the_identifier_tells_then_the_length(
+    tmp_path: Path, seconds: float, of_film: str, of_picture: str, live: bool
+) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(b"\xff\xd8" + (maker_note(of_picture) if of_picture else b""))
+    for version in (0, 1):
+        moving = film(tmp_path / "a.mov", seconds, identifier=of_film, version=version, lead=9_999)
+        assert is_live(picture, moving) is live
+
+
+def test_what_is_no_film_is_none_of_a_live_photo(tmp_path: Path) -> None:
+    picture, moving = tmp_path / "a.jpg", tmp_path / "a.mov"
+    picture.touch()
+    whole = film(moving, 3.0).read_bytes()
+    for data in (b"", b"words" * 99, whole[:20], whole[:40], b"\0\0\0\1" * 99):
+        moving.write_bytes(data)
+        assert not is_live(picture, moving)
+    moving.unlink()
+    os.mkfifo(moving)
+    assert not is_live(picture, moving)  # and is not waited for
 
 
 def test_followers() -> None:

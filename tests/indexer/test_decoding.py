@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -22,8 +23,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from indexer.decoding import DecodeOptions, Decoders
-from indexer.errors import FileUnreadable
+from indexer.errors import FileUnreadable, Unaffordable
 from indexer.formats import Form
+from indexer.look import Look
+from indexer.memory import budget
 from indexer.metadata import read_metadata
 from indexer.photos import read_photo
 from indexer.squares import Resize, Square
@@ -194,6 +197,147 @@ def test_a_process_that_died_while_idle_is_no_ones_fault() -> None:
         os.kill(child, signal.SIGKILL)
         time.sleep(0.1)
         assert _photo(decoders, _noise("PNG")).size == (48, 48)
+
+
+STRANGE = {
+    "a library that prints": "print('x' * 100); sys.stdout.flush(); os.write(1, b'x' * 100)",
+    "an answer to an older request": "forged(b'12345678')",
+    "an answer that is too long": "forged(mark, body=bytes(4_000_000))",
+    "an answer of other pictures": "forged(mark, sizes=[[9, 9]], body=bytes(9))",
+    "claims without end": "[leave.claim(70_000_000 + n) for n in range(100)]",
+    "a claim of nothing": "pipe.send(leave.answers, mark, {'claims': -1}); time.sleep(60)",
+    "silence": "sys.exit(0)",
+}
+"""What a decoder that was taken over may do in place of an answer."""
+
+_TAKEN_OVER = """
+import os, sys, time
+from indexer import decoder_process as process, pipe
+honest, count = process._answered, [0]
+def answered(header, body, leave):
+    mark = leave.mark
+    def forged(mark, body=b"", sizes=()):
+        about = {"place": "forged"}
+        pipe.send(leave.answers, mark, {"sizes": sizes, "times": [], "about": about}, body)
+        os._exit(0)
+    if body.startswith(b"STRANGE"):
+        STRANGE
+        body = PHOTO
+    return honest(header, body, leave)
+process._answered = answered
+process.main()
+"""
+
+
+@in_proc
+@pytest.mark.parametrize("does", STRANGE.values(), ids=STRANGE.keys())
+def test_what_a_decoder_says_is_believed_only_if_it_is_an_answer(
+    does: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that takes its decoder over gets a reason, or what it shows; the next one is read."""
+    code = _TAKEN_OVER.replace("STRANGE\n", does + "\n").replace("PHOTO", repr(_noise("PNG")))
+    monkeypatch.setattr("indexer.decoding._COMMAND", ("-P", "-c", code))
+    before, honest = set(_children()), read_photo(_noise("PNG"), size_hint=16).tobytes()
+    found: str | bytes
+    with Decoders(DecodeOptions(seconds=10), size_hint=16) as decoders:
+        try:
+            found = _photo(decoders, b"STRANGE").tobytes()
+        except FileUnreadable as error:
+            found = str(error)
+        assert found == honest or "its decoder" in found
+        assert _photo(decoders, _noise("PNG")).size == (48, 48)
+    assert set(_children()) == before
+
+
+@in_proc
+def test_decoders_that_are_at_work_end_when_they_are_closed() -> None:
+    decoders = Decoders(DecodeOptions(), size_hint=16)
+    with _stopped(decoders) as child:
+        threading.Timer(0.2, decoders.close).start()
+        started = time.monotonic()
+        with pytest.raises(FileUnreadable):
+            _photo(decoders, _noise("PNG"))
+        assert time.monotonic() - started < 5
+    assert child not in _children()
+    with pytest.raises(FileUnreadable):
+        _photo(decoders, _noise("PNG"))
+
+
+@in_proc
+def test_who_holds_the_other_end_cannot_make_us_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program would that a decoder started: it lives on, and keeps what the decoder had."""
+    code = "import os, time; os.fork() or os.setsid(); print('x', flush=True); time.sleep(20)"
+    monkeypatch.setattr("indexer.decoding._COMMAND", ("-c", code))
+    with Decoders(DecodeOptions(seconds=2), size_hint=16) as decoders:
+        started = time.monotonic()
+        with pytest.raises(FileUnreadable):
+            _photo(decoders, _noise("PNG"))
+        assert time.monotonic() - started < 10
+
+
+def test_a_large_file_waits_for_memory_and_time_runs_only_then() -> None:
+    options = DecodeOptions(seconds=3)
+    with Decoders(options, size_hint=16) as decoders:
+        _photo(decoders, _noise("PNG"))
+        with budget().holding(budget().most):
+            found: list[Image.Image] = []
+            waits = threading.Thread(target=lambda: found.append(_photo(decoders, _huge())))
+            waits.start()
+            waits.join(4)
+            assert waits.is_alive()
+            assert _photo(decoders, _noise("PNG")).size == (48, 48)  # a small one does not wait
+        waits.join(20)
+    assert len(found) == 1
+
+
+def test_what_takes_more_than_there_is_names_both() -> None:
+    options = DecodeOptions(memory_bytes=450_000_000)
+    with Decoders(options, size_hint=16) as decoders, pytest.raises(Unaffordable) as refused:
+        _photo(decoders, _huge())
+    assert str(refused.value) == (
+        "takes 0.8 GB of memory to decode, and decoding may take 0.5 GB here"
+    )
+
+
+@in_proc
+def test_a_photo_is_in_memory_once() -> None:
+    """49 megapixels with transparency: 200 MB, not 800 MB."""
+    data = BytesIO()
+    Image.new("RGBA", (7_000, 7_000), (10, 200, 30, 99)).save(data, "PNG", compress_level=1)
+    before = set(_children())
+    with Decoders(DecodeOptions(), size_hint=224) as decoders:
+        assert _photo(decoders, data.getvalue()).getpixel((0, 0)) == (160, 234, 168)
+        (child,) = set(_children()) - before
+        status = Path(f"/proc/{child}/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+    assert peak < 450_000_000  # Python and its libraries take some 60 of them
+
+
+def test_a_tiff_may_be_as_large_as_the_limit_says() -> None:
+    """Pillow's own limit, 179 megapixels, is another."""
+    data = BytesIO()
+    Image.new("1", (14_000, 13_500), 1).save(data, "TIFF", compression="group4")
+    with Decoders(DecodeOptions(), size_hint=224) as decoders:
+        assert _photo(decoders, data.getvalue()).getpixel((0, 0)) == (255, 255, 255)
+        assert str(_reason(decoders, data.getvalue(), max_megapixels=188)) == (
+            "189 megapixels, over the limit of 188; raise it with --max-image-megapixels"
+        )
+
+
+def _reason(decoders: Decoders, data: bytes, *, max_megapixels: float) -> FileUnreadable:
+    """Why a photo is not read under another limit."""
+    look = Look(form=Form.PICTURE, size_hint=16, max_megapixels=max_megapixels, frames=1)
+    with pytest.raises(FileUnreadable) as refused:
+        decoders.look(data, look)
+    return refused.value
+
+
+def test_a_small_animation_of_many_pixels_takes_seconds() -> None:
+    """7 KB of 300 frames of 196 megapixels: those amid it are not worth a minute."""
+    frame = b"\x21\xf9\x04\0\x01\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
+    head = b"GIF89a" + struct.pack("<HHBBB", 14_000, 14_000, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+        assert _photo(decoders, head + frame * 300 + b";").size == (33, 33)
 
 
 def test_a_decoder_is_light() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
-from indexer.metadata import read_metadata, with_place
+from indexer.metadata import read_metadata, read_video_metadata, with_place
 from indexer.types import Metadata, Orientation
+from indexer.words import row
 
 MAKE, MODEL, DESCRIPTION, HELD, CHANGED, RATING = 0x010F, 0x0110, 0x010E, 0x0112, 0x0132, 0x4746
 TAKEN, LENS, COMMENT, EXIF, GPS = 0x9003, 0xA434, 0x9286, 0x8769, 0x8825
@@ -274,3 +279,120 @@ def test_spoilt_bytes_cost_no_photo(format_: str) -> None:
         spoilt = whole.copy()
         spoilt[rng.integers(0, len(spoilt), 6)] = rng.integers(0, 256, 6)
         assert isinstance(_told(spoilt.tobytes()), Metadata)
+
+
+def test_city_and_country_of_iptc_are_the_place_where_there_is_no_position() -> None:
+    fields = ((92, b"Duomo"), (90, b"Orvieto"), (95, b"Umbria"), (101, b"Italy"))
+    plain = jpeg()
+    about = _told(plain[:2] + iptc(*fields) + plain[2:])
+    assert (about.place, about.latitude) == ("Duomo, Orvieto, Umbria, Italy", None)
+
+
+def test_a_position_names_the_place_and_what_is_written_stays_before_it() -> None:
+    fields = ((92, b"Trastevere"), (90, b"rome"), (101, b"Italia"))
+    plain = jpeg(camera_tags())
+    about = _told(plain[:2] + iptc(*fields) + plain[2:])
+    assert about.place == "Trastevere, Italia, Rome, Italy"
+    assert _told(jpeg(camera_tags())).place == "Rome, Italy"
+
+
+@pytest.mark.parametrize("written", ["1955", "1955-08", "19550800"])
+def test_the_date_of_a_scan_is_that_of_the_picture(written: str) -> None:
+    # The scanner's clock is in EXIF, what the person knows in IPTC or XMP.
+    exif = Image.Exif()
+    exif[CHANGED] = "2015:01:02 03:04:05"
+    exif.get_ifd(EXIF)[0x9004] = "2015:01:02 03:04:05"
+    plain, year = jpeg(exif), written[:4].encode()
+    by_iptc = _told(plain[:2] + iptc((55, written.replace("-", "").encode())) + plain[2:])
+    assert by_iptc.taken is not None
+    assert by_iptc.taken.year == int(year)
+    packet = xmp(f'photoshop:DateCreated="{written}"', "").replace(
+        b"xmlns:dc=", b'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:dc='
+    )
+    by_xmp = _told(jpeg(exif, xmp=packet))
+    assert by_xmp.taken == by_iptc.taken
+    assert _told(plain).taken == datetime(2015, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "written", ["0000:00:00 00:00:00", "9999:99:99", "-001:01:01", "2019:13:01", "0:0:0"]
+)
+def test_a_strange_date_ends_nothing(written: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(EXIF)[TAKEN] = written
+    assert _told(jpeg(exif)).taken is None
+    tags = {"creation_time": f"{written}Z", "com.apple.quicktime.creationdate": written}
+    assert read_video_metadata(tags, size=(1, 1)).taken is None
+
+
+@pytest.mark.parametrize("format_", ["GIF", "TIFF", "WEBP", "AVIF", "HEIF", "PNG", "JPEG", "JXL"])
+def test_xmp_in_each_format(format_: str) -> None:
+    _told(jpeg())  # teaches Pillow the formats
+    packet = xmp("", listed("dc:subject", "heron"))
+    assert _told(_with_xmp(format_, packet)).keywords == ("heron",)
+
+
+def _with_xmp(format_: str, packet: bytes) -> bytes:
+    """A picture with an XMP packet where its format keeps it."""
+    buffer, image = BytesIO(), Image.new("RGB", (64, 32), "red")
+    if format_ == "GIF":
+        image.save(buffer, "GIF")
+        end = b"\x01" + bytes(range(255, -1, -1)) + b"\0"  # so that other readers find their way
+        application = b"!\xff\x0bXMP DataXMP" + packet + end
+        return buffer.getvalue()[:-1] + application + b";"
+    if format_ == "TIFF":
+        image.save(buffer, "TIFF", tiffinfo={0x02BC: packet})
+    elif format_ == "PNG":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet.decode())
+        image.save(buffer, "PNG", pnginfo=info)
+    elif format_ == "JXL":
+        pytest.importorskip("pillow_jxl")
+        image.save(buffer, "JXL", xmp=packet, use_container=True)
+    else:
+        image.save(buffer, format_, xmp=packet)
+    return buffer.getvalue()
+
+
+def test_xmp_of_jpeg_2000_lies_in_a_box() -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (64, 32)).save(buffer, "JPEG2000")
+    packet = xmp("", listed("dc:subject", "heron"))
+    body = bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + packet
+    data, at = buffer.getvalue(), buffer.getvalue().index(b"jp2c") - 4
+    box = struct.pack(">I4s", 8 + len(body), b"uuid") + body
+    assert _told(data[:at] + box + data[at:]).keywords == ("heron",)
+
+
+def test_packed_xmp_of_jpeg_xl_takes_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_jxl")
+    _told(jpeg())
+    packet, buffer = xmp("", listed("dc:subject", "heron")), BytesIO()
+    image = Image.new("RGB", (64, 32))
+    image.save(buffer, "JXL", xmp=packet, use_container=True, compress_metadata=True)
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    assert _told(buffer.getvalue()).keywords == ()
+    brotli = SimpleNamespace(decompress=lambda _: packet, error=RuntimeError)
+    monkeypatch.setitem(sys.modules, "brotli", brotli)
+    assert _told(buffer.getvalue()).keywords == ("heron",)
+
+
+def test_the_camera_is_no_word_of_a_photo() -> None:
+    exif = camera_tags()
+    exif[MAKE], exif[MODEL] = "Apple", "iPhone 12"
+    packet = xmp('tiff:Model="iPhone 12"').replace(
+        b"xmlns:dc=", b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:dc='
+    )
+    spoken = row(1, "", Path("/p/a.jpg"), [Path("/p")], _told(jpeg(exif, xmp=packet)))
+    assert "iphone" not in str(spoken).casefold()
+    exif[DESCRIPTION] = "my new iPhone"  # a person wrote that
+    assert "iPhone" in str(row(1, "", Path("/p/a.jpg"), [Path("/p")], _told(jpeg(exif))))
+
+
+def test_names_and_places_are_words() -> None:
+    packet = xmp("", listed("dc:subject", "Zebedea"))
+    plain = jpeg(xmp=packet)
+    about = _told(plain[:2] + iptc((90, b"Orvieto")) + plain[2:])
+    spoken = row(1, "", Path("/p/a.jpg"), [Path("/p")], about)
+    assert "zebedea" in spoken["text"].casefold()
+    assert "orvieto" in spoken["place"].casefold()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import FileUnreadable
-from indexer.texts import MAX_SKIPS, read_passages
+from indexer.texts import LONGEST_WORD, MAX_SKIPS, MOST_APART, PASSAGE_WORDS, read_passages
 
 
 def _read(name: str, data: str | bytes) -> tuple[str, ...]:
@@ -104,3 +104,81 @@ def test_a_file_is_read_up_to_the_cap(tmp_path: Path) -> None:
         read_passages(path, max_bytes=9)
     with pytest.raises(FileUnreadable, match=r"^no such file or directory$"):
         read_passages(tmp_path / "gone.txt")
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_no_sign_within_a_cell_ends_a_row(sign: str) -> None:
+    text = f"a dog{sign}on a beach"
+    assert _read("a.csv", f"image,caption\n0.jpg,{text}\n1.jpg,b\n") == ("a dog on a beach", "b")
+    assert _read("a.txt", f"{text}\nb\n") == ("a dog on a beach", "b")
+    if sign > "\x1f":  # JSON escapes the others
+        assert _read("a.jsonl", f'{{"text": "{text}"}}\n{{"text": "b"}}') == (
+            "a dog on a beach",
+            "b",
+        )
+
+
+def test_lines_that_end_in_carriage_returns() -> None:
+    assert _read("a.txt", "a red car\ra blue sky\r") == ("a red car", "a blue sky")
+    assert _read("a.txt", "one\rtwo\r\rthree\r") == ("one two", "three")
+    assert _read("a.csv", "id,text\r1,a\r2,b\r") == ("a", "b")
+
+
+def test_an_open_quotation_mark_costs_its_own_row() -> None:
+    table = 'id,text\n1,a\n2,"b\n3,c\n4,d\n'
+    assert _read("a.csv", table) == ("a", "c", "d")
+    assert _reasons("a.csv", table) == ["line 3: a quotation mark is not closed"]
+
+
+@pytest.mark.parametrize(
+    ("table", "encoding"),
+    [("ID ; Caption \n1;a, b\n", "utf-8-sig"), ("id\tText\n1\ta, b\n", "utf-16")],
+)
+def test_tables_of_spreadsheets(table: str, encoding: str) -> None:
+    assert _read("a.csv", table.encode(encoding)) == ("a, b",)
+
+
+def test_utf_16_with_a_mark_is_read() -> None:
+    assert _read("a.txt", "a café".encode("utf-16")) == ("a café",)
+    with pytest.raises(FileUnreadable, match=r"^not UTF-16"):
+        _read("a.txt", b"\xff\xfea")
+    with pytest.raises(FileUnreadable, match="zero bytes"):
+        _read("a.txt", "red".encode("utf-16-le"))
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "head"),
+    [
+        ("a.txt", "{}\n", ""),
+        ("a.md", "{}\n\n", ""),
+        ("a.csv", "{}\n", "text\n"),
+        ("a.jsonl", '{{"text": "{}"}}\n', ""),
+    ],
+)
+def test_very_many_short_lines_are_joined(name: str, line: str, head: str) -> None:
+    count = 3 * MOST_APART
+    text = head + "".join(line.format(chr(97 + number % 26)) for number in range(count))
+    passages = _read(name, text)
+    assert len(passages) == MOST_APART + 2 * MOST_APART // PASSAGE_WORDS
+    assert sum(len(passage.split()) for passage in passages) == count
+
+
+def test_what_is_too_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.texts.MOST_PASSAGES", 3)
+    read = read_passages(Path("a.txt"), b"a\nb\nc\nd\ne\n")
+    assert read.passages == ("a", "b", "c")
+    assert [skip.reason for skip in read.skipped] == [
+        "2 passages behind the first 3 are left out; split the file"
+    ]
+
+
+def test_a_word_without_end_is_cut() -> None:
+    passages = _read("a.txt", "x" * 1_000_000)
+    assert "".join("".join(passages).split()) == "x" * 1_000_000
+    assert max(map(len, passages)) < PASSAGE_WORDS * (LONGEST_WORD + 1)
+
+
+def test_many_bad_rows_take_no_memory() -> None:
+    read = read_passages(Path("a.csv"), b"id,text\n" + b"x\n" * 200_000)
+    assert len(read.skipped) == MAX_SKIPS + 1
+    assert read.skipped[-1].reason == f"and {200_000 - MAX_SKIPS:,} more lines"

@@ -238,3 +238,147 @@ def test_photos_without_any_caption_are_counted(tmp_path: Path) -> None:
 def test_a_source_that_is_not_there() -> None:
     with pytest.raises(PairsInvalid, match="does not exist"):
         read_pairs(Path("nowhere.jsonl"))
+
+
+def test_shards_of_one_name_in_two_folders_are_kept_apart(tmp_path: Path) -> None:
+    for part, name in enumerate(("red", "blue")):
+        photo = draw(tmp_path / "p" / f"{name}.png", name).read_bytes()
+        (tmp_path / f"part{part}").mkdir()
+        shard(tmp_path / f"part{part}" / "0.tar", {"a.png": photo, "a.txt": name.encode()})
+    pairs = read_pairs(tmp_path / "part{0..1}" / "0.tar")
+    assert captions(pairs) == {"part0/0.tar/a.png": ("red",), "part1/0.tar/a.png": ("blue",)}
+    assert colour(pairs, "part1/0.tar/a.png") == COLOURS["blue"]
+
+
+def test_a_key_that_comes_twice_makes_two_samples(tmp_path: Path) -> None:
+    red, blue = (draw(tmp_path / "p" / f"{n}.png", n).read_bytes() for n in ("red", "blue"))
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name, content in [("a.png", red), ("a.txt", b"red"), ("b#2.png", red),
+                              ("b#2.txt", b"x"), ("a.png", blue), ("a.txt", b"blue")]:  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    pairs = read_pairs(tmp_path / "s.tar")
+    assert captions(pairs) == {
+        "s.tar/a.png": ("red",),
+        "s.tar/a.png#2": ("blue",),
+        "s.tar/b#2.png": ("x",),
+    }
+    assert colour(pairs, "s.tar/a.png#2") == COLOURS["blue"]
+
+
+def test_texts_behind_all_photos_of_a_shard_find_theirs(tmp_path: Path) -> None:
+    red, blue = (draw(tmp_path / "p" / f"{n}.png", n).read_bytes() for n in ("red", "blue"))
+    shard(tmp_path / "s.tar", {"1.png": red, "2.png": blue, "1.txt": b"red", "2.txt": b"blue"})
+    assert captions(read_pairs(tmp_path / "s.tar")) == {
+        "s.tar/1.png": ("red",),
+        "s.tar/2.png": ("blue",),
+    }
+
+
+def table(folder: Path, name: str, content: bytes) -> PairSet:
+    """Read a table that names three photos."""
+    for colour_name in ("red", "green", "blue"):
+        draw(folder / f"{colour_name}.png", colour_name)
+    (folder / name).write_bytes(content)
+    return read_pairs(folder / name)
+
+
+def test_a_quotation_mark_swallows_no_rows_of_a_tsv(tmp_path: Path) -> None:
+    rows = b'image\tcaption\nred.png\t"red thing\ngreen.png\t"a ""green"" one"\nblue.png\tblue\n'
+    pairs = table(tmp_path, "x.tsv", rows)
+    assert captions(pairs) == {
+        "red.png": ('"red thing',),
+        "green.png": ('a "green" one',),
+        "blue.png": ("blue",),
+    }
+    assert pairs.skipped == ()
+
+
+def test_an_open_quotation_mark_costs_its_own_row_of_a_csv(tmp_path: Path) -> None:
+    rows = b'image,caption\nred.png,"red\ngreen.png,green\nblue.png,"in ""two""\nlines"\n'
+    pairs = table(tmp_path, "x.csv", rows)
+    assert captions(pairs) == {"green.png": ("green",), "blue.png": ('in "two"\nlines',)}
+    assert [skip.path.name for skip in pairs.skipped] == ["x.csv:2"]
+    rows = b'image,caption\nred.png,red\ngreen.png,"green\nblue.png,blue\n'
+    pairs = table(tmp_path, "y.csv", rows)
+    assert captions(pairs) == {"red.png": ("red",), "blue.png": ("blue",)}
+    assert [(skip.path.name, skip.reason) for skip in pairs.skipped] == [
+        ("y.csv:3", "a quotation mark is not closed")
+    ]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e", "\r"])
+@pytest.mark.parametrize("form", ["x.csv", "x.tsv", "x.jsonl", "x.tar", "."])
+def test_no_sign_within_a_caption_ends_a_row(tmp_path: Path, form: str, sign: str) -> None:
+    red = draw(tmp_path / "red.png", "red")
+    caption = f"a dog{sign}on a beach"
+    (tmp_path / "red.txt").write_bytes(f"{caption}\n".encode())
+    rows = {
+        "x.csv": f"image,caption\nred.png,{caption}\n",
+        "x.tsv": f"image\tcaption\nred.png\t{caption}\n",
+        "x.jsonl": json.dumps({"image": "red.png", "caption": caption}, ensure_ascii=False) + "\n",
+    }
+    if form == "x.tar":
+        shard(tmp_path / form, {"a.png": red.read_bytes(), "a.txt": caption.encode()})
+    elif form != ".":
+        (tmp_path / form).write_bytes(rows[form].encode())
+    pairs = read_pairs(tmp_path / form)
+    ((found,),) = captions(pairs).values()
+    assert found.split() == caption.split()
+    assert pairs.skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("Image ; Caption\nred.png;red, or scarlet\n", "utf-8-sig"),
+        ('"IMAGE","Caption"\r\nred.png,"red, or scarlet"\r\n', "utf-8-sig"),
+        ("FilePath\tTitle\nred.png\tred, or scarlet\n", "utf-16"),
+        ('image,caption\rred.png,"red, or scarlet"\r', "utf-8"),
+        ("image;caption;\nred.png;red, or scarlet;\n", "utf-16"),
+    ],
+)
+def test_headers_as_spreadsheets_write_them(tmp_path: Path, content: str, encoding: str) -> None:
+    pairs = table(tmp_path, "x.csv", content.encode(encoding))
+    assert captions(pairs) == {"red.png": ("red, or scarlet",)}
+    assert pairs.skipped == ()
+
+
+def test_rows_of_another_length_than_the_header_are_named(tmp_path: Path) -> None:
+    rows = b"image,caption\nred.png,red, not blue\ngreen.png\nblue.png,blue,\n"
+    pairs = table(tmp_path, "x.csv", rows)
+    assert captions(pairs) == {"blue.png": ("blue",)}
+    assert [(skip.path.name, skip.reason) for skip in pairs.skipped] == [
+        ("x.csv:2", "3 cells under 2 columns"),
+        ("x.csv:3", "1 cells under 2 columns"),
+    ]
+
+
+def test_two_columns_of_one_name_both_count(tmp_path: Path) -> None:
+    pairs = table(tmp_path, "x.csv", b"image,caption,Caption\nred.png,red,scarlet\n")
+    assert captions(pairs) == {"red.png": ("red", "scarlet")}
+
+
+def test_a_name_that_stands_twice_in_an_object_costs_its_line(tmp_path: Path) -> None:
+    lines = (
+        b'{"image": "red.png", "caption": "a", "caption": "b"}\n{"Image": "blue.png", "TEXT": "c"}'
+    )
+    pairs = table(tmp_path, "x.jsonl", lines)
+    assert captions(pairs) == {"blue.png": ("c",)}
+    assert [skip.reason for skip in pairs.skipped] == [
+        "not JSON (a name stands twice in an object)"
+    ]
+
+
+def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PairsInvalid, match=r"holds zero bytes.*save it as UTF-8"):
+        table(tmp_path, "x.csv", "image,caption\nred.png,red\n".encode("utf-16-le"))
+    with pytest.raises(PairsInvalid, match=r"is no text .*save it as UTF-8"):
+        table(tmp_path, "x.csv", b"\xff\xfei\0m\0a\0\0\xd8")
+
+
+def test_a_caption_with_a_zero_byte_costs_its_row(tmp_path: Path) -> None:
+    pairs = table(tmp_path, "x.csv", b"image,caption\nred.png,re\0d\nblue.png,blue\n")
+    assert captions(pairs) == {"blue.png": ("blue",)}
+    assert len(pairs.skipped) == 1

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from indexer.errors import FileUnreadable, UsageError
-from indexer.photos import read_photo
+from indexer.pictures import read_picture
 from indexer.types import Skip
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models.folder import RECORD
@@ -132,7 +132,7 @@ def _readable(triples: Sequence[Triple]) -> tuple[list[Triple], tuple[Skip, ...]
     skips = {}
     for path in dict.fromkeys(triple.candidate for triple in triples):
         try:
-            read_photo(path, size_hint=SIZE_HINT)
+            read_picture(path, size_hint=SIZE_HINT)
         except FileUnreadable as error:
             skips[path] = Skip(path=path, reason=str(error))
     kept = [triple for triple in triples if triple.candidate not in skips]
@@ -195,7 +195,7 @@ def _draw(labels: NDArray[np.bool_], size: int, rng: np.random.Generator) -> NDA
 
 def _loss(judge: Judge, triples: Sequence[Triple]) -> Tensor:
     """Return the mean cross-entropy of yes and no over a batch, a scalar."""
-    photos = [read_photo(triple.candidate, size_hint=SIZE_HINT) for triple in triples]
+    photos = [read_picture(triple.candidate, size_hint=SIZE_HINT) for triple in triples]
     with torch.no_grad():
         sights = judge.look(photos)
     scores = judge.judge([(triple.query, triple.instruction) for triple in triples], sights)

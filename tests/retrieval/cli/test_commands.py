@@ -51,6 +51,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
         "removed": 0,
         "unchanged": 0,
         "skipped": [],
+        "damaged": [],
         "device": "cpu",
         "passed_over": {},
     }
@@ -63,6 +64,20 @@ def test_truncated_photos_are_told_how_to_be_read(run: Run, photos: Path) -> Non
     assert run("index", photos).stderr.endswith(hint)
     again = run("index", photos, "--allow-truncated")
     assert (again.exit_code, again.stderr) == (0, "")
+
+
+def test_a_damaged_file_that_was_read_is_named_and_gives_0(run: Run, photos: Path) -> None:
+    path = draw(photos / "whole.jpg", "red", "blue")
+    path.write_bytes(path.read_bytes()[:-2])
+    result = run("index", photos, "--json")
+    reason = "its end marker is missing; the picture is there"
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        0,
+        f"read all the same, {path}: {reason}",
+    )
+    told = json.loads(result.stdout)
+    assert told["damaged"] == [{"path": str(path), "reason": reason}]
+    assert (told["photos"], told["skipped"]) == (4, [])
 
 
 def test_a_broken_file_is_listed_and_gives_3(run: Run, photos: Path) -> None:

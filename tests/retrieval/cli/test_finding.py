@@ -290,9 +290,25 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
         "width": 96,
         "height": 96,
         "bytes": (doubled / "small.png").stat().st_size,
+        "links": [],
+        "alone": [],
     }
-    spare = run("duplicates", "-0").stdout
-    assert spare == f"{doubled / 'copy.png'}\0{doubled / 'small.png'}\0"
+    assert rows[0]["keep"] == rows[1]["keep"] == str(doubled / "a\nb.png")
+    assert [row["why"] for row in rows] == ["it is the oldest file", "it has more pixels"]
+    assert "  keep the first: it has more pixels\n" in shown.stdout
+    assert "it has more pixels" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+
+
+def test_exact_and_near_copies_are_never_in_one_list(run: Run, doubled: Path) -> None:
+    exact, near = run("duplicates", "-0"), run("duplicates", "-0", "--near")
+    assert exact.stdout == f"{doubled / 'copy.png'}\0"
+    assert "1 group of near copies left out; list them with --near" in exact.stderr
+    assert near.stdout == f"{doubled / 'small.png'}\0"
+    kinds = [
+        json.loads(line)["kind"]
+        for line in run("duplicates", "--near", "--json").stdout.splitlines()
+    ]
+    assert kinds == ["near"]
     assert len(list(doubled.iterdir())) == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model, openclip
@@ -97,6 +98,50 @@ def test_a_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelUnavailable, match=rf"does not hold weights of {SMALL}"):
         load_model(f"{SMALL}/{tmp_path / 'other.safetensors'}")
+
+
+class Program:
+    """A pickle of it makes a folder when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("wanted", ["0", "1"])
+def test_a_pickle_that_runs_a_program_is_refused(
+    wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", wanted)
+    torch.save({"state_dict": {"w": Program(tmp_path / "ran")}}, tmp_path / "w.pt")
+    (tmp_path / "w.bin").write_bytes(pickle.dumps(Program(tmp_path / "ran")))
+    for name in ("w.pt", "w.bin"):
+        with pytest.raises(ModelUnavailable, match=rf"{name}' is no file of weights alone.*safete"):
+            load_model(f"{SMALL}/{tmp_path / name}")
+    assert not (tmp_path / "ran").exists()
+    assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == wanted
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "words.safetensors").write_bytes(b"words" * 99)
+    torch.save(torch.zeros(3), tmp_path / "tensor.pt")
+    torch.save({}, tmp_path / "none.pt")
+    torch.save([1], tmp_path / "list.pt")
+    for path in tmp_path.iterdir():
+        with pytest.raises(ModelUnavailable, match=rf"does not hold weights of {SMALL}: [\w']"):
+            load_model(f"{SMALL}/{path}")
+
+
+@torch.no_grad()
+def test_a_pickle_of_weights_alone_is_read(weights: Path, tmp_path: Path) -> None:
+    state = load_file(weights)
+    torch.save(state, tmp_path / "w.pt")
+    read = load_model(f"{SMALL}/{tmp_path / 'w.pt'}").module.state_dict()
+    assert all(torch.equal(read[name], tensor) for name, tensor in state.items())
 
 
 @pytest.mark.parametrize(

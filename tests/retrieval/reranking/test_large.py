@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -352,3 +353,94 @@ def test_a_hub_that_cannot_be_reached_is_named(
 def test_loading_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load_large_reranker(str(folder), CPU)
     assert capfd.readouterr() == ("", "")
+
+
+def _with_code(folder: Path, name: str, **changes: object) -> None:
+    """Let a file of a repository ask for code of its own, which leaves a mark when it runs."""
+    path = folder / name
+    plain = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(plain | changes))
+    mark = f"open({str(folder / 'mark')!r}, 'w').close()\n"
+    (folder / "evil.py").write_text(mark + "class C:\n    from_pretrained = print\n")
+
+
+CODE: dict[str, tuple[str, dict[str, object]]] = {
+    "another model": ("config.json", {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C"}}),
+    "its own config": (
+        "config.json",
+        {"auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.C"}},
+    ),
+    "a processor": ("processor_config.json", {"auto_map": {"AutoProcessor": "evil.C"}}),
+    "a photo's processor": (
+        "preprocessor_config.json",
+        {"image_processor_type": "C", "auto_map": {"AutoImageProcessor": "evil.C"}},
+    ),
+    "a tokenizer": (
+        "tokenizer_config.json",
+        {"tokenizer_class": "C", "auto_map": {"AutoTokenizer": ["evil.C", "evil.C"]}},
+    ),
+    "another's tokenizer": (
+        "tokenizer_config.json",
+        {"tokenizer_class": "C", "auto_map": {"AutoTokenizer": ["org/evil--evil.C", None]}},
+    ),
+    "a setting to trust": (
+        "tokenizer_config.json",
+        {"auto_map": {"AutoTokenizer": ["evil.C", None]}, "trust_remote_code": True},
+    ),
+    "a kernel": ("config.json", {"attn_implementation": "org/kernel"}),
+    "a kernel of a part": ("config.json", {"text_config": {"_attn_implementation": "org/kernel"}}),
+}
+"""What a repository may ask to be run: the file that asks, and how."""
+
+
+@pytest.mark.parametrize(("name", "changes"), CODE.values(), ids=CODE.keys())
+def test_code_of_a_repository_is_never_run_and_nobody_is_asked(
+    name: str,
+    changes: dict[str, object],
+    blip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = Path(shutil.copytree(blip, tmp_path / "evil"))
+    _with_code(folder, name, **changes)
+    asked: list[object] = []
+    monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "y")
+    monkeypatch.setattr("socket.socket.connect", lambda *to: asked.append(to))
+    with suppress(ModelUnavailable):  # or it is read as the data that it is
+        load_large_reranker(str(folder), CPU)
+    assert asked == []
+    assert not (folder / "mark").exists()
+
+
+class _Evil:
+    """Pickled, it is code that runs when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self._mark,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_that_are_code_are_refused(zipped: bool, blip: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(blip, tmp_path / "evil"))
+    (folder / "model.safetensors").unlink()
+    weights = {"vision_model.a": torch.zeros(1), "evil": _Evil(tmp_path / "mark")}
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ModelUnavailable, match="are not plain numbers; save them as"):
+        load_large_reranker(str(folder), CPU)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_folder_that_names_another_model_asks_no_hub(
+    blip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(blip, tmp_path / "adapter"))
+    named = {"base_model_name_or_path": "org/other", "peft_type": "LORA"}
+    (folder / "adapter_config.json").write_text(json.dumps(named))
+    asked: list[object] = []
+    monkeypatch.setattr("socket.socket.connect", lambda *to: asked.append(to))
+    with pytest.raises(ModelUnavailable):
+        load_large_reranker(str(folder), CPU)
+    assert asked == []

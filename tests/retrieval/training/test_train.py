@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -175,6 +176,32 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(start: Pa
     with pytest.raises(TrainingFailed, match=r"loss is nan at step \d+.*lower --lr"):
         train(run)
     assert (run.out / "resume.json").exists()
+
+
+def test_a_state_that_is_damaged_is_named(start: Path) -> None:
+    run = config(start, epochs=8, lr=1e30, clip=1e30, checkpoint_every=1, warmup=0.0)
+    with pytest.raises(TrainingFailed, match="loss is nan"):
+        train(run)
+    pointer = run.out / "resume.json"
+    good = json.loads(pointer.read_text())
+    pickled = run.out / "resume-9.safetensors"
+    pickled.write_bytes(pickle.dumps({"master/w": 1}))
+    other = run.out / "resume-8.safetensors"
+    save_file({n: t[..., None] for n, t in load_file(run.out / good["state"]).items()}, other)
+    for damage in (
+        {"place": 3},
+        {"place": {"step": 1, "log": 2}},
+        {"place": {"steps": 1, "log": []}},
+        {"state": 7},
+        {"state": pickled.name},
+        {"state": other.name},
+    ):
+        pointer.write_text(json.dumps({**good, **damage}))
+        with pytest.raises(TrainingFailed, match=r"the state of the run .* is damaged"):
+            train(run)
+    pointer.write_text("[]")
+    with pytest.raises(TrainingFailed, match=r"the state of the run .* is damaged"):
+        train(run)
 
 
 def test_a_finished_model_is_not_overwritten(start: Path) -> None:
