@@ -66,8 +66,10 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
         _sync(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise TwinlensError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:  # FAISS, OpenVINO and safetensors have errors of their own for a full disk
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def sealed(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:

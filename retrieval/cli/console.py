@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 
 import click
 
-from indexer.types import Skip
+from indexer.types import Skip, printable
+
+__all__ = ["bare", "counted", "list_skipped", "note", "printable"]
 
 
-def printable(text: str) -> str:
-    """Escape control characters, which could break a line or steer a terminal."""
-    return "".join(
-        char if char.isprintable() or "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
-        for char in text
-    )
+def bare(path: str) -> str:
+    """Return a path as stdout should have it: escaped on a terminal, exact for a program."""
+    return printable(path) if sys.stdout.isatty() else path
 
 
 def counted(count: int, what: str) -> str:
