@@ -10,12 +10,17 @@ import click
 
 from indexer.types import Skip, printable
 
-__all__ = ["bare", "counted", "list_skipped", "note", "printable"]
+__all__ = ["bare", "counted", "list_skipped", "note", "printable", "put"]
 
 
 def bare(path: str) -> str:
     """Return a path as stdout should have it: escaped on a terminal, exact for a program."""
     return printable(path) if sys.stdout.isatty() else path
+
+
+def put(text: str) -> None:
+    """Print results as they are: for a program, click would take escape sequences out."""
+    click.echo(text, nl=False, color=True)
 
 
 def counted(count: int, what: str) -> str:

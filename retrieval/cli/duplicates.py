@@ -15,7 +15,7 @@ import click
 import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import bare, counted, note, printable
+from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.hits import with_sheet
 from retrieval.cli.options import example, with_library
 from retrieval.cli.progress import progress
@@ -75,7 +75,7 @@ def command(
     if html is not None:
         _write_sheet(groups, html, _summary(groups, threshold))
     for line in _LAYOUTS[layout](groups):
-        click.echo(line, nl=False)
+        put(line)
     note(_summary(groups, threshold))
     return ExitCode.DONE if groups else ExitCode.NOTHING
 

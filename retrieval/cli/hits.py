@@ -18,7 +18,7 @@ import click
 
 from indexer.errors import UsageError
 from indexer.types import clock
-from retrieval.cli.console import bare, printable
+from retrieval.cli.console import bare, printable, put
 from retrieval.files import check_page
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def percent(match: float | None) -> str:
 def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
     """Print one line a hit."""
     for hit in hits:
-        click.echo(line(hit) + end, nl=False)
+        put(line(hit) + end)
 
 
 def _plain(hit: Hit) -> str:
@@ -198,7 +198,7 @@ def _write_csv(hits: Sequence[Hit]) -> None:
         values = _values(hit)
         cells = {name: cell(bare(str(values[name]))) for name in ("kind", "path", "text")}
         writer.writerow({**values, **cells})
-    click.echo(page.getvalue(), nl=False)
+    put(page.getvalue())
 
 
 def cell(text: str) -> str:

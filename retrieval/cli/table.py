@@ -15,6 +15,7 @@ from indexer.types import Kind
 from retrieval.cli.console import printable
 from retrieval.cli.hits import percent
 from retrieval.cli.preview import show
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -33,7 +34,7 @@ def write_table(
 
     A column that says nothing is left out.
     """
-    console = console or Console()
+    console = console or terminal()
     texts = any(hit.kind == Kind.TEXT for hit in hits)
     matches = any(hit.match is not None for hit in hits)
     scored = any(hit.score for hit in hits)  # what filters alone find has no score
@@ -64,7 +65,7 @@ def _day(hit: Hit) -> str:
 
 def write_previews(hits: Sequence[Hit]) -> None:
     """Print each hit with its photo below it."""
-    console = Console()
+    console = terminal()
     for hit in hits:
         told = (str(hit.rank), f"{hit.score:.3f}", percent(hit.match))
         line = Text("  ".join(filter(None, told)) + "  ", style="dim")
