@@ -24,12 +24,16 @@ _FILES_AT_ONCE = 200  # single files are roots; SQLite takes no thousand of them
 
 @dataclass(frozen=True, kw_only=True)
 class ReindexReport:
-    """What the library holds after the switch, what could not be read, and how long it took."""
+    """What the library holds after the switch, what could not be read, and how long it took.
+
+    `still` is what could not be read before either, for the same reason.
+    """
 
     photos: int
     texts: int
     skipped: tuple[Skip, ...]
     seconds: float
+    still: tuple[Skip, ...] = ()
 
 
 def reindex(
@@ -58,6 +62,7 @@ def reindex(
         with _unfinished(folder / NEXT, encoder) as fresh:
             report = index_folders(fresh, encoder, roots, options=options, progress=progress)
             skipped = [*report.skipped, *_add_single_files(library, fresh, encoder, options)]
+            before = _reasons(library)
             counts = fresh.counts()
             library.adopt(fresh, patience)
     shutil.rmtree(folder / NEXT)
@@ -67,8 +72,15 @@ def reindex(
         photos=counts[Kind.PHOTO],
         texts=counts[Kind.TEXT],
         skipped=tuple(skipped),
+        still=tuple(skip for skip in skipped if (skip.path, skip.reason) in before),
         seconds=time.monotonic() - started,
     )
+
+
+def _reasons(library: Library) -> set[tuple[Path, str]]:
+    """Return the files of a library that could not be read, with the reasons."""
+    files = (file.state for file in library.catalog.holdings())
+    return {(state.path, reason) for state in files for reason in state.reasons}
 
 
 def _unfinished(folder: Path, encoder: Encoder) -> Library:

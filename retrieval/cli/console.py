@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 
 from indexer.types import Skip, printable
 
-__all__ = ["bare", "counted", "list_skipped", "note", "printable", "put"]
+__all__ = ["bare", "counted", "list_new_skips", "list_skipped", "note", "printable", "put"]
 
 
 def bare(path: str) -> str:
@@ -32,6 +32,21 @@ def note(message: str) -> None:
     """Print one line beside the results."""
     if message:
         click.echo(printable(message), err=True)
+
+
+def list_new_skips(skipped: Iterable[Skip], still: Sequence[Skip]) -> bool:
+    """Print each file that was left out anew, and how many are left out still.
+
+    Returns:
+        Whether there is a new one.
+    """
+    known = set(still)
+    new = [skip for skip in skipped if skip not in known]
+    list_skipped(new)
+    if still:
+        more = f" and {len(still) - 1:,} more" if len(still) > 1 else ""
+        note(f"still skipped, as before: {still[0].path}: {still[0].reason}{more}")
+    return bool(new)
 
 
 def list_skipped(skipped: Iterable[Skip]) -> None:

@@ -17,7 +17,7 @@ from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, list_skipped, note
+from retrieval.cli.console import counted, list_new_skips, note
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -144,12 +144,12 @@ def command(
             options=options,
             progress=_with_total(report, folders, options.walk),
         )
-    list_skipped(done.skipped)
-    truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
+    new = list_new_skips(done.skipped, done.still)
+    truncated = any(skip.reason == TRUNCATED for skip in set(done.skipped) - set(done.still))
     if truncated and not options.decode.allow_truncated:
         note("what is there of truncated photos is read with --allow-truncated")
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
-    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+    return ExitCode.SKIPPED if new else ExitCode.DONE
 
 
 def _with_total(
@@ -181,7 +181,8 @@ def model_of(folder: Path) -> str:
 def _as_json(done: IndexReport) -> dict[str, object]:
     """Return what was done as plain values."""
     skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in done.skipped]
-    return {**asdict(done), "skipped": skipped, "seconds": round(done.seconds, 2)}
+    seconds, still = round(done.seconds, 2), len(done.still)
+    return {**asdict(done), "skipped": skipped, "seconds": seconds, "still": still}
 
 
 def sentence(done: IndexReport) -> str:
@@ -191,7 +192,8 @@ def sentence(done: IndexReport) -> str:
         (done.moved, "moved"),
         (done.removed, "removed"),
         (done.unchanged, "unchanged"),
-        (len(done.skipped), "skipped"),
+        (len(done.skipped) - len(done.still), "skipped"),
+        (len(done.still), "still skipped"),
     )
     parts = [f"{counted(count, what)} added" for count, what in things if count]
     parts += [f"{counted(done.updated, 'file')} updated"] if done.updated else []

@@ -98,7 +98,8 @@ def _index(
     except (UsageError, LibraryLocked) as error:
         note(f"not now: {error}")  # a drive was unplugged, or another process is writing
         return
-    list_skipped(done.skipped)
+    known = set(done.still)
+    list_skipped(skip for skip in done.skipped if skip not in known)
     if done.photos or done.videos or done.texts or done.updated or done.moved or done.removed:
         click.echo(sentence(done))
 
