@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
 from indexer.types import Skip, printable
 
-__all__ = ["bare", "counted", "list_new_skips", "list_skipped", "note", "printable", "put"]
+__all__ = [
+    "bare",
+    "counted",
+    "list_new_skips",
+    "list_skipped",
+    "note",
+    "notes_through",
+    "printable",
+    "put",
+]
 
 
 def bare(path: str) -> str:
@@ -28,9 +38,27 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+_printers: list[Callable[[str], None]] = []
+"""What prints notes while a progress bar is shown: above it, so that its line is not torn."""
+
+
+@contextmanager
+def notes_through(printer: Callable[[str], None]) -> Iterator[None]:
+    """Let notes be printed by whoever has a line on the terminal."""
+    _printers.append(printer)
+    try:
+        yield
+    finally:
+        _printers.remove(printer)
+
+
 def note(message: str) -> None:
     """Print one line beside the results."""
-    if message:
+    if not message:
+        return
+    if _printers:
+        _printers[-1](printable(message))
+    else:
         click.echo(printable(message), err=True)
 
 

@@ -15,6 +15,7 @@ import retrieval
 from indexer.errors import LibraryMissing
 from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
+from indexer.view import catalog_path
 from indexer.walk import EXCLUDED_DIRS, Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, list_new_skips, note
@@ -26,11 +27,11 @@ from retrieval.cli.options import (
     with_model,
     with_patience,
 )
-from retrieval.cli.progress import Report, progress
+from retrieval.cli.progress import Report, phase, progress
 
 if TYPE_CHECKING:
     from indexer.build import Progress
-    from retrieval import IndexOptions, IndexReport, Patience
+    from retrieval import Encoder, IndexOptions, IndexReport, Library, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,9 +134,9 @@ def command(
     """
     encoder = model.quick(model_of(library))
     with (
-        retrieval.Library.open_or_create(library, encoder) as opened,
+        opened_or_made(library, encoder) as opened,
         opened.writing(patience),
-        progress("indexing") as report,
+        progress("indexing", last="updating the search index") as report,
     ):
         done = retrieval.index_folders(
             opened,
@@ -148,7 +149,7 @@ def command(
     truncated = any(skip.reason == TRUNCATED for skip in set(done.skipped) - set(done.still))
     if truncated and not options.decode.allow_truncated:
         note("what is there of truncated photos is read with --allow-truncated")
-    click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
+    click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
     return ExitCode.SKIPPED if new else ExitCode.DONE
 
 
@@ -174,8 +175,16 @@ def model_of(folder: Path) -> str:
         with retrieval.Library.open(folder) as library:
             return library.model
     except LibraryMissing:
-        note(f"making a library at {folder}; generic captions are embedded first, once")
+        note(f"making a library at {folder}")
         return "builtin"
+
+
+def opened_or_made(folder: Path, encoder: Encoder) -> Library:
+    """Open a library, or make it: with a model that brings no vectors, it embeds generic texts."""
+    if catalog_path(folder).exists():
+        return retrieval.Library.open_or_create(folder, encoder)
+    with phase("preparing the new library (once)"):
+        return retrieval.Library.open_or_create(folder, encoder)
 
 
 def _as_json(done: IndexReport) -> dict[str, object]:
@@ -185,8 +194,8 @@ def _as_json(done: IndexReport) -> dict[str, object]:
     return {**asdict(done), "skipped": skipped, "seconds": seconds, "still": still}
 
 
-def sentence(done: IndexReport) -> str:
-    """Say in one line what was done."""
+def sentence(done: IndexReport, aside: float = 0.0) -> str:
+    """Say in one line what was done; the speed leaves out what the model's preparation took."""
     things = ((done.photos, "photo"), (done.videos, "video"), (done.texts, "text"))
     rest = (
         (done.moved, "moved"),
@@ -201,4 +210,6 @@ def sentence(done: IndexReport) -> str:
     told = f"{', '.join(parts) or 'nothing to index'} in {done.seconds:.1f} s"
     if done.photos < MANY:
         return told
-    return f"{told}, {done.photos / done.seconds:.0f} photos/s on {done.device}"
+    prepared = f", {aside:.0f} s of them for preparing the model" if aside >= 1 else ""
+    speed = done.photos / max(done.seconds - aside, 1e-9)
+    return f"{told}{prepared}, {speed:.0f} photos/s on {done.device}"

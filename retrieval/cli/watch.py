@@ -14,7 +14,7 @@ import retrieval
 from indexer.errors import LibraryLocked, UsageError
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, note
-from retrieval.cli.index import model_of, sentence, with_index_options
+from retrieval.cli.index import model_of, opened_or_made, sentence, with_index_options
 from retrieval.cli.options import ModelChoice, example, with_library, with_model
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(
     encoder = model.quick(model_of(library))
     with (
         _ended_by_signals(),
-        retrieval.Library.open_or_create(library, encoder) as opened,
+        opened_or_made(library, encoder) as opened,
     ):
         _index(opened, encoder, folders, options)
         note("watching; Ctrl-C ends it")
