@@ -15,6 +15,7 @@ from torch import Tensor
 from indexer.types import Skip
 from retrieval.choices import Loss, Storage
 from retrieval.errors import ModelUnavailable, TrainingFailed
+from retrieval.files import write_json, written
 from retrieval.models import load_model
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
 from retrieval.models.encoder import choose_device
@@ -448,7 +449,8 @@ class _Run:
     def _write_log(self) -> None:
         """Write the log and its curves."""
         lines = "".join(json.dumps(line) + "\n" for line in self.log)
-        (self.config.out / LOG).write_text(lines, encoding="utf-8")
+        with written(self.config.out / LOG) as part:
+            part.write_text(lines, encoding="utf-8")
         draw_curves(self.log, self.config.out / CURVES)
 
     def finish(self) -> TrainResult:
@@ -479,7 +481,7 @@ def _read_alike(one: Model, other: Model) -> bool:
 def _write(model: Model, folder: Path, storage: Storage, record: dict[str, Any]) -> None:
     """Write a model and the record of how it came to be."""
     save_checkpoint(model, folder, storage)
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record)
 
 
 def _dev_line(step: int, dev: dict[str, Any]) -> str:
