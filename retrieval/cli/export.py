@@ -100,7 +100,16 @@ def _place(hits: Sequence[Hit], folder: Path, way: Way) -> tuple[dict[Path, str]
             named[path] = _WAYS[way](path, folder)
         except FileUnreadable:
             missing.append(path)
+        except TwinlensError:
+            note(_before(len(named)))
+            raise
     return named, missing
+
+
+def _before(count: int) -> str:
+    """Say what there is of an export that cannot go on; nothing if there is nothing."""
+    were = "was" if count == 1 else "were"
+    return f"{counted(count, 'file')} {were} written before, whole" if count else ""
 
 
 def _copied(source: Path, folder: Path) -> str:

@@ -181,7 +181,7 @@ _INSTRUCT = click.option(
     "--instruct",
     metavar="WORDS",
     default="",
-    help='What the answers shall be like: "no people", "only at night".',
+    help='What the answers shall be like: "only photos with snow", "no people".',
 )
 
 

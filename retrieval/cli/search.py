@@ -37,7 +37,7 @@ _TITLE = 80  # characters of a query in the title of a page
     epilog=example(
         'twinlens search "a cat on a sofa" --top 5',
         'twinlens search "beach" + "sunset" - "people"',
-        'twinlens search "two dogs" --instruct "leave out photos with people"',
+        'twinlens search "a dog" --instruct "only photos with snow"',
         'twinlens search "beach after:2019 near:Rome" --sort date',
         "twinlens search ./cat.jpg --for texts --html found.html",
     ),

@@ -36,7 +36,7 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(
     epilog=example(
         "twinlens train-reranker --pairs train.jsonl --val dev.jsonl --out runs/two",
-        'twinlens search "a dog" --instruct "no people" --reranker runs/two',
+        'twinlens search "a vehicle" --instruct "no motorcycles" --reranker runs/two',
         "twinlens train-reranker --triples mine.jsonl --init MODEL --out runs/large",
     )
 )
