@@ -128,7 +128,7 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.strerror}: '{error.filename}'"
     if isinstance(error, OSError):
-        return str(error)
+        return error.strerror or str(error)
     return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"
 
 
