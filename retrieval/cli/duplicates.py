@@ -156,6 +156,7 @@ def _write_sheet(groups: Sequence[Group], path: Path, summary: str) -> None:
                 for rank, copy in enumerate(group.copies, start=1)
             ],
             title=_heading(group),
+            aside=_reason(group),
             captions=[_facts(copy) for copy in group.copies],
             marks=["keep", *[""] * (len(group.copies) - 1)],
         )
@@ -165,6 +166,12 @@ def _write_sheet(groups: Sequence[Group], path: Path, summary: str) -> None:
     told = f"{summary}. The copy to keep comes first; dates are those of the files."
     retrieval.contact_sheet(rows, path, title=title, note=told, heading="Duplicates")
     note(f"contact sheet: {path}")
+
+
+def _reason(group: Group) -> str:
+    """Say why the first copy is the one to keep, where the group says so."""
+    why = getattr(group, "why", "")
+    return f"keep the first: {why}" if why else ""
 
 
 def _facts(copy: Copy) -> str:

@@ -74,9 +74,13 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """How a run reports: each may be replaced; by default nobody watches."""
+    """How a run reports: each may be replaced; by default nobody watches.
+
+    `phase` is called with the name of what is done between two steps, or after the last.
+    """
 
     note: Callable[[str], None] = lambda _: None
+    phase: Callable[[str], None] = lambda _: None
     decoded: Callable[[int, int], None] = lambda _done, _all: None
     progress: Callable[[Progress], None] = lambda _: None
 
@@ -379,6 +383,7 @@ class _Run:
             return
         model = self.snapshot.take(self.trainer.averaged())
         if self.validation is not None:
+            self.watch.phase("measuring on the dev pairs")
             dev = self.validation.measure(model, self.device)
             self.log.append({"step": self.step, **dev})
             score = sum_of_recalls(dev)
@@ -458,7 +463,9 @@ class _Run:
         self.here.wait()
         dev = self._kept_dev()
         if self.here.leads:
+            self.watch.phase("choosing how much of it to keep")
             dev = self._blend() or dev
+            self.watch.phase("writing the model")
             self._write_log()
             clear_state(self.config.out)
         self.here.wait()  # a process that ends may end the others
