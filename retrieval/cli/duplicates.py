@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +15,13 @@ import click
 import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, note, printable
+from retrieval.cli.console import bare, counted, note, printable, put
+from retrieval.cli.hits import with_sheet
 from retrieval.cli.options import example, with_library, with_one_of
 from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
+    from indexer.duplicates import Copy
     from retrieval import Group
 
 ALIKE = 0.9  # as `indexer.duplicates` has it, whose import takes in FAISS
@@ -59,12 +63,7 @@ def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Correlation from which two pictures are near copies.",
 )
 @with_layout
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a contact sheet, too.",
-)
+@with_sheet
 def command(
     folders: tuple[Path, ...], library: Path, threshold: float, layout: str, html: Path | None
 ) -> int:
@@ -77,9 +76,9 @@ def command(
     with retrieval.Library.open(library) as opened, progress("comparing") as report:
         groups = retrieval.find_duplicates(opened, folders, alike=threshold, progress=report)
     if html is not None:
-        _write_sheet(groups, html)
+        _write_sheet(groups, html, _summary(groups, threshold))
     for line in _LAYOUTS[layout](groups):
-        click.echo(line, nl=False)
+        put(line)
     note(_summary(groups, threshold))
     return ExitCode.DONE if groups else ExitCode.NOTHING
 
@@ -119,7 +118,7 @@ def _paths(end: str) -> Callable[[Sequence[Group]], Iterator[str]]:
 
     def lines(groups: Sequence[Group]) -> Iterator[str]:
         rest = (str(copy.path) for group in groups for copy in group.copies[1:])
-        yield from (path + end for path in dict.fromkeys(rest))
+        yield from (bare(path) + end for path in dict.fromkeys(rest))
 
     return lines
 
@@ -149,7 +148,7 @@ def _summary(groups: Sequence[Group], threshold: float) -> str:
     )
 
 
-def _write_sheet(groups: Sequence[Group], path: Path) -> None:
+def _write_sheet(groups: Sequence[Group], path: Path, summary: str) -> None:
     """Write the contact sheet and say where it is."""
     rows = [
         retrieval.Row(
@@ -160,9 +159,28 @@ def _write_sheet(groups: Sequence[Group], path: Path) -> None:
                 for rank, copy in enumerate(group.copies, start=1)
             ],
             title=_heading(group),
-            captions=[f"{copy.width} × {copy.height}" for copy in group.copies],
+            aside=_reason(group),
+            captions=[_facts(copy) for copy in group.copies],
+            marks=["keep", *[""] * (len(group.copies) - 1)],
         )
         for group in groups
     ]
-    retrieval.contact_sheet(rows, path, title="twinlens duplicates", note="The best copy first.")
+    title = f"Duplicates: {counted(len(groups), 'group')}"
+    told = f"{summary}. The copy to keep comes first; dates are those of the files."
+    retrieval.contact_sheet(rows, path, title=title, note=told, heading="Duplicates")
     note(f"contact sheet: {path}")
+
+
+def _reason(group: Group) -> str:
+    """Say why the first copy is the one to keep, where the group says so."""
+    why = getattr(group, "why", "")
+    return f"keep the first: {why}" if why else ""
+
+
+def _facts(copy: Copy) -> str:
+    """Say how large a copy is, and the date of its file."""
+    facts = [f"{copy.width} × {copy.height}", _bytes(copy.bytes)]
+    with suppress(OSError, OverflowError, ValueError):  # gone meanwhile, or a date beyond all
+        written = datetime.fromtimestamp(copy.path.stat().st_mtime)
+        facts.append(written.date().isoformat())
+    return " · ".join(facts)
