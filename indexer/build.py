@@ -469,7 +469,7 @@ class _Run:
 
     def note_skips(self, roots: Sequence[Path]) -> None:
         """Note for the next run what could not be opened."""
-        noted = self._noted.after(roots, self._passing)
+        noted = self._noted.after(roots, self._passing, partial=bool(self._gaps))
         if noted != (self._view.noted(SKIPPED) or "{}"):
             self._catalog.note(SKIPPED, noted)
 

@@ -36,12 +36,20 @@ class Noted:
     def __contains__(self, skip: Skip) -> bool:
         return _hashed(skip) in self._known
 
-    def after(self, roots: Sequence[Path], skips: Iterable[Skip]) -> str:
-        """Return what to note once these folders were indexed, and these files skipped."""
-        kept = self._but(roots)
+    def after(self, roots: Sequence[Path], skips: Iterable[Skip], *, partial: bool = False) -> str:
+        """Return what to note once these folders were indexed, and these files skipped.
+
+        Args:
+            roots: the folders.
+            skips: the files.
+            partial: whether parts of the folders were out of reach: what was skipped in them holds.
+        """
+        kept = self._but(() if partial else roots)
         for skip in list(skips)[:MOST]:
             root = next((root for root in roots if skip.path.is_relative_to(root)), roots[0])
-            kept.setdefault(str(root), []).append(_hashed(skip))
+            hashes = kept.setdefault(str(root), [])
+            if _hashed(skip) not in hashes and len(hashes) < MOST:
+                hashes.append(_hashed(skip))
         return json.dumps(kept)
 
     def without(self, folder: Path) -> str:
@@ -51,7 +59,7 @@ class Noted:
     def _but(self, roots: Sequence[Path]) -> dict[str, list[str]]:
         """Return the hashes by root, but for those of some folders and what lies below."""
         return {
-            root: hashes
+            root: list(hashes)
             for root, hashes in self._roots.items()
             if not any(Path(root).is_relative_to(other) for other in roots)
         }
