@@ -23,8 +23,9 @@ from indexer.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked, dev
 from indexer.errors import UsageError
 from indexer.formats import WANTING
 from indexer.library import Library
-from indexer.reading import Job, Loaded, Reader, reading_threads, stamp_of
+from indexer.reading import CHANGED, Job, Loaded, Reader, reading_threads, stamp_of
 from indexer.register import Register, State
+from indexer.skips import SKIPPED, Noted
 from indexer.sniffing import kind_in
 from indexer.types import Gap, Kind, Skip
 from indexer.walk import Found, Passed, PassedOver, WalkOptions, walk
@@ -98,6 +99,7 @@ class IndexReport:
         kept: folders whose files were not found and are kept; see `indexer.absence`.
         skipped: files and rows that could not be read, and folders that could not be entered.
         damaged: files that were read although something is wrong with them, and what.
+        still: those of them that were skipped before, have not changed, and failed alike.
         seconds: the time it took.
         device: where the model computed.
         passed_over: how many files of other kinds there were, by their suffix.
@@ -116,6 +118,7 @@ class IndexReport:
     device: str
     kept: tuple[Gap, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    still: tuple[Skip, ...] = ()
 
 
 def index_folders(
@@ -163,6 +166,7 @@ def index_folders(
         for batch in run.batches(run.embedded(loaded)):
             library.commit(batch)
         library.commit(run.lost())
+        run.note_skips(roots)
         library.refresh_index()
     return run.report(away)
 
@@ -179,6 +183,7 @@ class _Run:
     ) -> None:
         self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
+        self._view = library.view
         self._started = time.monotonic()
         self.decoders = decoders_for(encoder, options.decode)
         self.reader = Reader(
@@ -193,6 +198,9 @@ class _Run:
         self._gaps: tuple[Gap, ...] = ()
         self._skipped: list[Skip] = []
         self._damaged: list[Skip] = []
+        self._still: list[Skip] = []  # of these, what was skipped before
+        self._passing: list[Skip] = []  # and what has no row in the catalog
+        self._noted = Noted(library.view.noted(SKIPPED))
         self._count: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()  # files of other kinds, by suffix
 
@@ -215,7 +223,7 @@ class _Run:
             files = [item for item in chunk if isinstance(item, Found)]
             skips = [item for item in chunk if isinstance(item, Skip)]
             self._passed.update(item.suffix for item in chunk if isinstance(item, Passed))
-            self._skipped += skips
+            self._pass(skips)
             self._closed += [skip.path for skip in skips]
             self._count["met"] += len(files)
             same = self._unseen.meet([_state(file) for file in files])
@@ -240,7 +248,7 @@ class _Run:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
         for chunk in _chunks(loaded, self._options.batch_size, size=_items):
             skips = [item for item in chunk if isinstance(item, Skip)]
-            self._skipped += skips
+            self._pass(skips)
             self._count["files"] += len(skips)
             files = [item for item in chunk if isinstance(item, Loaded)]
             alike = self._catalog.with_content(file.state.digest for file in files)
@@ -283,7 +291,7 @@ class _Run:
             self._count["files"] += 1
             self._unseen.strike([origin.id])
             self._moved.add(origin.id)
-            self._list(state.path, origin.reasons)
+            self._list(state.path, origin.reasons, before=origin.reasons)
         else:
             self._leave(origin)
         return Move(
@@ -350,7 +358,7 @@ class _Run:
         missing = {id_: path for id_, path in missing.items() if id_ not in passed_over}
         closed = {id_: gap for id_, gap in closed.items() if id_ not in passed_over}
         for file_id, gap in closed.items():
-            self._list(Path(unseen[file_id]), [gap.reason])
+            self._pass([Skip(path=Path(unseen[file_id]), reason=gap.reason)])
         verdict = self._judged(missing, there)
         self._gaps = verdict.gaps
         removed = [*there, *passed_over, *verdict.deleted]
@@ -404,6 +412,7 @@ class _Run:
             unchanged=self._count["unchanged"],
             skipped=tuple(self._skipped),
             damaged=tuple(self._damaged),
+            still=tuple(self._still),
             seconds=time.monotonic() - self._started,
             device=device_of(self._encoder),
             kept=(*away, *self._gaps),
@@ -433,14 +442,16 @@ class _Run:
         """Count a file that stays as it is; a broken one is listed again."""
         self._count["files"] += 1
         self._count["unchanged"] += not old.reasons
-        self._list(old.path, old.reasons)
+        self._list(old.path, old.reasons, before=old.reasons)
 
     def _add(self, file: Loaded) -> None:
         """Count a file that was read anew."""
         self._count["files"] += 1
-        self._list(file.state.path, file.state.reasons)
         if file.remark:
             self._damaged.append(Skip(path=file.state.path, reason=file.remark))
+        same = file.known is not None and file.known.digest == file.state.digest
+        before = file.known.reasons if file.known and same else ()
+        self._list(file.state.path, file.state.reasons, before=before)
         if file.known and file.texts:
             self._count["updated"] += 1
         elif file.photos:
@@ -448,11 +459,25 @@ class _Run:
         else:
             self._count["texts"] += len(file.texts)
 
-    def _list(self, path: Path, reasons: Iterable[str]) -> None:
-        """List a file as skipped, once for each reason."""
-        self._skipped += [
+    def _list(self, path: Path, reasons: Iterable[str], *, before: Iterable[str]) -> None:
+        """List a file as skipped, once for each reason; `before` are those of the last run."""
+        skips = [
             Skip(path=path, reason=reason, wants=WANTING.get(reason, "")) for reason in reasons
         ]
+        self._skipped += skips
+        self._still += [skip for skip in skips if skip.reason in before]
+
+    def _pass(self, skips: Sequence[Skip]) -> None:
+        """List what could not even be opened."""
+        self._skipped += skips
+        self._passing += [skip for skip in skips if skip.reason != CHANGED]
+        self._still += [skip for skip in skips if skip in self._noted]
+
+    def note_skips(self, roots: Sequence[Path]) -> None:
+        """Note for the next run what could not be opened."""
+        noted = self._noted.after(roots, self._passing, partial=bool(self._gaps))
+        if noted != (self._view.noted(SKIPPED) or "{}"):
+            self._catalog.note(SKIPPED, noted)
 
     def _tell(self) -> None:
         """Report how far the run is."""

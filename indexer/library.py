@@ -34,6 +34,7 @@ from indexer.moments import Moments
 from indexer.privacy import close_to_others
 from indexer.segments import Segment
 from indexer.shelf import Shelf
+from indexer.skips import SKIPPED, Noted
 from indexer.tokens import TokenStore
 from indexer.tuning import Aim, Asking, Ranks
 from indexer.types import Candidate, Kind, LibraryInfo, Record
@@ -392,6 +393,7 @@ class Library:
             self._forget_unfinished(root)
             known = self.catalog.files_below([root])
             self.catalog.apply(Change(removed=list(known), forgotten=[root]))
+            self._forget_skips(root)
             self.erase()
             for path in self.folder.glob(f"{BROKEN}*"):
                 path.unlink(missing_ok=True)
@@ -428,6 +430,12 @@ class Library:
             self._sweep()
             self.erase()
 
+    def _forget_skips(self, root: Path) -> None:
+        """Forget what was skipped below a folder."""
+        noted = self.view.noted(SKIPPED)
+        if noted:
+            self.catalog.note(SKIPPED, Noted(noted).without(root))
+
     def _forget_unfinished(self, root: Path) -> None:
         """Remove what lies below a folder from an unfinished set of another model, too."""
         unfinished = self.folder / NEXT
@@ -461,6 +469,7 @@ class Library:
                     f"none of the {len(known):,} files of '{old}' lies below '{new}'; "
                     "name the folder that took its place"
                 )
+            self._forget_skips(old)
             return self.catalog.move_root(old, new)
 
     def adopt(self, other: Library, patience: Patience | None = None) -> None:

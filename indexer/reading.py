@@ -37,6 +37,9 @@ from indexer.walk import Found
 READER_VERSION = 5
 """Raise it when our readers read what they refused before: broken files are retried."""
 
+CHANGED = "changed while it was read; index again"
+"""Why a file is skipped that is being written; another run may read it."""
+
 _DECODERS = ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy", "av")
 """Packages that read photos; another version may read what this one does not."""
 
@@ -287,7 +290,7 @@ def _content(found: Found) -> tuple[bytes, bytes, bytes]:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
     read = found.size if is_video else len(data)
     if (read, status.st_size, date(status.st_mtime_ns)) != (found.size, found.size, found.mtime_ns):
-        raise FileUnreadable("changed while it was read; index again")
+        raise FileUnreadable(CHANGED)
     return data, digest, sample
 
 

@@ -22,6 +22,7 @@ from indexer.encoder import Encoder
 from indexer.errors import LibraryDamaged, UsageError
 from indexer.excluded import lies_in_excluded
 from indexer.library import NEXT, Library
+from indexer.skips import SKIPPED, Noted
 from indexer.types import Gap, Kind, Skip
 from indexer.writer import Patience
 
@@ -32,12 +33,16 @@ _FILES_AT_ONCE = 200  # single files are roots; SQLite takes no thousand of them
 
 @dataclass(frozen=True, kw_only=True)
 class ReindexReport:
-    """What the library holds after the switch, what could not be read, and how long it took."""
+    """What the library holds after the switch, what could not be read, and how long it took.
+
+    `still` is what could not be read before either, for the same reason.
+    """
 
     photos: int
     texts: int
     skipped: tuple[Skip, ...]
     seconds: float
+    still: tuple[Skip, ...] = ()
 
 
 def reindex(
@@ -68,6 +73,7 @@ def reindex(
             patience=patience,
             progress=progress,
         )
+        known = _Known(library)
         counts, skipped = task.done()
     _remove(folder / NEXT)
     with Library.open(folder) as switched:
@@ -76,6 +82,7 @@ def reindex(
         photos=counts[Kind.PHOTO],
         texts=counts[Kind.TEXT],
         skipped=tuple(skipped),
+        still=tuple(skip for skip in skipped if skip in known),
         seconds=time.monotonic() - started,
     )
 
@@ -181,6 +188,18 @@ class _Task:
             some = files[start : start + _FILES_AT_ONCE]
             skipped += index_folders(fresh, self.encoder, some, options=self.options).skipped
         return skipped
+
+
+class _Known:
+    """What a library lists as skipped: files that could not be read, or not even be opened."""
+
+    def __init__(self, library: Library) -> None:
+        files = (file.state for file in library.catalog.holdings())
+        self._reasons = {(state.path, reason) for state in files for reason in state.reasons}
+        self._noted = Noted(library.view.noted(SKIPPED))
+
+    def __contains__(self, skip: Skip) -> bool:
+        return (skip.path, skip.reason) in self._reasons or skip in self._noted
 
 
 def _unfinished(folder: Path, encoder: Encoder) -> Library:

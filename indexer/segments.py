@@ -78,8 +78,10 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         part.replace(path)
         _sync(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise TwinlensError(f"cannot write {path}: {told(error, path.parent)}") from error
+    finally:  # FAISS, OpenVINO and safetensors have errors of their own for a full disk
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def sealed(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:

@@ -122,6 +122,24 @@ def readable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "replace")
 
 
+def printable(text: str) -> str:
+    """Escape what could break a line or steer a terminal; other bytes that are no UTF-8 stay.
+
+    Control characters are escaped, and single bytes from 0x80 to 0x9f, which some terminals read as
+    control characters.
+    """
+    return "".join(_escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """Return a character as it may be printed."""
+    if "\udc80" <= char <= "\udc9f":
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    if char.isprintable() or "\udca0" <= char <= "\udcff":
+        return char
+    return ascii(char)[1:-1]
+
+
 def spot(name: str, time: float | None) -> str:
     """Name a file and, of a video, the moment: "clip.mp4 @ 0:12"."""
     return name if time is None else f"{name} @ {clock(time)}"

@@ -11,6 +11,6 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     USAGE = 2
-    SKIPPED = 3  # done, but some files were skipped
+    SKIPPED = 3  # done, but files were skipped that were not skipped before
     NOTHING = 4  # nothing matched
     INTERRUPTED = 130  # 128 + SIGINT, as shells have it

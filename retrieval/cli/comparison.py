@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 import retrieval
@@ -15,6 +14,7 @@ from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, printable
 from retrieval.cli.options import ModelChoice
 from retrieval.cli.progress import progress
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Comparison, Evaluation, PairSet
@@ -41,7 +41,7 @@ def show_comparison(
     if as_json:
         click.echo(json.dumps(done.as_json()))
     else:
-        Console().print(_table(done))
+        terminal().print(_table(done))
     return ExitCode.SKIPPED if first.skipped else ExitCode.DONE
 
 

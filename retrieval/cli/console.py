@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
-from indexer.types import Gap, Skip
+from indexer.types import Gap, Skip, printable
+
+__all__ = [
+    "bare",
+    "counted",
+    "list_kept",
+    "list_new_skips",
+    "list_skipped",
+    "note",
+    "notes_through",
+    "printable",
+    "put",
+]
 
 _CLOSED = os.strerror(errno.EACCES).lower()  # as walks and readers give it as a reason
 
 
-def printable(text: str) -> str:
-    """Escape control characters, which could break a line or steer a terminal."""
-    return "".join(
-        char if char.isprintable() or "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
-        for char in text
-    )
+def bare(path: str) -> str:
+    """Return a path as stdout should have it: escaped on a terminal, exact for a program."""
+    return printable(path) if sys.stdout.isatty() else path
+
+
+def put(text: str) -> None:
+    """Print results as they are: for a program, click would take escape sequences out."""
+    click.echo(text, nl=False, color=True)
 
 
 def counted(count: int, what: str) -> str:
@@ -27,9 +43,27 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+_printers: list[Callable[[str], None]] = []
+"""What prints notes while a progress bar is shown: above it, so that its line is not torn."""
+
+
+@contextmanager
+def notes_through(printer: Callable[[str], None]) -> Iterator[None]:
+    """Let notes be printed by whoever has a line on the terminal."""
+    _printers.append(printer)
+    try:
+        yield
+    finally:
+        _printers.remove(printer)
+
+
 def note(message: str) -> None:
     """Print one line beside the results."""
-    if message:
+    if not message:
+        return
+    if _printers:
+        _printers[-1](printable(message))
+    else:
         click.echo(printable(message), err=True)
 
 
@@ -46,6 +80,21 @@ def list_damaged(damaged: Iterable[Skip]) -> None:
     """Print each file that was read although something is wrong with it, and what."""
     for each in damaged:
         note(f"read all the same, {each.path}: {each.reason}")
+
+
+def list_new_skips(skipped: Iterable[Skip], still: Sequence[Skip]) -> bool:
+    """Print each file that was left out anew, and how many are left out still.
+
+    Returns:
+        Whether there is a new one.
+    """
+    known = set(still)
+    new = [skip for skip in skipped if skip not in known]
+    list_skipped(new)
+    if still:
+        more = f" and {len(still) - 1:,} more" if len(still) > 1 else ""
+        note(f"still skipped, as before: {still[0].path}: {still[0].reason}{more}")
+    return bool(new)
 
 
 def list_skipped(skipped: Iterable[Skip]) -> None:

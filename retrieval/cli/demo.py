@@ -34,6 +34,9 @@ LIKE_THIS = "motorcycle_right.png"  # left out of the library, which holds its s
 WHAT_IS_THIS = "coffee.png"
 TOP = 5
 
+WISH = ("a vehicle", "no motorcycles")
+"""A query and an instruction: the motorcycle leaves, and the rocket comes first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Question:
@@ -41,10 +44,12 @@ class _Question:
 
     asked: str | Path
     kind: Kind
+    instruct: str = ""
 
     def __str__(self) -> str:
         shown = self.asked.name if isinstance(self.asked, Path) else f'"{self.asked}"'
-        return f"{shown} → {self.kind}s"
+        wish = f", {self.instruct}" if self.instruct else ""
+        return f"{shown}{wish} → {self.kind}s"
 
 
 @click.command(epilog=example("twinlens demo --out tour"))
@@ -57,9 +62,9 @@ class _Question:
 def command(out: Path | None, model: ModelChoice) -> int:
     """Search real photos in every direction.
 
-    Some twenty photos and forty texts are indexed, then words look for photos, a photo for
-    photos, and a photo for words. scikit-image and scikit-learn carry the photos; the extra
-    "demo" of twinlens installs both.
+    Some twenty photos and forty texts are indexed, then words look for photos, also under an
+    instruction, a photo for photos, and a photo for words. scikit-image and scikit-learn carry
+    the photos; the extra "demo" of twinlens installs both.
     """
     photos = _photos()
     folder = out or Path(tempfile.mkdtemp(prefix="twinlens-demo-"))
@@ -67,14 +72,22 @@ def command(out: Path | None, model: ModelChoice) -> int:
     encoder = model.quick()
     with retrieval.Library.open_or_create(folder / "library", encoder) as library:
         done = _index(library, encoder, photos)
-        searcher = retrieval.Searcher(library, encoder)
-        rows = [_answer(searcher, question) for question in _questions(photos)]
+        plain, instructed = retrieval.Searcher(library, encoder), _instructed(library, model)
+        questions = _questions(photos, instructed=instructed is not None)
+        rows = [_answer(instructed if q.instruct else plain, q) for q in questions]
         held = library.counts()
     sheet = (folder / "contact-sheet.html").resolve()
     summary = f"{held[Kind.PHOTO]} photos and {held[Kind.TEXT]} texts, model {encoder.name}"
     retrieval.contact_sheet(rows, sheet, title="twinlens demo", note=summary)
     click.echo(f"The same with pictures: {sheet}")
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+def _instructed(library: Library, model: ModelChoice) -> Searcher | None:
+    """Return what searches under an instruction; None where no reranker ships for the model."""
+    towers = model.load()
+    reranker = retrieval.default_reranker(towers, instructed=True)
+    return retrieval.Searcher(library, towers, reranker) if reranker else None
 
 
 def _photos() -> dict[str, Path]:
@@ -117,21 +130,27 @@ def _index(library: Library, encoder: Encoder, photos: Mapping[str, Path]) -> In
     return done
 
 
-def _questions(photos: Mapping[str, Path]) -> list[_Question]:
-    """Return the tour: words to photos, photo to photos, photo to texts."""
+def _questions(photos: Mapping[str, Path], *, instructed: bool) -> list[_Question]:
+    """Return the tour: words to photos, photo to photos, photo to texts.
+
+    A model for which no reranker ships is not instructed.
+    """
+    words, wish = WISH
     return [
         *(_Question(asked=words, kind=Kind.PHOTO) for words in WORDS),
+        *[_Question(asked=words, kind=Kind.PHOTO, instruct=wish)] * instructed,
         _Question(asked=photos[LIKE_THIS], kind=Kind.PHOTO),
         _Question(asked=photos[WHAT_IS_THIS], kind=Kind.TEXT),
     ]
 
 
-def _answer(searcher: Searcher, question: _Question) -> Row:
+def _answer(searcher: Searcher | None, question: _Question) -> Row:
     """Search, print a table, and keep the answers for the contact sheet."""
-    hits = searcher.search(question.asked, kind=question.kind, top=TOP)
+    assert searcher is not None
+    hits = searcher.search(question.asked, kind=question.kind, top=TOP, instruct=question.instruct)
     click.echo(f"{question}\n")
     write_hits(hits, Layout.TABLE)
     click.echo()
     if isinstance(question.asked, Path):
         return retrieval.Row(answers=hits, photo=question.asked)
-    return retrieval.Row(answers=hits, words=question.asked)
+    return retrieval.Row(answers=hits, words=question.asked, aside=question.instruct)

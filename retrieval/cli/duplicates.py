@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,8 @@ import click
 import retrieval
 from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, note, printable
+from retrieval.cli.console import bare, counted, note, printable, put
+from retrieval.cli.hits import with_sheet
 from retrieval.cli.options import example, with_library, with_one_of
 from retrieval.cli.progress import progress
 
@@ -64,12 +67,7 @@ def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Only near copies; -f and -0 print exact ones without it.",
 )
 @with_layout
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a contact sheet, too.",
-)
+@with_sheet
 def command(
     *,
     folders: tuple[Path, ...],
@@ -90,11 +88,11 @@ def command(
         groups = retrieval.find_duplicates(opened, folders, alike=threshold, progress=report)
     groups = [group for group in groups if not (near and group.exact)]
     if html is not None:
-        _write_sheet(groups, html)
+        _write_sheet(groups, html, _summary(groups, threshold))
     # Never both kinds in one list: who drops exact copies unseen shall not drop near ones too.
     listed = [group for group in groups if group.exact != near] if layout in _BARE else groups
     for line in _LAYOUTS[layout](listed):
-        click.echo(line, nl=False)
+        put(line)
     note(_summary(groups, threshold))
     if layout in _BARE:
         _note_unlisted(groups, listed)
@@ -149,7 +147,7 @@ def _paths(end: str) -> Callable[[Sequence[Group]], Iterator[str]]:
 
     def lines(groups: Sequence[Group]) -> Iterator[str]:
         spare = (str(path) for group in groups for path in group.spare)
-        yield from (path + end for path in dict.fromkeys(spare))
+        yield from (bare(path) + end for path in dict.fromkeys(spare))
 
     return lines
 
@@ -193,7 +191,7 @@ def _note_unlisted(groups: Sequence[Group], listed: Sequence[Group]) -> None:
         )
 
 
-def _write_sheet(groups: Sequence[Group], path: Path) -> None:
+def _write_sheet(groups: Sequence[Group], path: Path, summary: str) -> None:
     """Write the contact sheet and say where it is."""
     rows = [
         retrieval.Row(
@@ -205,15 +203,23 @@ def _write_sheet(groups: Sequence[Group], path: Path) -> None:
             ],
             title=_heading(group),
             aside=f"keep the first: {group.why}",
-            captions=[_caption(copy) for copy in group.copies],
+            captions=[_facts(copy) for copy in group.copies],
+            marks=["keep", *[""] * (len(group.copies) - 1)],
         )
         for group in groups
     ]
-    retrieval.contact_sheet(rows, path, title="twinlens duplicates", note="The original first.")
+    title = f"Duplicates: {counted(len(groups), 'group')}"
+    told = f"{summary}. The copy to keep comes first; dates are those of the files."
+    retrieval.contact_sheet(rows, path, title=title, note=told, heading="Duplicates")
     note(f"contact sheet: {path}")
 
 
-def _caption(copy: Copy) -> str:
-    """Say what there is to know of a copy below its picture."""
-    alone = f"; it alone has: {', '.join(copy.alone)}" if copy.alone else ""
-    return f"{copy.width} × {copy.height}, {_bytes(copy.bytes)}{alone}"
+def _facts(copy: Copy) -> str:
+    """Say how large a copy is, the date of its file, and what it has that the kept one lacks."""
+    facts = [f"{copy.width} × {copy.height}", _bytes(copy.bytes)]
+    with suppress(OSError, OverflowError, ValueError):  # gone meanwhile, or a date beyond all
+        written = datetime.fromtimestamp(copy.path.stat().st_mtime)
+        facts.append(written.date().isoformat())
+    if copy.alone:
+        facts.append(f"it alone has: {', '.join(copy.alone)}")
+    return " · ".join(facts)

@@ -135,7 +135,7 @@ def _unexpected(error: Exception) -> str:
         said, _, advice = told(error, error.filename).partition("; ")
         return "; ".join(filter(None, (f"{said}: '{error.filename}'", advice)))
     if isinstance(error, OSError):
-        return str(error)
+        return error.strerror or str(error)
     return f"unexpected {type(error).__name__}: {error}; {_DEBUG}=1 shows where"
 
 

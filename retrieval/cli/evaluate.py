@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 import retrieval
@@ -25,6 +24,7 @@ from retrieval.cli.options import (
     with_reranking,
 )
 from retrieval.cli.progress import progress
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Evaluation
@@ -100,7 +100,7 @@ def command(  # noqa: PLR0913 - one a group of options
     if as_json:
         click.echo(json.dumps(done.as_json()))
     else:
-        Console().print(_table(done))
+        terminal().print(_table(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from indexer.errors import TwinlensError
+from indexer.errors import FileUnreadable, TwinlensError
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, note
+from retrieval.cli.hits import cell
 from retrieval.cli.options import example, with_one_of
 from retrieval.cli.question import Asking, Question, with_question
+from retrieval.files import free_names, place
 
 if TYPE_CHECKING:
     from retrieval import Hit
 
 MANIFEST = "manifest.csv"
+_BLOCK = 1 << 20  # bytes of a file that are copied at once
+
 COLUMNS = ("rank", "score", "match", "file", "path", "text", "time")
 
 
@@ -67,7 +72,7 @@ def command(question: Question, folder: Path, way: str | None) -> int:
     hits = question.answers()
     if not hits:
         return ExitCode.NOTHING
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     named, missing = _place(hits, folder, Way(way or "copy"))
     manifest = _write_manifest(hits, named, folder)
     note(f"{counted(len(named), 'file')}, told in {manifest}")
@@ -76,70 +81,110 @@ def command(question: Question, folder: Path, way: str | None) -> int:
     return ExitCode.SKIPPED if missing else ExitCode.DONE
 
 
+def _make(folder: Path) -> None:
+    """Make the folder, if it is not there.
+
+    Raises:
+        TwinlensError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TwinlensError(f"cannot make '{folder}': {error.strerror or error}") from error
+
+
 def _place(hits: Sequence[Hit], folder: Path, way: Way) -> tuple[dict[Path, str], list[Path]]:
     """Bring each file in once; return the names of those that came, and what did not."""
     named: dict[Path, str] = {}
     missing: list[Path] = []
     for path in dict.fromkeys(hit.path for hit in hits):
-        if not os.access(path, os.R_OK):
+        if not path.is_file() or not os.access(path, os.R_OK):
             missing.append(path)
-        elif way == Way.LIST:
-            named[path] = ""
-        else:
-            named[path] = _free(folder, path.name, _WAYS[way](path)).name
+            continue
+        try:
+            named[path] = _WAYS[way](path, folder)
+        except FileUnreadable:
+            missing.append(path)
+        except TwinlensError:
+            note(_before(len(named)))
+            raise
     return named, missing
 
 
-def _copied(source: Path) -> Callable[[Path], None]:
-    """Return what copies a file to a path where nothing is."""
-
-    def make(target: Path) -> None:
-        with target.open("xb"):  # takes the name, or finds it taken
-            shutil.copy2(source, target)
-
-    return make
+def _before(count: int) -> str:
+    """Say what there is of an export that cannot go on; nothing if there is nothing."""
+    were = "was" if count == 1 else "were"
+    return f"{counted(count, 'file')} {were} written before, whole" if count else ""
 
 
-def _linked(source: Path) -> Callable[[Path], None]:
-    """Return what links a file at a path where nothing is."""
-    return lambda target: target.symlink_to(source.absolute())
-
-
-_WAYS = {Way.COPY: _copied, Way.LINK: _linked}
-
-
-def _free(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
-    """Make a file under the first free of NAME, NAME-2, NAME-3 and so on.
+def _copied(source: Path, folder: Path) -> str:
+    """Copy a file with its date and rights; return its name.
 
     Raises:
-        TwinlensError: the folder cannot be written to.
+        FileUnreadable: the source cannot be read, or not to its end.
+        TwinlensError: the copy cannot be written.
     """
-    stem, suffix = Path(name).stem, Path(name).suffix
-    numbers = count(2)
-    target = folder / name
-    while True:
+    return place(folder, source.name, partial(_copy, source)).name
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy content, date and rights; tell a source that cannot be read from a full disk."""
+    with target.open("wb") as new:
+        for block in _blocks(source):
+            new.write(block)
+    with suppress(OSError):  # a file system without rights or dates takes the content all the same
+        shutil.copystat(source, target)
+
+
+def _blocks(source: Path) -> Iterator[bytes]:
+    """Read a file in pieces."""
+    try:
+        with source.open("rb") as old:
+            yield from iter(partial(old.read, _BLOCK), b"")
+    except OSError as error:
+        raise FileUnreadable((error.strerror or str(error)).lower()) from error
+
+
+def _linked(source: Path, folder: Path) -> str:
+    """Link a file under the first free name; return it.
+
+    Raises:
+        TwinlensError: the folder cannot be written to, or has no links.
+    """
+    for target in free_names(folder, source.name):
         try:
-            make(target)
+            target.symlink_to(source.absolute())
         except FileExistsError:
-            target = folder / f"{stem}-{next(numbers)}{suffix}"
+            continue
         except OSError as error:
             raise TwinlensError(f"cannot write '{target}': {error.strerror or error}") from error
-        else:
-            return target
+        return target.name
+    raise AssertionError("names do not end")  # pragma: no cover
+
+
+def _listed(_source: Path, _folder: Path) -> str:
+    """Leave a file where it is."""
+    return ""
+
+
+_WAYS = {Way.COPY: _copied, Way.LINK: _linked, Way.LIST: _listed}
 
 
 def _write_manifest(hits: Sequence[Hit], named: dict[Path, str], folder: Path) -> Path:
     """Write what each file is; an older manifest keeps its name."""
 
-    def make(target: Path) -> None:
-        with target.open("x", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    def fill(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-            for hit in hits:
-                if hit.path in named:
-                    match = "" if hit.match is None else round(hit.match, 4)
-                    score = round(hit.score, 6)
-                    found = (hit.rank, score, match, named[hit.path], hit.path)
-                    rows.writerow((*found, hit.text, "" if hit.time is None else hit.time))
+            rows.writerows(_row(hit, named[hit.path]) for hit in hits if hit.path in named)
 
-    return _free(folder, MANIFEST, make)
+    return place(folder, MANIFEST, fill)
+
+
+def _row(hit: Hit, name: str) -> tuple[object, ...]:
+    """Return what the manifest says of a hit, in the order of `COLUMNS`."""
+    match = "" if hit.match is None else round(hit.match, 4)
+    time = "" if hit.time is None else hit.time
+    score = round(hit.score, 6)
+    return hit.rank, score, match, cell(name), cell(str(hit.path)), cell(hit.text), time

@@ -19,8 +19,9 @@ import click
 from indexer.errors import UsageError
 from indexer.reach import NOT_REACHABLE, unreachable
 from indexer.types import clock
-from retrieval.cli.console import counted, note, printable
+from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.options import with_one_of
+from retrieval.files import check_page
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -41,6 +42,10 @@ class Layout(StrEnum):
 
 FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
 """What JSON and CSV tell of a hit."""
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
+"""How a formula of a spreadsheet may begin, wide characters too; and the apostrophe itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +69,30 @@ def with_output(function: F) -> Callable[..., Any]:
     """Add `--json`, `--csv`, `-f`, `-0`, `-p`, `--html`; the command takes `output: Output`."""
 
     @with_one_of("layout", _FLAGS)
-    @click.option(
-        "--html",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Write a contact sheet, too.",
-    )
+    @with_sheet
     @wraps(function)
     def wrapped(*, layout: str | None, html: Path | None, **others: Any) -> Any:
         output = Output(layout=Layout(layout or "table"), html=html)
         return function(output=output, **others)
 
     return wrapped
+
+
+def with_sheet(function: F) -> F:
+    """Add `--html`; the command takes `html: Path | None`, a path that may be written."""
+
+    def checked(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None:
+            check_page(path)  # before the search, which may take minutes
+        return path
+
+    return click.option(
+        "--html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        callback=checked,
+        help="Write a contact sheet, too.",
+    )(function)
 
 
 def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> None:
@@ -139,7 +156,7 @@ def percent(match: float | None) -> str:
 def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
     """Print one line a hit."""
     for hit in hits:
-        click.echo(line(hit) + end, nl=False)
+        put(line(hit) + end)
 
 
 def _plain(away: frozenset[Path], hit: Hit) -> str:
@@ -151,8 +168,8 @@ def _plain(away: frozenset[Path], hit: Hit) -> str:
 
 
 def _path(hit: Hit) -> str:
-    """The path as it is."""
-    return str(hit.path)
+    """The path: exact for a program, escaped on a terminal."""
+    return bare(str(hit.path))
 
 
 def _json(away: frozenset[Path], hit: Hit) -> str:
@@ -192,5 +209,19 @@ def _write_csv(hits: Sequence[Hit]) -> None:
     page = io.StringIO()
     writer = csv.DictWriter(page, FIELDS)
     writer.writeheader()
-    writer.writerows(_values(hit) for hit in hits)
-    click.echo(page.getvalue(), nl=False)
+    for hit in hits:
+        values = _values(hit)
+        cells = {name: cell(bare(str(values[name]))) for name in ("kind", "path", "text")}
+        writer.writerow({**values, **cells})
+    put(page.getvalue())
+
+
+def cell(text: str) -> str:
+    """Return a text as a CSV cell that no spreadsheet takes for a formula.
+
+    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Whoever
+    reads the file takes one apostrophe off each text that begins with one, and has the text again.
+
+    Source: OWASP, CSV injection.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -16,9 +16,10 @@ from indexer.errors import LibraryMissing
 from indexer.excluded import EXCLUDED_DIRS
 from indexer.photos import MAX_MEGAPIXELS, TRUNCATED
 from indexer.videos import MOST_FRAMES
+from indexer.view import catalog_path
 from indexer.walk import Found, WalkOptions, walk
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import counted, list_damaged, list_kept, list_skipped, note
+from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
 from retrieval.cli.options import (
     ModelChoice,
     example,
@@ -27,11 +28,11 @@ from retrieval.cli.options import (
     with_model,
     with_patience,
 )
-from retrieval.cli.progress import Report, progress
+from retrieval.cli.progress import Report, phase, progress
 
 if TYPE_CHECKING:
     from indexer.build import Progress
-    from retrieval import IndexOptions, IndexReport, Patience
+    from retrieval import Encoder, IndexOptions, IndexReport, Library, Patience
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -155,9 +156,9 @@ def command(
     """
     encoder = model.quick(model_of(library))
     with (
-        retrieval.Library.open_or_create(library, encoder) as opened,
+        opened_or_made(library, encoder) as opened,
         opened.writing(patience),
-        progress("indexing") as report,
+        progress("indexing", last="updating the search index") as report,
     ):
         done = retrieval.index_folders(
             opened,
@@ -167,14 +168,14 @@ def command(
             progress=_with_total(report, folders, options.walk),
         )
     list_damaged(done.damaged)
-    list_skipped(done.skipped)
+    new = list_new_skips(done.skipped, done.still)
     list_kept(done.kept)
-    truncated = any(skip.reason == TRUNCATED for skip in done.skipped)
+    truncated = any(skip.reason == TRUNCATED for skip in set(done.skipped) - set(done.still))
     if truncated and not options.decode.allow_truncated:
         note("what is there of truncated photos is read with --allow-truncated")
     note(passed_over(done.passed_over))
-    click.echo(json.dumps(_as_json(done)) if as_json else sentence(done))
-    return ExitCode.SKIPPED if done.skipped or done.kept else ExitCode.DONE
+    click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
+    return ExitCode.SKIPPED if new or done.kept else ExitCode.DONE
 
 
 def _with_total(
@@ -199,7 +200,7 @@ def model_of(folder: Path) -> str:
         with retrieval.Library.open(folder) as library:
             return library.model
     except LibraryMissing:
-        note(f"making a library at {folder}; generic captions are embedded first, once")
+        note(f"making a library at {folder}")
         return "builtin"
 
 
@@ -215,6 +216,14 @@ def passed_over(counts: Mapping[str, int]) -> str:
     )
 
 
+def opened_or_made(folder: Path, encoder: Encoder) -> Library:
+    """Open a library, or make it: with a model that brings no vectors, it embeds generic texts."""
+    if catalog_path(folder).exists():
+        return retrieval.Library.open_or_create(folder, encoder)
+    with phase("preparing the new library (once)"):
+        return retrieval.Library.open_or_create(folder, encoder)
+
+
 def _as_json(done: IndexReport) -> dict[str, object]:
     """Return what was done as plain values; what was kept, only if there is any."""
     skipped, damaged = (
@@ -222,21 +231,23 @@ def _as_json(done: IndexReport) -> dict[str, object]:
         for files in (done.skipped, done.damaged)
     )
     kept = [{**asdict(gap), "folder": str(gap.folder)} for gap in done.kept]
-    plain = {"skipped": skipped, "damaged": damaged, "seconds": round(done.seconds, 2)}
-    told: dict[str, object] = {**asdict(done), **plain}
+    told: dict[str, object] = asdict(done)
+    told |= {"skipped": skipped, "damaged": damaged, "still": len(done.still)}
+    told["seconds"] = round(done.seconds, 2)
     del told["kept"]
     return {**told, "kept": kept} if kept else told
 
 
-def sentence(done: IndexReport) -> str:
-    """Say in one line what was done."""
+def sentence(done: IndexReport, aside: float = 0.0) -> str:
+    """Say in one line what was done; the speed leaves out what the model's preparation took."""
     things = ((done.photos, "photo"), (done.videos, "video"), (done.texts, "text"))
     rest = (
         (done.moved, "moved"),
         (done.removed, "removed"),
         (sum(gap.files for gap in done.kept), "kept, not reachable"),
         (done.unchanged, "unchanged"),
-        (len(done.skipped), "skipped"),
+        (len(done.skipped) - len(done.still), "skipped"),
+        (len(done.still), "still skipped"),
     )
     parts = [f"{counted(count, what)} added" for count, what in things if count]
     parts += [f"{counted(done.updated, 'file')} updated"] if done.updated else []
@@ -244,4 +255,6 @@ def sentence(done: IndexReport) -> str:
     told = f"{', '.join(parts) or 'nothing to index'} in {done.seconds:.1f} s"
     if done.photos < MANY:
         return told
-    return f"{told}, {done.photos / done.seconds:.0f} photos/s on {done.device}"
+    prepared = f", {aside:.0f} s of them for preparing the model" if aside >= 1 else ""
+    speed = done.photos / max(done.seconds - aside, 1e-9)
+    return f"{told}{prepared}, {speed:.0f} photos/s on {done.device}"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import counted, printable
 from retrieval.cli.options import example, with_json, with_library
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from indexer.types import Described, LibraryInfo
@@ -37,7 +37,7 @@ def command(library: Path, as_json: bool) -> int:
         known = {**asdict(info), "folders": folders, "library": str(library)}
         click.echo(json.dumps(known, default=_plain))
     else:
-        Console().print(_table(info, library))
+        terminal().print(_table(info, library))
     return ExitCode.DONE
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, note, printable
 from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
 from retrieval.cli.progress import progress
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Concept, Learned, Library
@@ -132,7 +132,7 @@ def _show(opened: Library, as_json: bool) -> int:
         for concept in concepts:
             click.echo(json.dumps({**_facts(concept), "usable": _usable(concept, opened)}))
     elif concepts:
-        Console().print(_table(concepts, opened))
+        terminal().print(_table(concepts, opened))
     else:
         note("no names yet; teach one with: twinlens learn NAME PHOTO...")
     if skipped:

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 import retrieval
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.progress import progress
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Encoder, Obedience, PairSet, Reranker
@@ -25,7 +25,7 @@ def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json
     if as_json:
         click.echo(json.dumps({"reranker": reranker.name, **done.as_json()}))
     else:
-        Console().print(_table(done, reranker.name))
+        terminal().print(_table(done, reranker.name))
     return ExitCode.DONE
 
 

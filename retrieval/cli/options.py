@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -55,7 +56,8 @@ class ModelChoice:
 
     def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
         """Return the quickest encoder for it; with `few`, for a query alone."""
-        return retrieval.quick_encoder(self._named(default), self.device, few=few, note=note)
+        spec = self._named(default)
+        return retrieval.quick_encoder(spec, self.device, few=few, note=note, phase=_phase)
 
     def _named(self, default: str) -> str:
         """Return the spec, and say so where loading it may take a while."""
@@ -63,6 +65,13 @@ class ModelChoice:
         if "/" in spec and not Path(spec).expanduser().exists():
             note(f"loading {spec}")
         return spec
+
+
+def _phase(name: str) -> AbstractContextManager[None]:
+    """Show what takes its time; rich is imported for it alone."""
+    from retrieval.cli.progress import phase
+
+    return phase(name)
 
 
 def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
@@ -172,7 +181,7 @@ _INSTRUCT = click.option(
     "--instruct",
     metavar="WORDS",
     default="",
-    help='What the answers shall be like: "no people", "only at night".',
+    help='What the answers shall be like: "only photos with snow", "no people".',
 )
 
 

@@ -15,6 +15,8 @@ from indexer.pictures import read_picture
 CELLS = 40
 """Width of a preview in terminal cells; its height follows."""
 
+_NO_SIZE = "(not drawn: this terminal has no size; set one with: stty cols 80 rows 24)"
+
 _PIXELS = 400  # of the shorter side, at least: some ten a cell, as dense terminals have
 
 
@@ -29,4 +31,11 @@ def show(path: Path, console: Console, time: float | None = None) -> None:
     logging.getLogger("textual_image").setLevel(logging.CRITICAL)
     # Imported here: it asks the terminal what it can draw as soon as it is imported.
     drawing = import_module("textual_image.renderable")
-    console.print(drawing.Image(photo, width=min(CELLS, console.width), height="auto"))
+    width = min(CELLS, console.width)
+    try:
+        try:
+            console.print(drawing.Image(photo, width=width, height="auto"))
+        except ValueError:  # so wide a photo that its height is less than half a line
+            console.print(drawing.Image(photo, width=width, height=1))
+    except ZeroDivisionError:  # it divides by the columns that the terminal says it has
+        console.print(Text(_NO_SIZE, style="dim"))

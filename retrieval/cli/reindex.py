@@ -9,7 +9,7 @@ import click
 
 import retrieval
 from retrieval.cli.codes import ExitCode
-from retrieval.cli.console import list_skipped, note
+from retrieval.cli.console import list_new_skips, note
 from retrieval.cli.index import with_index_options, with_prune
 from retrieval.cli.options import ModelChoice, example, with_library, with_model, with_patience
 from retrieval.cli.progress import progress
@@ -45,11 +45,11 @@ def command(library: Path, model: ModelChoice, options: IndexOptions, patience: 
             patience=patience,
             progress=lambda step: report(step.files, max(total, step.files), step.photos),
         )
-    list_skipped(done.skipped)
+    new = list_new_skips(done.skipped, done.still)
     if any((library / "concepts").glob("*")):
         note("learned names belong to the model before; learn them again with: twinlens learn")
     click.echo(
         f"{done.photos:,} photos and {done.texts:,} texts are of {encoder.name} now, "
         f"in {done.seconds:.1f} s"
     )
-    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+    return ExitCode.SKIPPED if new else ExitCode.DONE

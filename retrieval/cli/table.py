@@ -17,6 +17,7 @@ from indexer.types import Kind
 from retrieval.cli.console import printable
 from retrieval.cli.hits import percent
 from retrieval.cli.preview import show
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -39,7 +40,7 @@ def write_table(
 
     A column that says nothing is left out. Files that are away are marked.
     """
-    console = console or Console()
+    console = console or terminal()
     texts = any(hit.kind == Kind.TEXT for hit in hits)
     matches = any(hit.match is not None for hit in hits)
     scored = any(hit.score for hit in hits)  # what filters alone find has no score
@@ -70,7 +71,7 @@ def _day(hit: Hit) -> str:
 
 def write_previews(hits: Sequence[Hit], away: frozenset[Path] = frozenset()) -> None:
     """Print each hit with its photo below it."""
-    console = Console()
+    console = terminal()
     for hit in hits:
         told = (str(hit.rank), f"{hit.score:.3f}", percent(hit.match))
         line = Text("  ".join(filter(None, told)) + "  ", style="dim")

@@ -79,7 +79,8 @@ def command(config: Path | None, **given: Any) -> int:
 
     with ExitStack() as stack:
         bars = _Bars(stack)
-        done = train(chosen, Watch(note=note, decoded=bars.decoded, progress=bars.trained))
+        watch = Watch(note=note, phase=bars.phase, decoded=bars.decoded, progress=bars.trained)
+        done = train(chosen, watch)
     note(f"wrote {done.out} after {done.steps} steps")
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
@@ -89,7 +90,7 @@ class _Bars:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._decoding = stack.enter_context(progress("decoding"))
+        self._decoding = stack.enter_context(progress("decoding", last="preparing the training"))
         self._training: Report | None = None
         self._before = 0
 
@@ -97,11 +98,17 @@ class _Bars:
         """Report photos decoded."""
         self._decoding(done, total)
 
+    def phase(self, name: str) -> None:
+        """Say what is done between two steps."""
+        (self._training or self._decoding).name(name)
+
     def trained(self, now: Progress) -> None:
         """Report photos learned from."""
         if self._training is None:
             self._stack.close()
-            self._training = self._stack.enter_context(progress("training"))
+            self._training = self._stack.enter_context(
+                progress("training", last="writing the model")
+            )
             self._before = now.photos - now.batch  # learned from before a resume: not in the rate
         self._training(now.photos - self._before, now.total - self._before)
 

@@ -18,7 +18,7 @@ from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_skipped, note
 from retrieval.cli.fields import documented, option
 from retrieval.cli.options import ModelChoice, example, with_model
-from retrieval.cli.progress import Report, progress
+from retrieval.cli.progress import progress
 from retrieval.training.reranker.config import RerankerTraining
 
 _OF_TRIPLES = {"steps", "lr", "rank", "seed"}
@@ -36,7 +36,7 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(
     epilog=example(
         "twinlens train-reranker --pairs train.jsonl --val dev.jsonl --out runs/two",
-        'twinlens search "a dog" --instruct "no people" --reranker runs/two',
+        'twinlens search "a vehicle" --instruct "no motorcycles" --reranker runs/two',
         "twinlens train-reranker --triples mine.jsonl --init MODEL --out runs/large",
     )
 )
@@ -149,9 +149,7 @@ def _from_pairs(
     encoder, start = model.load(), Path(init) if init else None
     config = RerankerRun(pairs=pairs, val=val, out=out, init=start, training=training)
     with ExitStack() as stack:
-        bars = _Bars(stack, training.steps)
-        watch = Watch(note=note, looked=bars.looked, learned=bars.learned)
-        done = run(config, encoder, watch)
+        done = run(config, encoder, Watch(note=note, phase=_Bars(stack).phase))
     list_skipped(done.skipped)
     weights = dataclasses.asdict(done.fusion).items()
     trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)
@@ -160,25 +158,15 @@ def _from_pairs(
 
 
 class _Bars:
-    """A bar while photos are looked at, then one while the reranker learns."""
+    """One bar after another, each with the name of what is done."""
 
-    def __init__(self, stack: ExitStack, steps: int) -> None:
-        self._stack, self._steps = stack, steps
-        self._looking: Report | None = stack.enter_context(progress("looking at photos"))
-        self._learning: Report | None = None
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
 
-    def looked(self, done: int, total: int) -> None:
-        """Report photos looked at; those of the validation come last, without a bar."""
-        if self._looking is not None:
-            self._looking(done, total)
-
-    def learned(self, step: int, _loss: float) -> None:
-        """Report steps."""
-        if self._learning is None:
-            self._stack.close()
-            self._looking = None
-            self._learning = self._stack.enter_context(progress("learning", "steps"))
-        self._learning(step, self._steps)
+    def phase(self, name: str, unit: str) -> Callable[[int, int], None]:
+        """Close the bar before, and open one for what begins."""
+        self._stack.close()
+        return self._stack.enter_context(progress(name, unit, announced=True))
 
 
 def _training(given: dict[str, Any]) -> RerankerTraining:

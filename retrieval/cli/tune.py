@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 import retrieval
@@ -17,6 +16,7 @@ from indexer.types import Kind
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import note
 from retrieval.cli.options import example, with_json, with_library, with_patience
+from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from retrieval import Patience, Setting
@@ -68,7 +68,7 @@ def command(
         for setting in settings:
             click.echo(json.dumps(asdict(setting)))
     elif settings:
-        Console().print(_table(settings))
+        terminal().print(_table(settings))
     return ExitCode.DONE
 
 

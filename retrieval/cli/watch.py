@@ -19,7 +19,7 @@ from indexer.errors import LibraryLocked, UsageError
 from indexer.excluded import lies_in_excluded
 from retrieval.cli.codes import ExitCode
 from retrieval.cli.console import list_damaged, list_kept, list_skipped, note
-from retrieval.cli.index import model_of, sentence, with_index_options
+from retrieval.cli.index import model_of, opened_or_made, sentence, with_index_options
 from retrieval.cli.options import ModelChoice, example, with_library, with_model
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(
     encoder = model.quick(model_of(library))
     with (
         _ended_by_signals(),
-        retrieval.Library.open_or_create(library, encoder) as opened,
+        opened_or_made(library, encoder) as opened,
     ):
         index = partial(_index, opened, encoder, folders, options, watched)
         index()
@@ -200,7 +200,8 @@ def _index(
         watched.remember((), again=AGAIN_SECONDS)
         return
     list_damaged(done.damaged)
-    list_skipped(done.skipped)
+    known = set(done.still)
+    list_skipped(skip for skip in done.skipped if skip not in known)
     if done.kept and done.kept != watched.told:
         list_kept(done.kept)
     watched.told = done.kept

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from retrieval.models.encoder import TowerEncoder
 
 Note = Callable[[str], None]
+Phase = Callable[[str], AbstractContextManager[None]]
+"""Shows what takes its time for as long as it does."""
+
+_TOWERS = {Part.IMAGES: "image", Part.TEXTS: "text"}
 
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")  # of NVIDIA's driver, of AMD's
 
@@ -46,6 +51,7 @@ def quick_encoder(
     *,
     few: bool = False,
     note: Note = lambda _: None,
+    phase: Phase | None = None,
 ) -> Encoder:
     """Return the quickest encoder for a model; its vectors are torch's to a cosine of 0.999.
 
@@ -53,14 +59,15 @@ def quick_encoder(
         spec: of the model, as `retrieval.load_encoder` takes it.
         device: `cpu`, `cuda`, `mps`, or `auto`: a GPU if there is one, else the CPU.
         few: only a few texts or photos will be encoded, a query's: a GPU is not worth its start.
-        note: receives a line where something takes its time.
+        note: receives a line where something goes wrong.
+        phase: shows what takes its time; without it, `note` receives its name.
 
     Raises:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
     """
     if device != "cpu" and not (device == "auto" and (few or not has_gpu())):
         return _load(spec, device)
-    source = _Source(spec, note)
+    source = _Source(spec, note, phase or partial(_noted, note))
     return EngineEncoder(_about(spec) or source.about(), source, few=few)
 
 
@@ -73,8 +80,8 @@ def has_gpu() -> bool:
 class _Source:
     """Where the parts of an engine come from: the model in torch, loaded when one is missing."""
 
-    def __init__(self, spec: str, note: Note) -> None:
-        self._spec, self._note = spec, note
+    def __init__(self, spec: str, note: Note, phase: Phase) -> None:
+        self._spec, self._note, self._phase = spec, note, phase
 
     @property
     def folder(self) -> Path | None:
@@ -104,16 +111,26 @@ class _Source:
         """Make a part of the engine, or note in its folder why it stays with torch."""
         if folder.refusal(part).exists():
             return
-        from retrieval.engine.export import export_part
-
-        self._note(f"preparing the {part} of {self._spec} for this CPU: once, some ten seconds")
+        whose = "" if self._spec == BUILTIN else f" of {self._spec}"
+        model = f"{_TOWERS[part]} model{whose}"
         try:
-            export_part(self.towers.model, folder, part)
-        except OSError as error:
+            with self._phase(f"preparing the {model} for this computer (once, about 20 s)"):
+                from retrieval.engine.export import export_part  # brings torch: seconds of these
+
+                export_part(self.towers.model, folder, part)
+        except (OSError, TwinlensError) as error:
+            why = told(error, folder.path) if isinstance(error, OSError) else error
             self._note(
-                f"cannot keep it: {told(error, folder.path)}, or name another folder with "
-                f"{CACHE_VARIABLE}; torch is used, which takes longer to start"
+                f"cannot keep the {model}: {why}, or name another folder with {CACHE_VARIABLE}; "
+                "torch is used, which starts more slowly"
             )
+
+
+@contextmanager
+def _noted(note: Note, name: str) -> Iterator[None]:
+    """Name what takes its time in a note."""
+    note(name)
+    yield
 
 
 def _load(spec: str, device: str) -> TowerEncoder:

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from indexer.segments import replacing
 from retrieval.engine.quantized import with_weights_in_bytes
 from retrieval.engine.runtime import Graph, bytes_pay
 from retrieval.engine.store import About, EngineFolder, Part, Words
@@ -70,7 +71,8 @@ def export_part(model: Model, folder: EngineFolder, part: Part) -> None:
             else:
                 _export_texts(model, folder)
     except (Refused, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        folder.refusal(part).write_text(f"{error}\n", encoding="utf-8")
+        with replacing(folder.refusal(part)) as file:
+            file.write_text(f"{error}\n", encoding="utf-8")
 
 
 class _Images(nn.Module):
@@ -154,7 +156,8 @@ def _export_texts(model: Model, folder: EngineFolder) -> None:
     texts = ["a dog", "two people are walking along a beach at sunset, seen from far away"]
     want = F.normalize(model.towers.encode_text(model.tokenize(texts)), dim=-1)
     ids = reader.ids(texts)
-    np.save(folder.words, embedding.weight.detach().half().numpy())
+    with replacing(folder.words) as part, part.open("wb") as file:
+        np.save(file, embedding.weight.detach().half().numpy())
     inputs = (embedding(torch.from_numpy(ids)).numpy(), ids)
     _write(tower.eval(), folder, Part.TEXTS, inputs, want.numpy())
 
@@ -176,7 +179,7 @@ def _write(
     with TemporaryDirectory(dir=folder.path) as scratch:
         made = EngineFolder(Path(scratch))
         for form in [with_weights_in_bytes(graph), graph] if in_bytes else [graph]:
-            ov.save_model(form, made.graph(part), compress_to_fp16=True)
+            _save(form, made.graph(part))
             many = part == Part.IMAGES
             tried = Graph(made.graph(part), compiled=made.compiled, streams=1, many=many)
             got = tried.run(*inputs)[0]
@@ -188,13 +191,27 @@ def _write(
     raise Refused(f"its vectors reach a cosine of {agreement:.4f} with torch's")
 
 
+def _save(graph: ov.Model, file: Path) -> None:
+    """Write a graph.
+
+    Raises:
+        OSError: the disk is full or closed to us; this says nothing against the graph.
+    """
+    try:
+        ov.save_model(graph, file, compress_to_fp16=True)
+    except RuntimeError as error:  # all that OpenVINO raises
+        raise OSError(f"cannot write '{file}': {error}") from error
+
+
 def _write_tokenizer(model: Model, folder: EngineFolder) -> TextReader:
     """Write what cuts texts into tokens, and return it."""
     if isinstance(model.module, TwinTowers) and model.tokenizer_file is not None:
-        shutil.copyfile(model.tokenizer_file, folder.tokenizer)
+        with replacing(folder.tokenizer) as part:
+            shutil.copyfile(model.tokenizer_file, part)
         return WordPieces(folder.tokenizer, model.module.config.text.context)
     context = model.tokenize(["a"]).shape[1]
-    write_clip_words(Path(default_bpe()), folder.pairs)
+    with replacing(folder.pairs) as part:
+        write_clip_words(Path(default_bpe()), part)
     return ClipWords(folder.pairs, context)
 
 

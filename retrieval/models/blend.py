@@ -11,7 +11,6 @@ Source: Wortsman et al. 2022 (WiSE-FT, arXiv 2109.01903); Wortsman et al. 2022 (
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from torch import Tensor
 from indexer.errors import UsageError
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
+from retrieval.files import write_json
 from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint
 from retrieval.models.folder import CONFIG, RECORD
@@ -119,4 +119,4 @@ def write_blend(specs: Sequence[str], shares: Sequence[float], out: Path, storag
         for spec, model, share in zip(specs, models, shares, strict=True)
     ]
     record = {"blend": parts, "storage": storage}
-    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(out / RECORD, record)

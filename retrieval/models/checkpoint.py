@@ -57,7 +57,8 @@ def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(weights)  # a file of save_file's would be for its owner alone
     if model.tokenizer_file is not None and model.tokenizer_file != folder / TOKENIZER:
-        shutil.copyfile(model.tokenizer_file, folder / TOKENIZER)
+        with replacing(folder / TOKENIZER) as part:
+            shutil.copyfile(model.tokenizer_file, part)
     config = {
         "format": FORMAT,
         "storage": storage,

@@ -90,7 +90,8 @@ def write_clip_words(merges: Path, file: Path) -> None:
         keys.append(_key(ids[left], ids[right]))
         ids[left + right] = len(ids)
     order = np.argsort(keys)
-    np.save(file, np.stack([np.array(keys, dtype=np.int64)[order], _FIRST + order]))
+    with file.open("wb") as target:  # by its path, numpy would choose another name for it
+        np.save(target, np.stack([np.array(keys, dtype=np.int64)[order], _FIRST + order]))
 
 
 def _key(left: int, right: int) -> int:

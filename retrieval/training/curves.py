@@ -9,6 +9,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from retrieval.files import written
+
 
 def draw_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a PNG with the training loss and, where measured, recall on the dev set.
@@ -34,4 +36,5 @@ def draw_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
         right.legend(fontsize=7)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    with written(path) as part:
+        figure.savefig(part, dpi=120, format="png")

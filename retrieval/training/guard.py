@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from retrieval.errors import TrainingFailed
+from retrieval.files import write_json
 from retrieval.pairs import Pair
 
 FAILED_BATCH = "failed-batch.json"
@@ -39,7 +39,7 @@ def check_loss(loss: float, step: int, batch: Sequence[Pair], out: Path) -> None
         return
     rows = [{"image": str(pair.photo.path), "captions": list(pair.captions)} for pair in batch]
     failed = {"step": step, "loss": str(loss), "pairs": rows}
-    (out / FAILED_BATCH).write_text(json.dumps(failed, indent=2) + "\n", encoding="utf-8")
+    write_json(out / FAILED_BATCH, failed)
     names = ", ".join(pair.name for pair in batch[:_NAMED])
     raise TrainingFailed(
         f"the loss is {loss} at step {step}, on {len(batch)} photos ({names}, …; all of them in "

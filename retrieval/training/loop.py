@@ -15,6 +15,7 @@ from torch import Tensor
 from indexer.types import Skip
 from retrieval.choices import Loss, Storage
 from retrieval.errors import ModelUnavailable, TrainingFailed
+from retrieval.files import write_json, written
 from retrieval.models import load_model
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
 from retrieval.models.encoder import choose_device
@@ -73,9 +74,13 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """How a run reports: each may be replaced; by default nobody watches."""
+    """How a run reports: each may be replaced; by default nobody watches.
+
+    `phase` is called with the name of what is done between two steps, or after the last.
+    """
 
     note: Callable[[str], None] = lambda _: None
+    phase: Callable[[str], None] = lambda _: None
     decoded: Callable[[int, int], None] = lambda _done, _all: None
     progress: Callable[[Progress], None] = lambda _: None
 
@@ -378,6 +383,7 @@ class _Run:
             return
         model = self.snapshot.take(self.trainer.averaged())
         if self.validation is not None:
+            self.watch.phase("measuring on the dev pairs")
             dev = self.validation.measure(model, self.device)
             self.log.append({"step": self.step, **dev})
             score = sum_of_recalls(dev)
@@ -448,7 +454,8 @@ class _Run:
     def _write_log(self) -> None:
         """Write the log and its curves."""
         lines = "".join(json.dumps(line) + "\n" for line in self.log)
-        (self.config.out / LOG).write_text(lines, encoding="utf-8")
+        with written(self.config.out / LOG) as part:
+            part.write_text(lines, encoding="utf-8")
         draw_curves(self.log, self.config.out / CURVES)
 
     def finish(self) -> TrainResult:
@@ -456,7 +463,9 @@ class _Run:
         self.here.wait()
         dev = self._kept_dev()
         if self.here.leads:
+            self.watch.phase("choosing how much of it to keep")
             dev = self._blend() or dev
+            self.watch.phase("writing the model")
             self._write_log()
             clear_state(self.config.out)
         self.here.wait()  # a process that ends may end the others
@@ -479,7 +488,7 @@ def _read_alike(one: Model, other: Model) -> bool:
 def _write(model: Model, folder: Path, storage: Storage, record: dict[str, Any]) -> None:
     """Write a model and the record of how it came to be."""
     save_checkpoint(model, folder, storage)
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record)
 
 
 def _dev_line(step: int, dev: dict[str, Any]) -> str:

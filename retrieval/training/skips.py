@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer.types import Skip
+from retrieval.errors import TrainingFailed
 
 SKIPPED = "skipped.jsonl"
 NAMED = 10  # skips that are printed; the file has all
@@ -49,10 +51,23 @@ class Skips:
             self._note(f"skipping more; {self._file} names all")
         self.all = (*self.all, *new)
         if new:
+            rows = ({"path": str(skip.path), "reason": skip.reason} for skip in new)
+            self._write("".join(json.dumps(row) + "\n" for row in rows))
+
+    def _write(self, lines: str) -> None:
+        """Add whole lines to the file.
+
+        Raises:
+            TrainingFailed: it cannot be written; then it ends as it did before.
+        """
+        end = self._file.stat().st_size if self._file.exists() else 0
+        try:
             with self._file.open("a", encoding="utf-8") as file:
-                for skip in new:
-                    row = {"path": str(skip.path), "reason": skip.reason}
-                    file.write(json.dumps(row) + "\n")
+                file.write(lines)
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self._file, end)
+            raise TrainingFailed(f"cannot write '{self._file}': {error.strerror}") from error
 
     def sentence(self) -> str:
         """Count what was left out, by reason: "3 left out (2 missing, 1 empty file)"."""

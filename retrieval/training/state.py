@@ -45,7 +45,10 @@ def save_state(out: Path, trainer: Trainer, place: Place, config: dict[str, Any]
     """Write the state of a run; the one before is removed last."""
     name = f"resume-{place.step:07d}.safetensors"
     with replacing(out / name) as part:
-        save_file(_tensors(trainer), part)
+        try:
+            save_file(_tensors(trainer), part)
+        except SafetensorError as error:  # of a full disk; it would not name the file
+            raise TrainingFailed(f"cannot write '{out / name}': {error}") from error
     pointer = {"state": name, "config": config, "place": asdict(place)}
     with replacing(out / POINTER) as part:
         part.write_text(json.dumps(pointer), encoding="utf-8")

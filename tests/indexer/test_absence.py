@@ -19,6 +19,7 @@ from indexer.errors import UsageError
 from indexer.library import Library
 from indexer.reach import unreachable
 from indexer.reindex import reindex
+from indexer.skips import SKIPPED
 from indexer.types import Gap, Kind
 from indexer.walk import WalkOptions
 from tests.fakes import COLOURS, ColourEncoder, draw
@@ -351,3 +352,29 @@ def test_reindex_leaves_trash_behind(tmp_path: Path, root: Path, *, emptied: boo
     for photo in (root / "#recycle").iterdir() if emptied else ():
         photo.unlink()
     assert reindex(tmp_path / "library", ColourEncoder(fingerprint="0ther")).photos == len(COLOURS)
+
+
+def test_what_is_skipped_on_a_drive_is_known_when_the_drive_is_back(
+    library: Library, root: Path
+) -> None:
+    (root / "trip" / "link.png").symlink_to(root / "nowhere.png")
+    (root / "other.png").symlink_to(root / "nowhere.png")
+    first = _index(library, root)
+    assert (len(first.skipped), first.still) == (2, ())
+    away = _away(root / "trip")
+    while_away = _index(library, root)
+    assert [skip.path.name for skip in while_away.skipped] == ["other.png"]
+    assert (while_away.still, len(while_away.kept)) == (while_away.skipped, 1)
+    _back(root / "trip", away)
+    again = _index(library, root)
+    assert (set(again.still), again.kept) == (set(first.skipped), ())
+
+
+def test_forgetting_a_folder_forgets_what_was_noted_of_it(library: Library, root: Path) -> None:
+    (root / "link.png").symlink_to(root / "nowhere.png")
+    assert len(_index(library, root).skipped) == 1
+    assert set(library.catalog.folders()) == {root, root / "trip"}
+    assert library.forget(root) == len(COLOURS)
+    assert library.catalog.folders() == {}
+    assert library.view.noted(SKIPPED) == "{}"
+    assert os.fsencode(root) not in (library.folder / "catalog.sqlite").read_bytes()

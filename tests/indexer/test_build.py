@@ -297,6 +297,36 @@ def test_a_broken_file_is_skipped_and_listed_each_time(library: Library, photos:
     assert (library.info().skipped, library.info().photos) == (0, 4)
 
 
+def test_what_was_skipped_before_is_told_apart(library: Library, photos: Path) -> None:
+    (photos / "broken.jpg").write_text("hello")
+    (photos / "link.jpg").symlink_to(photos / "gone.jpg")
+    broken = Skip(path=photos / "broken.jpg", reason="not an image Pillow can read")
+    link = Skip(path=photos / "link.jpg", reason="a link that leads nowhere")
+    reports = [_index(library, photos) for _ in range(2)]
+    assert [set(report.skipped) for report in reports] == [{broken, link}] * 2
+    assert [set(report.still) for report in reports] == [set(), {broken, link}]
+    # Another reader tries again and fails for the same reason; of another content it is new.
+    again = _index(library, photos, decode=DecodeOptions(max_megapixels=10))
+    assert set(again.still) == {broken, link}
+    (photos / "broken.jpg").write_text("hello again")
+    assert _index(library, photos).still == (link,)
+    # Once it was mended, the link is new when it breaks again; another folder changes nothing.
+    draw(photos / "gone.jpg", "black")
+    draw(photos.parent / "other" / "a.png", "red")
+    assert _index(library, photos).still == (broken,)
+    assert _index(library, photos.parent / "other").skipped == ()
+    (photos / "gone.jpg").unlink()
+    report = _index(library, photos)
+    assert (set(report.skipped), report.still) == ({broken, link}, (broken,))
+
+
+def test_a_file_that_only_moved_is_skipped_still(library: Library, photos: Path) -> None:
+    (photos / "broken.jpg").write_text("hello")
+    _index(library, photos)
+    (photos / "broken.jpg").rename(photos / "moved.jpg")
+    assert [skip.path.name for skip in _index(library, photos).still] == ["moved.jpg"]
+
+
 def test_a_broken_file_is_not_read_again(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

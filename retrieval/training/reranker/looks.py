@@ -26,6 +26,7 @@ from retrieval.reranking.grammar import LOOK, Attribute, Grammar
 from retrieval.reranking.labels import looks_of
 from retrieval.reranking.looks import Looks, no_looks
 from retrieval.reranking.spotting import Floats, looked
+from retrieval.training.reranker.material import Progress, unwatched
 
 PHOTOS = 1_000
 """Photos that looks are learned from: those of a learner with fewer, all of them."""
@@ -38,7 +39,11 @@ _FLAT = 1e-3  # spread below which a number tells nothing
 
 
 def learn_looks(
-    encoder: TokenEncoder, pairs: Sequence[Pair], grammar: Grammar, seed: int = 0
+    encoder: TokenEncoder,
+    pairs: Sequence[Pair],
+    grammar: Grammar,
+    seed: int = 0,
+    progress: Progress = unwatched,
 ) -> Looks:
     """Learn a detector for each look of the grammar that some photos have and others lack.
 
@@ -47,10 +52,11 @@ def learn_looks(
         pairs: photos, of which some are drawn; those that cannot be read are left out.
         grammar: names the looks.
         seed: of the draw.
+        progress: called after each batch of photos.
     """
     looks = [each for each in grammar.attributes if each.family == LOOK]
     order = np.random.default_rng(seed).permutation(len(pairs))[:PHOTOS]
-    seen, told = _shown(encoder, [pairs[number] for number in order], looks)
+    seen, told = _shown(encoder, [pairs[number] for number in order], looks, progress)
     found = [
         ((look.phrase, *look.words), labels)
         for look, labels in zip(looks, told.T, strict=True)
@@ -96,12 +102,15 @@ def fitted(seen: Floats, labels: NDArray[np.int8]) -> tuple[Floats, float]:
 
 
 def _shown(
-    encoder: TokenEncoder, pairs: Sequence[Pair], looks: Sequence[Attribute]
+    encoder: TokenEncoder,
+    pairs: Sequence[Pair],
+    looks: Sequence[Attribute],
+    progress: Progress,
 ) -> tuple[Floats, NDArray[np.int8]]:
     """Return what is looked at of all photos, (p, 4d), and how they look, (p, looks)."""
     seen: list[Floats] = []
     told: list[list[int]] = []
-    for batch in batches(pairs, _BATCH):
+    for number, batch in enumerate(batches(pairs, _BATCH)):
         photos = [altered for pair in batch for altered in _altered(pair)]
         if photos:
             _, tokens = encoder.encode_with_tokens(photos)
@@ -109,6 +118,7 @@ def _shown(
         for photo in photos:
             looks_so = looks_of(photo)
             told.append([looks_so[look.phrase] for look in looks])
+        progress(number * _BATCH + len(batch), len(pairs))
     labels = np.array(told, dtype=np.int8).reshape(-1, len(looks))
     return np.concatenate(seen) if seen else np.zeros((0, 0), dtype=np.float32), labels
 

@@ -24,7 +24,11 @@ _BATCH = 64
 _CROP = (0.6, 1.0)  # share of a photo's area that a view shows
 
 Progress = Callable[[int, int], None]
-"""Called with the photos done and the photos in all."""
+"""Called with what is done and how much there is in all: photos, steps or queries."""
+
+
+def unwatched(_done: int, _total: int) -> None:
+    """Report to nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)

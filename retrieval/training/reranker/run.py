@@ -26,13 +26,14 @@ from retrieval.reranking.store import (
     load_reranker_checkpoint,
     save_reranker,
 )
+from retrieval.reranking.telling import Teller
 from retrieval.training.arithmetic import advice
 from retrieval.training.memory import keep_freed_memory
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.looks import learn_looks
 from retrieval.training.reranker.loop import School, train_reranker
-from retrieval.training.reranker.material import Material, Progress, gather
+from retrieval.training.reranker.material import Material, Progress, gather, unwatched
 from retrieval.training.reranker.signs import Signs
 from retrieval.training.reranker.telling import learn_telling
 from retrieval.training.reranker.weighing import Validation, choose_fusion
@@ -80,10 +81,17 @@ class RerankerResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """How a run reports; by default nobody watches."""
+    """How a run reports; by default nobody watches.
+
+    Attributes:
+        note: receives a line for a person.
+        phase: called when something begins, with its name and what it counts; returns what is
+            called with how much is done, and in all.
+        learned: called after each step of the network with the steps done and the loss.
+    """
 
     note: Callable[[str], None] = lambda _: None
-    looked: Progress = lambda _done, _all: None
+    phase: Callable[[str, str], Progress] = lambda _name, _unit: unwatched
     learned: Callable[[int, float], None] = lambda _step, _loss: None
 
 
@@ -108,29 +116,36 @@ def run_reranker_training(
     keep_freed_memory()
     config.out.mkdir(parents=True, exist_ok=True)
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
-    material = _gathered(pairs, encoder, training.views, training.seed, watch)
+    looked = watch.phase("looking at photos", "photos")
+    material = _gathered(pairs, encoder, training.views, training.seed, looked)
     watch.note(f"learning from {len(material.vectors):,} photos, {len(material.captions):,} texts")
-    spotter, teller = learn_words(material, shipped_grammar(), training.seed), start.teller
-    if training.telling:
-        teller = learn_telling(material, training.telling, training.seed, watch.note, config.out)
+    learned = watch.phase("learning to spot words", "steps")
+    spotter = learn_words(material, shipped_grammar(), training.seed, learned)
+    teller = _teller(start, material, config, watch)
     if training.steps:
         if slow := advice(training.precision, encoder.device):
             watch.note(slow)
+        learned = watch.phase("learning", "steps")
         school = _school(material, encoder, network.config.sign_depth, training.reach)
-        network = train_reranker(network, school, training, config.out, watch.learned)
-    watch.note("choosing how far to trust it, on the validation photos")
+        told = _both(learned, training.steps, watch.learned)
+        network = train_reranker(network, school, training, config.out, told)
+    looks = learn_looks(
+        encoder, pairs, shipped_grammar(), training.seed, watch.phase("learning looks", "photos")
+    )
     val = read_pairs(config.val).pairs
+    looked = watch.phase("looking at the validation photos", "photos")
     judged = Validation(
         encoder=encoder,
-        material=_gathered(val, encoder, 1, training.seed, watch),
+        material=_gathered(val, encoder, 1, training.seed, looked),
         grammar=shipped_grammar(),
+        phase=watch.phase,
     )
     made = Checkpoint(
         network=network.eval(),
         encoder=encoder.fingerprint,
         fusion=Fusion(),
         spotter=spotter,
-        looks=learn_looks(encoder, pairs, shipped_grammar(), training.seed),
+        looks=looks,
         teller=teller,
     )
     chosen, found = choose_fusion(made, judged)
@@ -184,11 +199,32 @@ def _gathered(
     encoder: TowerEncoder,
     views: int,
     seed: int,
-    watch: Watch,
+    looked: Progress,
 ) -> Material:
     """Look at all photos."""
     grammar = shipped_grammar()
-    return gather(encoder, pairs, grammar, views=views, seed=seed, progress=watch.looked)
+    return gather(encoder, pairs, grammar, views=views, seed=seed, progress=looked)
+
+
+def _teller(start: Checkpoint, material: Material, config: RerankerRun, watch: Watch) -> Teller:
+    """Learn the language models of captions, or keep those of the start."""
+    epochs, seed = config.training.telling, config.training.seed
+    if not epochs:
+        return start.teller
+    learned = watch.phase("learning how captions are written", "steps")
+    return learn_telling(material, epochs, seed, watch.note, config.out, progress=learned)
+
+
+def _both(
+    progress: Progress, steps: int, learned: Callable[[int, float], None]
+) -> Callable[[int, float], None]:
+    """Return what reports a step to both."""
+
+    def tell(step: int, loss: float) -> None:
+        progress(step, steps)
+        learned(step, loss)
+
+    return tell
 
 
 def _school(material: Material, encoder: TowerEncoder, depth: int, reach: int) -> School:

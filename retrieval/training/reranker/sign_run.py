@@ -65,10 +65,11 @@ def run_sign_training(
         reader = TextReader(model, shape.sign_depth)
         learned = learn_signs(lessons, reader, shape, config.training, watch)
         start.network.sign.load_state_dict(learned.state_dict())
-    looks = learn_looks(model, pairs, grammar, config.training.seed)
-    watch.note("choosing how far instructions carry, on the validation photos")
-    val = gather(model, read_pairs(config.val).pairs, grammar, progress=watch.looked)
-    judged = Validation(encoder=model, material=val, grammar=grammar)
+    seen = watch.phase("learning looks", "photos")
+    looks = learn_looks(model, pairs, grammar, config.training.seed, seen)
+    seen = watch.phase("looking at the validation photos", "photos")
+    val = gather(model, read_pairs(config.val).pairs, grammar, progress=seen)
+    judged = Validation(encoder=model, material=val, grammar=grammar, phase=watch.phase)
     chosen, found = choose_steering(replace(start, looks=looks), judged)
     save_reranker(chosen, config.out, _record(config, found))
     return RerankerResult(fusion=chosen.fusion, validation=found, skipped=val.skipped)
@@ -86,6 +87,7 @@ def learn_signs(
     signs = SignReader(shape, _DROPOUT)
     optimizer = torch.optim.AdamW(signs.parameters(), lr=training.lr, weight_decay=_WEIGHT_DECAY)
     rng = np.random.default_rng(training.seed)
+    progress = watch.phase("learning to read instructions", "steps")
     for step in range(training.steps):
         optimizer.param_groups[0]["lr"] = training.lr * schedule(step, training.steps, _WARMUP)
         texts, told = lessons.draw(training.signs, rng)
@@ -94,6 +96,7 @@ def learn_signs(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(signs.parameters(), _CLIP)
         optimizer.step()
+        progress(step + 1, training.steps)
         watch.learned(step + 1, loss.item())
     return signs.eval()
 

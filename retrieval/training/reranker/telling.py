@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -40,7 +40,7 @@ from retrieval.reranking.telling import (
 )
 from retrieval.training.arithmetic import knows_bfloat16
 from retrieval.training.optimizer import schedule
-from retrieval.training.reranker.material import Material
+from retrieval.training.reranker.material import Material, Progress, unwatched
 
 MODELS = 2
 """How many are learned, one from each end. Four or six are surer alone, and rank no better beside
@@ -151,13 +151,15 @@ class CaptionModel(nn.Module):
         return logits
 
 
-def learn_telling(
+def learn_telling(  # noqa: PLR0913 - one a setting
     material: Material,
     epochs: int,
     seed: int,
     note: Callable[[str], None],
     out: Path | None = None,
     fewest: int = FEWEST,
+    *,
+    progress: Progress = unwatched,
 ) -> Teller:
     """Learn models of the captions of a material; none of too few captions.
 
@@ -169,6 +171,7 @@ def learn_telling(
         out: folder in which each model is kept as it is learned; a run that was killed goes on
             with the next.
         fewest: captions below which nothing is learned.
+        progress: called after each step, of all models.
     """
     told = [row for row, text in enumerate(material.captions) if len(text.split()) >= SENTENCE]
     if not epochs or len(told) < fewest:
@@ -184,7 +187,7 @@ def learn_telling(
         rows = [[START, *each[::direction], END] for each in read]
         torch.manual_seed(seed + number)
         model = CaptionModel(len(teller.words) + UNKNOWN + 1, material.views[0].float())
-        loss = _learn(model, rows, owner, views, epochs)
+        loss = _learn(model, rows, owner, views, _Schedule(epochs, number, progress))
         note(f"captions read {'forwards' if direction > 0 else 'backwards'}: loss {loss:.3f}")
         teller = replace(teller, models=(*teller.models, rounded(_weights(model))))
         if out:
@@ -204,12 +207,21 @@ def _mark(captions: Sequence[str], epochs: int, seed: int) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class _Schedule:
+    """How long a model learns, how many were learned before it, and who is told."""
+
+    epochs: int
+    before: int
+    progress: Progress
+
+
 def _learn(
     model: CaptionModel,
     rows: list[list[int]],
     owner: Tensor,
     views: Tensor,
-    epochs: int,
+    plan: _Schedule,
 ) -> float:
     """Learn captions; the model ends up as its running average. Returns the last loss."""
     held = list(model.parameters())
@@ -225,7 +237,7 @@ def _learn(
     average = [weight.detach().clone() for weight in held]
     quick = torch.bfloat16 if knows_bfloat16() else torch.float32
     working = copy.deepcopy(model).to(quick)  # what is computed; the weights are kept exactly
-    orders = [torch.randperm(len(rows)) for _ in range(epochs)]
+    orders = [torch.randperm(len(rows)) for _ in range(plan.epochs)]
     every = [some for order in orders for some in torch.split(order, _BATCH)]
     for step, chosen in enumerate(every):
         loss = _loss(working, padded([rows[row] for row in chosen.tolist()]), owner[chosen], views)
@@ -241,6 +253,7 @@ def _learn(
             for weight, used, kept in zip(held, working.parameters(), average, strict=True):
                 used.copy_(weight)
                 kept.lerp_(weight, _EMA if step > _EARLY else _EARLY_EMA)
+        plan.progress(plan.before * len(every) + step + 1, MODELS * len(every))
     with torch.no_grad():
         for weight, kept in zip(held, average, strict=True):
             weight.copy_(kept)

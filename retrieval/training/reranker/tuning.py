@@ -11,7 +11,6 @@ Source: Hu et al. 2021 (LoRA, arXiv 2106.09685), through the package peft.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from indexer.errors import FileUnreadable, UsageError
 from indexer.pictures import read_picture
 from indexer.types import Skip
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
+from retrieval.files import write_json
 from retrieval.models.folder import RECORD
 from retrieval.reranking.config import CONFIG
 from retrieval.reranking.judges import Judge
@@ -223,6 +223,6 @@ def _write(judge: Judge, init: Path, record: dict[str, object], folder: Path) ->
     with quiet():
         judge.module.save_pretrained(folder)
         judge.processor.save_pretrained(folder)
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record)
     if (init / FUSION).is_file():
         shutil.copyfile(init / FUSION, folder / FUSION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from retrieval.models.encoder import TowerEncoder
 from retrieval.reranking import Fusion, Scores, Sight, TokenReranker, fused
 from retrieval.reranking.grammar import Grammar
 from retrieval.reranking.store import Checkpoint
-from retrieval.training.reranker.material import Material
+from retrieval.training.reranker.material import Material, Progress, unwatched
 
 WEIGHTS = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
 STEERING = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
@@ -53,11 +53,13 @@ class Validation:
         encoder: the first stage.
         material: the photos and captions.
         grammar: of the instructions; its learned part is asked for, the held-back one is not.
+        phase: called when something begins, as that of `retrieval.training.reranker.run.Watch`.
     """
 
     encoder: TowerEncoder
     material: Material
     grammar: Grammar
+    phase: Callable[[str, str], Progress] = lambda _name, _unit: unwatched
 
 
 def choose_fusion(
@@ -120,6 +122,8 @@ def _hits(
     queries, items = _vectors(validation, query)
     chosen = np.arange(0, len(queries), max(1, len(queries) // QUERIES))
     hits: dict[float, list[NDArray[np.float64]]] = {weight: [] for weight in WEIGHTS}
+    what = "words" if query == Kind.TEXT else "photos"
+    tell, done = validation.phase(f"choosing its weight for queries of {what}", "queries"), 0
     for part in np.array_split(chosen, max(1, len(chosen) // BLOCK)):
         asking = part.tolist()
         first = (queries[asking] @ items.T).astype(np.float64)
@@ -133,6 +137,8 @@ def _hits(
             np.put_along_axis(total, candidates, after, axis=1)
             ranks = ranks_of_scores(total, relevant)
             hits[weight].append(np.stack([hit_rate_at_k(ranks, k) for k in CUTS], axis=1))
+        done += len(asking)
+        tell(done, len(chosen))
     photos = material.owner[chosen] if query == Kind.TEXT else chosen
     return {weight: np.concatenate(parts) for weight, parts in hits.items()}, photos
 
@@ -153,15 +159,21 @@ def _best_steering(
     changes less is easier to foresee.
     """
     exam = _learned_exam(validation)
+    tell = validation.phase("choosing how far instructions carry", "steps")
+    steps = 2 + len(SHARES)
     try:
-        words, both = (_asked(replace(checkpoint, share=n), validation, exam) for n in (0.0, 1.0))
+        words = _asked(replace(checkpoint, share=0.0), validation, exam)
+        tell(1, steps)
+        both = _asked(replace(checkpoint, share=1.0), validation, exam)
+        tell(2, steps)
     except EvaluationInvalid:
         return checkpoint.share, 0.0, {}
     found = {}
-    for share in SHARES:
+    for number, share in enumerate(SHARES, start=3):
         answers = [_mixed(one, other, share) for one, other in zip(words, both, strict=True)]
         for weight in STEERING:
             found[share, weight] = grade(answers, replace(fusion, instructed=weight))
+        tell(number, steps)
     fair = {key: each for key, each in found.items() if _balanced(each)}
     most = max((each.ndcg for each in fair.values()), default=0.0)
     alike = [key for key, each in fair.items() if each.ndcg >= most - NEAR]

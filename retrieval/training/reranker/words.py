@@ -23,7 +23,7 @@ from retrieval.reranking.grammar import Grammar
 from retrieval.reranking.labels import SENTENCE
 from retrieval.reranking.spotting import Floats, Spotter, looked, no_words, words_of
 from retrieval.training.optimizer import schedule
-from retrieval.training.reranker.material import Material
+from retrieval.training.reranker.material import Material, Progress, unwatched
 
 _FEWEST = 5  # photos that a word must be said of
 _EPOCHS, _BATCH = 10, 256
@@ -36,13 +36,16 @@ _Said = Sequence[set[str]]
 """The words of each caption of a photo."""
 
 
-def learn_words(material: Material, grammar: Grammar, seed: int = 0) -> Spotter:
+def learn_words(
+    material: Material, grammar: Grammar, seed: int = 0, progress: Progress = unwatched
+) -> Spotter:
     """Learn a detector for every word that captions of several photos say.
 
     Args:
         material: to learn from.
         grammar: whose ways to ask tell which words mean nothing: "picture", "show".
         seed: of the order and of what is dropped.
+        progress: called after each step.
     """
     said = _said(material)
     words = _worth_learning(list(said.values()), grammar)
@@ -53,7 +56,7 @@ def learn_words(material: Material, grammar: Grammar, seed: int = 0) -> Spotter:
     mean, spread = looks.mean(axis=0), np.maximum(looks.std(axis=0), _FLAT)
     standard = torch.from_numpy((looks - mean) / spread)  # (p * views, 4d)
     shares = torch.from_numpy(_shares(list(said.values()), words))  # (p, v)
-    detectors = _fitted(standard, shares.repeat(len(material.views), 1), seed)
+    detectors = _fitted(standard, shares.repeat(len(material.views), 1), seed, progress)
     with torch.no_grad():
         usual = F.logsigmoid(detectors(standard)).mean(dim=0)
     return Spotter(
@@ -125,7 +128,7 @@ def _how_often(said: Sequence[set[str]], words: Sequence[str]) -> NDArray[np.flo
     return np.array([count[word] for word in words], dtype=np.float64)
 
 
-def _fitted(looks: Tensor, shares: Tensor, seed: int) -> nn.Linear:
+def _fitted(looks: Tensor, shares: Tensor, seed: int, progress: Progress) -> nn.Linear:
     """Fit detectors to what standard looks show. (p, 4d), (p, v)."""
     torch.manual_seed(seed)
     detectors = nn.Linear(looks.shape[1], shares.shape[1])
@@ -144,4 +147,5 @@ def _fitted(looks: Tensor, shares: Tensor, seed: int) -> nn.Linear:
         (loss / len(chosen)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
+        progress(step + 1, len(batches))
     return detectors

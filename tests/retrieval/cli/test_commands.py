@@ -52,6 +52,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
         "unchanged": 0,
         "skipped": [],
         "damaged": [],
+        "still": 0,
         "device": "cpu",
         "passed_over": {},
     }
@@ -86,6 +87,29 @@ def test_a_broken_file_is_listed_and_gives_3(run: Run, photos: Path) -> None:
     assert result.exit_code == 3
     assert f"skipping {photos / 'broken.jpg'}: not an image" in result.stderr
     assert "3 photos added, 2 texts added, 1 skipped" in result.stdout
+
+
+def test_old_broken_files_do_not_give_3_for_ever(run: Run, photos: Path) -> None:
+    for name in "abc":
+        (photos / f"broken-{name}.jpg").write_bytes(b"no photo")
+    first, second = run("index", photos), run("index", photos)
+    assert (first.exit_code, second.exit_code) == (3, 0)
+    assert first.stderr.count("skipping ") == 3
+    told = f"still skipped, as before: {photos / 'broken-a.jpg'}: not an image Pillow can read"
+    assert second.stderr == f"{told} and 2 more\n"
+    assert "4 unchanged, 3 still skipped in " in second.stdout
+    assert len(json.loads(run("index", photos, "--json").stdout)["skipped"]) == 3
+    # A new one, and an old one that changed, are told in full.
+    (photos / "broken-d.jpg").write_bytes(b"none either")
+    (photos / "broken-a.jpg").write_bytes(b"another, of another length")
+    third = run("index", photos)
+    assert third.exit_code == 3
+    named = [line for line in third.stderr.splitlines() if line.startswith("skipping ")]
+    assert [Path(line.split(":")[0]).name for line in named] == ["broken-a.jpg", "broken-d.jpg"]
+    assert "2 skipped, 2 still skipped" in third.stdout
+    assert run("index", photos).exit_code == 0
+    reindexed = run("reindex", "--model", "other")
+    assert (reindexed.exit_code, reindexed.stderr.count("still skipped")) == (0, 1)
 
 
 def test_index_passes_over_what_it_is_told_to(run: Run, photos: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from rich.console import Console
 
 from indexer.types import Kind, Metadata, Skip
 from retrieval.cli.console import list_skipped, printable
-from retrieval.cli.progress import progress
+from retrieval.cli.progress import phase, progress
 from retrieval.cli.table import shorten_left, write_table
 from retrieval.search import Hit
+from tests.terminals import on_terminal
 
 
 def table(*hits: Hit, width: int = 80, dated: bool = False) -> list[str]:
@@ -86,6 +88,97 @@ def test_progress_in_a_log(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "indexing: 500 of 1,500, 50 photos/s, 20 s left\n"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which tests set."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return now
+
+
+def test_the_speed_leaves_out_what_comes_before(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
+    with progress("indexing") as report:
+        clock[0] = 20.0  # files are looked for
+        report(0, 1500)
+        with report.phase("preparing the model"):
+            clock[0] = 80.0
+        clock[0] = 90.0
+        report(100, 1500)
+        assert report.aside == 60.0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "preparing the model"
+    assert second == "indexing: 100 of 1,500, 10 photos/s, 140 s left"
+
+
+def test_the_speed_leaves_out_unchanged_files(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
+    with progress("indexing") as report:
+        for seconds, done, photos in ((30.0, 100_000, 0), (40.0, 100_050, 50)):
+            clock[0] = seconds
+            report(done, 100_100, photos)
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith("indexing: 100,050 of 100,100, 5 photos/s")
+    )
+
+
+def test_a_phase_without_a_bar_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with phase("preparing the model"):
+        pass
+    assert capsys.readouterr().err == "preparing the model\n"
+
+
+BAR = """
+import time
+from retrieval.cli.console import note
+from retrieval.cli.progress import phase, progress
+with progress("indexing", last="updating the search index") as report:
+    time.sleep(0.3)
+    with phase("preparing the model (once)"):
+        note("a note in the middle")
+        time.sleep(0.3)
+    for done in range(1, 4):
+        report(done, 3)
+        time.sleep(0.3)
+        note(f"photo {done}")
+note("the end")
+"""
+
+
+def test_notes_do_not_tear_the_bar() -> None:
+    shown = on_terminal(BAR)
+    assert shown.code == 0, shown.data
+    left = lines_of(shown.data.decode())
+    assert left == ["a note in the middle", "photo 1", "photo 2", "photo 3", "the end"]
+    for told in ("preparing the model (once)", "1/3", "updating the search index"):
+        assert told in shown.data.decode()
+    assert "?" not in re.sub(r"\x1b\[[?\d;]*\w", "", shown.data.decode())  # as in "0/?"
+
+
+def lines_of(data: str) -> list[str]:
+    """What is left on a terminal, by the few codes that rich uses."""
+    lines, row, column = [""], 0, 0
+    for code, text in re.findall(r"(\x1b\[[?\d;]*[A-Za-z]|\r|\n)|([^\x1b\r\n]+)", data):
+        if code == "\r":
+            column = 0
+        elif code == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif code.endswith("A"):
+            row -= int(code[2:-1] or 1)
+        elif code.endswith("K"):
+            lines[row] = ""
+        elif text:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + text + line[column + len(text) :]
+            column += len(text)
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def test_files_that_want_a_package_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

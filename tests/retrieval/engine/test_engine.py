@@ -166,7 +166,7 @@ def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
     told: list[str] = []
     again = quick_encoder(spec, "cpu", note=told.append).encode_texts(TEXTS)
     np.testing.assert_allclose(again, want, atol=1e-6)
-    assert [line.split(" of ")[0] for line in told] == ["preparing the texts"]
+    assert [line.split(" of ")[0] for line in told] == ["preparing the text model"]
 
 
 def test_a_part_that_was_refused_stays_with_torch(
@@ -203,7 +203,7 @@ def test_where_nothing_can_be_kept_torch_serves(
     quick: Encoder = quick_encoder("builtin", "cpu", note=told.append)
     want = load_encoder("builtin", "cpu").encode_texts(TEXTS)
     np.testing.assert_array_equal(quick.encode_texts(TEXTS), want)
-    assert any(line.startswith("cannot keep it") for line in told)
+    assert any(line.startswith("cannot keep the text model: ") for line in told)
 
 
 SILENT = """

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import os
+import re
+import shutil
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 from PIL import Image
 
+from indexer.errors import UsageError
 from indexer.types import Kind
 from retrieval.report import Row, contact_sheet
 
@@ -120,17 +126,153 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     assert page.text.count("alert('x')") == 6  # title twice, query, two names, text
 
 
-def test_it_fetches_and_links_nothing(tmp_path: Path, red: Path) -> None:
+def test_it_fetches_nothing_and_links_to_files_alone(tmp_path: Path, red: Path) -> None:
     page = page_of(tmp_path, Row(photo=red, answers=[Found(rank=1, path=red)]))
     assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in page.tags)
-    sources = [
-        value
+    addresses = {"src": "data:image/jpeg;base64,", "href": "file:///"}
+    found = [
+        (value or "").startswith(addresses[name])
         for _, attributes in page.tags
         for name, value in attributes.items()
-        if name in {"src", "href"}
+        if name in addresses
     ]
-    assert all((value or "").startswith("data:") for value in sources)
-    assert "http" not in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert found == [True] * 4  # two pictures, each a link
+    written = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert written.count("://") == written.count("file:///")
+
+
+def test_its_policy_allows_its_own_style_and_nothing_else(tmp_path: Path, red: Path) -> None:
+    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=red)]))
+    (policy,) = [
+        meta["content"] for meta in page.named("meta") if "Content-Security-Policy" in meta.values()
+    ]
+    written = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    style = written.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    assert not any("style" in attributes for _, attributes in page.tags)
+    assert written.index("Content-Security-Policy") < written.index("<style>")
+
+
+ODD = [
+    "a b",
+    "a#b",
+    "a?b",
+    "a%20b",
+    "\"'",
+    "日é",
+    "new\nline",
+    "raw\udcff",
+    "<b>&amp;",
+    "semi;",
+    "...",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_thumbnail_is_a_link_to_its_file_whatever_its_name(
+    tmp_path: Path, red: Path, name: str
+) -> None:
+    odd = tmp_path / f"{name}.png"
+    shutil.copy(red, odd)
+    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=odd)]))
+    (link,) = page.named("a")
+    address = urlsplit(link["href"] or "")
+    assert (address.scheme, address.netloc, address.query, address.fragment) == ("file", "", "", "")
+    assert unquote_to_bytes(address.path) == os.fsencode(odd)
+    assert page.named("img")[0]["alt"]
+
+
+def test_what_is_gone_is_no_link_and_a_text_is_one(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("red", encoding="utf-8")
+    text = Found(rank=2, kind=Kind.TEXT, path=tmp_path / "list.txt", text="red")
+    gone = Found(rank=1, path=tmp_path / "gone.jpg")
+    page = page_of(tmp_path, Row(words="any", answers=[gone, text]))
+    assert [link["href"] for link in page.named("a")] == [(tmp_path / "list.txt").as_uri()]
+
+
+def test_links_are_reached_by_keyboard_and_seen(tmp_path: Path, red: Path) -> None:
+    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=red)]))
+    assert not any("tabindex" in attributes for _, attributes in page.tags)
+    written = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert "a:focus-visible { outline: 3px solid" in written
+    assert "outline: none" not in written
+    assert {"lang": "en"} in page.named("html")
+
+
+def test_colours_can_be_read(tmp_path: Path) -> None:
+    page_of(tmp_path)
+    written = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    themes = re.findall(r":root \{(.*?)\}", written, re.DOTALL)
+    assert len(themes) == 2  # light and dark
+    for theme in themes:
+        colour = dict(re.findall(r"--(\w+): (#\w+);", theme))
+        for text in ("ink", "quiet", "mark"):
+            for ground in ("page", "well"):
+                assert contrast(colour[text], colour[ground]) >= 4.5, (text, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, by WCAG 2.2."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_captions_and_marks_belong_to_their_answers(tmp_path: Path, red: Path) -> None:
+    # As on a second page: ranks do not begin with 1.
+    answers = [Found(rank=11, path=red), Found(rank=12, path=red)]
+    row = Row(title="any", answers=answers, captions=["one", "two"], marks=["keep", ""])
+    text = page_of(tmp_path, row).text
+    assert "11 keep red.png one" in text
+    assert "12 red.png two" in text
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "notes.txt", "noend"])
+def test_it_replaces_no_other_file(tmp_path: Path, name: str) -> None:
+    other = tmp_path / name
+    other.write_bytes(b"precious")
+    with pytest.raises(UsageError, match=r"is not a contact sheet; choose a new name .*\.html"):
+        contact_sheet([], other, title="any")
+    assert other.read_bytes() == b"precious"
+
+
+def test_it_replaces_no_folder_and_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "folder.html").mkdir()
+    os.mkfifo(tmp_path / "pipe.html")
+    for name in ("folder.html", "pipe.html"):
+        with pytest.raises(UsageError, match="is not a contact sheet"):
+            contact_sheet([], tmp_path / name, title="any")
+    with pytest.raises(UsageError, match="no folder at"):
+        contact_sheet([], tmp_path / "gone" / "a.html", title="any")
+
+
+def test_it_replaces_pages_its_own_sheets_and_what_is_empty(tmp_path: Path) -> None:
+    contact_sheet([], tmp_path / "sheet", title="first")
+    for name in ("a.html", "A.HTM"):
+        (tmp_path / name).write_text("<p>a page</p>", encoding="utf-8")
+    (tmp_path / "empty").touch()
+    for name in ("sheet", "a.html", "A.HTM", "empty"):
+        contact_sheet([], tmp_path / name, title="second")
+        assert "second" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_a_link_to_a_sheet_stays_a_link(tmp_path: Path) -> None:
+    contact_sheet([], tmp_path / "sheet.html", title="first")
+    (tmp_path / "link.html").symlink_to("sheet.html")
+    contact_sheet([], tmp_path / "link.html", title="second")
+    assert (tmp_path / "link.html").is_symlink()
+    assert "second" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
 
 
 def test_nothing_found_is_said(tmp_path: Path) -> None:

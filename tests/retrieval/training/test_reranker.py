@@ -25,7 +25,7 @@ from retrieval.reranking.telling import TELLING
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.lessons import SIDE, Retrieval, Steering
 from retrieval.training.reranker.loop import judge
-from retrieval.training.reranker.material import Material, gather
+from retrieval.training.reranker.material import Material, Progress, gather
 from retrieval.training.reranker.run import RerankerRun, Watch, run_reranker_training
 from retrieval.training.reranker.signs import Signs
 from retrieval.training.reranker.telling import MODELS, learn_telling
@@ -133,7 +133,12 @@ def test_words_are_learned_that_the_captions_say(material: Material) -> None:
 
 def test_captions_are_learned_that_are_likely_of_their_photos(material: Material) -> None:
     notes: list[str] = []
-    learned = learn_telling(material, epochs=60, seed=0, note=notes.append, fewest=50)
+    told: list[tuple[int, int]] = []
+    learned = learn_telling(
+        material, epochs=60, seed=0, note=notes.append, fewest=50,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
     assert {"red", "and", "blue"} <= set(learned.words)
     assert len(learned.models) == len(notes) == MODELS
     photos = range(len(material.vectors))
@@ -209,8 +214,24 @@ def test_a_run_leaves_a_reranker_that_loads(
 ) -> None:
     out = tmp_path / "out"
     losses: list[float] = []
-    watch = Watch(learned=lambda _step, loss: losses.append(loss))
+    phases: dict[str, list[tuple[int, int]]] = {}
+
+    def phase(name: str, _unit: str) -> Progress:
+        told = phases[name] = []
+        return lambda done, total: told.append((done, total))
+
+    watch = Watch(learned=lambda _step, loss: losses.append(loss), phase=phase)
     done = run_reranker_training(config(source, out, steps=40, lr=3e-3), encoder, watch)
+    assert list(phases) == [
+        "looking at photos", "learning to spot words", "learning how captions are written",
+        "learning", "learning looks", "looking at the validation photos",
+        "choosing its weight for queries of words", "choosing its weight for queries of photos",
+        "choosing how far instructions carry",
+    ]  # fmt: skip
+    for name, told in phases.items():
+        if name != "learning how captions are written":  # of a thousand captions and more
+            assert told, name
+            assert told[-1][0] == told[-1][1], name  # to its end
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     loaded = load_reranker(str(out), encoder)
     assert loaded.fusion == done.fusion
