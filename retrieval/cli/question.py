@@ -103,8 +103,9 @@ class Question:
 
     def _tell(self, answers: Answers) -> None:
         """Say what a person should know about the answers."""
-        if answers.hits and answers.left_out and not self.page.top:
-            note(f"{answers.left_out:,} more are hardly a match; show them with --threshold 0")
+        room = (self.page.top or len(answers.hits) + answers.left_out) - len(answers.hits)
+        if answers.hits and (left_out := min(room, answers.left_out)):
+            note(f"{left_out:,} more are no match; show them with --threshold 0")
         elif not answers.hits:
             note(self._nothing(answers))
 
