@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from indexer.catalog import Catalog
     from indexer.selection import Selection
 
+SEEN = 512
+"""Items of a search that are scored to learn how a query sees the library."""
+
 NEXT = "next"
 """Below a library: the set of another model that is being made; see `indexer.reindex`."""
 
@@ -290,6 +293,27 @@ class Library:
         asked = self._yardstick.asking(query, alpha)  # (1, width)
         scores: NDArray[np.float32] = self._yardstick.cohort(kind) @ asked[0]
         return scores
+
+    def score_sample(
+        self, query: Vectors, kind: Kind, *, alpha: float, where: Filter | None = None
+    ) -> tuple[NDArray[np.float32], int]:
+        """Score some of the items that a search looks through; count all of these.
+
+        Args:
+            query: one unit vector. Shape (1, dim).
+            kind: of the items.
+            alpha: share of the hubness that leaves each score.
+            where: which items may be answered. Where these are too few to tell, the scores are of
+                items of the whole library.
+
+        Returns:
+            The scores, shape (n,), n at most `SEEN`; and how many items pass the filter.
+        """
+        holds = None if where is None else self._selected(kind, where).holds
+        with self._searching:
+            rows, count = self._yardstick.among(kind, holds, SEEN)
+        scores: NDArray[np.float32] = rows @ self._yardstick.asking(query, alpha)[0]
+        return scores, count
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id that has left gives none."""

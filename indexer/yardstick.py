@@ -27,13 +27,15 @@ from indexer.shelf import Shelf
 from indexer.tuning import TUNING_ALPHA, Asking
 from indexer.types import Kind
 from indexer.vectors import Ids
-from indexer.view import CatalogView, catalog_path
+from indexer.view import CatalogView, Holds, catalog_path
 
 if TYPE_CHECKING:
     from indexer.catalog import Catalog
 
 _COMPARED = 256  # items whose hubness is computed again
 _HUBNESS_ERROR = 0.005  # of rounding to float16, and of another runtime
+FEWEST_TO_TELL = 30
+"""Items of which the scores of a query tell how it sees the library."""
 
 _QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
 
@@ -111,6 +113,25 @@ class Yardstick:
         ids = np.setdiff1d(rows.ids, deleted)
         drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
         return drawn, rows.fetch(drawn)
+
+    def among(self, kind: Kind, holds: Holds | None, count: int) -> tuple[Vectors, int]:
+        """Return rows of some items that a filter lets through, and how many there are of these.
+
+        Where it lets fewer than `FEWEST_TO_TELL` through, the rows are of all items of the kind.
+
+        Args:
+            kind: of the items.
+            holds: tells which of some ids are let through; None for all.
+            count: how many rows, at most. Shape (at most count, dim) or (at most count, dim + 1).
+        """
+        rows, deleted = self._shelf.rows(kind)
+        ids = np.setdiff1d(rows.ids, deleted) if len(deleted) else rows.ids
+        held = ids if holds is None else ids[holds(ids)]
+        telling = held if len(held) >= FEWEST_TO_TELL else ids
+        places = np.arange(len(telling))
+        if len(telling) > count:
+            places = np.unique(np.random.default_rng(0).integers(len(telling), size=count))
+        return rows.fetch(telling[places]), len(held)
 
     def moments(self, query: Kind, item: Kind) -> Moments | None:
         """Return how high generic queries of a kind score the items of a kind in this library.

@@ -44,12 +44,13 @@ if TYPE_CHECKING:
         reranker_needs_torch,
     )
     from retrieval.search import (
+        Answers,
         Hit,
+        Page,
         Query,
         Searcher,
         Term,
         compose,
-        default_threshold,
         ensemble,
         newest_first,
         parse_query,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aim",
+    "Answers",
     "Comparison",
     "Concept",
     "Concepts",
@@ -73,6 +75,7 @@ __all__ = [
     "Learned",
     "Library",
     "Obedience",
+    "Page",
     "PairSet",
     "Patience",
     "Query",
@@ -89,7 +92,6 @@ __all__ = [
     "contact_sheet",
     "default_fusion",
     "default_reranker",
-    "default_threshold",
     "ensemble",
     "evaluate",
     "evaluate_instructions",
@@ -143,12 +145,13 @@ _HOMES = {
         "reranker_needs_torch",
     ),
     "retrieval.search": (
+        "Answers",
         "Hit",
+        "Page",
         "Query",
         "Searcher",
         "Term",
         "compose",
-        "default_threshold",
         "ensemble",
         "newest_first",
         "parse_query",

@@ -182,6 +182,7 @@ def _about(hit: Hit) -> dict[str, object]:
     """Return what a photo says about itself as plain values."""
     about = hit.about
     told = {
+        "unlikely": None if hit.likely else True,
         "date": about.taken.isoformat() if about.taken else None,
         "latitude": about.latitude,
         "longitude": about.longitude,

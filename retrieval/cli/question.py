@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ import click
 
 import retrieval
 from indexer.types import Kind
-from retrieval.choices import ENSEMBLE, POOL, Sort
+from retrieval.choices import ENSEMBLE, Sort
 from retrieval.cli.console import note
 from retrieval.cli.filters import Filters, with_filters
 from retrieval.cli.hits import percent
@@ -27,7 +27,7 @@ from retrieval.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from retrieval import Encoder, Hit, Library, Query, Reranker
+    from retrieval import Answers, Encoder, Hit, Library, Page, Query, Reranker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,41 +48,15 @@ class Scoring:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
-    """Which hits are shown: `top` of them (0 for all) after the first `offset`, in an order.
-
-    A video has one hit, or with `frames` as many as match.
-    """
-
-    top: int
-    offset: int
-    sort: Sort
-    frames: bool
-
-    @property
-    def reach(self) -> int:
-        """How many hits are looked at; 0 for all. What is no match among them makes room."""
-        return max(self.offset + self.top, POOL) if self.top else 0
-
-    def of(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return the hits of this page, best or newest first, with their ranks among these."""
-        end = self.offset + self.top if self.top else None
-        page = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
-        page = page[self.offset : end]
-        if self.sort == Sort.SCORE:
-            return page
-        return retrieval.newest_first(page, self.offset)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is looked for, where, and what counts as found; `threshold` None is the default."""
+    """What is looked for, where, and what is shown; `threshold` None shows what is asked for."""
 
     query: Query
     library: Path
     model: ModelChoice
     kind: Kind
     page: Page
+    frames: bool
     threshold: float | None
     scoring: Scoring
     reranking: Reranking
@@ -98,21 +72,22 @@ class Question:
             encoder, reranker = self._models(opened)
             searcher = retrieval.Searcher(opened, encoder, reranker, note)
             note(searcher.hint(self.query))
-            hits = searcher.search(
+            answers = searcher.answer(
                 self.query,
                 kind=self.kind,
-                top=self.page.reach,
-                frames=self.page.frames,
+                page=self.page,
+                least=self.threshold,
+                frames=self.frames,
                 hubness=self.scoring.hubness,
                 ensemble=self.scoring.ensemble,
                 words=self.scoring.words,
                 instruct=self.reranking.instruct,
             )
             doubt = [searcher.unread(self.query), searcher.doubt(self.query, self.kind)]
-        shown = self._shown(hits)
+        self._tell(answers)
         for told in doubt:
             note(told)
-        return shown
+        return answers.hits
 
     def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
         """Load the models: the quickest that will do."""
@@ -126,39 +101,30 @@ class Question:
             encoder = self.model.quick(library.model, few=True)
         return encoder, self.reranking.load(encoder)
 
-    def _shown(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return a page of the hits that are likely enough, and tell about the others."""
-        least = self.threshold
-        if least is None:
-            least = retrieval.default_threshold(self.query.kind, self.kind)
-        likely = [hit for hit in hits if hit.worded or hit.match is None or hit.match >= least]
-        page = self.page.of(likely)
-        room = (self.page.top or len(hits)) - len(page)
-        left_out = min(room, len(hits) - len(likely))
-        if page and left_out:
-            note(f"{left_out} more are no match; show them with --threshold 0")
-        elif hits and not likely:
-            note(_nothing(hits[0], least))
-        elif not page:
-            note(self._none(len(likely)))
-        return page
+    def _tell(self, answers: Answers) -> None:
+        """Say what a person should know about the answers."""
+        room = (self.page.top or len(answers.hits) + answers.left_out) - len(answers.hits)
+        if answers.hits and (left_out := min(room, answers.left_out)):
+            note(f"{left_out:,} more are no match; show them with --threshold 0")
+        elif not answers.hits:
+            note(self._nothing(answers))
 
-    def _none(self, likely: int) -> str:
-        """Say why there is no hit at all on this page."""
-        if likely:
-            return f"nothing more matches beyond the first {likely:,}"
+    def _nothing(self, answers: Answers) -> str:
+        """Say why there is no hit on this page."""
+        if answers.found and answers.matching:
+            return f"nothing more matches beyond the first {answers.matching:,}"
+        if answers.nearest is not None:
+            return _nearest(answers.nearest)
         if self.query.where is not None:
             return f"nothing matches: no {self.kind} passes the filters {self.query.filters}"
         return "nothing matches"
 
 
-def _nothing(nearest: Hit, least: float) -> str:
+def _nearest(hit: Hit) -> str:
     """Say that nothing matches, and what came nearest."""
-    what = f'"{nearest.text}" in {nearest.path}' if nearest.text else nearest.where
-    return (
-        f"nothing matches. The nearest is {what}: a match with {percent(nearest.match)}, and "
-        f"{percent(least)} is the least that counts; show it with --threshold 0"
-    )
+    what = f'"{hit.text}" in {hit.path}' if hit.text else hit.where
+    likely = "" if hit.match is None else f", a match with {percent(hit.match)}"
+    return f"nothing matches. The nearest is {what}{likely}; show it with --threshold 0"
 
 
 class Asking(click.Command):
@@ -217,8 +183,8 @@ def with_question(function: F) -> Callable[..., Any]:
         "--threshold",
         metavar="P",
         type=click.FloatRange(min=0, max=1),
-        help="Leave out what matches less likely than P, from 0 to 1; 0 shows all "
-        "[default: what loses one right answer in twenty].",
+        help="Show hits that match with probability P or more; 0 shows all "
+        "[default: as many as asked for, if anything matches]",
     )
     @with_reranking(instruct=True)
     @with_scoring
@@ -232,6 +198,7 @@ def with_question(function: F) -> Callable[..., Any]:
         model: ModelChoice,
         kind: Kind,
         page: Page,
+        frames: bool,
         threshold: float | None,
         scoring: Scoring,
         reranking: Reranking,
@@ -243,6 +210,7 @@ def with_question(function: F) -> Callable[..., Any]:
             model=model,
             kind=kind,
             page=page,
+            frames=frames,
             threshold=threshold,
             scoring=scoring,
             reranking=reranking,
@@ -277,7 +245,10 @@ def with_scoring(function: F) -> Callable[..., Any]:
 
 
 def with_page(function: F) -> Callable[..., Any]:
-    """Add `--top`, `--page`, `--offset`, `--sort`, `--frames`; the command takes `page: Page`."""
+    """Add `--top`, `--page`, `--offset`, `--sort`, `--frames`.
+
+    The command takes `page: Page` and `frames: bool`.
+    """
 
     @click.option(
         "-t",
@@ -316,7 +287,7 @@ def with_page(function: F) -> Callable[..., Any]:
     def wrapped(
         *, top: int, number: int, offset: int, sort: Sort, frames: bool, **others: Any
     ) -> Any:
-        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort, frames=frames)
-        return function(page=page, **others)
+        page = retrieval.Page(top=top, offset=offset + (number - 1) * top, sort=sort)
+        return function(page=page, frames=frames, **others)
 
     return wrapped

@@ -26,6 +26,7 @@ FIXED = 16  # cells of rank, score, and the space between columns
 SCORE = 7  # of these the score's
 MATCH = 7  # and those of the probability
 DATE = 12  # and of a date
+UNLIKELY = "— unlikely from here on —"
 PATH_SHARE = 0.34  # of the rest that a path may have beside a text
 
 
@@ -57,7 +58,11 @@ def write_table(
         table.add_column("text", ratio=1)
     table.add_column("file", no_wrap=True)
     width = int(room * PATH_SHARE) if texts else room
-    for hit in hits:
+    unlikely = len(table.columns) * [""]
+    unlikely[-1] = UNLIKELY
+    for before, hit in zip([None, *hits], hits, strict=False):
+        if before is not None and before.likely and not hit.likely and not dated:
+            table.add_row(*unlikely, style="dim")
         told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
         told += [_day(hit)] * dated + [printable(hit.text)] * texts
         table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, away, dim=texts))

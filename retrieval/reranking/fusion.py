@@ -31,14 +31,17 @@ class Fusion:
         text_to_image: w, where words look for photos; 0 for off.
         image_to_text: w, where a photo looks for texts; 0 for off.
         instructed: v, in both directions.
+        obeying: log-odds that a candidate obeys, for each unit by which the instruction changes its
+            score; 0 where that was never measured.
     """
 
     text_to_image: float = 0.0
     image_to_text: float = 0.0
     instructed: float = 0.0
+    obeying: float = 0.0
 
     def __post_init__(self) -> None:
-        for weight in (self.text_to_image, self.image_to_text, self.instructed):
+        for weight in (self.text_to_image, self.image_to_text, self.instructed, self.obeying):
             if not (math.isfinite(weight) and weight >= 0):
                 raise UsageError(f"fusion: a weight must be 0 or above, not {weight}")
 
@@ -47,6 +50,18 @@ class Fusion:
         if query == item:
             return 0.0
         return self.text_to_image if item == Kind.PHOTO else self.image_to_text
+
+    def obeys(self, change: Scores) -> Scores:
+        """Return how likely candidates obey an instruction; NaN where nobody can tell.
+
+        Args:
+            change: what the instruction adds to the reranker's scores, NaN where there are none.
+                Shape (candidates,).
+        """
+        if not self.obeying:
+            return np.full(len(change), np.nan)
+        likely: Scores = 1 / (1 + np.exp(-self.obeying * change))
+        return likely
 
 
 def fused(first: Scores, scores: Scores, weight: float) -> Scores:

@@ -127,15 +127,16 @@ class TokenReranker:
         return shown
 
     def _alike(self, about: list[str], tokens: Floats) -> Scores:
-        """Return the dual encoder's cosines, by the spread of the text's. (t), (p, m, d) → (t, p).
+        """Return the dual encoder's cosines in units of usual photos. (t), (p, m, d) → (t, p).
 
-        What is alike for all photos changes no order, and is left in.
+        0 is what a usual photo has, so that the sign of a score tells whether a photo shows it.
         """
         texts = self._encoder.encode_texts(about)
         cosines = texts @ self._encoder.embed_tokens(tokens).T
         usual = self._usual_photos
-        spread = (texts @ usual.T).std(axis=1, keepdims=True) if len(usual) else SPREAD
-        units: Scores = cosines.astype(np.float64) / spread
+        known = texts @ usual.T if len(usual) else np.zeros((len(texts), 1))
+        spread = known.std(axis=1, keepdims=True) if len(usual) else SPREAD
+        units: Scores = (cosines - known.mean(axis=1, keepdims=True)).astype(np.float64) / spread
         return units
 
     def _heard_of(self, phrase: str) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from retrieval.search.answers import Answers, Page
 from retrieval.search.hit import Hit, newest_first
-from retrieval.search.matching import default_threshold
 from retrieval.search.prompts import ensemble
 from retrieval.search.query import Query, Term, compose, parse_query
 from retrieval.search.searcher import Searcher
 
 __all__ = [
+    "Answers",
     "Hit",
+    "Page",
     "Query",
     "Searcher",
     "Term",
     "compose",
-    "default_threshold",
     "ensemble",
     "newest_first",
     "parse_query",

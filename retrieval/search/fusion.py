@@ -17,14 +17,12 @@ rank fusion 46.7 and 20.7, for it puts any captioned photo before those without 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.types import Candidate
-from retrieval.search.hit import Hit
 
 WEIGHT = 0.07
 """Of one rare word. Twice as much gains 3 points of R@1 where all photos have captions, and costs
@@ -87,9 +85,3 @@ def lifts(
 def telling(shared: Sequence[tuple[int, float]]) -> list[int]:
     """Return the ids of the items that share words which tell enough."""
     return [id_ for id_, words in shared if words >= TELLING]
-
-
-def with_worded(hits: Sequence[Hit], shared: Sequence[tuple[int, float]]) -> list[Hit]:
-    """Mark the hits that share telling words: they match, whatever their vectors say."""
-    ids = set(telling(shared))
-    return [replace(hit, worded=hit.id in ids) for hit in hits]

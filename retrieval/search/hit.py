@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from indexer.types import Candidate, Kind, Metadata, Record, spot
-from retrieval.search.matching import Matching
+from retrieval.search.matching import UNLIKELY, Matching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,10 @@ class Hit:
     query, and moved by the reranker where one takes part; `Searcher.search` says where. `text` is
     the passage that was found, empty for a photo; `time` how many seconds into its video a frame is
     shown, None for what is no frame. `id` names it in the library; `about` is what a photo says
-    about itself. `match` is how likely it is a match by the first stage, from 0 to 1;
-    None where the library cannot tell, see `Library.moments`. `worded` tells whether it shares
-    telling words with the query.
+    about itself. `match` is how likely it is a match, from 0 to 1: that it shows what is asked for
+    and obeys the instruction; None where the library cannot tell, see `Library.moments`. `plain`
+    is the score without the instruction; `obeys` how likely it obeys, None where there is none or
+    nobody looked. `worded` tells whether it has all the words of the query, and telling ones.
     """
 
     rank: int
@@ -33,7 +34,14 @@ class Hit:
     about: Metadata = field(default_factory=Metadata)
     time: float | None = None
     match: float | None = None
+    plain: float = 0.0
+    obeys: float | None = None
     worded: bool = False
+
+    @property
+    def likely(self) -> bool:
+        """Tell whether it is not marked as unlikely to be a match."""
+        return self.match is None or self.match >= UNLIKELY
 
     @property
     def where(self) -> str:
@@ -42,7 +50,7 @@ class Hit:
 
 
 def hits_of(
-    candidates: Sequence[Candidate], records: Sequence[Record], matching: Matching | None
+    candidates: Sequence[Candidate], records: Sequence[Record], worded: Collection[int] = ()
 ) -> list[Hit]:
     """Join scores and records, best first; an item that left meanwhile has no record."""
     scores = {candidate.id: candidate.score for candidate in candidates}
@@ -50,15 +58,30 @@ def hits_of(
         Hit(
             rank=rank,
             score=scores[record.id],
+            plain=scores[record.id],
             kind=record.kind,
             path=record.path,
             text=record.text,
             id=record.id,
             about=record.about,
             time=record.time,
-            match=matching.probability(scores[record.id]) if matching else None,
+            worded=record.id in worded,
         )
         for rank, record in enumerate(records, start=1)
+    ]
+
+
+def with_match(hits: Sequence[Hit], matching: Matching) -> list[Hit]:
+    """Say how likely each hit is a match, by its score and by how likely it obeys.
+
+    A hit that nobody looked at counts as one that obeys as often as the others do.
+    """
+    seen = [hit.obeys for hit in hits if hit.obeys is not None]
+    usual = sum(seen) / len(seen) if seen else 1.0
+    matches = matching.probabilities([hit.plain for hit in hits])
+    return [
+        replace(hit, match=float(match) * (usual if hit.obeys is None else hit.obeys))
+        for hit, match in zip(hits, matches, strict=True)
     ]
 
 

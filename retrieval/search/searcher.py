@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
+from retrieval.search.answers import Answers, Page, answered
 from retrieval.search.asking import (
     Asked,
     Taken,
@@ -28,9 +29,9 @@ from retrieval.search.asking import (
     without,
 )
 from retrieval.search.frames import one_a_video
-from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling, with_worded
-from retrieval.search.hit import Hit, hits_of, newest_first
-from retrieval.search.matching import Matching
+from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling
+from retrieval.search.hit import Hit, hits_of, with_match
+from retrieval.search.matching import Matching, Sample
 from retrieval.search.query import Query, Searchable, parse_query
 from retrieval.search.second_look import Note, SecondLook, photo_of
 from retrieval.search.spelling import spelling, told_unread, unknown_words
@@ -44,6 +45,19 @@ class _Way:
     hubness: bool
     ensemble: bool
     words: bool
+    frames: bool
+
+
+def _checked(page: Page) -> Page:
+    """Refuse a page that is none.
+
+    Raises:
+        QueryInvalid: top or offset is below 0.
+    """
+    if min(page.top, page.offset) < 0:
+        wrong = f"{page.top} and {page.offset}"
+        raise QueryInvalid(f"top and offset must be at least 0, not {wrong}")
+    return page
 
 
 class Searcher:
@@ -114,19 +128,70 @@ class Searcher:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
             ValueError: `kind` is neither a photo nor a text.
         """
-        kind = Kind(kind)
-        if min(top, offset) < 0:
-            raise QueryInvalid(f"top and offset must be at least 0, not {top} and {offset}")
+        way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
+        page = _checked(Page(top=top, offset=offset, sort=sort))
         asked = query if isinstance(query, Query) else parse_query(query)
-        way = _Way(kind=kind, hubness=hubness, ensemble=ensemble, words=words)
-        second = self._second_look(asked, kind, instruct)
-        wanted = offset + top if top else self._library.counts()[kind]
-        look = partial(self._first_look, asked, way)
-        depth = max(wanted, POOL) if second else wanted
-        found = look(depth) if frames else one_a_video(look, depth)
-        hits = second.rescored(asked, found, kind, instruct) if second else found
-        page = hits[offset:wanted]
-        return page if sort == Sort.SCORE else newest_first(page, offset)
+        return page.of(self._ranked(asked, way, page.reach, instruct)[0])
+
+    def answer(  # noqa: PLR0913 - a choice each
+        self,
+        query: Searchable | Query,
+        *,
+        kind: Kind = Kind.PHOTO,
+        page: Page = Page(),  # noqa: B008 - frozen
+        least: float | None = None,
+        hubness: bool = True,
+        ensemble: bool = ENSEMBLE,
+        words: bool = True,
+        frames: bool = False,
+        instruct: str = "",
+    ) -> Answers:
+        """Search as `search` does, and say whether anything matches at all.
+
+        Args:
+            query: as for `search`, as are all arguments that are not named here.
+            kind: what to find.
+            page: which hits are shown.
+            least: how likely a hit must be to be shown, from 0 to 1. None shows what was asked for,
+                where anything matches.
+            hubness: hold back what is near to every query.
+            ensemble: ask for photos of a bare name by several sentences about it.
+            words: put forward what shares words with the query.
+            frames: every frame of a video may be a hit.
+            instruct: what the answers shall be like.
+
+        Raises:
+            QueryInvalid: as `search`.
+            ValueError: `kind` is neither a photo nor a text.
+        """
+        way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
+        asked = query if isinstance(query, Query) else parse_query(query)
+        reach = max(_checked(page).reach, POOL) if page.top else 0
+        hits, found = self._ranked(asked, way, reach, instruct)
+        return answered(hits, page, found=found, least=least)
+
+    def _ranked(self, query: Query, way: _Way, reach: int, instruct: str) -> tuple[list[Hit], bool]:
+        """Return the best hits after both stages, and whether anything matches."""
+        wanted = reach or self._library.counts()[way.kind]
+        if query.is_filter or query.only_takes_away:
+            look = partial(self._newest if query.is_filter else self._without, query, way)
+            return self._seen(look, way, wanted), True
+        asked = self._ask(query, way)
+        matching = self._matching(asked, query, way.kind)
+        second = self._second_look(query, way.kind, instruct)
+        look = partial(self._first_look, query, way, asked, matching)
+        hits = self._seen(look, way, max(wanted, POOL) if second else wanted)
+        if second:
+            hits = second.rescored(query, hits, way.kind, instruct)
+        if matching is None or not hits:
+            return hits, bool(hits)
+        hits = with_match(hits, matching)
+        called = any(hit.worded and hit.likely for hit in hits)
+        return hits, called or matching.anything(max(hit.plain for hit in hits))
+
+    def _seen(self, look: Callable[[int], list[Hit]], way: _Way, depth: int) -> list[Hit]:
+        """Return the best hits, of each video one unless its frames are asked for."""
+        return look(depth) if way.frames else one_a_video(look, depth)
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
@@ -154,26 +219,25 @@ class Searcher:
         unknown = unknown_words(self._encoder, text)
         return spelling([each for each in unknown if not self._library.worded(each, kind, 1)], text)
 
-    def _first_look(self, query: Query, way: _Way, depth: int) -> list[Hit]:
+    def _first_look(
+        self, query: Query, way: _Way, asked: Asked, matching: Matching | None, depth: int
+    ) -> list[Hit]:
         """Find the best items by their vectors, and by words they share with the query."""
-        if query.only_takes_away:
-            return self._without(query, way, depth)
-        if query.is_filter:
-            newest = self._library.catalog.newest(way.kind, query.where or AllOf(), depth)
-            found = [Candidate(id=id_, score=0.0) for id_ in newest]
-            return hits_of(found, self._library.records(newest), None)
-        asked = self._ask(query, way)
         if isinstance(self._encoder, RestingEncoder):
             self._encoder.rest()  # its memory is free for the vectors that are looked through
         found = candidates(self._library, asked, way.kind, depth, where=query.where)
         spoken = query.words if way.words else ""
         shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
-        matching = self._matching(asked, query, way.kind)
         lifted = self._lifts(asked, query, way.kind, matching) if telling(shared) else NO_LIFTS
         score = partial(scores_of, self._library, asked, way.kind)
         found = fused(found, shared, score, lifted)[:depth]
-        records = self._library.records([each.id for each in found])
-        return with_worded(hits_of(found, records, matching), shared)
+        return hits_of(found, self._library.records([each.id for each in found]), lifted)
+
+    def _newest(self, query: Query, way: _Way, depth: int) -> list[Hit]:
+        """Find what the filters let through, the newest first."""
+        newest = self._library.catalog.newest(way.kind, query.where or AllOf(), depth)
+        found = [Candidate(id=id_, score=0.0) for id_ in newest]
+        return hits_of(found, self._library.records(newest))
 
     def _without(self, query: Query, way: _Way, depth: int) -> list[Hit]:
         """Find the newest items that show nothing of what a query takes away.
@@ -191,7 +255,7 @@ class Searcher:
             for each in asked
         ]
         found = without(library, costs, way.kind, newest, depth)
-        return hits_of(found, library.records([each.id for each in found]), None)
+        return hits_of(found, library.records([each.id for each in found]))
 
     def _lifts(
         self, asked: Asked, query: Query, kind: Kind, matching: Matching | None
@@ -235,12 +299,16 @@ class Searcher:
         """Say how scores become probabilities, where the library can tell."""
         if asked.unit is None:
             return None
+        library, alpha = self._library, asked.alpha
+        seen, items = library.score_sample(asked.vector, kind, alpha=alpha, where=query.where)
         return Matching(
             unit=asked.unit,
             own=self._own_unit(asked, kind) if query.kind != kind else None,
+            here=Sample.of(seen),
             query=query.kind,
             item=kind,
-            items=max(1, self._library.counts()[kind]),
+            items=max(1, items),
+            text=query.words,
         )
 
     def _own_unit(self, asked: Asked, kind: Kind) -> Unit | None:

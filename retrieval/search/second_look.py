@@ -75,15 +75,25 @@ class SecondLook:
         scores = self._scores(asked, sights * len(wishes)).reshape(len(wishes), len(texts))
         first = np.array([hit.score for hit in hits])
         fusion = self.reranker.fusion
-        total = fused(first, scores[0], fusion.weight(query=query.kind, item=kind))
+        plain = fused(first, scores[0], fusion.weight(query=query.kind, item=kind))
+        total, obeys = plain, np.full(len(hits), np.nan)
         if instruction:
-            total = fused(total, scores[1] - scores[0], fusion.instructed)
+            change = scores[1] - scores[0]
+            total, obeys = fused(plain, change, fusion.instructed), fusion.obeys(change)
             if self.reranker.cuts(instruction):
                 end = shortened(behind(instruction, self.reranker.cuts))
                 cut = "the instruction is too long for the reranker; its end is left out"
                 self.note(f"{cut}: '{end}'")
         order = np.argsort(-total, kind="stable")
-        ordered = [replace(hits[place], score=float(total[place])) for place in order]
+        ordered = [
+            replace(
+                hits[place],
+                score=float(total[place]),
+                plain=float(plain[place]),
+                obeys=None if np.isnan(obeys[place]) else float(obeys[place]),
+            )
+            for place in order
+        ]
         return [replace(hit, rank=rank) for rank, hit in enumerate([*ordered, *rest], start=1)]
 
     def _scores(self, asked: Sequence[Asked], sights: Sequence[Sight | None]) -> Scores:
