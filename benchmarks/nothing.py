@@ -10,7 +10,7 @@ photos, the labelled ones, and half of both, mixed. Each lies in two folders, so
 
 | question | right are | asked of |
 |---|---|---|
-| common: a word | photos of which most captions say it, 2 % of the library or more | captioned, mixed |
+| common: a word | photos of which most captions say it, 2 % or more | captioned, mixed |
 | rare: a word | such photos, but fewer | captioned, mixed |
 | a label | its photos | labelled, mixed |
 | absent: a label or thing that no caption says; a caption, where all are labelled | none | all |
@@ -18,13 +18,13 @@ photos, the labelled ones, and half of both, mixed. Each lies in two folders, so
 
 What some captions say, but not most, counts as half right; "strictly" counts it as wrong. Only
 questions whose text has an odd hash are asked: the others fitted the constants
-(`scripts/fit_matching.py`); `--all` asks all. Prints a JSON object a library and condition, with the
-reliability of `match` in ten steps.
+(`scripts/fit_matching.py`); `--all` asks all. Prints a JSON object a library and condition, with
+the reliability of `match` in ten steps.
 
 | figure | what |
 |---|---|
-| shown | of the right ones among the first 50 hits of a common question, the share shown by `-t 0` |
-| calibration error | mean distance of `match` and truth over ten steps, of the first 20 hits shown |
+| shown | of the right ones among the first 50 hits of a common question, what `-t 0` shows |
+| calibration error | mean distance of `match` and truth over ten steps, of the first 20 hits |
 | answered refused | questions with a right photo in their first ten hits of which none is shown |
 | absent refused | questions without any right photo of which none is shown |
 """

@@ -76,7 +76,7 @@ def _write_sheet(question: Question, hits: list[Hit], path: Path, *, dated: bool
         aside="" if asked.is_filter else aside,
         captions=[_dated(hit) for hit in hits] if dated else (),
     )
-    found = _found(hits, frames=question.page.frames)
+    found = _found(hits, frames=question.frames)
     title = f"{_asked(question.query)}: {found}"
     retrieval.contact_sheet([row], path, title=title, heading=found)
     note(f"contact sheet: {path}")
