@@ -59,6 +59,7 @@ MOST = 0.6  # of a photo's captions say what it surely shows
 COMMON = 0.02  # of the photos show what is common
 FEWEST = 3  # photos that show a word that is asked for
 ASKED = 150  # questions of a kind
+STEERED = 30  # with an instruction: each takes a second
 FIRST, SHOWN, TRIED = 10, 20, 50
 
 ALIKE = {
@@ -163,7 +164,8 @@ def questions(
     by_kind = defaultdict(list)
     for number in rng.permutation(len(kept)):
         by_kind[kept[number].kind].append(kept[number])
-    return [each for some in by_kind.values() for each in some[:ASKED]]
+    most = {"instruct": STEERED}
+    return [each for kind, some in by_kind.items() for each in some[: most.get(kind, ASKED)]]
 
 
 def of_words(rows: Sequence[dict], rng: np.random.Generator) -> Iterator[Question]:
@@ -253,11 +255,12 @@ snail mushroom broccoli sewing-machine traffic-light fireworks crocodile hedgeho
 def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
     """Ask all plainly, under a filter, and those with an instruction under it."""
     for condition, where in (("plain", ""), ("filter", " in:one"), ("instruct", "")):
-        told = Told()
+        told, steered = Told(), 0
         for question in asked:
             if (question.kind == "instruct") == (condition == "instruct"):
                 ask(searcher, question, where, told)
-            elif condition == "instruct" and question.kind == "absent":
+            elif condition == "instruct" and question.kind == "absent" and steered < STEERED:
+                steered += 1
                 with_wish = Question(
                     text=question.text, kind="absent", right=question.right, instruct="no people"
                 )
