@@ -469,7 +469,7 @@ class Library:
             with Library.open(unfinished) as fresh:
                 fresh.forget(root)
         except (LibraryMissing, LibraryDamaged):
-            shutil.rmtree(unfinished)
+            remove(unfinished)
 
     def move_root(self, old: Path, new: Path) -> list[Path]:
         """Know all that lies below a folder by its path below another: a moved drive.
@@ -615,3 +615,11 @@ def _catalog() -> type[Catalog]:
     from indexer.catalog import Catalog
 
     return Catalog
+
+
+def remove(path: Path) -> None:
+    """Delete an unfinished set of another model, whatever lies at its path."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

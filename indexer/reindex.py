@@ -9,7 +9,6 @@ is out of reach.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from indexer.check import is_sound
 from indexer.encoder import Encoder
 from indexer.errors import LibraryDamaged, UsageError
 from indexer.excluded import lies_in_excluded
-from indexer.library import NEXT, Library
+from indexer.library import NEXT, Library, remove
 from indexer.skips import SKIPPED, Noted
 from indexer.types import Gap, Kind, Skip
 from indexer.writer import Patience
@@ -75,7 +74,7 @@ def reindex(
         )
         known = _Known(library)
         counts, skipped = task.done()
-    _remove(folder / NEXT)
+    remove(folder / NEXT)
     with Library.open(folder) as switched:
         switched.refresh_index()
     return ReindexReport(
@@ -112,7 +111,7 @@ class _Task:
         except LibraryDamaged as error:
             if not error.path.is_relative_to(self.library.folder / NEXT):
                 raise
-        _remove(self.library.folder / NEXT)
+        remove(self.library.folder / NEXT)
         return self._switched()
 
     def _switched(self) -> tuple[dict[Kind, int], list[Skip]]:
@@ -205,17 +204,9 @@ class _Known:
 def _unfinished(folder: Path, encoder: Encoder) -> Library:
     """Open the set that a killed run began; start anew where it is of another model, or broken."""
     if folder.exists() and not is_sound(folder):
-        shutil.rmtree(folder)
+        remove(folder)
     try:
         return Library.open_or_create(folder, encoder)
     except (LibraryDamaged, UsageError):
-        _remove(folder)
+        remove(folder)
         return Library.create(folder, encoder)
-
-
-def _remove(path: Path) -> None:
-    """Delete an unfinished set, whatever lies at its path."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
