@@ -118,6 +118,9 @@ def _make_older(path: Path) -> None:
     connection.executescript(
         """
         DROP TABLE words; DELETE FROM tags; UPDATE meta SET value = '4' WHERE key = 'format';
+        DROP TABLE sums; DROP TABLE folders; DELETE FROM meta WHERE key = 'copy';
+        ALTER TABLE files DROP COLUMN ctime_ns; ALTER TABLE files DROP COLUMN inode;
+        ALTER TABLE files DROP COLUMN sample; ALTER TABLE files DROP COLUMN missing;
         CREATE VIRTUAL TABLE words USING fts5
             (text, folders, name, place, tokenize = 'porter unicode61 remove_diacritics 2');
         """
