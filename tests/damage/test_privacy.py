@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.build import index_folders
+from indexer.build import IndexOptions, index_folders
 from indexer.changes import Change
 from indexer.check import check, repair
 from indexer.encoder import TokenShape
@@ -201,7 +201,7 @@ def test_the_file_of_tokens_is_bounded_by_the_photos_that_are_there(tmp_path: Pa
             for number in range(40):
                 (photos / f"{run - 1}-{number}.png").unlink(missing_ok=True)
                 draw(photos / f"{run}-{number}.png", "red", size=(16 + run, 16 + number))
-            index_folders(library, ENCODER, [photos])
+            index_folders(library, ENCODER, [photos], options=IndexOptions(prune=True))
             ids = library.catalog.item_ids(Kind.PHOTO).tolist()
             rows = np.random.default_rng(run).normal(size=(len(ids), 64, 1000))
             library.keep_tokens(ids, rows.astype(np.float32))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -125,10 +127,25 @@ def test_duplicates_are_photos(library: Library, folder: Path, video: Path) -> N
     assert (group.copies[0].width, group.copies[0].height) == (96, 64)
 
 
-def test_a_rescued_catalog_embeds_videos_anew(library: Library, folder: Path, video: Path) -> None:
+def test_a_rescued_catalog_keeps_videos(library: Library, folder: Path, video: Path) -> None:
     draw(folder / "b.png", "blue")
     _index(library, folder)
     library.close()
+    with library.writing():
+        assert rescue(library.folder) == 0
+    with Library.open(library.folder) as rescued:
+        assert [frame.time for frame in _found(rescued, "purple")] == [12.0]
+        assert _index(rescued, folder).unchanged == 2
+
+
+def test_a_rescued_catalog_without_checksums_embeds_videos_anew(
+    library: Library, folder: Path, video: Path
+) -> None:
+    draw(folder / "b.png", "blue")
+    _index(library, folder)
+    library.close()
+    with closing(sqlite3.connect(library.folder / "catalog.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM sums")
     with library.writing():
         assert rescue(library.folder) == 1
     with Library.open(library.folder) as rescued:
