@@ -75,7 +75,7 @@ def test_preview_and_contact_sheet_show_the_frame(
     assert "boat.mp4 @ 0:17" in page
     assert page.count("data:image/jpeg") == 1
     boat.unlink()
-    assert "(no such file or directory)" in run("search", "purple", "-t", 1, "-p").stdout
+    assert "not reachable" in run("search", "purple", "-t", 1, "-p").stdout
 
 
 def test_export_copies_the_video_once(run: Run, boat: Path, tmp_path: Path) -> None:
