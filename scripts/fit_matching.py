@@ -61,14 +61,11 @@ from retrieval.search.asking import POOL, Unit
 from retrieval.search.matching import Matching, Sample
 from retrieval.shipped import shipped
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from nothing import calibration_error, half, read, share
-
 BATCH = 64  # photos that are read at once
 SAMPLES = (30, 100, 300)  # photos; only of libraries that have half as many again
 DEPTH, TOP, SHOWN = 100, 10, 20  # hits: learned from, where an answer must be, reported
 REFUSED = 0.03  # of the answered questions
-COMMON, COMMON_SHARE = 0.02, 0.15  # photos that show a common thing; what its hits count of all
+COMMON, COMMON_SHARE = 0.02, 0.1  # photos that show a common thing; what its hits count of all
 HIDDEN, STEPS, RATE, DECAY = 16, 350, 0.05, 2e-5
 RISING = 2  # values at the start of a row with which the probability never falls
 KNOWN = ("words", "variety", "level", "unknown")
@@ -346,6 +343,28 @@ def main() -> None:
         "report": {name: report(each, anything, network) for name, each in libraries.items()},
     }
     print(json.dumps(result))
+
+
+def read(source: Path) -> list[dict]:
+    """Read the rows of a JSONL, with the paths of their photos."""
+    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").split("\n") if line]
+    return [{**row, "path": source.parent / row["image"]} for row in rows]
+
+
+def half(name: str) -> int:
+    """Tell in which half of the questions a text is: 0 fits, 1 reports."""
+    return zlib.crc32(name.encode()) % 2
+
+
+def share(values: Floats) -> float:
+    return round(float(values.mean()), 3) if len(values) else float("nan")
+
+
+def calibration_error(hits: Floats, right: Floats) -> float:
+    """Mean distance of probability and truth over ten steps, weighed by their hits."""
+    steps = np.minimum((hits * 10).astype(int), 9)
+    gaps = [abs((hits - right)[steps == each].sum()) for each in np.unique(steps)]
+    return float(sum(gaps)) / max(1, len(hits))
 
 
 if __name__ == "__main__":

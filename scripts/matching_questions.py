@@ -33,7 +33,6 @@ from retrieval.reranking.spotting import words_of as all_words_of
 from retrieval.search import matching
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from nothing import stem
 from objects import by_everyday_word
 
 MOST = 250  # questions of a kind and library
@@ -218,3 +217,8 @@ def with_article(word: str) -> str:
 
 def some(values: Sequence[Any], rng: np.random.Generator) -> list[Any]:
     return [values[at] for at in rng.permutation(len(values))[:MOST]]
+
+
+def stem(label: str) -> str:
+    """Return the last word of a label without the ending of a plural."""
+    return label.lower().split()[-1].rstrip("s")
