@@ -242,7 +242,7 @@ def _known_formats() -> tuple[str, ...]:
     return tuple(name for name in PICTURE_FORMATS if name in Image.OPEN)
 
 
-_PLUGINS = ("Jpeg", "Mpo", "Png", "WebP", "Gif", "Bmp", "Tiff", "Avif", "Jpeg2K", "Ppm")
+_PLUGINS = ("Jpeg", "Mpo", "Png", "WebP", "Gif", "Bmp", "Tiff", "Avif", "Jpeg2K", "Ppm", "Tga")
 
 
 def check_size(sides: tuple[int, int], max_megapixels: float) -> None:
