@@ -168,13 +168,18 @@ class Matching:
             return self.probability(best) >= FAINT and self._anything(best) >= _LEAST_ANYTHING
         return self.probability(best) >= self._odds.least
 
-    @cached_property
+    @property
     def even(self) -> float:
         """The score of a hit that is as likely a match as not."""
+        return self.score_of(0.5)
+
+    def score_of(self, probability: float) -> float:
+        """Return the score of a hit that is so likely a match."""
         low, high = self.unit.mean - 40 * self.unit.spread, self.unit.mean + 40 * self.unit.spread
         for _ in range(60):
             middle = (low + high) / 2
-            low, high = (middle, high) if self.probability(middle) < 0.5 else (low, middle)
+            below = self.probability(middle) < probability
+            low, high = (middle, high) if below else (low, middle)
         return (low + high) / 2
 
     @property
@@ -256,6 +261,21 @@ class Matching:
             - 0.763 * values["unknown"]
             + 4.092
         )
+
+
+def lifted_to(matching: Matching, best: float) -> float:
+    """Return the score to which a name or caption with all the words lifts a hit.
+
+    Where no picture is likely to show what is asked for, that of a hit as likely as not: the model
+    may not know the word. Else that where hits become unlikely: a word in a title ("Hot dog") does
+    not outrank the pictures that show it ("a dog").
+
+    Args:
+        matching: of the query.
+        best: the score of the best hit by its picture.
+    """
+    known = matching.probability(best) >= UNLIKELY
+    return matching.score_of(UNLIKELY) if known else matching.even
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +32,7 @@ from retrieval.search.asking import (
 from retrieval.search.frames import one_a_video
 from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling
 from retrieval.search.hit import Hit, hits_of, with_match
-from retrieval.search.matching import Matching, Sample
+from retrieval.search.matching import Matching, Sample, lifted_to
 from retrieval.search.query import Query, Searchable, parse_query
 from retrieval.search.second_look import Note, SecondLook, photo_of
 from retrieval.search.spelling import spelling, told_unread, unknown_words
@@ -228,7 +229,10 @@ class Searcher:
         found = candidates(self._library, asked, way.kind, depth, where=query.where)
         spoken = query.words if way.words else ""
         shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
-        lifted = self._lifts(asked, query, way.kind, matching) if telling(shared) else NO_LIFTS
+        best = found[0].score if found else -math.inf
+        lifted = NO_LIFTS
+        if telling(shared) and matching is not None:
+            lifted = self._lifts(asked, query, way.kind, lifted_to(matching, best))
         score = partial(scores_of, self._library, asked, way.kind)
         found = fused(found, shared, score, lifted)[:depth]
         return hits_of(found, self._library.records([each.id for each in found]), lifted)
@@ -257,16 +261,13 @@ class Searcher:
         found = without(library, costs, way.kind, newest, depth)
         return hits_of(found, library.records([each.id for each in found]))
 
-    def _lifts(
-        self, asked: Asked, query: Query, kind: Kind, matching: Matching | None
-    ) -> Mapping[int, float]:
-        """Lift what has all the words, where a query asks in words alone."""
-        photos = any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms)
-        if matching is None or photos:
+    def _lifts(self, asked: Asked, query: Query, kind: Kind, target: float) -> Mapping[int, float]:
+        """Lift what has all the words nearly to a score, where a query asks in words alone."""
+        if any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms):
             return NO_LIFTS
         named = self._library.worded(query.words, kind, SHARED, where=query.where, every=True)
         score = partial(scores_of, self._library, replace(asked, taken=()), kind)
-        return lifts(named, score, matching.even)
+        return lifts(named, score, target)
 
     def _second_look(self, query: Query, kind: Kind, instruct: str) -> SecondLook | None:
         """Return the second stage where it takes part; it cannot read learned names."""

@@ -95,7 +95,8 @@ def test_what_is_called_so_comes_first(searcher: Searcher, query: str) -> None:
     best, *_ = searcher.search(query)
     assert best.path.stem == "zanzibar_party_0017"
     assert best.match is not None
-    assert best.match > 0.45  # nearly as likely as not
+    assert best.likely
+    assert best.match > 0.35
 
 
 def test_a_name_beside_a_photo_lifts_nothing(searcher: Searcher) -> None:

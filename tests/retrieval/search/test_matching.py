@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from indexer.types import Kind
 from retrieval.search.asking import Unit
-from retrieval.search.matching import FAINT, LARGEST, Matching, Sample
+from retrieval.search.matching import FAINT, LARGEST, UNLIKELY, Matching, Sample, lifted_to
 from retrieval.shipped import shipped
 
 OWN = Unit(mean=-0.2, spread=0.12)
@@ -104,3 +104,10 @@ def test_the_even_score_is_a_match_as_likely_as_not(matching: Matching) -> None:
 def test_scores_that_are_all_alike_tell_nothing() -> None:
     assert Sample.of(np.full(40, 0.5, dtype=np.float32)) is None
     assert Sample.of(np.zeros(0, dtype=np.float32)) is None
+
+
+def test_a_word_lifts_less_where_pictures_show_the_thing() -> None:
+    matching = of_words()
+    assert matching.probability(0.3) > UNLIKELY > matching.probability(-0.3)
+    assert matching.probability(lifted_to(matching, 0.3)) == pytest.approx(UNLIKELY)
+    assert matching.probability(lifted_to(matching, -0.3)) == pytest.approx(0.5)

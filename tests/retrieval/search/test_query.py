@@ -80,7 +80,9 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         parse_query(str(tmp_path))
 
 
-@pytest.mark.parametrize(("data", "reason"), [(b"", "empty file"), (b"\xff\xfe\x41", "UTF-16"), (b"\xc3\x28", "UTF-8")])
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"", "empty file"), (b"\xff\xfe\x41", "UTF-16"), (b"\xc3\x28", "UTF-8")]
+)
 def test_a_text_file_without_words_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     note = tmp_path / "note.txt"
     note.write_bytes(data)
