@@ -257,7 +257,8 @@ def _apart(ask: Any) -> tuple[str, str]:
     child = os.fork()
     if not child:
         os.close(reading)
-        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+        most = _address_space() + BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.alarm(SECONDS)
         try:
             told = ask()
@@ -276,6 +277,12 @@ def _apart(ask: Any) -> tuple[str, str]:
         name, told = json.loads(text)
         return name, told
     return ("hang", "") if status == -signal.SIGALRM else ("traceback", f"ended with {status}")
+
+
+def _address_space() -> int:
+    """Return the bytes of addresses that this process has: libraries such as torch take many."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
