@@ -125,7 +125,7 @@ def test_the_demo(twinlens: Twinlens, tmp_path: Path) -> None:
     assert "chelsea.png" in done.stdout.splitlines()[2]
     sheet = tmp_path / "tour" / "contact-sheet.html"
     assert done.stdout.rstrip().endswith(str(sheet))
-    assert sheet.read_text(encoding="utf-8").count("<img") == 4 * 5 + 2
+    assert sheet.read_text(encoding="utf-8").count("<img") == 5 * 5 + 2
 
 
 def test_a_reader_that_stops_early(
