@@ -8,6 +8,7 @@ them have. An item that shares no word keeps its score: where nothing matches, n
 What has all the words of a query, and telling ones, is lifted nearly to where a hit is as likely a
 match as not: an embedding knows no "Zanzibar" and no "IMG 0017", and what it guesses of them would
 bury the one photo that is called so.
+Where pictures are likely to show the thing, it is lifted less: see `matching.lifted_to`.
 
 The sum was chosen over ranks. On Flickr8k's dev split (1,000 photos, a query each, R@1 38.2 by the
 embedding) the sum gives 49.9 where all photos have a caption and 38.9 where 30 % have; reciprocal
@@ -75,7 +76,7 @@ def lifts(
     Args:
         named: ids and word scores of these items.
         score: gives the embedding scores of ids, without what is taken away from a query.
-        even: the score that is as likely a match as not.
+        even: the score to which they are lifted, see `matching.lifted_to`.
     """
     ids = telling(named)
     missing = LIFT * np.maximum(0.0, even - score(ids)) if ids else np.zeros(0)
