@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.flips import ENCODER, Bench, Damage, answers, damages, found
 from indexer.build import index_folders
 from indexer.check import check, repair
 from indexer.errors import LibraryDamaged, TwinlensError
@@ -22,6 +22,9 @@ from indexer.library import NEXT, Library
 from indexer.reindex import reindex
 from indexer.types import Kind
 from tests.fakes import ColourEncoder
+
+sys.path.append(str(Path(__file__).parents[2]))
+from benchmarks.flips import ENCODER, Bench, Damage, answers, damages, found  # noqa: E402
 
 
 @pytest.fixture(scope="module")
