@@ -40,6 +40,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import faiss
 import numpy as np
 
 from indexer.build import IndexOptions, index_folders
@@ -260,6 +261,7 @@ def _apart(ask: Any) -> tuple[str, str]:
         most = _address_space() + BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.alarm(SECONDS)
+        faiss.omp_set_num_threads(1)  # the threads that this process had are not in its fork
         try:
             told = ask()
         except MemoryError:

@@ -24,7 +24,7 @@ from indexer.types import Kind
 from tests.fakes import ColourEncoder
 
 sys.path.append(str(Path(__file__).parents[2]))
-from benchmarks.flips import ENCODER, Bench, Damage, answers, damages, found  # noqa: E402
+from benchmarks.flips import ENCODER, Bench, Damage, answers, damages, found
 
 
 @pytest.fixture(scope="module")
