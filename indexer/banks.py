@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.encoder import Encoder, Vectors, checked
 from indexer.errors import LibraryDamaged, way_out
-from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Kind
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
+from indexer.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Kind
 
 COHORTS = "cohorts.safetensors"

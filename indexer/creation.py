@@ -6,13 +6,13 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from indexer.atomic_io import replacing
 from indexer.banks import Banks, banks_of, write_banks
 from indexer.catalog import Catalog
 from indexer.encoder import Encoder
 from indexer.errors import TwinlensError, UsageError, told
 from indexer.facts import Facts
 from indexer.privacy import close_to_others, make_private
-from indexer.segments import replacing
 from indexer.view import catalog_path
 from indexer.writer import Patience, held, lock_of
 

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from indexer import sums
+from indexer.atomic_io import replacing
 from indexer.catalog import Catalog
 from indexer.changes import Change, FileState, NewFile
 from indexer.errors import LibraryDamaged
 from indexer.facts import FORMAT, Facts, base_key, facts_of, plan_key, seal_key
-from indexer.segments import Segment, SegmentStore, replacing
+from indexer.segments import Segment, SegmentStore
 from indexer.types import Kind, Metadata, SegmentRow
 from indexer.vectors import Ids
 from indexer.view import BROKEN, catalog_path, metadata_of

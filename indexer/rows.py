@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from indexer.atomic_io import UNREADABLE
 from indexer.encoder import Vectors
 from indexer.errors import LibraryDamaged, mending
-from indexer.segments import UNREADABLE, checksum_of_ids
+from indexer.segments import checksum_of_ids
 from indexer.types import SegmentRow
 
 

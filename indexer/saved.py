@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from indexer.atomic_io import checksum_of, discard, replacing
 from indexer.errors import LibraryDamaged, mending
 from indexer.facts import Saved, Snapshot
 from indexer.inverted import InvertedIndex, make, training_rows
@@ -20,7 +21,7 @@ from indexer.loaded import SavedIndex
 from indexer.privacy import make_folder
 from indexer.rows import StoredRows, mapped
 from indexer.seals import Seal, sealed_file
-from indexer.segments import SegmentStore, checksum_of, discard, replacing
+from indexer.segments import SegmentStore
 from indexer.tuning import Aim, Asking, Plan, Ranks, fitted, halved, neighbour_ranks
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import ExactIndex, VectorIndex, vector_bytes

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from zlib import crc32
 
-from indexer.segments import checksum_of
+from indexer.atomic_io import checksum_of
 
 _CHUNK = 1 << 20
 

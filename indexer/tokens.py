@@ -27,10 +27,10 @@ from zlib import crc32
 
 import numpy as np
 
+from indexer.atomic_io import replacing
 from indexer.encoder import Tokens, TokenShape
 from indexer.errors import TwinlensError
 from indexer.privacy import make_file
-from indexer.segments import replacing
 
 TOKENS = "tokens.bin"
 

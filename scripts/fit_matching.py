@@ -47,11 +47,11 @@ from safetensors.numpy import save
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
+from indexer.atomic_io import replacing
 from indexer.encoder import Vectors
 from indexer.hubness import with_alpha, with_hubness
 from indexer.moments import SAMPLE, cohort_of, measure
 from indexer.photos import read_photo
-from indexer.segments import replacing
 from indexer.types import Kind
 from retrieval import default_reranker, quick_encoder
 from retrieval.reranking import fused

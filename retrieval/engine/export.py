@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from indexer.segments import replacing
+from indexer.atomic_io import replacing
 from retrieval.engine.quantized import with_weights_in_bytes
 from retrieval.engine.runtime import Graph, bytes_pay
 from retrieval.engine.store import About, EngineFolder, Part, Words

@@ -28,10 +28,10 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from indexer.atomic_io import replacing
 from indexer.encoder import TokenShape
 from indexer.errors import TwinlensError
 from indexer.privacy import make_private
-from indexer.segments import replacing
 from indexer.types import Hubness
 from retrieval.models.images import ImageSpec, image_spec
 

@@ -20,8 +20,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from indexer.atomic_io import replacing
 from indexer.encoder import Vectors
-from indexer.segments import replacing
 from indexer.types import Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.shipped import shipped

@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from indexer.segments import replacing
+from indexer.atomic_io import replacing
 from indexer.types import Hubness
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable

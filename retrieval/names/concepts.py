@@ -20,10 +20,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.errors import TwinlensError, is_open, permit
 from indexer.letters import same
 from indexer.privacy import make_folder
-from indexer.segments import UNREADABLE, read_sealed, replacing, sealed
 from indexer.types import Skip
 from indexer.view import STOP_WORDS
 from retrieval.errors import ConceptInvalid

@@ -18,9 +18,9 @@ from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from safetensors import SafetensorError
 
+from indexer.atomic_io import replacing
 from indexer.encoder import Encoder, TokenShape
 from indexer.errors import UsageError
-from indexer.segments import replacing
 from retrieval.errors import ModelUnavailable
 from retrieval.models.data_only import data_only
 from retrieval.models.encoder import TowerEncoder, batches

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from indexer.segments import replacing
+from indexer.atomic_io import replacing
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.spotting import Floats, looked, words_of
 

@@ -23,8 +23,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from indexer.atomic_io import replacing
 from indexer.errors import UsageError
-from indexer.segments import replacing
 from retrieval.choices import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import pack, unpack

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from indexer.segments import replacing
+from indexer.atomic_io import replacing
 from retrieval.errors import TrainingFailed
 from retrieval.training.optimizer import Trainer
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from indexer.atomic_io import replacing
 from indexer.errors import TwinlensError
-from indexer.segments import Segment, SegmentStore, replacing
+from indexer.segments import Segment, SegmentStore
 from indexer.types import Kind, SegmentRow
 
 NONE = np.empty(0, dtype=np.int64)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from indexer.atomic_io import replacing
 from indexer.errors import TwinlensError
-from indexer.segments import replacing
 from indexer.types import Skip
 from retrieval import files
 from retrieval.choices import Storage
