@@ -24,10 +24,10 @@ from indexer.errors import UsageError
 from indexer.formats import WANTING
 from indexer.library import Library
 from indexer.reading import CHANGED, Job, Loaded, Reader, reading_threads, stamp_of
-from indexer.register import Register, State
+from indexer.register import Register
 from indexer.skips import SKIPPED, Noted
 from indexer.sniffing import kind_in
-from indexer.types import Gap, Kind, Skip
+from indexer.types import Gap, Kind, Skip, State
 from indexer.walk import Found, Passed, PassedOver, WalkOptions, walk
 from indexer.writer import Patience
 

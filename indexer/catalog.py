@@ -35,10 +35,9 @@ from indexer.connection import failure
 from indexer.errors import LibraryDamaged, TwinlensError, UsageError, mending
 from indexer.facts import FORMAT, Facts, Ids, Saved, base_key, plan_key, seal_key
 from indexer.filters import below, compiled
-from indexer.register import State
 from indexer.selection import Selection
 from indexer.tables import connect
-from indexer.types import Described, Kind, SegmentRow
+from indexer.types import Described, Kind, SegmentRow, State
 from indexer.view import CatalogView
 from indexer.wanted import Filter
 

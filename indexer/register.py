@@ -8,14 +8,11 @@ taken for unchanged once in ten million such runs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-State: TypeAlias = tuple[bytes, int, int, int | None, int | None, str | None]
-"""Path, size, both times of change, inode and stamp, as in `changes.FileState`; no stamp is that of
-a file to be looked at again."""
+from indexer.types import State
 
 
 class Register:

@@ -8,8 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 from indexer.errors import UsageError
+
+State: TypeAlias = tuple[bytes, int, int, int | None, int | None, str | None]
+"""Path, size, both times of change, inode and stamp, as in `indexer.changes.FileState`.
+
+A file without a stamp is looked at again.
+"""
 
 
 class Kind(StrEnum):

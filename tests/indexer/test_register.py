@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.register import Register, State
+from indexer.register import Register
+from indexer.types import State
 
 states = st.tuples(
     st.binary(max_size=3),
