@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoder import Vectors
-from retrieval.reranking.spotting import words_of as all_words_of
+from retrieval.reranking.grammar import words_of as all_words_of
 from retrieval.search import matching
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

@@ -13,8 +13,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from retrieval.reranking.grammar import shipped_grammar
-from retrieval.reranking.spotting import words_of
+from retrieval.reranking.grammar import shipped_grammar, words_of
 
 _JOINT = re.compile(
     r"\s*(?:[.;!?]+\s+|,\s*(?:and |but |yet |though |while )?"

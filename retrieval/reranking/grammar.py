@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import UsageError
-from retrieval.reranking.spotting import words_of
 from retrieval.shipped import shipped
 
 LOOK = "look"
@@ -31,6 +30,8 @@ LOOK = "look"
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _LIST = re.compile(r"\$([a-z_]+)")
 _ARTICLE = re.compile(r"^(an?|the) ")
+_WORD = re.compile(r"[a-z]+")
+_PLURAL = re.compile(r"(?<=..)s$")
 
 
 class Ask(StrEnum):
@@ -190,3 +191,8 @@ def filled(template: str, phrase: str) -> str:
     """Put a phrase into a template; what was left out of it leaves no gap."""
     filled = template.replace("{noun}", _ARTICLE.sub("", phrase)).replace("{}", phrase)
     return " ".join(filled.split())
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words of a text in small letters, without the s of a plural."""
+    return {_PLURAL.sub("", word) for word in _WORD.findall(text.lower())}

@@ -21,7 +21,8 @@ from safetensors.numpy import save
 
 from indexer.atomic_io import replacing
 from retrieval.errors import ModelUnavailable
-from retrieval.reranking.spotting import Floats, looked, words_of
+from retrieval.reranking.grammar import words_of
+from retrieval.reranking.spotting import Floats, looked
 
 LOOKS = "looks.safetensors"
 

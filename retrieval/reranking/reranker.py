@@ -16,11 +16,11 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.encoder import TowerEncoder
 from retrieval.reranking.clauses import clauses, subject
 from retrieval.reranking.fusion import Scores
-from retrieval.reranking.grammar import looks
+from retrieval.reranking.grammar import looks, words_of
 from retrieval.reranking.network import Words
 from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.reading import TextReader
-from retrieval.reranking.spotting import Floats, words_of
+from retrieval.reranking.spotting import Floats
 from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
 from retrieval.reranking.word_reranker import check_encoder, places, score_queries, seated
 

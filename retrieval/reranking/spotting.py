@@ -21,7 +21,6 @@ for the likelihood of a query as its score.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -34,6 +33,7 @@ from safetensors.numpy import save
 
 from indexer.atomic_io import replacing
 from retrieval.errors import ModelUnavailable
+from retrieval.reranking.grammar import words_of
 
 WORDS = "words.safetensors"
 
@@ -41,8 +41,6 @@ _HELD, _FEW, _BEST = 4.0, 2, 50  # chosen on Flickr8k's dev photos, as the weigh
 
 _LEAST = 1e-9  # what nothing is surer than
 
-_WORD = re.compile(r"[a-z]+")
-_PLURAL = re.compile(r"(?<=..)s$")
 
 Floats = NDArray[np.float32]
 
@@ -165,11 +163,6 @@ def looked(tokens: Floats) -> Floats:
     patches = tokens[:, 1:]
     parts = [tokens[:, 0], patches.mean(axis=1), patches.max(axis=1), patches.std(axis=1)]
     return np.concatenate(parts, axis=1, dtype=np.float32)
-
-
-def words_of(text: str) -> set[str]:
-    """Return the words of a text in small letters, without the s of a plural."""
-    return {_PLURAL.sub("", word) for word in _WORD.findall(text.lower())}
 
 
 def save_spotter(spotter: Spotter, folder: Path) -> None:

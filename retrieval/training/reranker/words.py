@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.reranking.grammar import Grammar
+from retrieval.reranking.grammar import Grammar, words_of
 from retrieval.reranking.labels import SENTENCE
-from retrieval.reranking.spotting import Floats, Spotter, looked, no_words, words_of
+from retrieval.reranking.spotting import Floats, Spotter, looked, no_words
 from retrieval.training.optimizer import schedule
 from retrieval.training.reranker.material import Material, Progress, unwatched
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import ModelUnavailable
+from retrieval.reranking.grammar import words_of
 from retrieval.reranking.spotting import (
     WORDS,
     Spotter,
@@ -17,7 +18,6 @@ from retrieval.reranking.spotting import (
     looked,
     no_words,
     save_spotter,
-    words_of,
 )
 
 WIDTH = 48
