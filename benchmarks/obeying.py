@@ -20,7 +20,8 @@ import numpy as np
 from retrieval.evaluation.instructions import Exam, evaluate_instructions, exam_of
 from retrieval.models import load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking import Asked, Reranker, Scores, Sight, load_reranker
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Asked, Reranker, Scores, Sight
 from retrieval.reranking.grammar import asks_of
 
 

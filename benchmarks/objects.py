@@ -29,7 +29,8 @@ from indexer.photos import read_photo
 from indexer.types import Kind
 from retrieval.evaluation.second_stage import SecondStage
 from retrieval.models import TowerEncoder, load_encoder
-from retrieval.reranking import Reranker, Sight, load_reranker
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Reranker, Sight
 from retrieval.search.prompts import ensemble
 
 BATCH = 250

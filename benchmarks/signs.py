@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking import TokenReranker, load_reranker
+from retrieval.rerankers import load_reranker
 from retrieval.reranking.clauses import clauses
 from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
 from retrieval.reranking.network import NetworkConfig
 from retrieval.reranking.reading import TextReader
-from retrieval.reranking.reranker import SURE
+from retrieval.reranking.reranker import SURE, TokenReranker
 from retrieval.training.reranker.config import RerankerTraining
 from retrieval.training.reranker.run import Watch
 from retrieval.training.reranker.sign_run import learn_signs

@@ -24,7 +24,7 @@ from indexer.encoder import Encoder, TokenEncoder
 from retrieval import quick_encoder
 from retrieval.models import TowerEncoder, load_model, towers
 from retrieval.models.towers import TwinTowers, regularise
-from retrieval.reranking import load_reranker
+from retrieval.rerankers import load_reranker
 from retrieval.training.memory import keep_freed_memory
 
 PHOTOS = 512

@@ -36,13 +36,8 @@ if TYPE_CHECKING:
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.report import Row, contact_sheet
-    from retrieval.reranking import (
-        Reranker,
-        default_fusion,
-        default_reranker,
-        load_reranker,
-        reranker_needs_torch,
-    )
+    from retrieval.rerankers import default_reranker, load_reranker, reranker_needs_torch
+    from retrieval.reranking import Reranker, default_fusion
     from retrieval.search import (
         Answers,
         Hit,
@@ -137,13 +132,8 @@ _HOMES = {
     "retrieval.pairs": ("PairSet", "read_pairs"),
     "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
     "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.reranking": (
-        "Reranker",
-        "default_fusion",
-        "default_reranker",
-        "load_reranker",
-        "reranker_needs_torch",
-    ),
+    "retrieval.rerankers": ("default_reranker", "load_reranker", "reranker_needs_torch"),
+    "retrieval.reranking": ("Reranker", "default_fusion"),
     "retrieval.search": (
         "Answers",
         "Hit",

@@ -10,27 +10,15 @@ if TYPE_CHECKING:
     from retrieval.reranking.config import default_fusion
     from retrieval.reranking.fusion import Fusion, Scores, fused
     from retrieval.reranking.protocol import Asked, Reranker, Sight
-    from retrieval.reranking.registry import (
-        BUILTIN,
-        default_reranker,
-        load_reranker,
-        reranker_needs_torch,
-    )
-    from retrieval.reranking.reranker import TokenReranker
 
 __all__ = [
-    "BUILTIN",
     "Asked",
     "Fusion",
     "Reranker",
     "Scores",
     "Sight",
-    "TokenReranker",
     "default_fusion",
-    "default_reranker",
     "fused",
-    "load_reranker",
-    "reranker_needs_torch",
 ]
 
 __getattr__ = loader(
@@ -39,12 +27,5 @@ __getattr__ = loader(
         "retrieval.reranking.config": ("default_fusion",),
         "retrieval.reranking.fusion": ("Fusion", "Scores", "fused"),
         "retrieval.reranking.protocol": ("Asked", "Reranker", "Sight"),
-        "retrieval.reranking.registry": (
-            "BUILTIN",
-            "default_reranker",
-            "load_reranker",
-            "reranker_needs_torch",
-        ),
-        "retrieval.reranking.reranker": ("TokenReranker",),
     },
 )

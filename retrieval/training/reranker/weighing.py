@@ -21,8 +21,9 @@ from retrieval.evaluation.metrics import (
 )
 from retrieval.evaluation.second_stage import SecondStage
 from retrieval.models.encoder import TowerEncoder
-from retrieval.reranking import Fusion, Scores, Sight, TokenReranker, fused
+from retrieval.reranking import Fusion, Scores, Sight, fused
 from retrieval.reranking.grammar import Grammar
+from retrieval.reranking.reranker import TokenReranker
 from retrieval.reranking.store import Checkpoint
 from retrieval.training.reranker.material import Material, Progress, unwatched
 

@@ -28,7 +28,8 @@ from transformers import (
 from transformers import Qwen3VLForConditionalGeneration as Qwen
 
 from retrieval.errors import ModelUnavailable
-from retrieval.reranking import Asked, Fusion, Scores, load_reranker
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Asked, Fusion, Scores
 from retrieval.reranking.judges import INSTRUCTION, PIXELS
 from retrieval.reranking.large import (
     DEFAULT,

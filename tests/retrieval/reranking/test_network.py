@@ -11,11 +11,11 @@ import torch
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models import TowerEncoder
-from retrieval.reranking import Fusion, TokenReranker
+from retrieval.reranking import Fusion
 from retrieval.reranking.looks import Looks
 from retrieval.reranking.network import NetworkConfig, RerankerNetwork
 from retrieval.reranking.reading import TextReader
-from retrieval.reranking.reranker import SPREAD
+from retrieval.reranking.reranker import SPREAD, TokenReranker
 from retrieval.reranking.store import (
     CONFIG,
     WEIGHTS,

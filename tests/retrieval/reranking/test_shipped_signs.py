@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from retrieval.models import load_encoder
-from retrieval.reranking import TokenReranker, load_reranker
+from retrieval.rerankers import load_reranker
 from retrieval.reranking.clauses import clauses
+from retrieval.reranking.reranker import TokenReranker
 
 SURE = 0.5
 

@@ -8,7 +8,8 @@ from PIL import Image
 from skimage import data as samples
 
 from retrieval.models import load_encoder
-from retrieval.reranking import TokenReranker, load_reranker
+from retrieval.rerankers import load_reranker
+from retrieval.reranking.reranker import TokenReranker
 from retrieval.reranking.spotting import load_spotter
 from retrieval.shipped import shipped
 

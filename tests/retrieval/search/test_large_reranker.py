@@ -13,7 +13,8 @@ from indexer.build import index_folders
 from indexer.library import Library
 from indexer.photos import read_photo
 from indexer.types import Kind
-from retrieval.reranking import Reranker, load_reranker
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Reranker
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder
 from tests.large import tiny_blip, tiny_yes_no

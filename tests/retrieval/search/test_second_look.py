@@ -14,8 +14,9 @@ from indexer.library import Library
 from indexer.types import Kind
 from retrieval.errors import QueryInvalid
 from retrieval.models import TowerEncoder
-from retrieval.reranking import Fusion, TokenReranker
+from retrieval.reranking import Fusion
 from retrieval.reranking.network import RerankerNetwork
+from retrieval.reranking.reranker import TokenReranker
 from retrieval.reranking.store import Checkpoint
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw

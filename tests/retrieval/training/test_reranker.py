@@ -17,7 +17,7 @@ from retrieval.choices import Verdict
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking import load_reranker
+from retrieval.rerankers import load_reranker
 from retrieval.reranking.grammar import shipped_grammar
 from retrieval.reranking.network import NetworkConfig
 from retrieval.reranking.store import load_reranker_checkpoint, save_reranker
