@@ -23,15 +23,8 @@ if TYPE_CHECKING:
     from indexer.types import Kind
     from indexer.writer import Patience
     from retrieval.engine.choice import quick_encoder
-    from retrieval.evaluation import (
-        Comparison,
-        Evaluation,
-        Obedience,
-        compare,
-        evaluate,
-        evaluate_instructions,
-        exam_of,
-    )
+    from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
+    from retrieval.evaluation.instructions import Obedience, evaluate_instructions, exam_of
     from retrieval.models import load_encoder
     from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
@@ -118,15 +111,8 @@ _HOMES = {
     "indexer.tune": ("Setting", "tune"),
     "indexer.tuning": ("Aim",),
     "indexer.types": ("Kind",),
-    "retrieval.evaluation": (
-        "Comparison",
-        "Evaluation",
-        "Obedience",
-        "compare",
-        "evaluate",
-        "evaluate_instructions",
-        "exam_of",
-    ),
+    "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
+    "retrieval.evaluation.instructions": ("Obedience", "evaluate_instructions", "exam_of"),
     "retrieval.engine.choice": ("quick_encoder",),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),

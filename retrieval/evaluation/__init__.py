@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from retrieval.evaluation.compare import Comparison, Difference, compare
 from retrieval.evaluation.evaluate import Direction, Directions, Estimate, Evaluation, evaluate
-from retrieval.evaluation.instructions import Obedience, evaluate_instructions, exam_of
 
 __all__ = [
     "Comparison",
@@ -13,9 +12,6 @@ __all__ = [
     "Directions",
     "Estimate",
     "Evaluation",
-    "Obedience",
     "compare",
     "evaluate",
-    "evaluate_instructions",
-    "exam_of",
 ]

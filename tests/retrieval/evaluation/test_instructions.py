@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from retrieval.errors import EvaluationInvalid
-from retrieval.evaluation import evaluate, evaluate_instructions
-from retrieval.evaluation.instructions import Exam, ndcg, p_mrr, searching
+from retrieval.evaluation import evaluate
+from retrieval.evaluation.instructions import Exam, evaluate_instructions, ndcg, p_mrr, searching
 from retrieval.pairs import read_pairs
 from retrieval.reranking import Fusion
 from retrieval.reranking.grammar import Ask, Attribute, Grammar, Templates
