@@ -10,7 +10,8 @@ from PIL import Image
 
 from indexer.boxes import boxes, xmp_packet
 from indexer.exif import XMP_TAG
-from indexer.png_texts import SIGNATURE, png_texts, xmp_of
+from indexer.png_chunks import SIGNATURE
+from indexer.png_texts import png_texts, xmp_of
 
 _GIF_XMP, _GIF_END = b"XMP DataXMP", b"\x01\xff\xfe"
 _BOXED = (b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ")

@@ -6,36 +6,21 @@ read as far as it goes. What it holds beyond `MOST_BYTES` is no description.
 
 from __future__ import annotations
 
-import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 from indexer.dates import read_date
+from indexer.png_chunks import SIGNATURE, chunks
 from indexer.prompts import KEYS, described
 from indexer.said import Said, caption, first, text, unique
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 4_000_000
 """Of one text, unpacked: a workflow of ComfyUI has some 100 KB."""
 
 _XMP = "xml:com.adobe.xmp"
 _TITLES = ("title", "headline")
 _CAPTIONS = ("description", "caption", "subject")
-
-
-def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Yield name, content and whether the checksum is right of each chunk of a PNG; stop at a cut.
-
-    The content of the last one may be cut.
-    """
-    at = len(SIGNATURE)
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        body = data[at + 8 : at + 8 + length]
-        check = data[at + 8 + length : at + 12 + length]
-        yield name, body, check == struct.pack(">I", zlib.crc32(name + body))
-        at += 12 + length
 
 
 def png_texts(data: bytes) -> dict[str, str]:
