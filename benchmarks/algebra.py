@@ -33,13 +33,13 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoder import Vectors
-from indexer.hubness import hubness
-from indexer.moments import measure
-from indexer.photos import read_photo
-from indexer.types import Kind
+from indexer.calibration.hubness import hubness
+from indexer.calibration.score_stats import measure
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.media.image import read_photo
 from retrieval.models import TowerEncoder, load_encoder
-from retrieval.search.prompts import ensemble
+from retrieval.search.prompt_ensemble import ensemble
 
 BATCH = 250
 FEWEST = 10

@@ -32,17 +32,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from indexer.encoder import Vectors
-from indexer.photos import read_photo
-from retrieval.evaluation.metrics import bootstrap_interval
-from retrieval.models import TowerEncoder, load_encoder
-from retrieval.names.learn import (
+from indexer.core.encoder import Vectors
+from indexer.media.image import read_photo
+from retrieval.concepts.textual_inversion import (
     LearnOptions,
     embed_views,
     learn_tokens,
     nearest_word,
     prepare,
 )
+from retrieval.evaluation.metrics import bootstrap_interval
+from retrieval.models import TowerEncoder, load_encoder
 
 EXAMPLES = range(1, 6)
 TESTED = (6, 17, 18, 19, 20)

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-from indexer.duplicates import NEAR
-from indexer.encoder import Vectors
-from indexer.likeness import AGREE, ALIKE, SIDES, agreement, likeness, picture
-from indexer.photos import read_photo
+from indexer.core.encoder import Vectors
+from indexer.duplicates.finder import NEAR
+from indexer.duplicates.similarity import AGREE, ALIKE, SIDES, agreement, likeness, picture
+from indexer.media.image import read_photo
 from retrieval.models import TowerEncoder, load_encoder
 
 BATCH = 100

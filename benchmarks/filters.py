@@ -32,16 +32,16 @@ from grown import grown
 from index_types import Borrowed, captions
 from numpy.typing import NDArray
 
-from indexer.batch import Batch, Entry
-from indexer.catalog import Catalog
-from indexer.changes import Change, FileState, NewFile
-from indexer.encoder import Vectors
-from indexer.facts import Facts
-from indexer.hubness import with_alpha
-from indexer.library import Library
-from indexer.metadata import METADATA_VERSION
-from indexer.types import Candidate, Kind, Metadata, Orientation, SegmentRow
-from indexer.wanted import AllOf, Camera, Filter, Held, In, Near, Not, Rated, Tag, Taken, Type
+from indexer.calibration.hubness import with_alpha
+from indexer.catalog.changes import Change, FileState, NewFile
+from indexer.catalog.meta import Facts
+from indexer.catalog.writer import Catalog
+from indexer.core.encoder import Vectors
+from indexer.core.filters import AllOf, Camera, Filter, Held, In, Near, Not, Rated, Tag, Taken, Type
+from indexer.core.types import Candidate, Kind, Metadata, Orientation, SegmentRow
+from indexer.library.batch import Batch, Entry
+from indexer.library.library import Library
+from indexer.metadata.extract import METADATA_VERSION
 
 COMMIT, FOLDER, TIMED, K, CHOICES = 10_000, 1_000, 30, 10, 5
 PHOTOS = Path("/made-up/photos")

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from retrieval.choices import Precision
+from retrieval._enums import Precision
 from retrieval.models import load_model
 from retrieval.pairs import Pair, read_pairs
 from retrieval.training.config import TrainConfig
+from retrieval.training.finetune.wise_ft import TUNED, choose_share
 from retrieval.training.loop import Watch, train
 from retrieval.training.validation import Validation, sum_of_recalls
-from retrieval.training.wise import TUNED, choose_share
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 METHODS: dict[str, dict[str, float]] = {

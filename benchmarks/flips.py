@@ -43,14 +43,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import faiss
 import numpy as np
 
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check, repair
-from indexer.encoder import TokenShape
-from indexer.errors import LibraryDamaged, TwinlensError
-from indexer.library import Library
-from indexer.tuning import Aim
-from indexer.types import Hubness, Kind
-from retrieval.names import Concept, Concepts
+from indexer.core.encoder import TokenShape
+from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.types import Hubness, Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check, repair
+from indexer.vectors.nprobe_tuning import Aim
+from retrieval.concepts import Concept, Concepts
 from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder, draw
 

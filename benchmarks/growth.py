@@ -29,13 +29,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from indexer.batch import Batch, Entry
-from indexer.build import index_folders
-from indexer.changes import FileState
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.metadata import METADATA_VERSION
-from indexer.types import Hubness, Kind, Metadata
+from indexer.catalog.changes import FileState
+from indexer.core.encoder import Vectors
+from indexer.core.types import Hubness, Kind, Metadata
+from indexer.ingest.pipeline import index_folders
+from indexer.library.batch import Batch, Entry
+from indexer.library.library import Library
+from indexer.metadata.extract import METADATA_VERSION
 
 DIM, COMMIT = 256, 256
 MORE = 100  # photos that are added
@@ -60,7 +60,7 @@ DRAWN = {
 
 
 class RandomEncoder:
-    """Unit vectors at random; see `indexer.encoder.Encoder`."""
+    """Unit vectors at random; see `indexer.core.encoder.Encoder`."""
 
     name, fingerprint, dim, image_size, hubness = "random", "f0", DIM, 64, Hubness()
 

@@ -32,16 +32,16 @@ from grown import doubled, grown, likeness, twice
 from numpy.typing import NDArray
 
 import retrieval
-from indexer.banks import Banks
-from indexer.changes import Change
-from indexer.encoder import Vectors
-from indexer.hubness import with_alpha
-from indexer.inverted import InvertedIndex, list_count
-from indexer.library import Library
-from indexer.segments import MERGED_ROWS, Segment, SegmentStore
-from indexer.tuning import Aim, Asking, nearest
-from indexer.types import Hubness, Kind
-from indexer.vectors import filled
+from indexer.calibration.hubness import with_alpha
+from indexer.calibration.reference_set import Banks
+from indexer.catalog.changes import Change
+from indexer.core.encoder import Vectors
+from indexer.core.types import Hubness, Kind
+from indexer.library.library import Library
+from indexer.vectors.flat_index import filled
+from indexer.vectors.ivf_index import InvertedIndex, list_count
+from indexer.vectors.nprobe_tuning import Aim, Asking, nearest
+from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.evaluation.instructions import Exam, evaluate_instructions, exam_of
+from retrieval.instructions.benchmark import Exam, evaluate_instructions, exam_of
+from retrieval.instructions.templates import asks_of
 from retrieval.models import load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.rerankers import load_reranker
 from retrieval.reranking import Asked, Reranker, Scores, Sight
-from retrieval.reranking.grammar import asks_of
 
 
 class Obedient:

@@ -25,12 +25,12 @@ import numpy as np
 from index_types import Borrowed, fill
 
 import retrieval
-from indexer.encoder import Vectors
-from indexer.hubness import with_alpha
-from indexer.inverted import InvertedIndex
-from indexer.library import Library
-from indexer.tuning import Aim, Asking, Ranks, fitted, halved, recall_at
-from indexer.types import Kind
+from indexer.calibration.hubness import with_alpha
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.library.library import Library
+from indexer.vectors.ivf_index import InvertedIndex
+from indexer.vectors.nprobe_tuning import Aim, Asking, Ranks, fitted, halved, recall_at
 
 AIMS = (0.95, 0.96, 0.97, 0.98, 0.99)
 WANTED, MANY, TIMED = 0.95, 1_000, 200

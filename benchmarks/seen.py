@@ -19,15 +19,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from retrieval._resources import shipped
+from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, load_reranker_checkpoint
+from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.training.features import gather
+from retrieval.builtin_reranker.word_detectors import Floats
+from retrieval.instructions.caption_labels import Labels
+from retrieval.instructions.templates import shipped_grammar
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking.grammar import shipped_grammar
-from retrieval.reranking.labels import Labels
-from retrieval.reranking.reading import TextReader
-from retrieval.reranking.spotting import Floats
-from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
-from retrieval.shipped import shipped
-from retrieval.training.reranker.material import gather
 
 FEWEST = 5
 """Photos with an attribute, and without it, for the attribute to count."""

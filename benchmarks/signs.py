@@ -27,18 +27,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from retrieval.builtin_reranker.cross_attention import NetworkConfig
+from retrieval.builtin_reranker.instruction_reranker import SURE, TokenReranker
+from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.training.polarity import Signs
+from retrieval.builtin_reranker.training.polarity_run import learn_signs
+from retrieval.builtin_reranker.training.run import Watch
+from retrieval.builtin_reranker.training.training_config import RerankerTraining
+from retrieval.instructions.parser import clauses
+from retrieval.instructions.templates import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
 from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.rerankers import load_reranker
-from retrieval.reranking.clauses import clauses
-from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
-from retrieval.reranking.network import NetworkConfig
-from retrieval.reranking.reading import TextReader
-from retrieval.reranking.reranker import SURE, TokenReranker
-from retrieval.training.reranker.config import RerankerTraining
-from retrieval.training.reranker.run import Watch
-from retrieval.training.reranker.sign_run import learn_signs
-from retrieval.training.reranker.signs import Signs
 
 TRIED = 600
 """Wordings that signs are tried on, of each group that was left out."""

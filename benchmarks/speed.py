@@ -20,12 +20,12 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from indexer.encoder import Encoder, TokenEncoder
+from indexer.core.encoder import Encoder, TokenEncoder
 from retrieval import quick_encoder
-from retrieval.models import TowerEncoder, load_model, towers
-from retrieval.models.towers import TwinTowers, regularise
+from retrieval.models import TowerEncoder, dual_encoder, load_model
+from retrieval.models.dual_encoder import TwinTowers, regularise
 from retrieval.rerankers import load_reranker
-from retrieval.training.memory import keep_freed_memory
+from retrieval.training.malloc import keep_freed_memory
 
 PHOTOS = 512
 CAPTION = "a black dog is running after a white dog in the snow"
@@ -47,7 +47,7 @@ def learn(*, patch_drop: float = 0.0, spelled_out: bool = True, keep: bool = Tru
     if keep:
         keep_freed_memory()
     if not spelled_out:
-        towers._attend = lambda q, k, v, seen: F.scaled_dot_product_attention(q, k, v, seen)
+        dual_encoder._attend = lambda q, k, v, seen: F.scaled_dot_product_attention(q, k, v, seen)
     module = load_model().module
     assert isinstance(module, TwinTowers)
     tower = module.visual.bfloat16().train()
@@ -61,7 +61,7 @@ def captions(group: int) -> str:
     """Run the text tower forward and backward over captions of 1 to 35 words."""
     keep_freed_memory()
     model = load_model()
-    towers.GROUP = group
+    dual_encoder.GROUP = group
     tower = model.module.text.bfloat16().train()
     words = CAPTION.split() * 4
     lengths = np.random.default_rng(0).gamma(6.0, 2.0, 1024).clip(1, 35).astype(int)
@@ -128,7 +128,7 @@ LINES: dict[str, Callable[[], str]] = {
     "half": lambda: learn(patch_drop=0.5),
     "half-returned": lambda: learn(patch_drop=0.5, keep=False),
     "captions-together": lambda: captions(group=1 << 30),
-    "captions-grouped": lambda: captions(group=towers.GROUP),
+    "captions-grouped": lambda: captions(group=dual_encoder.GROUP),
     "encode-photos": encode_photos,
     "encode-text": encode_text,
     "one-core-photos": one_core_photos,

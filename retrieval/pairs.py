@@ -27,11 +27,19 @@ from pathlib import Path
 
 from PIL import Image
 
-from indexer.errors import FileUnreadable
-from indexer.lines import Row, column_names, decoded, delimiter_of, named, read_lines, rows
-from indexer.photos import read_bytes
-from indexer.pictures import read_data
-from indexer.types import Skip
+from indexer.core.errors import FileUnreadable
+from indexer.core.types import Skip
+from indexer.decoding.render import read_data
+from indexer.media.image import read_bytes
+from indexer.media.text_lines import (
+    Row,
+    column_names,
+    decoded,
+    delimiter_of,
+    named,
+    read_lines,
+    rows,
+)
 from retrieval.errors import PairsInvalid
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})

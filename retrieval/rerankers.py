@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from indexer.encoder import Encoder, TokenEncoder
+from indexer.core.encoder import Encoder, TokenEncoder
+from retrieval._resources import shipped
+from retrieval.builtin_reranker.query_reranker import load_word_reranker
 from retrieval.errors import ModelUnavailable
-from retrieval.reranking.config import CONFIG, reads_with
 from retrieval.reranking.protocol import Reranker
-from retrieval.reranking.word_reranker import load_word_reranker
-from retrieval.shipped import shipped
+from retrieval.reranking.reranker_config import CONFIG, reads_with
 
 BUILTIN = "builtin"
 
@@ -39,12 +39,12 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
     """
     folder = _folder_of(spec)
     if folder is None:
-        from retrieval.reranking.large import device_of, load_large_reranker
+        from retrieval.reranking.hf_reranker import device_of, load_large_reranker
 
         return load_large_reranker(spec, device_of(encoder))
     name = BUILTIN if spec == BUILTIN else str(folder)
     if instructed:
-        from retrieval.reranking.reranker import load_token_reranker
+        from retrieval.builtin_reranker.instruction_reranker import load_token_reranker
 
         return load_token_reranker(folder, encoder, name)
     if not isinstance(encoder, TokenEncoder):

@@ -21,10 +21,10 @@ import atheris
 from PIL import Image
 
 with atheris.instrument_imports(include=["PIL", "indexer", "defusedxml"]):
-    from indexer.errors import FileUnreadable
-    from indexer.formats import Form
-    from indexer.look import Look, read_back, written
-    from indexer.sight import see
+    from indexer.core.errors import FileUnreadable
+    from indexer.core.file_types import Form
+    from indexer.decoding.messages import Look, read_back, written
+    from indexer.decoding.task import see
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from label_pairs import TOO_GENERAL, Taxonomy, ancestors, depth
 
-from retrieval.search.prompts import prompts
-from retrieval.shipped import shipped
+from retrieval._resources import shipped
+from retrieval.search.prompt_ensemble import prompts
 
 MORE = 4  # further sentences for a name, beside all those of search
 ASIDE = 2  # sentences in which a name is one thing among others

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoder import Vectors
-from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
+from indexer.core.encoder import Vectors
+from indexer.core.errors import FileUnreadable
+from indexer.media.image import read_photo
 from retrieval.models import TowerEncoder, load_encoder
-from retrieval.models.banks import load_bank, save_bank
+from retrieval.models.reference_vectors import load_bank, save_bank
 
 BATCH = 250
 

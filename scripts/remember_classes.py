@@ -30,12 +30,12 @@ from label_pairs import Taxonomy, classify
 from torch import Tensor
 from torch.nn import functional as F
 
-from indexer.photos import read_photo
-from retrieval.choices import Storage
+from indexer.media.image import read_photo
+from retrieval._enums import Storage
 from retrieval.models import TowerEncoder, load_model
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.model import Model
-from retrieval.models.towers import TwinTowers
+from retrieval.models.dual_encoder import TwinTowers
+from retrieval.models.loaded_model import Model
 
 BATCH = 100
 RIDGE = 10.0

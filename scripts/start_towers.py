@@ -21,11 +21,11 @@ from torch import Tensor
 
 from retrieval.models import load_model
 from retrieval.models.checkpoint import Storage, save_checkpoint
-from retrieval.models.images import ImageSpec
-from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.dual_encoder import TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.loaded_model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
+from retrieval.models.preprocess import ImageSpec
 from retrieval.models.tokenizer import WordPieces
-from retrieval.models.towers import TextTowerConfig, TwinConfig, TwinTowers
 from retrieval.training.optimizer import freeze_bottom
 
 LOWER = 0.5  # of the layers of each tower; `--freeze` of the training that follows

@@ -31,12 +31,12 @@ from teach_names import kept_directions, read_rows, text_readouts, turned_heads
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from indexer.photos import read_photo
-from retrieval.choices import Storage
+from indexer.media.image import read_photo
+from retrieval._enums import Storage
 from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.model import Model
-from retrieval.models.towers import ProjectionHead, TwinTowers
+from retrieval.models.dual_encoder import ProjectionHead, TwinTowers
+from retrieval.models.loaded_model import Model
 from retrieval.training.losses import similarity_logits
 
 BATCH = 50  # photos that are read at once

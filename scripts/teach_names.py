@@ -33,12 +33,12 @@ from remember_classes import readouts
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval.choices import Storage
+from retrieval._enums import Storage
 from retrieval.models import load_model
-from retrieval.models.banks import generic_captions
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.model import Model
-from retrieval.models.towers import TwinTowers
+from retrieval.models.dual_encoder import TwinTowers
+from retrieval.models.loaded_model import Model
+from retrieval.models.reference_vectors import generic_captions
 
 BATCH = 128
 EPOCHS, SIZE, RATE, DECAY = 20, 1024, 5e-3, 0.01  # of the softmax regression

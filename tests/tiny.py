@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from retrieval.choices import Storage
+from retrieval._enums import Storage
 from retrieval.models.checkpoint import save_checkpoint
-from retrieval.models.images import ImageSpec
-from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.dual_encoder import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.loaded_model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
+from retrieval.models.preprocess import ImageSpec
 from retrieval.models.tokenizer import WordPieces
-from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
 from tests.fakes import COLOURS, draw
 
 WORDS = ["[PAD]", "[UNK]", *COLOURS, "a", "photo", "of", "and", "beside", "stripe", "the", "."]

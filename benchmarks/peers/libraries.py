@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.batch import Batch, Entry
-from indexer.changes import FileState
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.metadata import METADATA_VERSION
-from indexer.types import Kind, Metadata
+from indexer.catalog.changes import FileState
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind, Metadata
+from indexer.library.batch import Batch, Entry
+from indexer.library.library import Library
+from indexer.metadata.extract import METADATA_VERSION
 
 COMMIT, BYTES, SPREAD = 10_000, 3_300_000, 0.5
 RCLIP_TABLE = """

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from indexer.build import IndexOptions
-from indexer.decoding import decoders_for
-from indexer.encoder import Encoder, TokenEncoder
-from indexer.reading import Job, Loaded, Reader, reading_threads
-from indexer.types import Skip
-from indexer.walk import Found, WalkOptions, walk
+from indexer.core.encoder import Encoder, TokenEncoder
+from indexer.core.types import Skip
+from indexer.decoding.pool import decoders_for
+from indexer.ingest.pipeline import IndexOptions
+from indexer.ingest.prefetch import Job, Loaded, Reader, reading_threads
+from indexer.ingest.walker import Found, WalkOptions, walk
 from retrieval import quick_encoder
 
 WARM = 16  # photos before the clock starts

@@ -14,7 +14,7 @@ import click
 from platformdirs import user_data_path
 
 import retrieval
-from indexer.types import readable
+from indexer.core.types import readable
 from retrieval.cli.console import note
 
 if TYPE_CHECKING:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from retrieval.evaluation.compare import Comparison, Difference, compare
-from retrieval.evaluation.evaluate import Direction, Directions, Estimate, Evaluation, evaluate
+from retrieval.evaluation.retrieval_eval import (
+    Direction,
+    Directions,
+    Estimate,
+    Evaluation,
+    evaluate,
+)
 
 __all__ = [
     "Comparison",

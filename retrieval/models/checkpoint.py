@@ -7,7 +7,7 @@ FOLDER/
   tokenizer.json      for the built-in architecture
   train.json          how it came to be
   README.md           the model card, where there is one
-  *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.banks`
+  *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.reference_vectors`
 ```
 
 The setting `hubness` is read by search alone: changing it makes no other model.
@@ -29,11 +29,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from indexer.atomic_io import replacing
-from indexer.types import Hubness
-from retrieval.choices import Storage
+from indexer.core.atomic_io import replacing
+from indexer.core.types import Hubness
+from retrieval._enums import Storage
 from retrieval.errors import ModelUnavailable
-from retrieval.models.folder import (
+from retrieval.models.dual_encoder import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.loaded_model import Model, TensorTokenizer
+from retrieval.models.model_folder import (
     CONFIG,
     FORMAT,
     HUBNESS,
@@ -42,10 +44,8 @@ from retrieval.models.folder import (
     describe,
     file_fingerprint,
 )
-from retrieval.models.model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
 from retrieval.models.tokenizer import WordPieces
-from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
 
 _SCALE = ":scale"
 
@@ -154,7 +154,7 @@ def _quantize(name: str, matrix: Tensor) -> dict[str, Tensor]:
 def _rebuild(architecture: dict[str, Any], folder: Path) -> tuple[nn.Module, Any, int]:
     """Make the module, its tokenizer and its dimension, without weights."""
     if architecture["family"] == "open_clip":
-        from retrieval.models.openclip import build_architecture
+        from retrieval.models.open_clip_models import build_architecture
 
         return build_architecture(architecture["name"])
     config = twin_config(architecture)

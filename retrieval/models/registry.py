@@ -6,9 +6,9 @@ from pathlib import Path
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
-from retrieval.models.encoder import TowerEncoder
-from retrieval.models.folder import BUILTIN, folder_of
-from retrieval.models.model import Model
+from retrieval.models.loaded_model import Model
+from retrieval.models.model_folder import BUILTIN, folder_of
+from retrieval.models.torch_encoder import TowerEncoder
 
 
 def load_model(spec: str = BUILTIN) -> Model:
@@ -30,7 +30,7 @@ def load_model(spec: str = BUILTIN) -> Model:
             f"no model '{spec}': use 'builtin', a folder written by `twinlens train`, "
             "ARCH/TAG or ARCH/FILE of open_clip, or hf-hub:ORG/NAME"
         )
-    from retrieval.models.openclip import load_open_clip
+    from retrieval.models.open_clip_models import load_open_clip
 
     return load_open_clip(spec)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.lazy import loader
+from retrieval._lazy import loader
 
 if TYPE_CHECKING:
-    from retrieval.reranking.config import default_fusion
-    from retrieval.reranking.fusion import Fusion, Scores, fused
     from retrieval.reranking.protocol import Asked, Reranker, Sight
+    from retrieval.reranking.reranker_config import default_fusion
+    from retrieval.reranking.score_fusion import Fusion, Scores, fused
 
 __all__ = [
     "Asked",
@@ -24,8 +24,8 @@ __all__ = [
 __getattr__ = loader(
     __name__,
     {
-        "retrieval.reranking.config": ("default_fusion",),
-        "retrieval.reranking.fusion": ("Fusion", "Scores", "fused"),
+        "retrieval.reranking.reranker_config": ("default_fusion",),
+        "retrieval.reranking.score_fusion": ("Fusion", "Scores", "fused"),
         "retrieval.reranking.protocol": ("Asked", "Reranker", "Sight"),
     },
 )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from indexer.types import Candidate, Kind, Metadata, Record, spot
-from retrieval.search.matching import UNLIKELY, Matching
+from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from retrieval.search.match_probability import UNLIKELY, Matching
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@
 | `./cat.jpg` `../cat.jpg` `/photos/cat.jpg` `~/cat.jpg` `file:///photos/cat.jpg` | a photo |
 | `./note.txt` | the words in that file |
 | `Path("cat.jpg")` (from Python) | a file, whatever it looks like |
-| `a cat after:2019 camera:x100` | words and filters; see `retrieval.search.filters` |
+| `a cat after:2019 camera:x100` | words and filters; see `retrieval.search.filter_syntax` |
 | `after:2019` | filters alone: all photos that they let through |
-| `beach + sunset - people` | terms, each of the above; see `retrieval.search.algebra` |
+| `beach + sunset - people` | terms, each of the above; see `retrieval.search.query_terms` |
 | `a beach without people` | `a beach - people`; see `retrieval.search.negation` |
 | `"a beach without people"` (quotes around all) | the words as they stand |
 | an open picture, or an array of its pixels (from Python) | a photo |
@@ -29,14 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.errors import FileUnreadable
-from indexer.formats import kind_of
-from indexer.texts import read_passages
-from indexer.types import Kind, readable
-from indexer.wanted import Filter
+from indexer.core.errors import FileUnreadable
+from indexer.core.file_types import kind_of
+from indexer.core.filters import Filter
+from indexer.core.types import Kind, readable
+from indexer.media.text import read_passages
 from retrieval.errors import QueryInvalid
-from retrieval.search.algebra import FILE_MARKS, Part, Written, exists, path_of, split_terms
-from retrieval.search.filters import (
+from retrieval.search.filter_syntax import (
     misspelt_filter,
     parse_filters,
     places_meant,
@@ -44,6 +43,7 @@ from retrieval.search.filters import (
     written_filters,
 )
 from retrieval.search.negation import parted, worn
+from retrieval.search.query_terms import FILE_MARKS, Part, Written, exists, path_of, split_terms
 
 Searchable: TypeAlias = Written | os.PathLike[str] | NDArray[np.uint8]
 """What a piece of a query may be."""

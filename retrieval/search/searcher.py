@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from indexer.encoder import CuttingEncoder, Encoder, RestingEncoder, Vectors
-from indexer.library import Library
-from indexer.moments import FEWEST_QUERIES
-from indexer.types import Candidate, Kind
-from indexer.wanted import AllOf
-from retrieval.choices import ENSEMBLE, POOL, Sort
+from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.core.encoder import CuttingEncoder, Encoder, RestingEncoder, Vectors
+from indexer.core.filters import AllOf
+from indexer.core.types import Candidate, Kind
+from indexer.library.library import Library
+from retrieval._enums import ENSEMBLE, POOL, Sort
+from retrieval.concepts import reader_of
 from retrieval.errors import QueryInvalid
-from retrieval.names import reader_of
 from retrieval.reranking import Reranker
-from retrieval.search import prompts
-from retrieval.search.answers import Answers, Page, answered
-from retrieval.search.asking import (
+from retrieval.search import prompt_ensemble
+from retrieval.search.composed_query import (
     Asked,
     Taken,
     Unit,
@@ -29,13 +28,14 @@ from retrieval.search.asking import (
     shown_as,
     without,
 )
-from retrieval.search.frames import one_a_video
-from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling
 from retrieval.search.hit import Hit, hits_of, with_match
-from retrieval.search.matching import Matching, Sample, lifted_to
+from retrieval.search.lexical_fusion import NO_LIFTS, SHARED, fused, lifts, telling
+from retrieval.search.match_probability import Matching, Sample, lifted_to
 from retrieval.search.query import Query, Searchable, parse_query
-from retrieval.search.second_look import Note, SecondLook, photo_of
-from retrieval.search.spelling import spelling, told_unread, unknown_words
+from retrieval.search.rerank_stage import Note, SecondLook, photo_of
+from retrieval.search.results import Answers, Page, answered
+from retrieval.search.spell_hints import spelling, told_unread, unknown_words
+from retrieval.search.video_frames import one_a_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +119,13 @@ class Searcher:
             offset: how many of the best to pass over: the pages before.
             sort: by date, the same hits are shown newest first.
             hubness: hold back what is near to every query, where words look for photos or a
-                photo for texts; see `indexer.hubness`. Else a score is the plain cosine.
+                photo for texts; see `indexer.calibration.hubness`. Else a score is the plain
+                cosine.
             ensemble: ask for photos of a bare name by several sentences about it.
-            words: put forward what shares words with the query; see `retrieval.search.fusion`.
-            frames: every frame of a video may be a hit, not the best alone.
-            instruct: what the answers shall be like, in words ("no people"), for the reranker.
+            words: put forward what shares words with the query; see
+            `retrieval.search.lexical_fusion`. frames: every frame of a video may be a hit, not the
+            best alone. instruct: what the answers shall be like, in words ("no people"), for the
+            reranker.
 
         Raises:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
@@ -283,7 +285,7 @@ class Searcher:
             plain = replace(way, hubness=False)
             asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
             return mixed(asked, [term.weight for term in terms])
-        named = way.ensemble and way.kind == Kind.PHOTO and prompts.is_name(query.text)
+        named = way.ensemble and way.kind == Kind.PHOTO and prompt_ensemble.is_name(query.text)
         alpha = self._encoder.hubness.alpha(query=query.kind, item=way.kind)
         alpha = alpha if way.hubness else 0.0
         unit = self._unit(query.kind, way.kind, alpha)
@@ -323,7 +325,9 @@ class Searcher:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
         if query.kind == Kind.TEXT:
             encode = (
-                partial(prompts.ensemble, self._encoder) if named else self._encoder.encode_texts
+                partial(prompt_ensemble.ensemble, self._encoder)
+                if named
+                else self._encoder.encode_texts
             )
             return encode([query.text])
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import UsageError
-from retrieval.choices import Loss, Precision, Storage
+from indexer.core.errors import UsageError
+from retrieval._enums import Loss, Precision, Storage
 
 WISE_AUTO = "auto"
 

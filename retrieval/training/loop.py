@@ -12,23 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from indexer.types import Skip
-from retrieval.choices import Loss, Storage
+from indexer.core.types import Skip
+from retrieval._enums import Loss, Storage
+from retrieval._resources import shipped
 from retrieval.errors import ModelUnavailable, TrainingFailed
-from retrieval.files import write_json, written
 from retrieval.models import load_model
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
-from retrieval.models.encoder import choose_device
-from retrieval.models.folder import CONFIG, RECORD
-from retrieval.models.model import Model
+from retrieval.models.dual_encoder import regularise
+from retrieval.models.loaded_model import Model
+from retrieval.models.model_folder import CONFIG, RECORD
 from retrieval.models.pixels import normalize
-from retrieval.models.towers import regularise
-from retrieval.shipped import shipped
-from retrieval.training.arithmetic import advice
-from retrieval.training.augment import Draw, augment
+from retrieval.models.torch_encoder import choose_device
+from retrieval.output_files import write_json, written
 from retrieval.training.config import TrainConfig
-from retrieval.training.curves import draw_curves
-from retrieval.training.data import (
+from retrieval.training.cpu import advice
+from retrieval.training.data.augment import Draw, augment
+from retrieval.training.data.dataset import (
     GIB,
     Batch,
     Canvases,
@@ -37,17 +36,18 @@ from retrieval.training.data import (
     gather_pairs,
     prefetched,
 )
+from retrieval.training.data.same_photos import find_twins, twins_line
+from retrieval.training.data.skipped_pairs import Skips
 from retrieval.training.distributed import World, world
-from retrieval.training.guard import check_gradient, check_loss, why_stop
+from retrieval.training.finetune.wise_ft import TUNED, choose_share, share_line
 from retrieval.training.lessons import Kinds, Lesson, Lessons, Vocabulary
-from retrieval.training.memory import keep_freed_memory
+from retrieval.training.malloc import keep_freed_memory
+from retrieval.training.nonfinite import check_gradient, check_loss, why_stop
 from retrieval.training.optimizer import Trainer, schedule
-from retrieval.training.skips import Skips
-from retrieval.training.state import POINTER, Place, clear_state, load_state, save_state
+from retrieval.training.plots import draw_curves
+from retrieval.training.resume import POINTER, Place, clear_state, load_state, save_state
 from retrieval.training.step import Chunk, Objective, Reading, backward
-from retrieval.training.twins import find_twins, twins_line
 from retrieval.training.validation import Snapshot, Validation, sum_of_recalls
-from retrieval.training.wise import TUNED, choose_share, share_line
 
 SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
 LOG, CURVES = "log.jsonl", "curves.png"

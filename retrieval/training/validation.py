@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from indexer.encoder import Vectors
-from indexer.errors import FileUnreadable
-from indexer.types import Skip
+from indexer.core.encoder import Vectors
+from indexer.core.errors import FileUnreadable
+from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid
 from retrieval.evaluation.metrics import Ranks, hit_rate_at_k, ranks_of_vectors
-from retrieval.models.encoder import batches
-from retrieval.models.model import Model
+from retrieval.models.loaded_model import Model
 from retrieval.models.pixels import canvas, normalize
+from retrieval.models.torch_encoder import batches
 from retrieval.pairs import Pair
 
 _BATCH = 250

@@ -8,11 +8,11 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check
-from indexer.library import Library
-from indexer.reindex import reindex
-from indexer.tuning import Aim
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.reindex import reindex
+from indexer.library.library import Library
+from indexer.library.verify import check
+from indexer.vectors.nprobe_tuning import Aim
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 

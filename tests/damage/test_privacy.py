@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.build import IndexOptions, index_folders
-from indexer.changes import Change
-from indexer.check import check, repair
-from indexer.encoder import TokenShape
-from indexer.library import NEXT, Library
-from indexer.tokens import TOKENS
-from indexer.types import Kind
-from retrieval.names import Concept, Concepts
+from indexer.catalog.changes import Change
+from indexer.core.encoder import TokenShape
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import NEXT, Library
+from indexer.library.verify import check, repair
+from indexer.vectors.patch_tokens import TOKENS
+from retrieval.concepts import Concept, Concepts
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic=GENERIC)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.check import check
-from indexer.connection import failure
-from indexer.errors import LibraryDamaged
-from indexer.library import Library
-from indexer.types import Kind
-from indexer.wanted import Tag
+from indexer.catalog.connection import failure
+from indexer.core.errors import LibraryDamaged
+from indexer.core.filters import Tag
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check
 from tests.fakes import GENERIC, ColourEncoder, draw
 
 ROOT = Path(__file__).parents[2]
@@ -97,8 +97,8 @@ def test_a_reader_that_may_not_write_sees_each_new_commit(as_a_user: Path) -> No
 WRITER = """
 import sys
 from pathlib import Path
-from indexer.batch import Batch
-from indexer.library import Library
+from indexer.library.batch import Batch
+from indexer.library.library import Library
 
 folder = Path(sys.argv[1])
 for number in range(int(sys.argv[2])):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.changes import FolderState
-from indexer.check import check, repair
-from indexer.library import Library
-from indexer.skips import SKIPPED, Noted
-from indexer.types import Kind, Skip
+from indexer.catalog.changes import FolderState
+from indexer.core.types import Kind, Skip
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.skipped_files import SKIPPED, Noted
+from indexer.library.verify import check, repair
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder, draw
 

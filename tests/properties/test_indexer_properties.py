@@ -11,12 +11,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.build import IndexOptions, index_folders
-from indexer.hubness import with_alpha
-from indexer.library import Library
-from indexer.segments import Segment, SegmentStore
-from indexer.types import Kind
-from indexer.vectors import VectorIndex
+from indexer.calibration.hubness import with_alpha
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import Library
+from indexer.vectors.flat_index import VectorIndex
+from indexer.vectors.segments import Segment, SegmentStore
 from tests.fakes import COLOURS, ColourEncoder, draw
 
 few = settings(max_examples=30, deadline=None)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrieval.cli import demo
-from retrieval.shipped import shipped
+from retrieval._resources import shipped
+from retrieval.cli.commands import demo
 
 if TYPE_CHECKING:
     from tests.retrieval.cli.conftest import Run

@@ -16,11 +16,11 @@ from PIL import Image
 from rich.console import Console
 
 import retrieval
-from indexer.types import Kind
-from retrieval.choices import Sort
-from retrieval.cli import hits as printing
+from indexer.core.types import Kind
+from retrieval._enums import Sort
+from retrieval.cli import output as printing
 from retrieval.cli import preview
-from retrieval.cli.hits import Layout, write_hits
+from retrieval.cli.output import Layout, write_hits
 from retrieval.search import Hit, Page
 from tests.fakes import COLOURS, ColourEncoder, draw
 from tests.retrieval.cli.conftest import Run

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from indexer.types import Hubness
-from retrieval.choices import Storage
+from indexer.core.types import Hubness
+from retrieval._enums import Storage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model
 from retrieval.models.checkpoint import load_checkpoint, pack, save_checkpoint, unpack

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from retrieval._resources import shipped
 from retrieval.models.tokenizer import WordPieces, behind, unread
-from retrieval.shipped import shipped
 
 CLS, SEP = 101, 102  # of BERT's vocabulary
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.build import index_folders
-from indexer.errors import LibraryDamaged, TwinlensError
-from indexer.library import Library
-from indexer.types import Kind
-from retrieval.choices import Sort
+from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from retrieval._enums import Sort
 from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher, parse_query
-from retrieval.search.filters import MOST_FILTERS
+from retrieval.search.filter_syntax import MOST_FILTERS
 from tests.fakes import COLOURS, ColourEncoder
 
 TAKEN, EXIF, DESCRIPTION = 0x9003, 0x8769, 0x010E

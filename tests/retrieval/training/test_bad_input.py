@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from indexer.types import Skip
+from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid, TrainingFailed
 from retrieval.pairs import PhotoFile, read_pairs
 from retrieval.training import loop
-from retrieval.training.data import TrainingSet
-from retrieval.training.guard import STEPS_IN_A_ROW, check_gradient, check_loss
+from retrieval.training.data.dataset import TrainingSet
+from retrieval.training.data.same_photos import END, find_twins
+from retrieval.training.data.skipped_pairs import Skips, kind_of
 from retrieval.training.loop import Watch, train
 from retrieval.training.losses import Targets, info_nce, sigmoid_loss
+from retrieval.training.nonfinite import STEPS_IN_A_ROW, check_gradient, check_loss
 from retrieval.training.optimizer import Trainer
-from retrieval.training.skips import Skips, kind_of
-from retrieval.training.twins import END, find_twins
 from tests.fakes import draw
 from tests.retrieval.training.runs import COMMAND, config, log, losses, options
 from tests.tiny import colour_pairs, tiny_model

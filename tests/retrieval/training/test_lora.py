@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.choices import Precision, Storage
+from retrieval._enums import Precision, Storage
 from retrieval.models import load_model
-from retrieval.models.towers import TwinTowers
+from retrieval.models.dual_encoder import TwinTowers
 from retrieval.training.config import AugmentConfig, TrainConfig
 from retrieval.training.loop import train
 from retrieval.training.lora import Adapters, adaptable, freeze_all_but_adapted

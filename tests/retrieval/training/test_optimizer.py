@@ -9,8 +9,8 @@ import open_clip
 import pytest
 import torch
 
-from retrieval.choices import Precision
-from retrieval.models.towers import TwinConfig, TwinTowers
+from retrieval._enums import Precision
+from retrieval.models.dual_encoder import TwinConfig, TwinTowers
 from retrieval.training.config import TrainConfig
 from retrieval.training.optimizer import (
     Trainer,

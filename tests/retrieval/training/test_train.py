@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retrieval.choices import Loss, Precision
+from retrieval._enums import Loss, Precision
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models import load_encoder
 from retrieval.training.loop import Watch, train
