@@ -49,7 +49,7 @@ from indexer.core.types import Hubness, Kind
 from indexer.ingest.pipeline import IndexOptions, index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
-from indexer.vectors.nprobe_tuning import Aim
+from indexer.vectors.nprobe_tuning import RecallTarget
 from retrieval.concepts import Concept, Concepts
 from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder, draw
@@ -115,7 +115,7 @@ def make_library(home: Path, *, lists: bool = False) -> Path:
     folder = home / "library"
     with Library.create(folder, ENCODER) as library:
         if lists:
-            library.tune(Aim(recall=0.98, exact_rows=0))
+            library.tune(RecallTarget(recall=0.98, exact_rows=0))
         index_folders(library, ENCODER, [photos], options=OPTIONS)
         draw(photos / "late.png", "purple", "white", size=(16, 16))
         (photos / "notes0.txt").unlink()

@@ -28,7 +28,7 @@ from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.media.image import read_photo
 from retrieval.evaluation.second_stage import SecondStage
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.rerankers import load_reranker
 from retrieval.reranking import Reranker, Sight
 from retrieval.search.prompt_ensemble import ensemble
@@ -51,7 +51,7 @@ Right = dict[str, NDArray[np.bool_]]
 
 
 def embed(
-    encoder: TowerEncoder, labels: Path, rows: list[dict[str, Any]], reranker: Reranker | None
+    encoder: TorchEncoder, labels: Path, rows: list[dict[str, Any]], reranker: Reranker | None
 ) -> tuple[Vectors, list[Sight]]:
     """Embed the photos, shape (photos, dim); return what the reranker reads of them, too."""
     vectors = []

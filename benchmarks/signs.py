@@ -36,7 +36,7 @@ from retrieval.builtin_reranker.training.run import Watch
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.instructions.parser import clauses
 from retrieval.instructions.templates import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.rerankers import load_reranker
 
@@ -144,7 +144,7 @@ def _subjects(grammar: Grammar, ask: Ask, held: bool) -> Iterator[Attribute | No
             yield each
 
 
-def leave_out(encoder: TowerEncoder, args: argparse.Namespace) -> Iterator[dict[str, object]]:
+def leave_out(encoder: TorchEncoder, args: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Learn signs without each group of telling words, and try them on the group."""
     captions = [text for pair in read_pairs(args.pairs).pairs for text in pair.captions]
     lessons = Signs(shipped_grammar(), captions)
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     encoder = load_encoder(args.model)
-    if not isinstance(encoder, TowerEncoder):
+    if not isinstance(encoder, TorchEncoder):
         parser.error("--model: no model of twinlens's own kind")
     if args.leave_out:
         lines = leave_out(encoder, args)

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from indexer.core.errors import TwinlensError
     from indexer.core.types import Kind
     from indexer.decoding.pool import DecodeOptions
-    from indexer.duplicates.finder import Group, find_duplicates
+    from indexer.duplicates.finder import DuplicateGroup, find_duplicates
     from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
     from indexer.ingest.reindex import ReindexReport, reindex
     from indexer.library.library import Library
-    from indexer.library.lock import Patience
-    from indexer.library.tuning_report import Setting, tune
+    from indexer.library.lock import LockTimeout
+    from indexer.library.tuning_report import SearchSetting, tune
     from indexer.library.verify import Finding, check, repair
-    from indexer.vectors.nprobe_tuning import Aim
-    from retrieval.concepts import Concept, Concepts, Learned, LearnOptions, learn_concept
-    from retrieval.contact_sheet import Row, contact_sheet
+    from indexer.vectors.nprobe_tuning import RecallTarget
+    from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
+    from retrieval.contact_sheet import SheetRow, contact_sheet
     from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
-    from retrieval.instructions.benchmark import Obedience, evaluate_instructions, exam_of
+    from retrieval.instructions.benchmark import InstructionResult, evaluate_instructions, exam_of
     from retrieval.models import load_encoder
     from retrieval.pairs import PairSet, read_pairs
     from retrieval.rerankers import default_reranker, load_reranker, reranker_needs_torch
@@ -45,33 +45,33 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Aim",
     "Answers",
     "Comparison",
     "Concept",
     "Concepts",
     "DecodeOptions",
+    "DuplicateGroup",
     "Encoder",
     "Evaluation",
     "Finding",
-    "Group",
     "Hit",
     "IndexOptions",
     "IndexReport",
+    "InstructionResult",
     "Kind",
     "LearnOptions",
-    "Learned",
+    "LearnedConcept",
     "Library",
-    "Obedience",
+    "LockTimeout",
     "Page",
     "PairSet",
-    "Patience",
     "Query",
+    "RecallTarget",
     "ReindexReport",
     "Reranker",
-    "Row",
+    "SearchSetting",
     "Searcher",
-    "Setting",
+    "SheetRow",
     "Term",
     "TwinlensError",
     "check",
@@ -103,21 +103,27 @@ _HOMES = {
     "indexer.ingest.pipeline": ("IndexOptions", "IndexReport", "index_folders"),
     "indexer.library.verify": ("Finding", "check", "repair"),
     "indexer.decoding.pool": ("DecodeOptions",),
-    "indexer.duplicates.finder": ("Group", "find_duplicates"),
+    "indexer.duplicates.finder": ("DuplicateGroup", "find_duplicates"),
     "indexer.core.encoder": ("Encoder",),
     "indexer.core.errors": ("TwinlensError",),
-    "indexer.library.library": ("Library", "Patience"),
+    "indexer.library.library": ("Library", "LockTimeout"),
     "indexer.ingest.reindex": ("ReindexReport", "reindex"),
-    "indexer.library.tuning_report": ("Setting", "tune"),
-    "indexer.vectors.nprobe_tuning": ("Aim",),
+    "indexer.library.tuning_report": ("SearchSetting", "tune"),
+    "indexer.vectors.nprobe_tuning": ("RecallTarget",),
     "indexer.core.types": ("Kind",),
     "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
-    "retrieval.instructions.benchmark": ("Obedience", "evaluate_instructions", "exam_of"),
+    "retrieval.instructions.benchmark": ("InstructionResult", "evaluate_instructions", "exam_of"),
     "retrieval.runtime.select_encoder": ("quick_encoder",),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
-    "retrieval.concepts": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
-    "retrieval.contact_sheet": ("Row", "contact_sheet"),
+    "retrieval.concepts": (
+        "Concept",
+        "Concepts",
+        "LearnOptions",
+        "LearnedConcept",
+        "learn_concept",
+    ),
+    "retrieval.contact_sheet": ("SheetRow", "contact_sheet"),
     "retrieval.rerankers": ("default_reranker", "load_reranker", "reranker_needs_torch"),
     "retrieval.reranking": ("Reranker", "default_fusion"),
     "retrieval.search": (

@@ -11,7 +11,7 @@ POOL = 50
 """Candidates of a search that get a second look, or as many as are asked for if that is more."""
 
 
-class Sort(StrEnum):
+class SortOrder(StrEnum):
     """In which order hits are shown."""
 
     SCORE = "score"
@@ -32,7 +32,7 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
-class Storage(StrEnum):
+class WeightStorage(StrEnum):
     """How weights lie on disk."""
 
     FLOAT32 = "float32"
@@ -40,7 +40,7 @@ class Storage(StrEnum):
     INT8 = "int8"
 
 
-class Verdict(StrEnum):
+class RerankCriterion(StrEnum):
     """How a reranker is judged: by the order of a list, by yes and no, or by both."""
 
     LISTWISE = "listwise"

@@ -7,8 +7,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def shipped(name: str) -> Path:
-    """Return the path of a shipped file or folder, e.g. `shipped("model")`.
+def resource(name: str) -> Path:
+    """Return the path of a shipped file or folder, e.g. `resource("model")`.
 
     An installed wheel carries the project's `data/` as `retrieval/data`; a checkout (or an
     editable install) has it beside the packages.

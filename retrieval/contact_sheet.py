@@ -31,7 +31,7 @@ THUMBNAIL = 480  # pixels of the longer side: sharp at 240 CSS pixels on a dense
 QUALITY = 80  # of the JPEG; about 30 KB a thumbnail
 
 
-class Answer(Protocol):
+class SheetAnswer(Protocol):
     """One answer of a search, as the sheet shows it; `retrieval.search.Hit` is one."""
 
     @property
@@ -64,7 +64,7 @@ class Answer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SheetRow:
     """One query and its answers. The query is `words` or a `photo`; or `title` says what they are.
 
     `aside` says below it what else was asked: an instruction, filters.
@@ -73,7 +73,7 @@ class Row:
     order of the answers, or none at all.
     """
 
-    answers: Sequence[Answer]
+    answers: Sequence[SheetAnswer]
     words: str = ""
     photo: Path | None = None
     title: str = ""
@@ -85,7 +85,7 @@ class Row:
 class _Tile(NamedTuple):
     """An answer and what stands beside it."""
 
-    answer: Answer
+    answer: SheetAnswer
     caption: str
     mark: str
 
@@ -118,7 +118,7 @@ class _Picture:
 
 
 def contact_sheet(
-    rows: Iterable[Row], path: Path, *, title: str, note: str = "", heading: str = ""
+    rows: Iterable[SheetRow], path: Path, *, title: str, note: str = "", heading: str = ""
 ) -> None:
     """Write the queries and their answers to `path` as one HTML file.
 
@@ -171,7 +171,7 @@ def _away(path: Path) -> str:
     return NOT_REACHABLE if unreachable([path]) else ""
 
 
-def _by_kind(row: Row) -> list[tuple[Kind, list[_Tile]]]:
+def _by_kind(row: SheetRow) -> list[tuple[Kind, list[_Tile]]]:
     """Return the answers of a row with their captions and marks, photos and texts apart."""
     texts = zip_longest(row.answers, row.captions, row.marks, fillvalue="")
     tiles = [_Tile(answer, caption, mark) for answer, caption, mark in texts]  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from indexer.core.types import Skip
 from indexer.decoding.render import read_data
 from indexer.media.image import read_bytes
 from indexer.media.text_lines import (
-    Row,
+    TableRow,
     column_names,
     decoded,
     delimiter_of,
@@ -279,7 +279,7 @@ def _from_table(source: Path) -> Iterator[Pair | Skip]:
     wanted = frozenset(IMAGE_COLUMNS), frozenset(CAPTION_COLUMNS)
     delimiter = "\t" if source.suffix == ".tsv" else delimiter_of(first, *wanted)
     table = rows(chain([first], lines), delimiter)
-    header = column_names(next(table, Row(line=1)).cells)
+    header = column_names(next(table, TableRow(line=1)).cells)
     for columns, what in ((IMAGE_COLUMNS, "image"), (CAPTION_COLUMNS, "caption")):
         if not set(columns) & set(header):
             raise PairsInvalid(_without(source, what, columns, header))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexer.core.encoder import Encoder, TokenEncoder
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.builtin_reranker.query_reranker import load_word_reranker
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.protocol import Reranker
@@ -17,7 +17,7 @@ BUILTIN = "builtin"
 def default_reranker(encoder: Encoder, *, instructed: bool = True) -> Reranker | None:
     """Return the reranker that ships, if it reads with this encoder; else None."""
     try:
-        folder = shipped("reranker")
+        folder = resource("reranker")
     except FileNotFoundError:
         return None
     if reads_with(folder) != encoder.fingerprint:
@@ -59,5 +59,5 @@ def reranker_needs_torch(spec: str, *, instructed: bool) -> bool:
 
 def _folder_of(spec: str) -> Path | None:
     """Return the folder of a reranker of twinlens; None for one of transformers."""
-    folder = shipped("reranker") if spec == BUILTIN else Path(spec).expanduser()
+    folder = resource("reranker") if spec == BUILTIN else Path(spec).expanduser()
     return folder if (folder / CONFIG).is_file() or spec == BUILTIN else None

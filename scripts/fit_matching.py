@@ -4,9 +4,9 @@
         --labels caltech_dev.jsonl imagenet_dev.jsonl stanford40.jsonl --scenes ade20k.jsonl \\
         [--wordnet /usr/share/wordnet] [--cache DIR] [--out data/matching.safetensors] [--seed 0]
 
-Writes the network of `Matching.probability` (`retrieval/search/match_probability.py`). Prints the
-weights of `Matching._anything` and their threshold, which a person copies into that module, and how
-well both do on questions that they did not learn from.
+Writes the network of `MatchCalibrator.probability` (`retrieval/search/match_probability.py`).
+Prints the weights of `MatchCalibrator._anything` and their threshold, which a person copies into
+that module, and how well both do on questions that they did not learn from.
 
 `--captions`: JSONLs of `{"image", "captions"}`. `--labels`: of `{"image", "label"}`; labels that
 all begin with a word in -ing name what people do. `--scenes`: the same for places, which other
@@ -16,8 +16,8 @@ of the whole library and of samples of 30, 100 and 300 of its photos. What they 
 photos answer them, says `matching_questions.py`.
 
 Questions are asked as by the command line: names by several sentences, hubness held back, the first
-hits rescored by the reranker that ships. What is read of a hit comes from `Matching` itself. A hash
-of its text tells whether a question is learned from or reported.
+hits rescored by the reranker that ships. What is read of a hit comes from `MatchCalibrator` itself.
+A hash of its text tells whether a question is learned from or reported.
 
 1. A logistic regression learns whether one of the first ten hits is right. Its threshold refuses
    3 % of the questions for which one is.
@@ -54,12 +54,12 @@ from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.media.image import read_photo
 from retrieval import default_reranker, quick_encoder
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.builtin_reranker.word_detectors import load_spotter
 from retrieval.reranking import fused
 from retrieval.search import match_probability, prompt_ensemble
-from retrieval.search.composed_query import POOL, Unit
-from retrieval.search.match_probability import Matching, Sample
+from retrieval.search.composed_query import POOL, ScoreScale
+from retrieval.search.match_probability import MatchCalibrator, ScoreSample
 
 BATCH = 64  # photos that are read at once
 SAMPLES = (30, 100, 300)  # photos; only of libraries that have half as many again
@@ -84,7 +84,7 @@ class Asked:
     sample: int  # photos that were asked; 0 for all
     values: Floats  # what the network reads of each hit, the best first; (hits, v)
     right: Floats  # how right each is; (hits,)
-    known: dict[str, float]  # what `Matching` knows of the question
+    known: dict[str, float]  # what `MatchCalibrator` knows of the question
     common: bool  # many photos are right
 
     @property
@@ -95,7 +95,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Rows:
-    """Stands in for the network that `Matching` asks, and returns the values that it is given."""
+    """Stands in for the network of `MatchCalibrator`, and returns the values that it is given."""
 
     usual: dict[str, float]
 
@@ -147,7 +147,7 @@ class Bench:
     ) -> Iterator[Asked]:
         """Ask all questions of the library, and of samples of it."""
         moments = measure(self.bank, photos.vectors[:SAMPLE], items=len(photos.rows))
-        unit = Unit(mean=moments.mean(self.alpha), spread=moments.spread(self.alpha))
+        unit = ScoreScale(mean=moments.mean(self.alpha), spread=moments.spread(self.alpha))
         for kind, text, right in asked:
             query = self._query(text)
             for size in (0, *(size for size in SAMPLES if 1.5 * size < len(right))):
@@ -164,12 +164,14 @@ class Bench:
             return with_alpha(prompt_ensemble.ensemble(self.encoder, [text]), self.alpha)[0]
         return with_alpha(self.encoder.encode_texts([text]), self.alpha)[0]
 
-    def _matching(self, text: str, query: Vectors, scores: Vectors, unit: Unit) -> Matching:
+    def _matching(
+        self, text: str, query: Vectors, scores: Vectors, unit: ScoreScale
+    ) -> MatchCalibrator:
         generic = self.cohort @ query
-        return Matching(
+        return MatchCalibrator(
             unit=unit,
-            own=Unit(mean=float(generic.mean()), spread=float(generic.std())),
-            here=Sample.of(scores),
+            own=ScoreScale(mean=float(generic.mean()), spread=float(generic.std())),
+            here=ScoreSample.of(scores),
             query=Kind.TEXT,
             item=Kind.PHOTO,
             items=len(scores),
@@ -192,7 +194,7 @@ class Bench:
 
 
 def terms(asked: Sequence[Asked], network: match_probability._Network | None) -> Floats:
-    """What `Matching._anything` adds up for each question; without a network, `likely` is 0."""
+    """What `MatchCalibrator._anything` sums for each question; without a network, `likely` is 0."""
     rows = []
     for each in asked:
         best, known = each.values[:1], each.known
@@ -226,7 +228,7 @@ def fit_anything(asked: Sequence[Asked], network: match_probability._Network | N
 def refused(
     asked: Sequence[Asked], anything: Anything, network: match_probability._Network | None
 ) -> NDArray[np.bool_]:
-    """Tell which questions nothing matches, as `Matching.anything` does."""
+    """Tell which questions nothing matches, as `MatchCalibrator.anything` does."""
     table = terms(asked, network)
     low: NDArray[np.bool_] = table @ anything.weights < anything.threshold
     if network is None:
@@ -322,7 +324,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors and tokens of photos")
     chosen = parser.parse_args()
 
-    spotter = load_spotter(shipped("reranker"))
+    spotter = load_spotter(resource("reranker"))
     usual = dict(zip(spotter.words, spotter.usual.tolist(), strict=True))
     match_probability._network = lambda: Rows(usual)
     asked = gather(Bench(chosen.cache), chosen)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from label_pairs import TOO_GENERAL, Taxonomy, ancestors, depth
 
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.search.prompt_ensemble import prompts
 
 MORE = 4  # further sentences for a name, beside all those of search
@@ -266,5 +266,5 @@ def _fill(template: str, name: str, rng: random.Random) -> str:
 
 def _templates(name: str) -> list[str]:
     """Read the sentences of a file that ships with twinlens, each once."""
-    lines = shipped(name).read_text(encoding="utf-8").splitlines()
+    lines = resource(name).read_text(encoding="utf-8").splitlines()
     return list(dict.fromkeys(line.strip() for line in lines if "{}" in line))

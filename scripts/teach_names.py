@@ -33,10 +33,10 @@ from remember_classes import readouts
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.dual_encoder import TwinTowers
+from retrieval.models.dual_encoder import DualEncoder
 from retrieval.models.loaded_model import Model
 from retrieval.models.reference_vectors import generic_captions
 
@@ -129,7 +129,7 @@ def coded(model: Model, found: State, code: int) -> Model:
     old = twin_config(model.architecture)
     text = replace(old.text, names=len(found["text.memory.values"]))
     config = replace(old, text=text, code=code, known=KNOWN)
-    module = TwinTowers(config)
+    module = DualEncoder(config)
     module.load_state_dict(found)
     return replace(model, module=module, architecture={"family": "twin", **asdict(config)})
 
@@ -180,7 +180,7 @@ def main() -> None:
     found["visual.memory.values"] = torch.cat([found["visual.memory.values"], codes], dim=1)
     memory["values"] = LOUD * kinds
     found |= {f"text.memory.{name}": weights for name, weights in memory.items()}
-    save_checkpoint(coded(model, found, chosen.code), chosen.out, Storage.INT8)
+    save_checkpoint(coded(model, found, chosen.code), chosen.out, WeightStorage.INT8)
 
 
 if __name__ == "__main__":

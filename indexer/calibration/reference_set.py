@@ -19,7 +19,7 @@ from indexer.core.types import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
-class Banks:
+class ReferenceSet:
     """Unit vectors of generic photos (p, dim) and generic texts (t, dim); either may be empty."""
 
     photos: NDArray[np.float16]
@@ -34,23 +34,23 @@ class Banks:
         return self.of(Kind.TEXT if kind == Kind.PHOTO else Kind.PHOTO)
 
 
-def banks_of(encoder: Encoder) -> Banks:
+def banks_of(encoder: Encoder) -> ReferenceSet:
     """Ask an encoder for its banks.
 
     Raises:
         TwinlensError: it gave something else than unit vectors.
     """
     photos, texts = (_half(encoder, kind) for kind in (Kind.PHOTO, Kind.TEXT))
-    return Banks(photos=photos, texts=texts)
+    return ReferenceSet(photos=photos, texts=texts)
 
 
-def write_banks(path: Path, banks: Banks) -> None:
+def write_banks(path: Path, banks: ReferenceSet) -> None:
     """Write the banks of a library; return once they are on the disk."""
     with replacing(path, private=True) as part:
         part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
 
 
-def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> Banks:
+def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> ReferenceSet:
     """Read the banks of a library.
 
     Args:
@@ -64,7 +64,7 @@ def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> Banks:
     """
     try:
         tensors, _ = read_sealed(path)
-        banks = Banks(photos=tensors["photos"], texts=tensors["texts"])
+        banks = ReferenceSet(photos=tensors["photos"], texts=tensors["texts"])
     except FileNotFoundError as error:
         raise _damage(path, "is missing") from error
     except UNREADABLE as error:

@@ -19,25 +19,25 @@ from numpy.typing import NDArray
 
 from indexer.calibration.hubness import with_alpha, with_hubness
 from indexer.calibration.reference_cohort import COHORTS, read_cohorts, write_cohorts
-from indexer.calibration.reference_set import Banks, read_banks, write_banks
+from indexer.calibration.reference_set import ReferenceSet, read_banks, write_banks
 from indexer.calibration.score_stats import (
     FEWEST_ITEMS,
     FEWEST_QUERIES,
     SAMPLE,
-    Moments,
+    ScoreStats,
     cohort_of,
     measure,
 )
-from indexer.catalog.reader import CatalogView, Holds, catalog_path
+from indexer.catalog.reader import CatalogReader, Holds, catalog_path
 from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryDamaged, mending
 from indexer.core.types import Kind
 from indexer.vectors.flat_index import Ids
-from indexer.vectors.nprobe_tuning import TUNING_ALPHA, Asking
-from indexer.vectors.vector_store import Shelf
+from indexer.vectors.nprobe_tuning import TUNING_ALPHA, TuningQueries
+from indexer.vectors.vector_store import VectorStore
 
 if TYPE_CHECKING:
-    from indexer.catalog.writer import Catalog
+    from indexer.catalog.writer import CatalogWriter
 
 _COMPARED = 256  # items whose hubness is computed again
 _HUBNESS_ERROR = 0.005  # of rounding to float16, and of another runtime
@@ -47,7 +47,7 @@ FEWEST_TO_TELL = 30
 _QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half report
 
 
-class Yardstick:
+class ScoreNormalizer:
     """The generic vectors of a library, and what they tell.
 
     Args:
@@ -56,7 +56,7 @@ class Yardstick:
         shelf: its vectors.
     """
 
-    def __init__(self, folder: Path, view: CatalogView, shelf: Shelf) -> None:
+    def __init__(self, folder: Path, view: CatalogReader, shelf: VectorStore) -> None:
         facts = view.facts()
         self._folder, self._view, self._shelf = folder, view, shelf
         self._dim, self._width = facts.dim, facts.width
@@ -64,7 +64,7 @@ class Yardstick:
         self._cohorts: dict[Kind, NDArray[np.float16]] = {}
 
     @cached_property
-    def banks(self) -> Banks:
+    def banks(self) -> ReferenceSet:
         """The banks, read when they are first needed."""
         facts = self._view.facts()
         path = self._folder / facts.banks
@@ -76,7 +76,7 @@ class Yardstick:
             return vectors
         return with_hubness(vectors, self.banks.facing(kind), self._view.facts().hubness_k)
 
-    def restore_banks(self, made: Banks) -> bool:
+    def restore_banks(self, made: ReferenceSet) -> bool:
         """Write the banks anew if they are broken, from what their model gives.
 
         They are checked by the stored hubness of items: each must come out again.
@@ -98,7 +98,7 @@ class Yardstick:
         write_banks(self._folder / facts.banks, made)
         return True
 
-    def _fits(self, made: Banks, kind: Kind) -> bool:
+    def _fits(self, made: ReferenceSet, kind: Kind) -> bool:
         """Tell whether the hubness of stored items of a kind is that of some banks."""
         rows = self.sample(kind, _COMPARED, seed=0)
         if not len(rows) or not len(made.facing(kind)):
@@ -140,7 +140,7 @@ class Yardstick:
             places = np.unique(np.random.default_rng(0).integers(len(telling), size=count))
         return rows.fetch(telling[places]), len(held)
 
-    def moments(self, query: Kind, item: Kind) -> Moments | None:
+    def moments(self, query: Kind, item: Kind) -> ScoreStats | None:
         """Return how high generic queries of a kind score the items of a kind in this library.
 
         As measured at the end of the last index run, or now if that never was. None where the
@@ -148,7 +148,7 @@ class Yardstick:
         """
         return self._noted_moments(query, item) or self._measure(query, item)
 
-    def _noted_moments(self, query: Kind, item: Kind) -> Moments | None:
+    def _noted_moments(self, query: Kind, item: Kind) -> ScoreStats | None:
         """Return the moments of a direction as they were last measured; None if never.
 
         Raises:
@@ -156,7 +156,7 @@ class Yardstick:
         """
         noted = self._view.noted(_moments_key(query, item))
         try:
-            return Moments.loads(noted) if noted else None
+            return ScoreStats.loads(noted) if noted else None
         except (ValueError, TypeError) as error:
             fault = f"is broken (its moments cannot be read: {error})"
             raise LibraryDamaged(
@@ -193,7 +193,7 @@ class Yardstick:
             (self._folder / COHORTS).unlink(missing_ok=True)
             self._keep_cohorts()
 
-    def questions(self, item: Kind) -> dict[Kind, Asking]:
+    def questions(self, item: Kind) -> dict[Kind, TuningQueries]:
         """Return queries by their kind that look for the items of a kind, to tune their index.
 
         Generic ones of the other kind, as the banks have them; of the same kind, items that are
@@ -204,16 +204,16 @@ class Yardstick:
         nobody = np.full(len(generic), -1, dtype=np.int64)
         own, items = self._drawn(item, _QUESTIONS, seed=1)
         return {
-            other: Asking(vectors=self.asking(generic, TUNING_ALPHA), own=nobody),
-            item: Asking(vectors=self.asking(items[:, : self._dim], 0.0), own=own),
+            other: TuningQueries(vectors=self.asking(generic, TUNING_ALPHA), own=nobody),
+            item: TuningQueries(vectors=self.asking(items[:, : self._dim], 0.0), own=own),
         }
 
-    def refresh(self, catalog: Catalog) -> None:
+    def refresh(self, catalog: CatalogWriter) -> None:
         """Measure anew what has changed much, and keep it for the searches to come."""
         self._note_moments(catalog)
         self._keep_cohorts()
 
-    def _note_moments(self, catalog: Catalog) -> None:
+    def _note_moments(self, catalog: CatalogWriter) -> None:
         """Measure the moments anew where the library has changed much since."""
         for query, item in product(Kind, Kind):
             noted = self._noted_moments(query, item)
@@ -223,7 +223,7 @@ class Yardstick:
             if measured is not None:
                 catalog.note(_moments_key(query, item), measured.dumps())
 
-    def _measure(self, query: Kind, item: Kind) -> Moments | None:
+    def _measure(self, query: Kind, item: Kind) -> ScoreStats | None:
         """Measure moments, if the generic queries and the items are enough for it."""
         items = self._view.count(item)
         if items < FEWEST_ITEMS:

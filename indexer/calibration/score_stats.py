@@ -37,7 +37,7 @@ STALE_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moments:
+class ScoreStats:
     """Means and variances over pairs of a generic query and an item of the library.
 
     Attributes:
@@ -74,7 +74,7 @@ class Moments:
         return json.dumps(asdict(self))
 
     @classmethod
-    def loads(cls, noted: str) -> Moments:
+    def loads(cls, noted: str) -> ScoreStats:
         """Read what `dumps` wrote.
 
         Raises:
@@ -91,7 +91,7 @@ def cohort_of(bank: Vectors) -> Vectors:
     return bank[:: max(1, len(bank) // COHORT)]
 
 
-def measure(queries: Vectors, rows: Vectors, *, items: int) -> Moments:
+def measure(queries: Vectors, rows: Vectors, *, items: int) -> ScoreStats:
     """Measure the moments over all pairs, without making a matrix of all pairs.
 
     Args:
@@ -104,7 +104,7 @@ def measure(queries: Vectors, rows: Vectors, *, items: int) -> Moments:
     hubs = rows[:, dim].astype(np.float64) if rows.shape[1] > dim else np.zeros(len(rows))
     means = vectors @ asked.mean(axis=0)  # (rows,) mean cosine of each item
     squares = (vectors.T @ vectors * (asked.T @ asked)).sum() / (len(vectors) * len(asked))
-    return Moments(
+    return ScoreStats(
         cosine=float(means.mean()),
         hubness=float(hubs.mean()),
         cosine_variance=float(squares - means.mean() ** 2),

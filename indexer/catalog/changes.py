@@ -45,14 +45,14 @@ class FileState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownFile(FileState):
+class FileRecord(FileState):
     """A file that the catalog holds."""
 
     id: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotoFile:
+class CatalogPhoto:
     """A photo of the library: the id of its item, and its file as it was indexed."""
 
     id: int
@@ -121,7 +121,7 @@ class FolderState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class Transaction:
     """All that one transaction adds, moves and removes.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, TableClause, bindparam, func, select
 
 from indexer.catalog import fulltext, photo_rows, schema
-from indexer.catalog.changes import FileState, FolderState, KnownFile, Move, NewFile, Touch
+from indexer.catalog.changes import FileRecord, FileState, FolderState, Move, NewFile, Touch
 from indexer.core.types import Kind
 
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
@@ -172,7 +172,7 @@ def all_roots(connection: Connection) -> list[Path]:
     return list(connection.scalars(select(schema.roots.c.path).order_by(schema.roots.c.path)))
 
 
-def new_file(file: KnownFile, items: Sequence[Row[Any]]) -> NewFile:
+def new_file(file: FileRecord, items: Sequence[Row[Any]]) -> NewFile:
     """Return a known file and the rows of its items as one to add."""
     values = {key: value for key, value in vars(file).items() if key != "id"}
     first = items[0].id if items else 0
@@ -191,10 +191,10 @@ def time_of(item: Row[Any]) -> float | None:
     return time
 
 
-def known_file(row: Row[Any]) -> KnownFile:
+def known_file(row: Row[Any]) -> FileRecord:
     """Turn a row into a file."""
     values = row._asdict() | {"kind": Kind(row.kind), "reasons": tuple(row.reasons)}
-    return KnownFile(**values)
+    return FileRecord(**values)
 
 
 def insert(connection: Connection, table: TableClause, rows: list[dict[str, Any]]) -> None:

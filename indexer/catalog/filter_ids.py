@@ -28,7 +28,7 @@ _SAMPLE = 200  # rows that tell the share, to some hundredths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class IdSet:
     """Items of a kind: those of these ids, or all but those.
 
     Attributes:
@@ -46,7 +46,7 @@ class Selection:
         return held
 
 
-def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool) -> Selection:
+def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool) -> IdSet:
     """Return the items of a kind that a filter lets through.
 
     Args:
@@ -64,7 +64,7 @@ def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool)
     if len(left_out) == len(parts):
         none = np.empty(0, dtype=np.int64)
         ids = np.sort(np.concatenate([none, *(_ids(connection, rest) for rest in left_out)]))
-        return Selection(ids=ids, all_but=True)
+        return IdSet(ids=ids, all_but=True)
     broad = [part for part, rest in zip(parts, rests, strict=True) if rest is not None]
     narrow = [part for part, rest in zip(parts, rests, strict=True) if rest is None]
     (first, *more) = narrow
@@ -73,7 +73,7 @@ def selected(connection: Connection, kind: Kind, where: Filter, *, frames: bool)
         query = _of_rows(table, row_fits(first))
     else:
         query = _let_through(narrow, broad)
-    return Selection(ids=np.sort(_ids(connection, query)))
+    return IdSet(ids=np.sort(_ids(connection, query)))
 
 
 def _rest(

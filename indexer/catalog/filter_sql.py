@@ -32,18 +32,18 @@ from indexer.catalog import fulltext, schema
 from indexer.core.filters import (
     AllOf,
     AnyOf,
-    Camera,
+    CameraName,
+    DateRange,
+    FileType,
     Filter,
-    Held,
-    In,
-    Near,
+    HasOrientation,
+    HasTag,
+    InFolder,
+    MinRating,
+    NearPosition,
     Not,
-    Place,
-    Rated,
-    Tag,
-    Taken,
+    PlaceName,
     Told,
-    Type,
 )
 from indexer.core.gazetteer import EARTH_KM, chord, on_sphere
 from indexer.core.text_normalization import same, writings
@@ -61,14 +61,14 @@ def compiled(where: Filter) -> ColumnElement[bool]:
             return or_(false(), *map(compiled, filters))
         case Not(filter=filter_):
             return not_(compiled(filter_))
-        case In(folder=Path() as folder):
+        case InFolder(folder=Path() as folder):
             return below(folder)
-        case In(folder=name):
+        case InFolder(folder=name):
             return _worded(str(name), "folders")
-        case Tag(name=name):
+        case HasTag(name=name):
             tagged = select(schema.tags.c.file_id).where(schema.tags.c.tag.in_(_tags(name)))
             return schema.items.c.file_id.in_(tagged)
-        case Type(suffixes=suffixes):
+        case FileType(suffixes=suffixes):
             return _ends_with(suffixes)
         case _:
             return _told(where)
@@ -81,11 +81,11 @@ def read_by(where: Filter) -> set[TableClause]:
             return set().union(*map(read_by, filters))
         case Not(filter=filter_):
             return read_by(filter_)
-        case In(folder=Path()) | Type():
+        case InFolder(folder=Path()) | FileType():
             return {schema.files}
-        case In():
+        case InFolder():
             return {schema.words}
-        case Tag():
+        case HasTag():
             return {schema.tags}
         case _:
             return {schema.photos}
@@ -100,7 +100,14 @@ def row_fits(where: Filter) -> ColumnElement[bool]:
             return or_(false(), *map(row_fits, filters))
         case Not(filter=filter_):
             return row_fails(filter_)
-        case Taken() | Near() | Place() | Camera() | Held() | Rated():
+        case (
+            DateRange()
+            | NearPosition()
+            | PlaceName()
+            | CameraName()
+            | HasOrientation()
+            | MinRating()
+        ):
             return _photo(where)
         case _:
             return compiled(where)
@@ -116,15 +123,15 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             return and_(true(), *map(row_fails, filters))
         case Not(filter=filter_):
             return row_fits(filter_)
-        case In(folder=Path() as folder):
+        case InFolder(folder=Path() as folder):
             return _not_below(folder)
-        case Type():
+        case FileType():
             return not_(compiled(where))
-        case Taken(since=since, until=until):
+        case DateRange(since=since, until=until):
             early = [photos.taken < since.isoformat()] if since else []
             late = [photos.taken >= until.isoformat()] if until else []
             return or_(photos.taken.is_(None), *early, *late)
-        case Camera(name=name):
+        case CameraName(name=name):
             return _by_camera(name, named=False)
         case _:
             return row_fits(where).is_not(true())
@@ -158,22 +165,22 @@ def _photo(where: Told) -> ColumnElement[bool]:
     """Return a filter of metadata as a condition on `photos`."""
     photos = schema.photos.c
     match where:
-        case Taken(since=since, until=until):
+        case DateRange(since=since, until=until):
             since_then = photos.taken >= since.isoformat() if since else photos.taken.is_not(None)
             return and_(since_then, photos.taken < until.isoformat()) if until else since_then
-        case Near():
+        case NearPosition():
             return _near(where)
-        case Place(name=name, others=others):
+        case PlaceName(name=name, others=others):
             return _within((name, *others))
-        case Camera(name=name):
+        case CameraName(name=name):
             return _by_camera(name, named=True)
-        case Rated(at_least=stars):
+        case MinRating(at_least=stars):
             return photos.rating >= stars
-        case Held(orientation=Orientation.SQUARE):
+        case HasOrientation(orientation=Orientation.SQUARE):
             return and_(photos.width == photos.height, photos.width > 0)
-        case Held(orientation=Orientation.LANDSCAPE):
+        case HasOrientation(orientation=Orientation.LANDSCAPE):
             return photos.width > photos.height
-        case Held():
+        case HasOrientation():
             return photos.width < photos.height
 
 
@@ -198,7 +205,7 @@ def _cameras() -> CTE:
     return found.union_all(select(following).where(found.c.camera.is_not(None)))
 
 
-def _near(where: Near) -> ColumnElement[bool]:
+def _near(where: NearPosition) -> ColumnElement[bool]:
     """Compare straight distances through the earth; the band of latitudes uses the index."""
     photos = schema.photos.c
     (here,) = on_sphere(np.array([where.latitude]), np.array([where.longitude])).tolist()

@@ -30,7 +30,7 @@ Ids: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class LibraryMeta:
     """What a library was made for, and how far its counters are.
 
     Attributes:
@@ -69,7 +69,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class VectorSnapshot:
     """What one commit says about the vectors of one kind.
 
     Attributes:
@@ -90,7 +90,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saved:
+class SavedIndexMeta:
     """What the catalog names of a saved index: its number, its plan and the seal of its file."""
 
     number: int
@@ -98,7 +98,7 @@ class Saved:
     seal: str
 
 
-def facts_of(path: Path, meta: dict[str, str]) -> Facts:
+def facts_of(path: Path, meta: dict[str, str]) -> LibraryMeta:
     """Turn the rows of the table into facts, and refuse a newer format first of all."""
     meta = meta if meta.get("format") != "1" else {**NO_HUBNESS, **meta}
     numbers = [*_NUMBERS, *_HUBNESS_NUMBERS]
@@ -112,12 +112,12 @@ def facts_of(path: Path, meta: dict[str, str]) -> Facts:
         )
     if wrong:
         raise LibraryDamaged(path, f"lacks {', '.join(wrong)}", way_out(path.parent))
-    return Facts(
+    return LibraryMeta(
         **{key: int(meta[key]) for key in numbers},
         model=meta["model"],
         fingerprint=meta["fingerprint"],
         writer=meta.get("writer", ""),
-        banks=meta.get("banks", Facts.banks),
+        banks=meta.get("banks", LibraryMeta.banks),
     )
 
 

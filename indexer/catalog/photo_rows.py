@@ -13,7 +13,7 @@ from indexer.catalog import schema
 from indexer.catalog.reader import metadata_of
 from indexer.core.gazetteer import on_sphere
 from indexer.core.text_normalization import same
-from indexer.core.types import Described, Metadata
+from indexer.core.types import Metadata, MetadataSummary
 
 _SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
 _LISTS = ("keywords", "also")
@@ -56,7 +56,7 @@ def told(connection: Connection, format_: int) -> dict[int, Metadata]:
     return {row.file_id: metadata_of(row._asdict()) for row in rows}
 
 
-def described(connection: Connection) -> Described:
+def described(connection: Connection) -> MetadataSummary:
     """Sum up all rows."""
     photos = schema.photos.c
     dates = select(func.min(photos.taken), func.max(photos.taken), func.count(photos.taken))
@@ -64,7 +64,7 @@ def described(connection: Connection) -> Described:
     many = func.count().label("many")
     cameras = select(photos.camera, many).where(photos.camera != "").group_by(photos.camera)
     rows = connection.execute(cameras.order_by(many.desc(), photos.camera))
-    return Described(
+    return MetadataSummary(
         first=datetime.fromisoformat(first) if first else None,
         last=datetime.fromisoformat(last) if last else None,
         dated=dated,

@@ -29,7 +29,15 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
-from indexer.catalog.meta import Facts, Ids, Snapshot, base_key, facts_of, plan_key, seal_key
+from indexer.catalog.meta import (
+    Ids,
+    LibraryMeta,
+    VectorSnapshot,
+    base_key,
+    facts_of,
+    plan_key,
+    seal_key,
+)
 from indexer.core.errors import LibraryDamaged, mending
 from indexer.core.text_normalization import sought
 from indexer.core.types import Kind, Metadata, Record, SegmentRow
@@ -70,7 +78,7 @@ def catalog_path(folder: Path) -> Path:
     return folder / "catalog.sqlite"
 
 
-class CatalogView:
+class CatalogReader:
     """The catalog as a search sees it, one commit at a time. Any thread may ask.
 
     Args:
@@ -88,7 +96,7 @@ class CatalogView:
             self._sqlite.close()
             self._sqlite = None
 
-    def facts(self) -> Facts:
+    def facts(self) -> LibraryMeta:
         """Return the facts as of the last commit.
 
         Raises:
@@ -101,7 +109,7 @@ class CatalogView:
         """Return one fact, empty if it was never noted."""
         return self._ask(_meta).get(key, "")
 
-    def snapshot(self, kind: Kind) -> Snapshot:
+    def snapshot(self, kind: Kind) -> VectorSnapshot:
         """Return what the last commit says about the vectors of a kind."""
         return self._ask(lambda connection: _snapshot(connection, kind))
 
@@ -263,7 +271,7 @@ def _meta(connection: sqlite3.Connection) -> dict[str, str]:
     return {str(key): str(value) for key, value in rows}
 
 
-def _snapshot(connection: sqlite3.Connection, kind: Kind) -> Snapshot:
+def _snapshot(connection: sqlite3.Connection, kind: Kind) -> VectorSnapshot:
     """Read what the last commit says about the vectors of a kind."""
     meta = _meta(connection)
     named = connection.execute(
@@ -271,7 +279,7 @@ def _snapshot(connection: sqlite3.Connection, kind: Kind) -> Snapshot:
     )
     segments = [SegmentRow(number=number, kind=kind, rows=int(rows)) for number, rows in named]
     gone = connection.execute("SELECT id FROM deleted WHERE kind = ?", (kind,)).fetchall()
-    return Snapshot(
+    return VectorSnapshot(
         generation=int(meta["generation"]),
         base=int(meta.get(base_key(kind), 0)),
         plan=meta.get(plan_key(kind), ""),

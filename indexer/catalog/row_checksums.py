@@ -36,7 +36,7 @@ Rows: TypeAlias = Mapping[str, Sequence[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy:
+class MetaCopy:
     """What the copy of the facts says: facts, roots as bytes, and the checksum of the schema."""
 
     meta: dict[str, str]
@@ -88,7 +88,7 @@ def seal_facts(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", values)
 
 
-def read_copy(written: str) -> Copy | None:
+def read_copy(written: str) -> MetaCopy | None:
     """Read the copy of the facts; None where it is not what was written."""
     crc, _, text = written.partition(" ")
     try:
@@ -96,7 +96,7 @@ def read_copy(written: str) -> Copy | None:
             return None
         plain = json.loads(text)
         roots = [bytes.fromhex(root) for root in plain["roots"]]
-        return Copy(meta=plain["meta"], roots=roots, schema=plain["schema"])
+        return MetaCopy(meta=plain["meta"], roots=roots, schema=plain["schema"])
     except (ValueError, KeyError, TypeError):
         return None
 

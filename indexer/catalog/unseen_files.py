@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from indexer.core.types import State
 
 
-class Register:
+class UnseenFiles:
     """Files by id and state. `left` is what no walk has met.
 
     Args:

@@ -38,19 +38,34 @@ from indexer.catalog import (
     row_checksums,
     schema,
 )
-from indexer.catalog.changes import Change, FolderState, KnownFile, Merge, NewFile, PhotoFile
+from indexer.catalog.changes import (
+    CatalogPhoto,
+    FileRecord,
+    FolderState,
+    Merge,
+    NewFile,
+    Transaction,
+)
 from indexer.catalog.connection import failure
-from indexer.catalog.filter_ids import Selection
+from indexer.catalog.filter_ids import IdSet
 from indexer.catalog.filter_sql import below, compiled
-from indexer.catalog.meta import FORMAT, Facts, Ids, Saved, base_key, plan_key, seal_key
-from indexer.catalog.reader import CatalogView
+from indexer.catalog.meta import (
+    FORMAT,
+    Ids,
+    LibraryMeta,
+    SavedIndexMeta,
+    base_key,
+    plan_key,
+    seal_key,
+)
+from indexer.catalog.reader import CatalogReader
 from indexer.catalog.schema import connect
 from indexer.core.errors import LibraryDamaged, TwinlensError, UsageError, mending
 from indexer.core.filters import Filter
-from indexer.core.types import Described, Kind, SegmentRow, State
+from indexer.core.types import Kind, MetadataSummary, SegmentRow, State
 
 
-class Catalog(CatalogView):
+class CatalogWriter(CatalogReader):
     """An open catalog: all that is read of it, and all that changes. Close it."""
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +73,7 @@ class Catalog(CatalogView):
         self._engine = connect(path)
 
     @classmethod
-    def create(cls, path: Path, facts: Facts) -> None:
+    def create(cls, path: Path, facts: LibraryMeta) -> None:
         """Write a new, empty catalog with these facts."""
         engine = connect(path, mode="rwc")
         try:
@@ -70,7 +85,7 @@ class Catalog(CatalogView):
             engine.dispose()
 
     @classmethod
-    def open(cls, path: Path) -> Catalog:
+    def open(cls, path: Path) -> CatalogWriter:
         """Open a catalog whose format this version reads.
 
         Raises:
@@ -125,7 +140,7 @@ class Catalog(CatalogView):
         with self._reading() as connection:
             return file_rows.all_roots(connection)
 
-    def selected(self, kind: Kind, where: Filter) -> Selection:
+    def selected(self, kind: Kind, where: Filter) -> IdSet:
         """Return the items of a kind that a filter lets through, by their ids or the others'.
 
         Raises:
@@ -145,20 +160,20 @@ class Catalog(CatalogView):
         with self._described() as connection:
             return list(connection.scalars(ordered))
 
-    def described(self) -> Described:
+    def described(self) -> MetadataSummary:
         """Sum up what the photos say about themselves."""
         if self.facts().format < 3:
-            return Described()
+            return MetadataSummary()
         with self._reading() as connection:
             return photo_rows.described(connection)
 
-    def known(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
+    def known(self, paths: Iterable[Path]) -> dict[Path, FileRecord]:
         """Return what is known of the files at these paths."""
         with self._believing():
             rows = self._rows_in(select(schema.files), schema.files.c.path, paths)
             return {row.path: file_rows.known_file(row) for row in rows}
 
-    def with_content(self, digests: Iterable[bytes]) -> list[KnownFile]:
+    def with_content(self, digests: Iterable[bytes]) -> list[FileRecord]:
         """Return the known files whose content has one of these hashes."""
         with self._believing():
             rows = self._rows_in(select(schema.files), schema.files.c.digest, digests)
@@ -215,7 +230,7 @@ class Catalog(CatalogView):
         columns = select(schema.files.c.id, schema.files.c.path)
         return {row.id: row.path for row in self._rows_in(columns, schema.files.c.id, file_ids)}
 
-    def photo_files(self, roots: Sequence[Path]) -> list[PhotoFile]:
+    def photo_files(self, roots: Sequence[Path]) -> list[CatalogPhoto]:
         """Return the photos below these folders, or all if none is named, by path. No videos."""
         files = schema.files.c
         stills = [schema.items.c.time.is_(None)] if self.facts().format >= 4 else []
@@ -227,7 +242,7 @@ class Catalog(CatalogView):
             .order_by(files.path)
         )
         with self._reading() as connection:
-            return [PhotoFile(**row._asdict()) for row in connection.execute(wanted)]
+            return [CatalogPhoto(**row._asdict()) for row in connection.execute(wanted)]
 
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""
@@ -328,7 +343,7 @@ class Catalog(CatalogView):
             row_checksums.seal_all(schema.driver(connection))
             return True
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: Transaction) -> None:
         """Make one change, whole or not at all."""
         with self._writing() as connection:
             file_rows.set_roots(connection, change.roots, change.forgotten)
@@ -384,7 +399,7 @@ class Catalog(CatalogView):
             _write_meta(connection, {base_key(kind): "0"})
         return len(dropped)
 
-    def become(self, facts: Facts, change: Change) -> None:
+    def become(self, facts: LibraryMeta, change: Transaction) -> None:
         """Hold these files and segments, in place of all others, under these facts."""
         with self._writing() as connection:
             file_rows.forget(connection, connection.scalars(select(schema.files.c.id)).all())
@@ -419,7 +434,7 @@ class Catalog(CatalogView):
             fulltext.rename(connection, moved, file_rows.all_roots(connection))
         return list(moved.values())
 
-    def rebase(self, kind: Kind, saved: Saved) -> None:
+    def rebase(self, kind: Kind, saved: SavedIndexMeta) -> None:
         """Note which segments the saved FAISS index of a kind holds, and how it is searched."""
         facts = {base_key(kind): str(saved.number), plan_key(kind): saved.plan}
         with self._writing() as connection:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.core.errors import TwinlensError
-from indexer.core.resize import Square
+from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -92,20 +92,20 @@ class TokenEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
-class SquareEncoder(Encoder, Protocol):
+class FixedInputEncoder(Encoder, Protocol):
     """An encoder that says which square of a photo it sees: photos are cut where they are decoded.
 
     `encode_images` gives the same vectors for photos that are cut already.
     """
 
     @property
-    def square(self) -> Square:
+    def square(self) -> ImageInputSpec:
         """How a photo becomes what the image tower sees."""
         ...
 
 
 @runtime_checkable
-class RestingEncoder(Encoder, Protocol):
+class ReleasableEncoder(Encoder, Protocol):
     """An encoder that can let go of memory between two uses."""
 
     def rest(self) -> None:
@@ -114,7 +114,7 @@ class RestingEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
-class WordEncoder(Encoder, Protocol):
+class VocabularyEncoder(Encoder, Protocol):
     """An encoder that can tell which words its text tower has whole."""
 
     def knows(self, word: str) -> bool:
@@ -123,7 +123,7 @@ class WordEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
-class CuttingEncoder(Encoder, Protocol):
+class TruncatingEncoder(Encoder, Protocol):
     """An encoder that can tell where it stops to read a text that is too long for it."""
 
     def unread(self, text: str) -> str:
@@ -132,7 +132,7 @@ class CuttingEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
-class PlacedEncoder(Encoder, Protocol):
+class DeviceEncoder(Encoder, Protocol):
     """An encoder that says where it computes."""
 
     @property
@@ -143,7 +143,7 @@ class PlacedEncoder(Encoder, Protocol):
 
 def device_of(encoder: Encoder) -> str:
     """Return the device that an encoder computes on; `cpu` where it does not say."""
-    return str(encoder.device) if isinstance(encoder, PlacedEncoder) else "cpu"
+    return str(encoder.device) if isinstance(encoder, DeviceEncoder) else "cpu"
 
 
 def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:

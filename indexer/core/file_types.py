@@ -78,7 +78,7 @@ VIDEO_CODECS = frozenset(
 cameras, phones and common programs write, of some 200 that FFmpeg has."""
 
 
-class Form(StrEnum):
+class MediaType(StrEnum):
     """How a file is read."""
 
     PICTURE = "picture"
@@ -88,10 +88,10 @@ class Form(StrEnum):
 
 
 SUFFIXES = {
-    **dict.fromkeys(PHOTO_SUFFIXES, Form.PICTURE),
-    **dict.fromkeys(RAW_SUFFIXES, Form.RAW),
-    **dict.fromkeys(VIDEO_SUFFIXES, Form.VIDEO),
-    **dict.fromkeys(TEXT_SUFFIXES, Form.TEXT),
+    **dict.fromkeys(PHOTO_SUFFIXES, MediaType.PICTURE),
+    **dict.fromkeys(RAW_SUFFIXES, MediaType.RAW),
+    **dict.fromkeys(VIDEO_SUFFIXES, MediaType.VIDEO),
+    **dict.fromkeys(TEXT_SUFFIXES, MediaType.TEXT),
 }
 """The form of each suffix."""
 
@@ -109,7 +109,7 @@ WANTING = {wanting(extra): extra for extra in EXTRAS}
 """The extra that each of these reasons names."""
 
 
-def form_of(path: PurePath | str) -> Form | None:
+def form_of(path: PurePath | str) -> MediaType | None:
     """Tell by its suffix how a file is read; None for one that is not looked at."""
     return SUFFIXES.get(suffix_of(path))
 
@@ -124,4 +124,4 @@ def kind_of(path: PurePath | str) -> Kind | None:
     form = form_of(path)
     if form is None:
         return None
-    return Kind.TEXT if form == Form.TEXT else Kind.PHOTO
+    return Kind.TEXT if form == MediaType.TEXT else Kind.PHOTO

@@ -12,7 +12,7 @@ from indexer.core.types import Orientation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class DateRange:
     """Photos taken from `since` on and before `until`, in local time; None is open."""
 
     since: datetime | None = None
@@ -20,7 +20,7 @@ class Taken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Near:
+class NearPosition:
     """Photos taken at most `km` from a position in degrees, along the ground."""
 
     latitude: float
@@ -35,7 +35,7 @@ class Near:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PlaceName:
     """Photos taken in a country or state: its name ends the name of their place.
 
     Attributes:
@@ -48,42 +48,42 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Camera:
+class CameraName:
     """Photos whose camera's name holds each of these words, or parts of words."""
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class In:
+class InFolder:
     """Items in a folder: below a path, or in any folder whose name holds these words."""
 
     folder: Path | str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tag:
+class HasTag:
     """Photos with a keyword; case, width and composition of its letters make no difference."""
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Type:
+class FileType:
     """Files with one of these suffixes, such as ".jpg"."""
 
     suffixes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class HasOrientation:
     """Photos of an orientation."""
 
     orientation: Orientation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rated:
+class MinRating:
     """Photos of so many stars or more."""
 
     at_least: int
@@ -110,7 +110,7 @@ class Not:
     filter: Filter
 
 
-Told: TypeAlias = Taken | Near | Place | Camera | Held | Rated
+Told: TypeAlias = DateRange | NearPosition | PlaceName | CameraName | HasOrientation | MinRating
 """Filters of what the row of a photo says."""
 
-Filter: TypeAlias = Told | In | Tag | Type | AllOf | AnyOf | Not
+Filter: TypeAlias = Told | InFolder | HasTag | FileType | AllOf | AnyOf | Not

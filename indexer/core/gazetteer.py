@@ -55,7 +55,7 @@ Points: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Town:
     """A town. The position is in degrees.
 
     `state` is that of the United States, or the part of the United Kingdom; else empty.
@@ -134,7 +134,7 @@ class Gazetteer:
             return town.label
         return f"{town.name}, {city.label}"
 
-    def find(self, name: str, within: Sequence[str] = ()) -> Place | None:
+    def find(self, name: str, within: Sequence[str] = ()) -> Town | None:
         """Return the town that a person means by a name, however its letters are written.
 
         Its own name goes before a name that another town has beside its own, and the larger town
@@ -210,9 +210,9 @@ class Gazetteer:
         """Tell whether a name is a town's own, or the one by which the world knows it."""
         return _key(self._place(row).name) in (_key(name), _key(_BEST_KNOWN.get(_key(name), "")))
 
-    def _lies(self, place: Place | Region, within: Sequence[str]) -> bool:
+    def _lies(self, place: Town | Region, within: Sequence[str]) -> bool:
         """Tell whether a town or state lies in all of these: states or countries."""
-        outer = place.outer if isinstance(place, Place) else place.name.rsplit(", ", 1)[1:]
+        outer = place.outer if isinstance(place, Town) else place.name.rsplit(", ", 1)[1:]
         known = frozenset().union(*(self._known_as(label) for label in outer))
         return known.issuperset(map(_key, within))
 
@@ -233,10 +233,10 @@ class Gazetteer:
                 label, others, foreign = line.split("\t")
                 yield Region(name=label, others=_listed(others), foreign=_listed(foreign))
 
-    def _place(self, row: int) -> Place:
+    def _place(self, row: int) -> Town:
         """Read one line of the file."""
         name, state, country, latitude, longitude, others = self._lines[row].split("\t")
-        return Place(
+        return Town(
             name=name,
             state=state,
             country=country,

@@ -17,7 +17,7 @@ class Resize(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Square:
+class ImageInputSpec:
     """Size and resizing of an image tower's input. What is such a square already stays as it is."""
 
     size: int = 224

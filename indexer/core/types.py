@@ -199,7 +199,7 @@ class SegmentRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
+class MetadataSummary:
     """What the photos of a library say, summed up.
 
     Attributes:
@@ -247,6 +247,6 @@ class LibraryInfo:
     fingerprint: str
     dim: int
     hubness: tuple[Kind, ...]
-    described: Described
+    described: MetadataSummary
     format: int
     bytes: int

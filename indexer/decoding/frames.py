@@ -19,7 +19,7 @@ _LENGTHS = struct.Struct(f"<{MARK_BYTES}sIQ")
 _MOST_HEADER = 100_000_000  # bytes; a thousand keywords of ten thousand letters have some 60 MB
 
 
-class Garbled(ValueError):
+class ProtocolError(ValueError):
     """What came is not what was asked for."""
 
 
@@ -46,13 +46,13 @@ def receive(stream: IO[bytes], *, mark: bytes = b"", most: int) -> tuple[bytes, 
     """
     found, head, body = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
     if (mark and found != mark) or head > _MOST_HEADER or body > most:
-        raise Garbled("a frame of another mark or length")
+        raise ProtocolError("a frame of another mark or length")
     try:
         header = json.loads(_exactly(stream, head))
     except (ValueError, RecursionError) as error:
-        raise Garbled("a header that is no JSON") from error
+        raise ProtocolError("a header that is no JSON") from error
     if not isinstance(header, dict):
-        raise Garbled("a header without names")
+        raise ProtocolError("a header without names")
     return found, header, _exactly(stream, body)
 
 

@@ -20,7 +20,7 @@ _TOGETHER = 2_000_000_000
 _UNKNOWN = 4_000_000_000  # bytes, of a system that does not tell
 
 
-class Budget:
+class MemoryBudget:
     """Bytes that files may take while they are decoded.
 
     Args:
@@ -49,10 +49,10 @@ class Budget:
 
 
 @cache
-def budget() -> Budget:
+def budget() -> MemoryBudget:
     """Return the one budget of this process."""
     most = memory() // _SHARE
-    return Budget(most=most, together=min(most, _TOGETHER))
+    return MemoryBudget(most=most, together=min(most, _TOGETHER))
 
 
 def memory(root: Path = Path("/")) -> int:

@@ -9,16 +9,16 @@ from typing import Any
 
 from PIL import Image
 
-from indexer.core.file_types import Form
-from indexer.core.resize import Square
+from indexer.core.file_types import MediaType
+from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Metadata
-from indexer.decoding.frames import Garbled, Header
+from indexer.decoding.frames import Header, ProtocolError
 
 DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class DecodeRequest:
     """How a file is looked at.
 
     Attributes:
@@ -37,12 +37,12 @@ class Look:
         digest: a hash of all that the file shows is wanted, and nothing else.
     """
 
-    form: Form
+    form: MediaType
     size_hint: int
     max_megapixels: float
     frames: int
     allow_truncated: bool = False
-    square: Square | None = None
+    square: ImageInputSpec | None = None
     sidecar: str = ""
     pictures: bool = True
     one: bool = False
@@ -56,7 +56,7 @@ class Look:
         """The largest number of pictures."""
         if self.digest or not self.pictures:
             return 0
-        return self.frames if self.form == Form.VIDEO and not self.one else 1
+        return self.frames if self.form == MediaType.VIDEO and not self.one else 1
 
     @property
     def most_bytes(self) -> int:
@@ -66,7 +66,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class DecodedFile:
     """Pictures, their times in a video, and what the file says; its position has no name yet.
 
     `remark` says what is wrong with a file whose picture is there all the same. `depth`, in bits a
@@ -82,15 +82,15 @@ class Seen:
     digest: bytes = b""
 
 
-def look_back(values: Mapping[str, Any]) -> Look:
+def look_back(values: Mapping[str, Any]) -> DecodeRequest:
     """Return the look whose fields `asdict` gave. Of a square that says more, no more is read."""
     square = values["square"]
     if square is not None:
-        square = Square(**{each.name: square[each.name] for each in fields(Square)})
-    return Look(**{**values, "square": square})
+        square = ImageInputSpec(**{each.name: square[each.name] for each in fields(ImageInputSpec)})
+    return DecodeRequest(**{**values, "square": square})
 
 
-def answer(seen: Seen) -> tuple[Header, bytes]:
+def answer(seen: DecodedFile) -> tuple[Header, bytes]:
     """Return what was seen as a frame: `seen_back` reads it."""
     sizes = [image.size for image in seen.photos]
     told = {
@@ -104,7 +104,7 @@ def answer(seen: Seen) -> tuple[Header, bytes]:
     return told, b"".join(image.tobytes() for image in seen.photos)
 
 
-def seen_back(told: Header, pixels: bytes, look: Look) -> Seen:
+def seen_back(told: Header, pixels: bytes, look: DecodeRequest) -> DecodedFile:
     """Return what `answer` was given, if that can be an answer to the look.
 
     Raises:
@@ -119,18 +119,18 @@ def seen_back(told: Header, pixels: bytes, look: Look) -> Seen:
         if len(digest) != (DIGEST_BYTES if look.digest else 0):
             raise ValueError("a digest of another length")
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Garbled(f"an answer of another form: {error}") from error
+        raise ProtocolError(f"an answer of another form: {error}") from error
     lengths = [3 * width * height for width, height in sizes]
     square = look.square and (look.square.size, look.square.size)
     if len(sizes) > look.most or sum(lengths) != len(pixels) or len(times) not in (0, len(sizes)):
-        raise Garbled("an answer of another length")
+        raise ProtocolError("an answer of another length")
     if square and any(size != square for size in sizes):
-        raise Garbled("pictures of another size")
+        raise ProtocolError("pictures of another size")
     photos, at = [], 0
     for size, length in zip(sizes, lengths, strict=True):
         photos.append(Image.frombytes("RGB", size, pixels[at : at + length]))
         at += length
-    return Seen(
+    return DecodedFile(
         photos=tuple(photos),
         times=times,
         about=about,

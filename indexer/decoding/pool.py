@@ -24,13 +24,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from indexer.core.encoder import Encoder, SquareEncoder
+from indexer.core.encoder import Encoder, FixedInputEncoder
 from indexer.core.errors import FileUnreadable, Unaffordable, UsageError
-from indexer.core.file_types import Form
-from indexer.core.resize import Square
-from indexer.decoding.frames import MARK_BYTES, Garbled, Header, receive, send
-from indexer.decoding.memory_budget import Budget, budget
-from indexer.decoding.messages import Look, Seen, seen_back
+from indexer.core.file_types import MediaType
+from indexer.core.resize import ImageInputSpec
+from indexer.decoding.frames import MARK_BYTES, Header, ProtocolError, receive, send
+from indexer.decoding.memory_budget import MemoryBudget, budget
+from indexer.decoding.messages import DecodedFile, DecodeRequest, seen_back
 from indexer.media.image import MAX_MEGAPIXELS
 from indexer.media.video import MOST_FRAMES
 
@@ -88,7 +88,7 @@ class DecodeOptions:
         return f"{self.max_megapixels:g} MP{truncated}"
 
 
-class Decoders:
+class DecodePool:
     """Processes that decode photos, as many as threads ask at once. Close them, or use `with`.
 
     Args:
@@ -98,11 +98,11 @@ class Decoders:
     """
 
     def __init__(
-        self, options: DecodeOptions, *, size_hint: int, square: Square | None = None
+        self, options: DecodeOptions, *, size_hint: int, square: ImageInputSpec | None = None
     ) -> None:
         self._options = options
-        self._look = Look(
-            form=Form.PICTURE,
+        self._look = DecodeRequest(
+            form=MediaType.PICTURE,
             size_hint=size_hint,
             max_megapixels=options.max_megapixels,
             frames=options.frames,
@@ -110,15 +110,15 @@ class Decoders:
             square=square,
         )
         memory = options.memory_bytes
-        self._budget = Budget(most=memory, together=memory) if memory else budget()
+        self._budget = MemoryBudget(most=memory, together=memory) if memory else budget()
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
         self._all: set[_Process] = set()
         self._closed = False
 
     def see(
-        self, form: Form, body: bytes, *, sidecar: Path | None = None, pictures: bool = True
-    ) -> Seen:
+        self, form: MediaType, body: bytes, *, sidecar: Path | None = None, pictures: bool = True
+    ) -> DecodedFile:
         """Look at a file, as `indexer.decoding.task.see` does; any thread may call this.
 
         Args:
@@ -134,7 +134,7 @@ class Decoders:
         beside = "" if sidecar is None else str(sidecar)
         return self.look(body, replace(self._look, form=form, sidecar=beside, pictures=pictures))
 
-    def look(self, body: bytes, look: Look) -> Seen:
+    def look(self, body: bytes, look: DecodeRequest) -> DecodedFile:
         """Look at a file in a way of one's own; any thread may call this.
 
         Raises:
@@ -147,7 +147,7 @@ class Decoders:
                 seen = seen_back(told, pixels, look)
         except BaseException as error:
             self._end(process)
-            if isinstance(error, Garbled):
+            if isinstance(error, ProtocolError):
                 raise FileUnreadable("its decoder gave no proper answer") from error
             raise
         with self._lock:
@@ -156,7 +156,7 @@ class Decoders:
             raise FileUnreadable(str(told["reason"]))
         return seen
 
-    def __enter__(self) -> Decoders:
+    def __enter__(self) -> DecodePool:
         return self
 
     def __exit__(
@@ -205,16 +205,16 @@ class Decoders:
             self._all.discard(process)
 
 
-def decoders_for(encoder: Encoder, options: DecodeOptions) -> Decoders:
+def decoders_for(encoder: Encoder, options: DecodeOptions) -> DecodePool:
     """Return processes that decode photos as an encoder wants them."""
-    square = encoder.square if isinstance(encoder, SquareEncoder) else None
-    return Decoders(options, size_hint=encoder.image_size, square=square)
+    square = encoder.square if isinstance(encoder, FixedInputEncoder) else None
+    return DecodePool(options, size_hint=encoder.image_size, square=square)
 
 
 @cache
-def shared_decoders() -> Decoders:
+def shared_decoders() -> DecodePool:
     """Return the decoders for single files that a person waits for. They end with this process."""
-    decoders = Decoders(DecodeOptions(seconds=_PATIENCE), size_hint=1)
+    decoders = DecodePool(DecodeOptions(seconds=_PATIENCE), size_hint=1)
     atexit.register(decoders.close)
     return decoders
 
@@ -274,7 +274,9 @@ class _Process:
         """Tell whether it still runs."""
         return self._popen.poll() is None
 
-    def ask(self, look: Look, body: bytes, seconds: float, room: Budget) -> tuple[Header, bytes]:
+    def ask(
+        self, look: DecodeRequest, body: bytes, seconds: float, room: MemoryBudget
+    ) -> tuple[Header, bytes]:
         """Send a request and wait for the answer; after so many seconds, kill the process.
 
         The time that it waits for memory does not count.
@@ -292,12 +294,12 @@ class _Process:
                     return told, pixels
                 held.close()
                 header, body = self._granted(told["claims"], room, held), b""
-        raise Garbled("a file that claims memory again and again")
+        raise ProtocolError("a file that claims memory again and again")
 
-    def _granted(self, need: object, room: Budget, held: ExitStack) -> Header:
+    def _granted(self, need: object, room: MemoryBudget, held: ExitStack) -> Header:
         """Wait for memory that the process claims, and hold it; return the answer to it."""
         if type(need) is not int or need <= 0:
-            raise Garbled(f"a claim of {need} bytes")
+            raise ProtocolError(f"a claim of {need} bytes")
         if need > room.most:
             raise Unaffordable(
                 f"takes {need / 1e9:.1f} GB of memory to decode, and decoding may take "
@@ -316,7 +318,7 @@ class _Process:
         try:
             send(self._requests, mark, header, body)
             _, told, pixels = receive(self._answers, mark=mark, most=most)
-        except Garbled:
+        except ProtocolError:
             raise
         except (OSError, EOFError, ValueError) as error:
             raise FileUnreadable(self._obituary(seconds if late.is_set() else 0.0)) from error

@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.file_types import Form
-from indexer.decoding.messages import Look, Seen
+from indexer.core.file_types import MediaType
+from indexer.decoding.messages import DecodedFile, DecodeRequest
 from indexer.media.file_signature import form_in
 from indexer.media.image import MAX_MEGAPIXELS, read_bytes
 
@@ -37,8 +37,8 @@ def read_picture(
     Raises:
         FileUnreadable: the reason.
     """
-    form = form_in(path) or Form.PICTURE
-    look = Look(
+    form = form_in(path) or MediaType.PICTURE
+    look = DecodeRequest(
         form=form,
         size_hint=size_hint,
         max_megapixels=max_megapixels,
@@ -56,8 +56,12 @@ def read_data(data: bytes, *, size_hint: int) -> Image.Image:
     Raises:
         FileUnreadable: the reason.
     """
-    look = Look(
-        form=Form.PICTURE, size_hint=size_hint, max_megapixels=MAX_MEGAPIXELS, frames=1, one=True
+    look = DecodeRequest(
+        form=MediaType.PICTURE,
+        size_hint=size_hint,
+        max_megapixels=MAX_MEGAPIXELS,
+        frames=1,
+        one=True,
     )
     return looked_at(data, look).photos[0]
 
@@ -68,21 +72,23 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         FileUnreadable: the reason.
     """
-    form = form_in(path) or Form.PICTURE
-    look = Look(form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False)
+    form = form_in(path) or MediaType.PICTURE
+    look = DecodeRequest(
+        form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False
+    )
     about = looked_at(_body(path, form), look).about
     if not about.width or not about.height:
         raise FileUnreadable("its header tells no size")
     return about.width, about.height
 
 
-def looked_at(body: bytes, look: Look) -> Seen:
+def looked_at(body: bytes, look: DecodeRequest) -> DecodedFile:
     """Look at a file in a process that is kept for the next one."""
     from indexer.decoding.pool import shared_decoders  # a search by words needs none of it
 
     return shared_decoders().look(body, look)
 
 
-def _body(path: Path, form: Form) -> bytes:
+def _body(path: Path, form: MediaType) -> bytes:
     """Return what a decoder is sent of a file: of a video its path, else its bytes."""
-    return os.fsencode(path.absolute()) if form == Form.VIDEO else read_bytes(path)
+    return os.fsencode(path.absolute()) if form == MediaType.VIDEO else read_bytes(path)

@@ -18,10 +18,10 @@ from typing import IO
 from PIL import Image, ImageFile
 
 from indexer.core.errors import FileUnreadable
-from indexer.decoding.frames import Garbled, Header, receive, send
+from indexer.decoding.frames import Header, ProtocolError, receive, send
 from indexer.decoding.messages import answer, look_back
 from indexer.decoding.sandbox import confine, follow_parent
-from indexer.decoding.task import see
+from indexer.decoding.task import decode
 
 NO_MEMORY = "too large for the memory that decoding may take"
 
@@ -42,7 +42,7 @@ def main() -> None:
             mark, header, body = receive(requests, most=_MOST_REQUEST)
             leave = _Leave(requests, answers, mark, memory + len(body))
             send(answers, mark, *_answered(header, body, leave))
-    except (EOFError, BrokenPipeError, ConnectionError, Garbled):
+    except (EOFError, BrokenPipeError, ConnectionError, ProtocolError):
         os._exit(0)
 
 
@@ -84,7 +84,7 @@ def _answered(header: Header, body: bytes, leave: _Leave) -> tuple[Header, bytes
     ImageFile.LOAD_TRUNCATED_IMAGES = look.allow_truncated
     Image.MAX_IMAGE_PIXELS = int(look.max_megapixels * 1e6)
     try:
-        return answer(see(body, look, leave.claim))
+        return answer(decode(body, look, leave.claim))
     except FileUnreadable as error:
         return {"reason": str(error)}, b""
     except MemoryError:

@@ -15,9 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.file_types import Form, form_of
+from indexer.core.file_types import MediaType, form_of
 from indexer.core.types import Metadata
-from indexer.decoding.messages import Look
+from indexer.decoding.messages import DecodeRequest
 from indexer.decoding.render import looked_at, read_picture
 from indexer.duplicates.similarity import Picture, picture
 from indexer.media.image import MAX_MEGAPIXELS, read_bytes
@@ -27,7 +27,7 @@ _TELLING_PAGES = 5  # of an animation, that are compared as pictures
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
+class FileContents:
     """What a photo file holds.
 
     Attributes:
@@ -49,14 +49,14 @@ class Contents:
     about: Metadata
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Path) -> FileContents:
     """Look at a photo or RAW file.
 
     Raises:
         FileUnreadable: the reason.
     """
     data, beside = read_bytes(path), _sidecar(path)
-    look = Look(
+    look = DecodeRequest(
         form=_form(path),
         size_hint=_SMALL,
         max_megapixels=MAX_MEGAPIXELS,
@@ -67,7 +67,7 @@ def contents(path: Path) -> Contents:
     seen = looked_at(data, look)
     if not seen.about.width or not seen.about.height:
         raise FileUnreadable("its header tells no size")
-    return Contents(
+    return FileContents(
         width=seen.about.width,
         height=seen.about.height,
         depth=seen.depth,
@@ -85,10 +85,10 @@ def all_it_shows(path: Path) -> bytes:
         FileUnreadable: the reason.
     """
     data = read_bytes(path)
-    if _form(path) == Form.RAW:
+    if _form(path) == MediaType.RAW:
         return _digest(data)
-    look = Look(
-        form=Form.PICTURE, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, digest=True
+    look = DecodeRequest(
+        form=MediaType.PICTURE, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, digest=True
     )
     return looked_at(data, look).digest
 
@@ -112,9 +112,9 @@ def grey_detail(path: Path, page: int | None, side: int) -> Image.Image:
     return grey
 
 
-def _form(path: Path) -> Form:
+def _form(path: Path) -> MediaType:
     """Return how a photo or RAW is read."""
-    return Form.RAW if form_of(path) == Form.RAW else Form.PICTURE
+    return MediaType.RAW if form_of(path) == MediaType.RAW else MediaType.PICTURE
 
 
 def _sidecar(path: Path) -> Path | None:

@@ -23,11 +23,17 @@ import faiss
 import numpy as np
 from PIL import Image
 
-from indexer.catalog.changes import PhotoFile
+from indexer.catalog.changes import CatalogPhoto
 from indexer.core.errors import FileUnreadable
 from indexer.core.types import Kind, Metadata
-from indexer.duplicates.contents import Contents, all_it_shows, contents, grey_detail, telling_pages
-from indexer.duplicates.originals import Traits, lacking, rank, why
+from indexer.duplicates.contents import (
+    FileContents,
+    all_it_shows,
+    contents,
+    grey_detail,
+    telling_pages,
+)
+from indexer.duplicates.originals import OriginalTraits, lacking, rank, why
 from indexer.duplicates.similarity import AGREE, ALIKE, SIDES, agreement, likeness
 from indexer.library.library import Library
 
@@ -46,7 +52,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy:
+class DuplicateFile:
     """One of several copies.
 
     Attributes:
@@ -67,14 +73,14 @@ class Copy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class DuplicateGroup:
     """Copies of one picture, the original first; see `indexer.duplicates.originals`.
 
     `exact` copies hold the same. `alike` is the correlation of the pictures with the first one, of
     the least alike. `why` says why the first one is the one to keep.
     """
 
-    copies: tuple[Copy, ...]
+    copies: tuple[DuplicateFile, ...]
     exact: bool
     alike: float
     why: str = ""
@@ -94,7 +100,7 @@ class Group:
 class _File:
     """A file of the library, by the name that it is known by here, and its other names."""
 
-    photo: PhotoFile
+    photo: CatalogPhoto
     links: tuple[Path, ...]
     is_link: bool
     also: tuple[str, ...] = ()
@@ -105,13 +111,13 @@ class _Seen:
     """A photo that was looked at."""
 
     file: _File
-    holds: Contents
+    holds: FileContents
 
     @property
-    def traits(self) -> Traits:
+    def traits(self) -> OriginalTraits:
         """What tells whether it is the original."""
         photo, holds = self.file.photo, self.holds
-        return Traits(
+        return OriginalTraits(
             path=photo.path,
             is_link=self.file.is_link,
             about=replace(holds.about, also=self.file.also),
@@ -129,7 +135,7 @@ def find_duplicates(
     *,
     alike: float = ALIKE,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> list[Group]:
+) -> list[DuplicateGroup]:
     """Return the groups of copies in a library, or of what lies below some folders.
 
     Exact copies first, large groups first. A picture that is there several times stands in a
@@ -155,9 +161,9 @@ def find_duplicates(
     return sorted(groups, key=lambda group: (not group.exact, -len(group.copies)))
 
 
-def _real_files(photos: Sequence[PhotoFile]) -> list[_File]:
+def _real_files(photos: Sequence[CatalogPhoto]) -> list[_File]:
     """Return each file that is there once, however many names lead to it."""
-    names: dict[int, PhotoFile] = {}
+    names: dict[int, CatalogPhoto] = {}
     marks: defaultdict[Hashable, list[int]] = defaultdict(list)
     for photo in photos:
         try:
@@ -185,11 +191,11 @@ def _marks(status: os.stat_result, real: Path) -> list[Hashable]:
     return [real, (status.st_dev, status.st_ino), (status.st_ino, *times)]
 
 
-def _file(names: Sequence[PhotoFile]) -> _File:
+def _file(names: Sequence[CatalogPhoto]) -> _File:
     """Choose the name by which a file is known: its own before a link, then as originals are."""
 
-    def order(photo: PhotoFile) -> tuple[object, ...]:
-        traits = Traits(
+    def order(photo: CatalogPhoto) -> tuple[object, ...]:
+        traits = OriginalTraits(
             path=photo.path,
             is_link=_is_link(photo.path),
             about=Metadata(),
@@ -285,7 +291,9 @@ def _shown(seen: _Seen) -> bytes:
         return seen.holds.digest
 
 
-def _near_groups(pairs: Iterable[Pair], seen: Mapping[int, _Seen], alike: float) -> list[Group]:
+def _near_groups(
+    pairs: Iterable[Pair], seen: Mapping[int, _Seen], alike: float
+) -> list[DuplicateGroup]:
     """Return the groups of near copies: each of them is alike to the first one."""
     likeness_of = _Likeness(seen, alike)
     joined = [pair for pair in sorted(pairs) if likeness_of(*pair) is not None]
@@ -382,11 +390,13 @@ def _ordered(ids: Iterable[int], seen: Mapping[int, _Seen], *, exact: bool) -> l
     return sorted(ids, key=lambda id_: rank(seen[id_].traits, exact=exact))
 
 
-def _group(ids: Sequence[int], seen: Mapping[int, _Seen], *, exact: bool, alike: float) -> Group:
+def _group(
+    ids: Sequence[int], seen: Mapping[int, _Seen], *, exact: bool, alike: float
+) -> DuplicateGroup:
     """Make the group of these photos, which are in order."""
     traits = [seen[id_].traits for id_ in ids]
     copies = tuple(
-        Copy(
+        DuplicateFile(
             path=each.path,
             width=seen[id_].holds.width,
             height=seen[id_].holds.height,
@@ -396,4 +406,4 @@ def _group(ids: Sequence[int], seen: Mapping[int, _Seen], *, exact: bool, alike:
         )
         for id_, each in zip(ids, traits, strict=True)
     )
-    return Group(copies=copies, exact=exact, alike=alike, why=why(traits, exact=exact))
+    return DuplicateGroup(copies=copies, exact=exact, alike=alike, why=why(traits, exact=exact))

@@ -29,7 +29,7 @@ _COPY_MARK = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traits:
+class OriginalTraits:
     """What tells an original from a copy.
 
     Attributes:
@@ -53,7 +53,7 @@ class Traits:
     links: int = 0
 
 
-def rank(copy: Traits, *, exact: bool) -> tuple[Any, ...]:
+def rank(copy: OriginalTraits, *, exact: bool) -> tuple[Any, ...]:
     """Return what copies are sorted by, the original first.
 
     Args:
@@ -63,7 +63,7 @@ def rank(copy: Traits, *, exact: bool) -> tuple[Any, ...]:
     return tuple(value for value, _ in _criteria(copy, exact=exact))
 
 
-def why(copies: Sequence[Traits], *, exact: bool) -> str:
+def why(copies: Sequence[OriginalTraits], *, exact: bool) -> str:
     """Say why the first of several copies, in order, is the one to keep."""
     first, second = (_criteria(copy, exact=exact) for copy in copies[:2])
     return next(
@@ -72,7 +72,7 @@ def why(copies: Sequence[Traits], *, exact: bool) -> str:
     )
 
 
-def lacking(kept: Traits, copy: Traits) -> tuple[str, ...]:
+def lacking(kept: OriginalTraits, copy: OriginalTraits) -> tuple[str, ...]:
     """Return what a copy has and the kept one lacks: dropping the copy would lose it."""
     theirs = _said(kept.about)
     found = [name for name in _said(copy.about) if name not in theirs]
@@ -81,7 +81,7 @@ def lacking(kept: Traits, copy: Traits) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _criteria(copy: Traits, *, exact: bool) -> list[tuple[Any, str]]:
+def _criteria(copy: OriginalTraits, *, exact: bool) -> list[tuple[Any, str]]:
     """Return what is asked of a copy: less is better, and how to say so."""
     about, name = copy.about, copy.path.stem
     said = [each for each in _said(about) if each != "date"]

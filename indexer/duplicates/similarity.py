@@ -50,7 +50,7 @@ Grey: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class Alignment:
     """The part of the second picture that the first one shows.
 
     Attributes:
@@ -98,7 +98,7 @@ def agreement(
         details: gives both as grey pictures, for a number of pixels of the longer side.
     """
     _, share, first_is_larger = _best_crop(one, other)
-    fit, least = Fit(width=share, height=share), 1.0
+    fit, least = Alignment(width=share, height=share), 1.0
     for side in SIDES:
         part, whole = details(side)[:: -1 if first_is_larger else 1]
         value, fit = _agreement(part, whole, fit, side)
@@ -134,7 +134,9 @@ def _cropped(photo: Image.Image, share: float) -> Image.Image:
     return photo.crop((left, top, left + width, top + height))
 
 
-def _agreement(part: Image.Image, whole: Image.Image, fit: Fit, side: int) -> tuple[float, Fit]:
+def _agreement(
+    part: Image.Image, whole: Image.Image, fit: Alignment, side: int
+) -> tuple[float, Alignment]:
     """Return the least agreement of a picture and a part of another, and the part that fits."""
     width, height = (
         min(part.width, whole.width * fit.width),
@@ -149,15 +151,15 @@ def _agreement(part: Image.Image, whole: Image.Image, fit: Fit, side: int) -> tu
     return value, fit
 
 
-def _least(part: Image.Image, whole: Image.Image, fit: Fit, size: tuple[int, int]) -> float:
+def _least(part: Image.Image, whole: Image.Image, fit: Alignment, size: tuple[int, int]) -> float:
     """Return how far the tile agrees that agrees least, at a size in pixels."""
-    first, second = _sized(part, size, Fit()), _sized(whole, size, fit)
+    first, second = _sized(part, size, Alignment()), _sized(whole, size, fit)
     # Brightness may be cut off in one of them, and is mapped from the other one only.
     there, back = _tiles(_toned(first, second), second), _tiles(first, _toned(second, first))
     return float(max(there.min(), back.min()))
 
 
-def _sized(image: Image.Image, size: tuple[int, int], fit: Fit) -> Grey:
+def _sized(image: Image.Image, size: tuple[int, int], fit: Alignment) -> Grey:
     """Resize a part of a grey picture, and blur it by a pixel, which evens out compression."""
     box = fit.box(image.size)
     grey = np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box), np.float32)
@@ -167,11 +169,13 @@ def _sized(image: Image.Image, size: tuple[int, int], fit: Fit) -> Grey:
     return blurred
 
 
-def _fitted(part: Image.Image, whole: Image.Image, fit: Fit, size: tuple[int, int]) -> Fit:
+def _fitted(
+    part: Image.Image, whole: Image.Image, fit: Alignment, size: tuple[int, int]
+) -> Alignment:
     """Return the part of a picture that correlates most with another, near the one given."""
     shrink = min(1.0, _FIT_SIDE / max(size))
     size = (max(_LEAST, round(size[0] * shrink)), max(_LEAST, round(size[1] * shrink)))
-    first = _sized(part, size, Fit())
+    first = _sized(part, size, Alignment())
     best = _correlation(first, _sized(whole, size, fit))
     step = 1.5 / max(size)
     while step > 0.3 / max(size) and best < _FITTED:
@@ -187,7 +191,7 @@ def _fitted(part: Image.Image, whole: Image.Image, fit: Fit, size: tuple[int, in
     return fit
 
 
-def _moved(fit: Fit, step: float) -> Iterator[Fit]:
+def _moved(fit: Alignment, step: float) -> Iterator[Alignment]:
     """Yield what lies one step from a fit, in each direction."""
     for change in (step, -step):
         yield replace(fit, width=min(1.0, fit.width + change))

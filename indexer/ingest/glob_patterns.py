@@ -34,7 +34,7 @@ _NEVER = re.compile(r"(?!)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pattern:
+class GlobPattern:
     """One line of an ignore file.
 
     Attributes:
@@ -67,7 +67,7 @@ class _NothingMatches(ValueError):
     """A pattern that git takes for one that matches nothing, such as one with an open bracket."""
 
 
-def parsed(line: str) -> Pattern | None:
+def parsed(line: str) -> GlobPattern | None:
     """Read one line; None for an empty one or a remark."""
     line = _without_end(line)
     if not line or line.startswith("#"):
@@ -80,7 +80,7 @@ def parsed(line: str) -> Pattern | None:
     text = text.removeprefix("/")
     if not text:
         return None
-    return Pattern(text=text, keeps=keeps, anchored=anchored, folders_only=folders_only)
+    return GlobPattern(text=text, keeps=keeps, anchored=anchored, folders_only=folders_only)
 
 
 def _without_end(line: str) -> str:

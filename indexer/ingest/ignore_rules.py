@@ -16,7 +16,7 @@ from pathlib import Path
 
 from indexer.core.errors import FileUnreadable
 from indexer.core.regular_files import read_regular
-from indexer.ingest.glob_patterns import Pattern, parsed
+from indexer.ingest.glob_patterns import GlobPattern, parsed
 
 IGNORE_FILE = ".twinlensignore"
 
@@ -31,7 +31,7 @@ LONGEST_LINE = 4_096
 
 
 @dataclass(kw_only=True)
-class Rules:
+class IgnoreFile:
     """The lines of one ignore file.
 
     Attributes:
@@ -42,11 +42,11 @@ class Rules:
     """
 
     plain: dict[tuple[str, bool, bool], int] = field(default_factory=dict)
-    wild: list[tuple[int, Pattern, re.Pattern[str]]] = field(default_factory=list)
+    wild: list[tuple[int, GlobPattern, re.Pattern[str]]] = field(default_factory=list)
     keeps: set[int] = field(default_factory=set)
 
     @classmethod
-    def read(cls, lines: Iterable[str]) -> Rules:
+    def read(cls, lines: Iterable[str]) -> IgnoreFile:
         """Read the lines of a file.
 
         Raises:
@@ -62,7 +62,7 @@ class Rules:
         rules.wild.reverse()
         return rules
 
-    def _add(self, number: int, pattern: Pattern) -> None:
+    def _add(self, number: int, pattern: GlobPattern) -> None:
         """Add a line."""
         if pattern.keeps:
             self.keeps.add(number)
@@ -96,17 +96,17 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ignore:
+class IgnoreRules:
     """The ignore files that speak of one folder.
 
     Attributes:
         rules: each with the folder that it lies in, the deepest first.
     """
 
-    rules: tuple[tuple[str, Rules], ...] = ()
+    rules: tuple[tuple[str, IgnoreFile], ...] = ()
 
     @classmethod
-    def above(cls, root: Path) -> Ignore:
+    def above(cls, root: Path) -> IgnoreRules:
         """Return what the folders above a root say of what it holds.
 
         A file that leaves out the root itself says nothing: who names a folder wants it. Nor
@@ -119,7 +119,7 @@ class Ignore:
                 ignore = ignore if deeper._leaves_out(root, folder) else deeper
         return ignore
 
-    def within(self, folder: Path) -> Ignore:
+    def within(self, folder: Path) -> IgnoreRules:
         """Add what a folder says itself.
 
         Raises:
@@ -127,14 +127,14 @@ class Ignore:
         """
         try:
             text = os.fsdecode(read_regular(folder / IGNORE_FILE, MAX_BYTES))
-            rules = Rules.read(text.removeprefix("\ufeff").split("\n"))
+            rules = IgnoreFile.read(text.removeprefix("\ufeff").split("\n"))
         except (FileNotFoundError, NotADirectoryError):
             return self
         except OSError as error:
             raise FileUnreadable(f"{(error.strerror or str(error)).lower()}: {_CLOSED}") from error
         except FileUnreadable as error:
             raise FileUnreadable(f"{error}: {_CLOSED}") from error
-        return Ignore(rules=((os.fspath(folder), rules), *self.rules))
+        return IgnoreRules(rules=((os.fspath(folder), rules), *self.rules))
 
     def covers(self, path: str, *, is_dir: bool) -> bool:
         """Tell whether a path is left out."""

@@ -40,7 +40,7 @@ _STILL = "still not found"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class KnownBefore:
     """What the library held below the roots before the run, and what came since.
 
     Attributes:
@@ -57,7 +57,7 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class AbsenceDecision:
     """What to do about the files that are missing.
 
     Attributes:
@@ -102,7 +102,9 @@ def gathered(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
     )
 
 
-def judged(held: Held, roots: Sequence[Path], folders: Mapping[Path, FolderState]) -> Verdict:
+def judged(
+    held: KnownBefore, roots: Sequence[Path], folders: Mapping[Path, FolderState]
+) -> AbsenceDecision:
     """Tell what is deleted from what is out of reach.
 
     Args:
@@ -111,7 +113,7 @@ def judged(held: Held, roots: Sequence[Path], folders: Mapping[Path, FolderState
         folders: what was known of folders before the walk.
     """
     if not held.missing:
-        return Verdict(deleted=())
+        return AbsenceDecision(deleted=())
     court = _Court(
         roots=sorted(map(os.fspath, roots), key=len, reverse=True),
         known={os.fspath(path): state for path, state in folders.items()},
@@ -133,7 +135,7 @@ def judged(held: Held, roots: Sequence[Path], folders: Mapping[Path, FolderState
         if len(ids) >= LARGE and len(ids) >= SHARE * court.count[root]:
             reason = _AT_ONCE.format(gone=len(ids), all=court.count[root])
             kept |= dict.fromkeys(deleted.pop(root), Gap(folder=Path(root), reason=reason))
-    return Verdict(
+    return AbsenceDecision(
         deleted=[id_ for ids in deleted.values() for id_ in ids],
         kept=list(kept),
         gaps=gathered(kept.values()),
@@ -163,7 +165,7 @@ class _Court:
     count: Counter[str] = field(default_factory=Counter)
     found: dict[str, Gap | None] = field(default_factory=dict)
 
-    def hear(self, held: Held) -> None:
+    def hear(self, held: KnownBefore) -> None:
         """Take down the files."""
         for path in held.present:
             self.count[self.root_of(path)] += 1

@@ -15,20 +15,27 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from indexer.catalog.changes import FileState, FolderState, KnownFile, Move, Touch
-from indexer.catalog.unseen_files import Register
+from indexer.catalog.changes import FileRecord, FileState, FolderState, Move, Touch
+from indexer.catalog.unseen_files import UnseenFiles
 from indexer.core.encoder import Encoder, TokenEncoder, Tokens, Vectors, checked, device_of
 from indexer.core.errors import UsageError
 from indexer.core.file_types import WANTING
 from indexer.core.types import Gap, Kind, Skip, State
 from indexer.decoding.pool import DecodeOptions, decoders_for
-from indexer.ingest.missing_files import Held, Verdict, judged, out_of_reach
-from indexer.ingest.prefetch import CHANGED, Job, Loaded, Reader, reading_threads, stamp_of
-from indexer.ingest.walker import Found, Passed, PassedOver, WalkOptions, walk
-from indexer.library.batch import Batch, Entry
+from indexer.ingest.missing_files import AbsenceDecision, KnownBefore, judged, out_of_reach
+from indexer.ingest.prefetch import (
+    CHANGED,
+    LoadedFile,
+    Prefetcher,
+    ReadJob,
+    reading_threads,
+    stamp_of,
+)
+from indexer.ingest.walker import FoundFile, PassedOver, UnknownFile, WalkOptions, walk
+from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
-from indexer.library.lock import Patience
-from indexer.library.skipped_files import SKIPPED, Noted
+from indexer.library.lock import LockTimeout
+from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.media.file_signature import kind_in
 
 LOOKUP_ROWS = 500
@@ -67,7 +74,7 @@ class IndexOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class IndexProgress:
     """How far an index run is.
 
     Attributes:
@@ -127,7 +134,7 @@ def index_folders(
     folders: Sequence[Path],
     *,
     options: IndexOptions | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[IndexProgress], None] | None = None,
 ) -> IndexReport:
     """Make a library hold what the folders hold: new and changed files come, lost ones go.
 
@@ -152,9 +159,9 @@ def index_folders(
     options = options or IndexOptions()
     library.check_model(encoder)
     roots, away = _reachable(library, folders, prune=options.prune)
-    run = _Run(library, encoder, options, progress)
+    run = _IndexRun(library, encoder, options, progress)
     with (
-        library.writing(Patience(seconds=options.wait_seconds)),
+        library.writing(LockTimeout(seconds=options.wait_seconds)),
         run.decoders,
         reading_threads(options.threads, run.decoders) as pool,
     ):
@@ -171,7 +178,7 @@ def index_folders(
     return run.report(away)
 
 
-class _Run:
+class _IndexRun:
     """The stages of one index run, in the order of the line, and the tally they keep."""
 
     def __init__(
@@ -179,18 +186,18 @@ class _Run:
         library: Library,
         encoder: Encoder,
         options: IndexOptions,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[IndexProgress], None] | None,
     ) -> None:
         self._options = options
         self._catalog, self._encoder, self._progress = library.catalog, encoder, progress
         self._view = library.view
         self._started = time.monotonic()
         self.decoders = decoders_for(encoder, options.decode)
-        self.reader = Reader(
+        self.reader = Prefetcher(
             decoders=self.decoders, limits=options.decode, ahead=options.batch_size
         )
         self._roots: Sequence[Path] = ()
-        self._unseen = Register(())  # files of the catalog that the walk has not met
+        self._unseen = UnseenFiles(())  # files of the catalog that the walk has not met
         self._moved: set[int] = set()  # files that were met at another path
         self._closed: list[Path] = []  # what the walk could not look at
         self._folders: dict[Path, FolderState] = {}  # what the walk entered
@@ -200,16 +207,16 @@ class _Run:
         self._damaged: list[Skip] = []
         self._still: list[Skip] = []  # of these, what was skipped before
         self._passing: list[Skip] = []  # and what has no row in the catalog
-        self._noted = Noted(library.view.noted(SKIPPED))
+        self._noted = SkippedFiles(library.view.noted(SKIPPED))
         self._count: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()  # files of other kinds, by suffix
 
-    def begin(self, roots: Sequence[Path]) -> Batch:
+    def begin(self, roots: Sequence[Path]) -> IndexBatch:
         """Note what the library knows below the roots; the first commit names new ones."""
         self._roots = roots
-        self._unseen = Register(self._catalog.states(roots))
+        self._unseen = UnseenFiles(self._catalog.states(roots))
         known = self._catalog.roots()
-        return Batch(
+        return IndexBatch(
             roots=[root for root in roots if not any(root.is_relative_to(other) for other in known)]
         )
 
@@ -217,12 +224,12 @@ class _Run:
         """Note a folder that the walk entered."""
         self._folders[folder] = state
 
-    def changed(self, found: Iterable[Found | Skip | Passed]) -> Iterator[Job]:
+    def changed(self, found: Iterable[FoundFile | Skip | UnknownFile]) -> Iterator[ReadJob]:
         """Pass on the files whose size or date is not that of the catalog."""
         for chunk in _chunks(found, LOOKUP_ROWS):
-            files = [item for item in chunk if isinstance(item, Found)]
+            files = [item for item in chunk if isinstance(item, FoundFile)]
             skips = [item for item in chunk if isinstance(item, Skip)]
-            self._passed.update(item.suffix for item in chunk if isinstance(item, Passed))
+            self._passed.update(item.suffix for item in chunk if isinstance(item, UnknownFile))
             self._pass(skips)
             self._closed += [skip.path for skip in skips]
             self._count["met"] += len(files)
@@ -232,7 +239,7 @@ class _Run:
             yield from self._looked_up([files[row] for row in np.flatnonzero(~same)])
             self._tell()
 
-    def _looked_up(self, files: Sequence[Found]) -> Iterator[Job]:
+    def _looked_up(self, files: Sequence[FoundFile]) -> Iterator[ReadJob]:
         """Pass on new and changed files with what is known of them, and broken ones if it pays."""
         known = self._catalog.known(file.path for file in files)
         self._unseen.strike(file.id for file in known.values())
@@ -242,15 +249,15 @@ class _Run:
                 self._leave(old)
                 self._touch(old, file)
             else:
-                yield Job(found=file, known=old)
+                yield ReadJob(found=file, known=old)
 
-    def embedded(self, loaded: Iterable[Loaded | Skip]) -> Iterator[Entry | Move]:
+    def embedded(self, loaded: Iterable[LoadedFile | Skip]) -> Iterator[BatchEntry | Move]:
         """Embed a batch of files at a time; those that only moved keep their vectors."""
         for chunk in _chunks(loaded, self._options.batch_size, size=_items):
             skips = [item for item in chunk if isinstance(item, Skip)]
             self._pass(skips)
             self._count["files"] += len(skips)
-            files = [item for item in chunk if isinstance(item, Loaded)]
+            files = [item for item in chunk if isinstance(item, LoadedFile)]
             alike = self._catalog.with_content(file.state.digest for file in files)
             fresh = []
             for file in files:
@@ -266,7 +273,7 @@ class _Run:
                 yield from self._entries(portion)
                 self._tell()
 
-    def _origin(self, state: FileState, alike: Iterable[KnownFile]) -> KnownFile | None:
+    def _origin(self, state: FileState, alike: Iterable[FileRecord]) -> FileRecord | None:
         """Find the known file that this one is: only touched, or moved here from a lost path."""
         same = [
             old
@@ -277,13 +284,13 @@ class _Run:
         lost = (old for old in same if old.id in self._unseen and _is_moved(old.path, state.path))
         return next(touched, None) or next(lost, None)
 
-    def _is_touched(self, origin: KnownFile, file: Loaded) -> bool:
+    def _is_touched(self, origin: FileRecord, file: LoadedFile) -> bool:
         """Tell whether a known file has other dates alone."""
         state = file.state
         same = (origin.path, origin.stamp) == (state.path, state.stamp)
         return same and file.about is None
 
-    def _move(self, origin: KnownFile, file: Loaded) -> Move:
+    def _move(self, origin: FileRecord, file: LoadedFile) -> Move:
         """Keep a known file under its new path and date, with what it says today."""
         state = file.state
         if origin.path != state.path:
@@ -304,7 +311,7 @@ class _Run:
             inode=state.inode,
         )
 
-    def _entries(self, files: Sequence[Loaded]) -> Iterator[Entry]:
+    def _entries(self, files: Sequence[LoadedFile]) -> Iterator[BatchEntry]:
         """Embed the photos of a batch together, and its passages together."""
         photos = [photo for file in files for photo in file.photos]
         texts = [text for file in files if not file.photos for text in file.texts]
@@ -320,7 +327,7 @@ class _Run:
                 vectors[row] = vector
             self._add(file)
             tokens = [kept.popleft() for _ in file.photos if kept]
-            yield Entry(
+            yield BatchEntry(
                 state=file.state,
                 texts=file.texts,
                 vectors=vectors,
@@ -336,15 +343,15 @@ class _Run:
             parts.append(checked(encode(batch), encoder=self._encoder, rows=len(batch)))
         return np.concatenate(parts)
 
-    def batches(self, changes: Iterable[Entry | Move]) -> Iterator[Batch]:
+    def batches(self, changes: Iterable[BatchEntry | Move]) -> Iterator[IndexBatch]:
         """Gather changes into commits of `commit_every` items or a little more."""
         for chunk in _chunks(changes, self._options.commit_every, size=_items):
-            yield Batch(
-                entries=[change for change in chunk if isinstance(change, Entry)],
+            yield IndexBatch(
+                entries=[change for change in chunk if isinstance(change, BatchEntry)],
                 moves=[change for change in chunk if isinstance(change, Move)],
             )
 
-    def lost(self) -> Batch:
+    def lost(self) -> IndexBatch:
         """Remove what was deleted: what the walk did not meet, and what is not out of reach."""
         unseen = {
             file_id: os.fspath(path)
@@ -363,17 +370,17 @@ class _Run:
         self._gaps = verdict.gaps
         removed = [*there, *passed_over, *verdict.deleted]
         self._count["removed"] += len(removed)
-        return Batch(
+        return IndexBatch(
             removed=removed,
             missing=verdict.kept,
             touches=self._touches,
             folders=self._changed_folders([*verdict.away, *self._closed]),
         )
 
-    def _judged(self, missing: Mapping[int, str], unmet: Sequence[int]) -> Verdict:
+    def _judged(self, missing: Mapping[int, str], unmet: Sequence[int]) -> AbsenceDecision:
         """Tell what is deleted from what is out of reach."""
         if self._options.prune or not missing:
-            return Verdict(deleted=list(missing))
+            return AbsenceDecision(deleted=list(missing))
         there, present, fresh = set(unmet), [], []
         for file_id, path in self._catalog.located(self._roots):
             if file_id in self._moved or not self._unseen.knows(file_id):
@@ -381,7 +388,7 @@ class _Run:
             elif file_id in there or file_id not in self._unseen:
                 present.append(path)
         kept = self._catalog.missing()
-        held = Held(missing=missing, present=present, fresh=fresh, kept=kept)
+        held = KnownBefore(missing=missing, present=present, fresh=fresh, kept=kept)
         return judged(held, self._roots, self._catalog.folders())
 
     def _changed_folders(self, stay: Sequence[Path]) -> dict[Path, FolderState | None]:
@@ -419,13 +426,13 @@ class _Run:
             passed_over=dict(self._passed.most_common()),
         )
 
-    def _is_same(self, old: KnownFile, file: Found) -> bool:
+    def _is_same(self, old: FileRecord, file: FoundFile) -> bool:
         """Tell whether a file needs no second look; an older format knew no inodes."""
         same = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
         same &= old.ctime_ns is None or (old.ctime_ns, old.inode) == (file.ctime_ns, file.inode)
         return same and self.reader.is_settled(old) and self.reader.is_described(old, file)
 
-    def _touch(self, old: KnownFile, file: Found | FileState) -> None:
+    def _touch(self, old: FileRecord, file: FoundFile | FileState) -> None:
         """Note a file that is as it was known, if its dates are not, or if it was missing."""
         now = Touch(
             file_id=old.id,
@@ -438,13 +445,13 @@ class _Run:
         if before != (now.mtime_ns, now.ctime_ns, now.inode, None):
             self._touches.append(now)
 
-    def _leave(self, old: KnownFile) -> None:
+    def _leave(self, old: FileRecord) -> None:
         """Count a file that stays as it is; a broken one is listed again."""
         self._count["files"] += 1
         self._count["unchanged"] += not old.reasons
         self._list(old.path, old.reasons, before=old.reasons)
 
-    def _add(self, file: Loaded) -> None:
+    def _add(self, file: LoadedFile) -> None:
         """Count a file that was read anew."""
         self._count["files"] += 1
         if file.remark:
@@ -483,7 +490,7 @@ class _Run:
         """Report how far the run is."""
         if self._progress is not None:
             self._progress(
-                Progress(
+                IndexProgress(
                     met=self._count["met"],
                     files=self._count["files"],
                     unchanged=self._count["unchanged"],
@@ -547,7 +554,7 @@ def _root(library: Library, folder: Path, *, prune: bool) -> Path:
     return root
 
 
-def _state(file: Found) -> State:
+def _state(file: FoundFile) -> State:
     """Return what tells an unchanged file from a changed one."""
     dates = (file.mtime_ns, file.ctime_ns, file.inode)
     return os.fsencode(file.location), file.size, *dates, stamp_of(file)
@@ -562,7 +569,7 @@ def _look(encoder: Encoder, kept: deque[Tokens], photos: Sequence[Image.Image]) 
     return vectors
 
 
-def _items(change: Entry | Move | Loaded | Skip) -> int:
+def _items(change: BatchEntry | Move | LoadedFile | Skip) -> int:
     """Count what a change weighs: its photos or passages, and 1 for none."""
     return 1 if isinstance(change, Move | Skip) else max(1, len(change.texts))
 

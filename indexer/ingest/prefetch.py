@@ -21,14 +21,14 @@ from typing import IO
 
 from PIL import Image
 
-from indexer.catalog.changes import FileState, KnownFile
+from indexer.catalog.changes import FileRecord, FileState
 from indexer.core.errors import FileUnreadable, Unaffordable
-from indexer.core.file_types import Form
+from indexer.core.file_types import MediaType
 from indexer.core.regular_files import date, open_regular
 from indexer.core.types import Kind, Metadata, Skip
-from indexer.decoding.messages import Seen
-from indexer.decoding.pool import DecodeOptions, Decoders
-from indexer.ingest.walker import Found
+from indexer.decoding.messages import DecodedFile
+from indexer.decoding.pool import DecodeOptions, DecodePool
+from indexer.ingest.walker import FoundFile
 from indexer.media.file_signature import form_in
 from indexer.media.image import MAX_PHOTO_BYTES
 from indexer.media.text import MAX_BYTES, read_passages
@@ -54,15 +54,15 @@ _BETWEEN, _BETWEEN_BYTES = 4, 1 << 12  # and so many times so many between these
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ReadJob:
     """A file to read, and what the library knows of that path."""
 
-    found: Found
-    known: KnownFile | None
+    found: FoundFile
+    known: FileRecord | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
+class LoadedFile:
     """A file in memory. A photo has one text, ""; a video one for each frame; a broken file none.
 
     `times` are those of the frames. `about` is what a photo says about itself. One that was only
@@ -71,7 +71,7 @@ class Loaded:
     """
 
     state: FileState
-    known: KnownFile | None
+    known: FileRecord | None
     photos: tuple[Image.Image, ...] = ()
     texts: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
@@ -80,7 +80,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class Prefetcher:
     """How files are read.
 
     Attributes:
@@ -89,7 +89,7 @@ class Reader:
         ahead: files held in memory before they are asked for.
     """
 
-    decoders: Decoders
+    decoders: DecodePool
     limits: DecodeOptions
     ahead: int
     one_large: Lock = field(default_factory=Lock, repr=False)
@@ -99,17 +99,19 @@ class Reader:
         """What a broken file was read with: another name may read it well."""
         return f"{READER_VERSION}, {_versions()}, {self.limits}"
 
-    def is_settled(self, known: KnownFile) -> bool:
+    def is_settled(self, known: FileRecord) -> bool:
         """Tell whether a file was read well, or would not be read any better today."""
         return not known.reasons or known.reader == self.name
 
-    def is_described(self, known: KnownFile, found: Found) -> bool:
+    def is_described(self, known: FileRecord, found: FoundFile) -> bool:
         """Tell whether what a photo and its sidecar say is known."""
         return known.stamp == stamp_of(found)
 
-    def read_all(self, jobs: Iterable[Job], pool: ThreadPoolExecutor) -> Iterator[Loaded | Skip]:
+    def read_all(
+        self, jobs: Iterable[ReadJob], pool: ThreadPoolExecutor
+    ) -> Iterator[LoadedFile | Skip]:
         """Read files in the threads of a pool; they come in the order of the jobs."""
-        pending: deque[tuple[int, Future[Loaded | Skip]]] = deque()
+        pending: deque[tuple[int, Future[LoadedFile | Skip]]] = deque()
         for job in jobs:
             pending.append((_weight(job), pool.submit(self.read, job)))
             while sum(weight for weight, _ in pending) > self.ahead:
@@ -117,18 +119,18 @@ class Reader:
         while pending:
             yield pending.popleft()[1].result()
 
-    def read(self, job: Job) -> Loaded | Skip:
+    def read(self, job: ReadJob) -> LoadedFile | Skip:
         """Read and decode one file, in a thread. One that was only touched is not decoded."""
         is_large = job.found.size > _LARGE_BYTES
         with self.one_large if is_large else nullcontext():
             return self._read(job)
 
-    def _read(self, job: Job) -> Loaded | Skip:
+    def _read(self, job: ReadJob) -> LoadedFile | Skip:
         """Read and decode one file."""
         found, known = job.found, job.known
         try:
             if known and self._is_renumbered(known, found):
-                return Loaded(state=_renumbered(known, found), known=known)
+                return LoadedFile(state=_renumbered(known, found), known=known)
             data, digest, sample = _content(found)
         except FileUnreadable as error:  # not the content's fault, so not for the catalog
             return Skip(path=found.path, reason=str(error))
@@ -146,8 +148,8 @@ class Reader:
         )
         if known and known.digest == state.digest and self.is_settled(known):
             # The digest of a video is of samples: what it says may be new all the same.
-            told = self.is_described(known, found) and form_in(found.location) != Form.VIDEO
-            return Loaded(
+            told = self.is_described(known, found) and form_in(found.location) != MediaType.VIDEO
+            return LoadedFile(
                 state=state, known=known, about=None if told else self._about(found, data)
             )
         try:
@@ -155,7 +157,7 @@ class Reader:
         except Unaffordable as error:  # this machine's fault
             return Skip(path=found.path, reason=str(error))
 
-    def _is_renumbered(self, known: KnownFile, found: Found) -> bool:
+    def _is_renumbered(self, known: FileRecord, found: FoundFile) -> bool:
         """Tell whether a file has another inode alone, as all have that some drives are given anew.
 
         Its content is compared by samples: a drive full of photos is not read whole each time.
@@ -166,13 +168,13 @@ class Reader:
             return False
         return known.sample is not None and known.sample == _sample_of_file(found)
 
-    def _decoded(self, state: FileState, job: Job, data: bytes) -> Loaded:
+    def _decoded(self, state: FileState, job: ReadJob, data: bytes) -> LoadedFile:
         """Turn bytes into photos or passages; what is wrong with them goes into the state."""
         known = job.known
         try:
             if state.kind == Kind.PHOTO:
                 seen = self._seen(job.found, data)
-                return Loaded(
+                return LoadedFile(
                     state=state,
                     known=known,
                     photos=seen.photos,
@@ -185,18 +187,18 @@ class Reader:
         except Unaffordable:
             raise
         except FileUnreadable as error:
-            return Loaded(state=replace(state, reasons=(str(error),)), known=known)
+            return LoadedFile(state=replace(state, reasons=(str(error),)), known=known)
         state = replace(state, reasons=tuple(skip.reason for skip in read.skipped))
-        return Loaded(state=state, known=known, texts=read.passages)
+        return LoadedFile(state=state, known=known, texts=read.passages)
 
-    def _seen(self, found: Found, data: bytes, *, pictures: bool = True) -> Seen:
+    def _seen(self, found: FoundFile, data: bytes, *, pictures: bool = True) -> DecodedFile:
         """Let a process look at a photo, a RAW or a video; name its place and its companions."""
-        form = form_in(found.location) or Form.PICTURE
-        body = os.fsencode(found.location) if form == Form.VIDEO else data
+        form = form_in(found.location) or MediaType.PICTURE
+        body = os.fsencode(found.location) if form == MediaType.VIDEO else data
         seen = self.decoders.see(form, body, sidecar=found.sidecar, pictures=pictures)
         return replace(seen, about=replace(with_place(seen.about), also=found.also))
 
-    def _about(self, found: Found, data: bytes) -> Metadata | None:
+    def _about(self, found: FoundFile, data: bytes) -> Metadata | None:
         """Read what a photo and its sidecar say; None for a text, or what cannot be read."""
         if found.kind == Kind.TEXT:
             return None
@@ -206,7 +208,7 @@ class Reader:
             return None
 
 
-def stamp_of(found: Found) -> str:
+def stamp_of(found: FoundFile) -> str:
     """Name what reads a photo's metadata, its sidecar and its companions; empty for a text."""
     if found.kind == Kind.TEXT:
         return ""
@@ -224,14 +226,14 @@ def _versions() -> str:
     return ", ".join(found)
 
 
-def _weight(job: Job) -> int:
+def _weight(job: ReadJob) -> int:
     """Return how many photos a file may turn out to be, where memory is counted."""
-    return _VIDEO_WEIGHT if form_in(job.found.location) == Form.VIDEO else 1
+    return _VIDEO_WEIGHT if form_in(job.found.location) == MediaType.VIDEO else 1
 
 
 @contextmanager
-def reading_threads(count: int, decoders: Decoders) -> Iterator[ThreadPoolExecutor]:
-    """Start threads for a `Reader`; on leaving, what is not yet read is dropped.
+def reading_threads(count: int, decoders: DecodePool) -> Iterator[ThreadPoolExecutor]:
+    """Start threads for a `Prefetcher`; on leaving, what is not yet read is dropped.
 
     Where the run breaks off, the decoders end at once: a thread may be waiting for one.
     """
@@ -245,13 +247,13 @@ def reading_threads(count: int, decoders: Decoders) -> Iterator[ThreadPoolExecut
         pool.shutdown(cancel_futures=True)
 
 
-def _renumbered(known: KnownFile, found: Found) -> FileState:
+def _renumbered(known: FileRecord, found: FoundFile) -> FileState:
     """Return a known file as it is after its inode has changed."""
     values = {name: value for name, value in vars(known).items() if name != "id"}
     return replace(FileState(**values), inode=found.inode, ctime_ns=found.ctime_ns)
 
 
-def _sample_of_file(found: Found) -> bytes:
+def _sample_of_file(found: FoundFile) -> bytes:
     """Hash parts of a file.
 
     Raises:
@@ -264,7 +266,7 @@ def _sample_of_file(found: Found) -> bytes:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error
 
 
-def _content(found: Found) -> tuple[bytes, bytes, bytes]:
+def _content(found: FoundFile) -> tuple[bytes, bytes, bytes]:
     """Read a file that still is what the walk found.
 
     A video is read where it lies, and known again by samples of it.
@@ -275,7 +277,7 @@ def _content(found: Found) -> tuple[bytes, bytes, bytes]:
     Raises:
         FileUnreadable: it cannot be read, or has changed meanwhile.
     """
-    is_video = form_in(found.location) == Form.VIDEO
+    is_video = form_in(found.location) == MediaType.VIDEO
     limit = MAX_PHOTO_BYTES if found.kind == Kind.PHOTO else MAX_BYTES
     if found.size > limit and not is_video:
         raise FileUnreadable(f"larger than {limit / 1e6:,.0f} MB")

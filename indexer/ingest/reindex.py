@@ -18,11 +18,11 @@ from indexer.core.encoder import Encoder
 from indexer.core.errors import LibraryDamaged, UsageError
 from indexer.core.types import Gap, Kind, Skip
 from indexer.ingest.excluded_folders import lies_in_excluded
-from indexer.ingest.missing_files import Held, gathered, judged, out_of_reach
-from indexer.ingest.pipeline import IndexOptions, Progress, index_folders
+from indexer.ingest.missing_files import KnownBefore, gathered, judged, out_of_reach
+from indexer.ingest.pipeline import IndexOptions, IndexProgress, index_folders
 from indexer.library.library import NEXT, Library, remove
-from indexer.library.lock import Patience
-from indexer.library.skipped_files import SKIPPED, Noted
+from indexer.library.lock import LockTimeout
+from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.library.verify import is_sound
 
 _UNREAD = "cannot be read now; see the files that were skipped"
@@ -49,8 +49,8 @@ def reindex(
     encoder: Encoder,
     *,
     options: IndexOptions | None = None,
-    patience: Patience | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    patience: LockTimeout | None = None,
+    progress: Callable[[IndexProgress], None] | None = None,
 ) -> ReindexReport:
     """Embed all that a library holds with another model, and switch to it.
 
@@ -65,7 +65,7 @@ def reindex(
     """
     started = time.monotonic()
     with Library.open(folder) as library:
-        task = _Task(
+        task = _ReindexRun(
             library=library,
             encoder=encoder,
             options=options or IndexOptions(),
@@ -87,14 +87,14 @@ def reindex(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Task:
+class _ReindexRun:
     """One library, and the model that it gets."""
 
     library: Library
     encoder: Encoder
     options: IndexOptions
-    patience: Patience | None
-    progress: Callable[[Progress], None] | None
+    patience: LockTimeout | None
+    progress: Callable[[IndexProgress], None] | None
 
     def done(self) -> tuple[dict[Kind, int], list[Skip]]:
         """Embed all and switch; count what the library holds then, and list what it does not.
@@ -168,7 +168,7 @@ class _Task:
             unread = set(lacking) - set(missing) - set(closed)
             closed |= {id_: Gap(folder=Path(lacking[id_]).parent, reason=_UNREAD) for id_ in unread}
         there = (path for id_, path in self._held() if id_ not in missing and id_ not in closed)
-        held = Held(missing=missing, present=there, kept=catalog.missing())
+        held = KnownBefore(missing=missing, present=there, kept=catalog.missing())
         gaps = [*judged(held, catalog.roots(), catalog.folders()).gaps, *gathered(closed.values())]
         if gaps:
             told = "; ".join(f"{gap.files:,} of '{gap.folder}' ({gap.reason})" for gap in gaps)
@@ -195,7 +195,7 @@ class _Known:
     def __init__(self, library: Library) -> None:
         files = (file.state for file in library.catalog.holdings())
         self._reasons = {(state.path, reason) for state in files for reason in state.reasons}
-        self._noted = Noted(library.view.noted(SKIPPED))
+        self._noted = SkippedFiles(library.view.noted(SKIPPED))
 
     def __contains__(self, skip: Skip) -> bool:
         return (skip.path, skip.reason) in self._reasons or skip in self._noted

@@ -27,7 +27,7 @@ from indexer.core.regular_files import (
 )
 from indexer.core.types import Kind, Skip
 from indexer.ingest.excluded_folders import EXCLUDED_DIRS, is_excluded
-from indexer.ingest.ignore_rules import IGNORE_FILE, Ignore
+from indexer.ingest.ignore_rules import IGNORE_FILE, IgnoreRules
 from indexer.ingest.stacks import companions, followers
 from indexer.media.file_signature import kind_in
 
@@ -52,14 +52,14 @@ class WalkOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Passed:
+class UnknownFile:
     """A file that is neither photo nor text; `suffix` in small letters, empty for none."""
 
     suffix: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class FoundFile:
     """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
 
     `location` is its path as text: of most files an index run asks no more, and a `Path` costs
@@ -95,7 +95,7 @@ def walk(
     options: WalkOptions,
     apart: Sequence[Path] = (),
     enter: Enter = lambda _path, _state: None,
-) -> Iterator[Found | Skip | Passed]:
+) -> Iterator[FoundFile | Skip | UnknownFile]:
     """Yield every photo and text below `roots` once, however the roots overlap or link.
 
     Args:
@@ -105,10 +105,10 @@ def walk(
         enter: told of each folder.
 
     Yields:
-        A `Found` for each regular file that is a photo or text, told by its suffix or, where that
-        is unknown, by its first bytes; a `Skip` for each folder or file that the system will not
-        let us look at, each link that leads nowhere and each sidecar that is not read; a `Passed`
-        for each other file, but for sidecars.
+        A `FoundFile` for each regular file that is a photo or text, told by its suffix or, where
+        that is unknown, by its first bytes; a `Skip` for each folder or file that the system will
+        not let us look at, each link that leads nowhere and each sidecar that is not read; a
+        `UnknownFile` for each other file, but for sidecars.
     """
     entered = {_identity(folder) for folder in apart if folder.is_dir()}
     there = {root: _is_folder(root) for root in roots}
@@ -155,14 +155,14 @@ class _Folder:
     """
 
     path: Path
-    ignore: Ignore | None = None
+    ignore: IgnoreRules | None = None
     device: int | None = None
     is_link: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Below:
-    """What one folder holds, each list sorted by name; files as in `Found.location`.
+    """What one folder holds, each list sorted by name; files as in `FoundFile.location`.
 
     `closed` is what the system does not let us look at, and links that lead nowhere. `state` is
     None for what is met a second time, and for what a link leads to.
@@ -185,7 +185,7 @@ def _enter(folder: _Folder, entered: set[Identity], options: WalkOptions) -> _Be
     below = _Below(state=None if folder.is_link else _state(folder, status))
     with os.scandir(folder.path) as scanned:
         entries = sorted(scanned, key=lambda entry: entry.name)
-    ignore = Ignore.above(folder.path) if folder.ignore is None else folder.ignore
+    ignore = IgnoreRules.above(folder.path) if folder.ignore is None else folder.ignore
     if any(entry.name == IGNORE_FILE for entry in entries):
         ignore = ignore.within(folder.path)
     for entry in entries:
@@ -197,7 +197,7 @@ def _enter(folder: _Folder, entered: set[Identity], options: WalkOptions) -> _Be
     return below
 
 
-def _sort_in(entry: os.DirEntry[str], below: _Below, ignore: Ignore, device: int) -> None:
+def _sort_in(entry: os.DirEntry[str], below: _Below, ignore: IgnoreRules, device: int) -> None:
     """Put an entry of a folder where it belongs."""
     is_link = entry.is_symlink()
     if is_link and not os.path.exists(entry.path):  # noqa: PTH110 -- never raises
@@ -243,14 +243,14 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
 
 
-def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: Ignore) -> bool:
+def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: IgnoreRules) -> bool:
     """Tell whether a name is not looked at: hidden, excluded, or ignored."""
     if entry.name.startswith(".") and not options.include_hidden:
         return True  # and its kind need not be asked for
     return _is_left_out(entry.path, options, ignore, is_dir=_is_dir(entry))
 
 
-def _is_left_out(path: str, options: WalkOptions, ignore: Ignore, *, is_dir: bool) -> bool:
+def _is_left_out(path: str, options: WalkOptions, ignore: IgnoreRules, *, is_dir: bool) -> bool:
     """Tell whether a path is hidden, excluded, or ignored."""
     if _name(path).startswith(".") and not options.include_hidden:
         return True
@@ -264,18 +264,18 @@ class PassedOver:
 
     def __init__(self, roots: Sequence[Path], options: WalkOptions) -> None:
         self._options = options
-        self._ignores: dict[str, Ignore | None] = {
-            os.fspath(root): _ignore_in(root, Ignore.above(root)) for root in roots
+        self._ignores: dict[str, IgnoreRules | None] = {
+            os.fspath(root): _ignore_in(root, IgnoreRules.above(root)) for root in roots
         }
 
     def covers(self, path: str) -> bool:
         """Tell whether a file below the roots is passed over, whatever is there now."""
         if path in self._ignores:
             return False
-        ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `Found`
+        ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `FoundFile`
         return ignore is None or _is_left_out(path, self._options, ignore, is_dir=False)
 
-    def _within(self, folder: str) -> Ignore | None:
+    def _within(self, folder: str) -> IgnoreRules | None:
         """Return what is left out of a folder; None for one that is passed over itself."""
         if folder not in self._ignores:
             above = self._within(os.path.dirname(folder))  # noqa: PTH120
@@ -285,7 +285,7 @@ class PassedOver:
         return self._ignores[folder]
 
 
-def _ignore_in(folder: Path, above: Ignore) -> Ignore:
+def _ignore_in(folder: Path, above: IgnoreRules) -> IgnoreRules:
     """Return what is left out of a folder; a file that cannot be read leaves out nothing."""
     try:
         return above.within(folder)
@@ -300,7 +300,7 @@ def _sidecars(files: Iterable[str]) -> dict[str, str]:
 
 def _look(
     location: str, sidecars: Mapping[str, str], also: tuple[str, ...] = ()
-) -> Iterator[Found | Skip | Passed]:
+) -> Iterator[FoundFile | Skip | UnknownFile]:
     """Yield a file if it is a photo or text; pipes and devices are neither.
 
     A sidecar that is too large or no regular file is named, and the photo goes without.
@@ -308,10 +308,10 @@ def _look(
     kind = kind_in(location)
     if kind is None:
         if suffix_of(location) not in SIDECAR_SUFFIXES:
-            yield Passed(suffix=suffix_of(location))
+            yield UnknownFile(suffix=suffix_of(location))
         return
     try:
-        status = os.stat(location)  # noqa: PTH116 - a str, see `Found`
+        status = os.stat(location)  # noqa: PTH116 - a str, see `FoundFile`
     except FileNotFoundError:
         return
     except OSError as error:
@@ -325,7 +325,7 @@ def _look(
             sidecar, sidecar_ns = _beside((_name(location), *also), sidecars)
         except _SidecarRefused as refused:
             yield refused.skip
-    yield Found(
+    yield FoundFile(
         location=location,
         kind=kind,
         size=status.st_size,

@@ -13,7 +13,7 @@ from indexer.core.types import Metadata
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class BatchEntry:
     """A file to add, embedded.
 
     Attributes:
@@ -34,14 +34,14 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class IndexBatch:
     """What one commit changes. `removed` are file ids, `roots` the folders that were indexed.
 
     `missing` are the ids of files that were not found and are kept, `folders` those that were
     entered, as they are now; None for one that has gone.
     """
 
-    entries: Sequence[Entry] = ()
+    entries: Sequence[BatchEntry] = ()
     moves: Sequence[Move] = ()
     removed: Sequence[int] = ()
     roots: Sequence[Path] = ()
@@ -54,7 +54,7 @@ class Batch:
         return any(vars(self).values())
 
 
-def numbered(entries: Sequence[Entry], first: int) -> list[NewFile]:
+def numbered(entries: Sequence[BatchEntry], first: int) -> list[NewFile]:
     """Issue ids from `first` on, one a text."""
     edges = accumulate((len(entry.texts) for entry in entries), initial=first)
     return [

@@ -6,22 +6,22 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from indexer.calibration.reference_set import Banks, banks_of, write_banks
-from indexer.catalog.meta import Facts
+from indexer.calibration.reference_set import ReferenceSet, banks_of, write_banks
+from indexer.catalog.meta import LibraryMeta
 from indexer.catalog.reader import catalog_path
-from indexer.catalog.writer import Catalog
+from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.encoder import Encoder
 from indexer.core.errors import TwinlensError, UsageError, told
 from indexer.core.permissions import close_to_others, make_private
-from indexer.library.lock import Patience, held, lock_of
+from indexer.library.lock import LockTimeout, held, lock_of
 
 _LONGEST_PATH = 470
 """Bytes. SQLite takes 512, with the names of its own files, in `next/` too."""
 
 _CREATION_SECONDS = 10.0  # another process that makes the same library is done in less
 
-_UNFINISHED = ("lock", Facts.banks, f"{Facts.banks}.part", "catalog.sqlite.part*")
+_UNFINISHED = ("lock", LibraryMeta.banks, f"{LibraryMeta.banks}.part", "catalog.sqlite.part*")
 """What a run that was killed while it made a library leaves, SQLite's own files too."""
 
 
@@ -35,20 +35,20 @@ def create(folder: Path, encoder: Encoder) -> None:
     _check_free(folder)
     banks = banks_of(encoder)
     _make(folder)
-    with held(lock_of(folder), folder, Patience(seconds=_CREATION_SECONDS)):
+    with held(lock_of(folder), folder, LockTimeout(seconds=_CREATION_SECONDS)):
         _check_free(folder)
         for path in folder.glob("*"):
             if path.name != "lock":
                 path.unlink(missing_ok=True)
         close_to_others(folder)
-        write_banks(folder / Facts.banks, banks)
+        write_banks(folder / LibraryMeta.banks, banks)
         with replacing(catalog_path(folder), private=True) as part:
-            Catalog.create(part, _facts(encoder, banks))
+            CatalogWriter.create(part, _facts(encoder, banks))
 
 
-def _facts(encoder: Encoder, banks: Banks) -> Facts:
+def _facts(encoder: Encoder, banks: ReferenceSet) -> LibraryMeta:
     """Return what a new library remembers of its encoder."""
-    return Facts(
+    return LibraryMeta(
         model=encoder.name,
         fingerprint=encoder.fingerprint,
         dim=encoder.dim,

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.calibration.reference_set import Banks, banks_of, write_banks
-from indexer.calibration.score_normalizer import Yardstick
-from indexer.calibration.score_stats import Moments
-from indexer.catalog.changes import Change, NewFile
-from indexer.catalog.reader import BROKEN, CatalogView, catalog_path
+from indexer.calibration.reference_set import ReferenceSet, banks_of, write_banks
+from indexer.calibration.score_normalizer import ScoreNormalizer
+from indexer.calibration.score_stats import ScoreStats
+from indexer.catalog.changes import NewFile, Transaction
+from indexer.catalog.reader import BROKEN, CatalogReader, catalog_path
 from indexer.core.encoder import Encoder, Tokens, TokenShape, Vectors
 from indexer.core.errors import (
     LibraryDamaged,
@@ -34,19 +34,19 @@ from indexer.core.errors import (
 from indexer.core.filters import Filter
 from indexer.core.permissions import close_to_others
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
-from indexer.library.batch import Batch, Entry, numbered
-from indexer.library.lock import Patience, held, lock_of
-from indexer.library.skipped_files import SKIPPED, Noted
+from indexer.library.batch import BatchEntry, IndexBatch, numbered
+from indexer.library.lock import LockTimeout, held, lock_of
+from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.vectors.composite_index import SavedIndex
 from indexer.vectors.flat_index import Ids
-from indexer.vectors.nprobe_tuning import Aim, Asking, Ranks
-from indexer.vectors.patch_tokens import TokenStore
+from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
+from indexer.vectors.patch_tokens import PatchTokenCache
 from indexer.vectors.segments import Segment
-from indexer.vectors.vector_store import Shelf
+from indexer.vectors.vector_store import VectorStore
 
 if TYPE_CHECKING:
-    from indexer.catalog.filter_ids import Selection
-    from indexer.catalog.writer import Catalog
+    from indexer.catalog.filter_ids import IdSet
+    from indexer.catalog.writer import CatalogWriter
 
 SEEN = 512
 """Items of a search that are scored to learn how a query sees the library."""
@@ -64,14 +64,14 @@ class Library:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.view = CatalogView(catalog_path(folder))
+        self.view = CatalogReader(catalog_path(folder))
         facts = self.view.facts()
         self.model, self.fingerprint, self.dim = facts.model, facts.fingerprint, facts.dim
-        self._shelf = Shelf(folder, self.view, lambda: self.catalog)
-        self._yardstick = Yardstick(folder, self.view, self._shelf)
-        self._tokens = TokenStore(folder)
+        self._shelf = VectorStore(folder, self.view, lambda: self.catalog)
+        self._yardstick = ScoreNormalizer(folder, self.view, self._shelf)
+        self._tokens = PatchTokenCache(folder)
         self._writer = lock_of(folder)
-        self._selection: tuple[tuple[int, Kind, Filter], Selection] | None = None
+        self._selection: tuple[tuple[int, Kind, Filter], IdSet] | None = None
         self._searching = threading.RLock()  # an index must not grow under a search
 
     @classmethod
@@ -136,7 +136,7 @@ class Library:
             self.catalog.close()
 
     @cached_property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> CatalogWriter:
         """The catalog for writing. A search reads through `view` alone."""
         return _catalog()(catalog_path(self.folder))
 
@@ -208,7 +208,7 @@ class Library:
             asked = self._yardstick.asking(queries, alpha)
             return loaded.search(asked, k, excluded=excluded, only=only)
 
-    def _selected(self, kind: Kind, where: Filter) -> Selection:
+    def _selected(self, kind: Kind, where: Filter) -> IdSet:
         """Return what a filter lets through; the last one is remembered for as long as it holds."""
         asked, last = (self.view.facts().generation, kind, where), self._selection
         if last is None or last[0] != asked:
@@ -271,7 +271,7 @@ class Library:
         """Return the vectors of `count` items at random, of all if fewer. Shape (n, dim)."""
         return self._yardstick.sample(kind, count, seed=seed)[:, : self.dim]
 
-    def moments(self, query: Kind, item: Kind) -> Moments | None:
+    def moments(self, query: Kind, item: Kind) -> ScoreStats | None:
         """Return how high generic queries of a kind score the items of a kind in this library.
 
         As measured at the end of the last index run, or now if that never was. None where the
@@ -366,7 +366,7 @@ class Library:
     # Write
 
     @contextmanager
-    def writing(self, patience: Patience | None = None) -> Iterator[None]:
+    def writing(self, patience: LockTimeout | None = None) -> Iterator[None]:
         """Be the one writer. Files that no commit names, left by a killed writer, are swept.
 
         Raises:
@@ -387,7 +387,7 @@ class Library:
         self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
         self._sweep()
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: IndexBatch) -> None:
         """Store a batch: its vectors first, then one transaction that names them."""
         if not batch:
             return
@@ -395,7 +395,7 @@ class Library:
             files = numbered(batch.entries, self.view.facts().next_id)
             self._keep_tokens(files, batch.entries)
             segments = self._shelf.write(self._embedded(files, batch.entries))
-            change = Change(
+            change = Transaction(
                 files=files,
                 moves=batch.moves,
                 removed=batch.removed,
@@ -416,7 +416,7 @@ class Library:
         with self.writing():
             self._forget_unfinished(root)
             known = self.catalog.files_below([root])
-            self.catalog.apply(Change(removed=list(known), forgotten=[root]))
+            self.catalog.apply(Transaction(removed=list(known), forgotten=[root]))
             self._forget_skips(root)
             self.erase()
             for path in self.folder.glob(f"{BROKEN}*"):
@@ -458,7 +458,7 @@ class Library:
         """Forget what was skipped below a folder."""
         noted = self.view.noted(SKIPPED)
         if noted:
-            self.catalog.note(SKIPPED, Noted(noted).without(root))
+            self.catalog.note(SKIPPED, SkippedFiles(noted).without(root))
 
     def _forget_unfinished(self, root: Path) -> None:
         """Remove what lies below a folder from an unfinished set of another model, too."""
@@ -496,7 +496,7 @@ class Library:
             self._forget_skips(old)
             return self.catalog.move_root(old, new)
 
-    def adopt(self, other: Library, patience: Patience | None = None) -> None:
+    def adopt(self, other: Library, patience: LockTimeout | None = None) -> None:
         """Hold what another library holds, model and all, by one commit; open it anew after that.
 
         The vectors are written again, under ids and numbers that this library never gave out.
@@ -520,7 +520,7 @@ class Library:
                 replace(file, ids=range(file.ids.start + shift, file.ids.stop + shift))
                 for file in other.catalog.holdings()
             ]
-            self.catalog.become(facts, Change(files=files, segments=segments))
+            self.catalog.become(facts, Transaction(files=files, segments=segments))
             self._sweep()
 
     def segments(self, shift: int) -> Iterator[Segment]:
@@ -546,11 +546,11 @@ class Library:
         return self._shelf.is_stale(self.view.snapshot(kind))
 
     @property
-    def aim(self) -> Aim:
+    def aim(self) -> RecallTarget:
         """What the indexes have to reach."""
         return self._shelf.aim()
 
-    def tune(self, aim: Aim) -> None:
+    def tune(self, aim: RecallTarget) -> None:
         """Make the saved indexes reach an aim, now and whenever they are written."""
         with self.writing():
             self._shelf.set_aim(aim)
@@ -561,11 +561,11 @@ class Library:
         """Return the saved index of a kind; what came later is not in it."""
         return self._shelf.load(kind).base
 
-    def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
+    def ranks(self, kind: Kind, asking: Mapping[Kind, TuningQueries]) -> dict[Kind, Ranks]:
         """Return what decides the recall of the index of a kind."""
         return self._shelf.ranks(kind, asking)
 
-    def questions(self, item: Kind) -> dict[Kind, Asking]:
+    def questions(self, item: Kind) -> dict[Kind, TuningQueries]:
         """Return queries by their kind that look for the items of a kind, to tune their index."""
         return self._yardstick.questions(item)
 
@@ -576,7 +576,9 @@ class Library:
             if path.name != self.view.facts().banks:
                 path.unlink(missing_ok=True)
 
-    def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:
+    def _embedded(
+        self, files: Sequence[NewFile], entries: Sequence[BatchEntry]
+    ) -> Iterator[Segment]:
         """Yield one segment for each kind that has vectors."""
         for kind in Kind:
             ids = [file.ids for file in files if file.state.kind == kind]
@@ -588,7 +590,7 @@ class Library:
                     vectors=self.stored(np.concatenate(vectors), kind).astype(np.float16),
                 )
 
-    def _keep_tokens(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> None:
+    def _keep_tokens(self, files: Sequence[NewFile], entries: Sequence[BatchEntry]) -> None:
         """Keep what rerankers read of the photos, under the ids that these are about to get."""
         pairs = zip(files, entries, strict=True)
         kept = [(file.ids, entry.tokens) for file, entry in pairs if entry.tokens is not None]
@@ -601,7 +603,7 @@ class Library:
         return self._yardstick.stored(vectors, kind)
 
     @property
-    def banks(self) -> Banks:
+    def banks(self) -> ReferenceSet:
         """The generic vectors, read when they are first needed.
 
         Raises:
@@ -610,11 +612,11 @@ class Library:
         return self._yardstick.banks
 
 
-def _catalog() -> type[Catalog]:
+def _catalog() -> type[CatalogWriter]:
     """Import the whole catalog, and SQLAlchemy with it, only where it is needed."""
-    from indexer.catalog.writer import Catalog
+    from indexer.catalog.writer import CatalogWriter
 
-    return Catalog
+    return CatalogWriter
 
 
 def remove(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from indexer.catalog.reader import CatalogView
+from indexer.catalog.reader import CatalogReader
 from indexer.core.errors import LibraryLocked, TwinlensError, told
 from indexer.core.permissions import file_mode
 
@@ -21,7 +21,7 @@ def _nobody(message: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class LockTimeout:
     """How a writer meets another one.
 
     Attributes:
@@ -42,11 +42,11 @@ def lock_of(folder: Path) -> FileLock:
 def held(
     lock: FileLock,
     folder: Path,
-    patience: Patience | None = None,
-    view: CatalogView | None = None,
+    patience: LockTimeout | None = None,
+    view: CatalogReader | None = None,
 ) -> Iterator[None]:
     """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
-    patience = patience or Patience()
+    patience = patience or LockTimeout()
     try:
         try:
             lock.acquire(timeout=0)

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from indexer.catalog import row_checksums
-from indexer.catalog.changes import Change, FileState, NewFile
-from indexer.catalog.meta import FORMAT, Facts, base_key, facts_of, plan_key, seal_key
+from indexer.catalog.changes import FileState, NewFile, Transaction
+from indexer.catalog.meta import FORMAT, LibraryMeta, base_key, facts_of, plan_key, seal_key
 from indexer.catalog.reader import BROKEN, catalog_path, metadata_of
-from indexer.catalog.writer import Catalog
+from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind, Metadata, SegmentRow
@@ -54,7 +54,7 @@ class _Rows:
         sums: of their rows, by the id of the file.
     """
 
-    facts: Facts
+    facts: LibraryMeta
     notes: dict[str, str]
     roots: list[Path]
     files: dict[int, dict[str, list[_Row]]]
@@ -279,11 +279,11 @@ def _write(
     ids = [rows.facts.next_id, *(int(each.ids.max(initial=0)) + 1 for _, each in segments)]
     numbers = [rows.facts.next_segment, *(row.number + 1 for row, _ in segments)]
     facts = replace(rows.facts, format=FORMAT, next_id=max(ids), next_segment=max(numbers))
-    Catalog.create(path, facts)
-    catalog = Catalog.open(path)
+    CatalogWriter.create(path, facts)
+    catalog = CatalogWriter.open(path)
     try:
         named = [row for row, _ in segments]
-        catalog.apply(Change(files=kept, roots=rows.roots, segments=named))
+        catalog.apply(Transaction(files=kept, roots=rows.roots, segments=named))
         for kind in Kind:
             theirs = [each.ids for row, each in segments if row.kind == kind]
             catalog.keep_only(kind, np.concatenate([_NONE, *theirs]), without=())

@@ -22,7 +22,7 @@ MOST = 2_000
 """Hashes that are kept: a search reads all facts, and these are 40 KB."""
 
 
-class Noted:
+class SkippedFiles:
     """What earlier runs noted.
 
     Args:

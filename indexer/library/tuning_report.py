@@ -15,9 +15,9 @@ from functools import partial
 from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.library.library import Library
-from indexer.library.lock import Patience
-from indexer.vectors.ivf_index import InvertedIndex
-from indexer.vectors.nprobe_tuning import Aim, Asking, halved, recall_at
+from indexer.library.lock import LockTimeout
+from indexer.vectors.ivf_index import IvfIndex
+from indexer.vectors.nprobe_tuning import RecallTarget, TuningQueries, halved, recall_at
 
 DEPTH = 10
 """Recall is told of the ten nearest."""
@@ -29,7 +29,7 @@ _TIMED = 50  # queries, one at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class SearchSetting:
     """One way to search an index, by the kind of the query.
 
     Attributes:
@@ -50,8 +50,8 @@ class Setting:
 
 
 def tune(
-    library: Library, aim: Aim | None = None, *, patience: Patience | None = None
-) -> list[Setting]:
+    library: Library, aim: RecallTarget | None = None, *, patience: LockTimeout | None = None
+) -> list[SearchSetting]:
     """Choose how the indexes of a library are searched, keep the choice, and tell what it gives.
 
     An index is written anew where its type does not suit the aim, else only its setting changes.
@@ -69,21 +69,23 @@ def tune(
         return [setting for kind in Kind for setting in _measured(library, kind)]
 
 
-def _measured(library: Library, item: Kind) -> list[Setting]:
+def _measured(library: Library, item: Kind) -> list[SearchSetting]:
     """Measure the settings of the index of a kind, the fastest first."""
     index = library.saved_index(item)
     if not len(index):
         return []
     asking = {kind: each for kind, each in halved(library.questions(item), 1).items() if len(each)}
-    if not isinstance(index, InvertedIndex):
+    if not isinstance(index, IvfIndex):
         recall = dict.fromkeys(asking, 1.0)
         seconds = {kind: _seconds(index.search, each) for kind, each in asking.items()}
-        return [Setting(item=item, lists=0, of=0, recall=recall, seconds=seconds, chosen=True)]
+        return [
+            SearchSetting(item=item, lists=0, of=0, recall=recall, seconds=seconds, chosen=True)
+        ]
     ranks = library.ranks(item, asking)
     chosen = index.probes_for(DEPTH)
     shown = sorted({min(index.lists, max(1, round(step * chosen))) for step in _STEPS})
     return [
-        Setting(
+        SearchSetting(
             item=item,
             lists=lists,
             of=index.lists,
@@ -98,7 +100,7 @@ def _measured(library: Library, item: Kind) -> list[Setting]:
     ]
 
 
-def _seconds(search: Callable[[Vectors, int], object], asking: Asking) -> float:
+def _seconds(search: Callable[[Vectors, int], object], asking: TuningQueries) -> float:
     """Return how long the median query takes, one query at a time."""
     seconds = []
     for query in asking.vectors[:_TIMED]:

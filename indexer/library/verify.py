@@ -15,20 +15,20 @@ import numpy as np
 
 from indexer.calibration.reference_cohort import COHORTS
 from indexer.calibration.reference_set import read_banks
-from indexer.calibration.score_normalizer import Yardstick
-from indexer.catalog.meta import Snapshot
+from indexer.calibration.score_normalizer import ScoreNormalizer
+from indexer.catalog.meta import VectorSnapshot
 from indexer.catalog.reader import BROKEN, catalog_path
-from indexer.catalog.writer import Catalog
+from indexer.catalog.writer import CatalogWriter
 from indexer.core.encoder import UNIT_TOLERANCE
 from indexer.core.errors import LibraryDamaged, LibraryMissing, LibraryTooNew, mending
 from indexer.core.types import Kind, SegmentRow
 from indexer.library.library import NEXT, Library
-from indexer.library.lock import Patience, held, lock_of
+from indexer.library.lock import LockTimeout, held, lock_of
 from indexer.library.repair import rescue
 from indexer.vectors.flat_index import Ids
-from indexer.vectors.patch_tokens import TOKENS, TokenStore
+from indexer.vectors.patch_tokens import TOKENS, PatchTokenCache
 from indexer.vectors.segments import Segment, SegmentStore
-from indexer.vectors.vector_store import Shelf
+from indexer.vectors.vector_store import VectorStore
 
 _LOOKS = 5
 
@@ -73,7 +73,7 @@ class Repair:
 class _Vectors:
     """What the segments of one kind really hold: their ids, shape (n,), and those that are lost."""
 
-    snapshot: Snapshot
+    snapshot: VectorSnapshot
     lost: tuple[tuple[SegmentRow, str], ...]
     ids: Ids
 
@@ -99,7 +99,7 @@ def check(folder: Path) -> list[Finding]:
     return findings
 
 
-def repair(folder: Path, *, patience: Patience | None = None) -> Repair:
+def repair(folder: Path, *, patience: LockTimeout | None = None) -> Repair:
     """Mend what can be mended.
 
     A broken catalog is written anew from the rows that can still be read; a saved index from the
@@ -139,7 +139,7 @@ def _broken_catalog(folder: Path) -> list[Finding]:
     return [Finding(path=catalog_path(folder), fault=fault, remedy=remedy)] if fault else []
 
 
-def _examine(folder: Path, catalog: Catalog) -> Iterator[Finding]:
+def _examine(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Look at all that a whole catalog names."""
     store = SegmentStore(folder / "vectors", catalog.facts().width)
     for kind in Kind:
@@ -154,7 +154,7 @@ def _examine(folder: Path, catalog: Catalog) -> Iterator[Finding]:
     yield from _unfinished(folder)
 
 
-def _survey(store: SegmentStore, catalog: Catalog, kind: Kind) -> _Vectors:
+def _survey(store: SegmentStore, catalog: CatalogWriter, kind: Kind) -> _Vectors:
     """Read every segment of a kind."""
     snapshot = catalog.snapshot(kind)
     dim = catalog.facts().dim
@@ -192,7 +192,9 @@ def _lost_segments(store: SegmentStore, vectors: _Vectors) -> Iterator[Finding]:
         yield Finding(path=store.path(row.number), fault=what, remedy=_ANEW)
 
 
-def _unlike(folder: Path, catalog: Catalog, kind: Kind, vectors: _Vectors) -> Iterator[Finding]:
+def _unlike(
+    folder: Path, catalog: CatalogWriter, kind: Kind, vectors: _Vectors
+) -> Iterator[Finding]:
     """Compare the items of the catalog with the ids of the segments."""
     if vectors.lost:
         return  # they account for it
@@ -204,14 +206,14 @@ def _unlike(folder: Path, catalog: Catalog, kind: Kind, vectors: _Vectors) -> It
 
 
 def _saved_index(
-    folder: Path, catalog: Catalog, kind: Kind, vectors: _Vectors
+    folder: Path, catalog: CatalogWriter, kind: Kind, vectors: _Vectors
 ) -> Iterator[Finding]:
     """Compare the saved index with the segments that it was made of."""
     base = vectors.snapshot.base
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    shelf = Shelf(folder, catalog, lambda: catalog)
+    shelf = VectorStore(folder, catalog, lambda: catalog)
     path = shelf.indexes.path(kind, base)
     try:
         if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
@@ -224,7 +226,7 @@ def _saved_index(
         yield Finding(path=path, fault=fault, remedy=mending(folder))
 
 
-def _banks(folder: Path, catalog: Catalog) -> Iterator[Finding]:
+def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Read the banks of generic vectors."""
     facts = catalog.facts()
     if facts.width == facts.dim:
@@ -236,25 +238,27 @@ def _banks(folder: Path, catalog: Catalog) -> Iterator[Finding]:
         yield Finding(path=path, fault=error.fault, remedy=error.remedy)
 
 
-def _cohorts(folder: Path, catalog: Catalog) -> Iterator[Finding]:
+def _cohorts(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Compare the cohorts that a writer kept with the banks that they are made of."""
-    fault = Yardstick(folder, catalog, Shelf(folder, catalog, lambda: catalog)).cohort_fault()
+    fault = ScoreNormalizer(
+        folder, catalog, VectorStore(folder, catalog, lambda: catalog)
+    ).cohort_fault()
     if fault:
         remedy = "the next index run makes it anew, and each search until then"
         yield Finding(path=folder / COHORTS, fault=fault, remedy=remedy, grave=False)
 
 
-def _tokens(folder: Path, catalog: Catalog) -> Iterator[Finding]:
+def _tokens(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Compare the kept image tokens with their checksums."""
-    fault = TokenStore(folder).fault(catalog.item_ids(Kind.PHOTO).tolist())
+    fault = PatchTokenCache(folder).fault(catalog.item_ids(Kind.PHOTO).tolist())
     if fault:
         remedy = "they are computed anew from the photos when they are needed"
         yield Finding(path=folder / TOKENS, fault=fault, remedy=remedy, grave=False)
 
 
-def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Finding]:
+def _orphans(folder: Path, catalog: CatalogWriter, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
-    shelf = Shelf(folder, catalog, lambda: catalog)
+    shelf = VectorStore(folder, catalog, lambda: catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
@@ -296,5 +300,5 @@ def _mend(library: Library, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        Shelf(folder, catalog, lambda: catalog).rebuild(kind, library.questions)
+        VectorStore(folder, catalog, lambda: catalog).rebuild(kind, library.questions)
     return dropped

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from indexer.core.file_types import OTHER_SUFFIXES, Form, form_of, suffix_of
+from indexer.core.file_types import OTHER_SUFFIXES, MediaType, form_of, suffix_of
 from indexer.core.types import Kind
 
 HEAD = 404
@@ -35,7 +35,7 @@ _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # bytes
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def form_in(location: str | os.PathLike[str]) -> Form | None:
+def form_in(location: str | os.PathLike[str]) -> MediaType | None:
     """Tell by its suffix how a file is read, or where that says nothing by its content."""
     form = form_of(os.fspath(location))
     if form is not None or suffix_of(location) in OTHER_SUFFIXES:
@@ -48,30 +48,30 @@ def kind_in(location: str | os.PathLike[str]) -> Kind | None:
     form = form_in(location)
     if form is None:
         return None
-    return Kind.TEXT if form == Form.TEXT else Kind.PHOTO
+    return Kind.TEXT if form == MediaType.TEXT else Kind.PHOTO
 
 
-def sniffed(head: bytes) -> Form | None:
+def sniffed(head: bytes) -> MediaType | None:
     """Tell a picture or a video by its first bytes; None for all else."""
     if head.startswith(_PICTURES) or _is_webp(head) or _is_bmp(head):
-        return Form.PICTURE
+        return MediaType.PICTURE
     if head.startswith(_VIDEOS) or _is_avi(head) or _is_transport_stream(head):
-        return Form.VIDEO
+        return MediaType.VIDEO
     if head.startswith(b"OggS") and b"\x80theora" in head[:64]:
-        return Form.VIDEO
+        return MediaType.VIDEO
     return _boxed(head)
 
 
-def _boxed(head: bytes) -> Form | None:
+def _boxed(head: bytes) -> MediaType | None:
     """Tell what is made of boxes, as MP4, MOV and HEIC are."""
     if head[4:8] in (b"moov", b"mdat", b"wide") and head[:4] != b"\0\0\0\0":
-        return Form.VIDEO  # QuickTime before there were brands
+        return MediaType.VIDEO  # QuickTime before there were brands
     if head[4:8] != b"ftyp" or len(head) < 12:
         return None
     brand = head[8:12]
     if brand in _SOUND_BRANDS:
         return None
-    return Form.PICTURE if brand in _STILL_BRANDS else Form.VIDEO
+    return MediaType.PICTURE if brand in _STILL_BRANDS else MediaType.VIDEO
 
 
 def _is_webp(head: bytes) -> bool:

@@ -93,7 +93,7 @@ def free(need: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoded:
+class DecodedImage:
     """A photo, and what is wrong with its file although its picture is there; "" for nothing."""
 
     image: Image.Image
@@ -137,17 +137,17 @@ def decoded(
     max_megapixels: float = MAX_MEGAPIXELS,
     claim: Claim = free,
     page: int | None = None,
-) -> Decoded:
+) -> DecodedImage:
     """Decode a photo as `read_photo` does, and say what was wrong with its file."""
     if not data:
         raise FileUnreadable("empty file")
     try:
-        return Decoded(image=_shown(data, size_hint, max_megapixels, claim, page))
+        return DecodedImage(image=_shown(data, size_hint, max_megapixels, claim, page))
     except BAD_DATA as error:
         for again in mended(data, partial(admit, 2 * size_hint, max_megapixels, claim)):
             with suppress(*BAD_DATA):
                 image = _shown(again.data, size_hint, max_megapixels, claim, page)
-                return Decoded(image=image, remark=again.remark)
+                return DecodedImage(image=image, remark=again.remark)
         raise FileUnreadable(reason(error, data)) from error
 
 

@@ -50,14 +50,14 @@ _WEBP_ALPHA_AND_ANIMATION = 0x12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mended:
+class RepairedFile:
     """A file written again, and what was wrong with it, fit to be told to a person."""
 
     data: bytes
     remark: str
 
 
-def mended(data: bytes, admit: Admit) -> Iterator[Mended]:
+def mended(data: bytes, admit: Admit) -> Iterator[RepairedFile]:
     """Yield a damaged file without what is damaged in it, less of it each time.
 
     What is yielded need not be readable, but if it is, all of its picture is there. A JPEG may
@@ -71,7 +71,7 @@ def mended(data: bytes, admit: Admit) -> Iterator[Mended]:
         yield from _mended_webp(data)
 
 
-def _mended_png(data: bytes) -> Iterator[Mended]:
+def _mended_png(data: bytes) -> Iterator[RepairedFile]:
     """Keep the chunks that pixels need, with right checksums."""
     found = [*_resumed(data)]
     if not found:
@@ -89,7 +89,7 @@ def _mended_png(data: bytes) -> Iterator[Mended]:
         names = ", ".join(sorted(name.decode("latin-1") for name in gone))
         told = f"read without {names}" if gone else "its checksums or its end are wrong"
         written = b"".join(_chunk(name, body) for name, body in [*left, (b"IEND", b"")])
-        yield Mended(data=SIGNATURE + written, remark=f"{_BESIDE}; {told}")
+        yield RepairedFile(data=SIGNATURE + written, remark=f"{_BESIDE}; {told}")
 
 
 def _resumed(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
@@ -127,15 +127,15 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def _mended_jpeg(data: bytes, admit: Admit) -> Iterator[Mended]:
+def _mended_jpeg(data: bytes, admit: Admit) -> Iterator[RepairedFile]:
     """End a picture that lacks its end marker; drop segments that no pixel needs."""
     ended = _ended(data, admit)
     if ended != data and ended:
-        yield Mended(data=ended, remark="its end marker is missing; the picture is there")
+        yield RepairedFile(data=ended, remark="its end marker is missing; the picture is there")
     for kept in (_JPEG_NEEDED | {_EXIF}, _JPEG_NEEDED):
         bare = _ended(_segments(data, kept), admit)
         if bare:
-            yield Mended(data=bare, remark=f"{_BESIDE}; read without what is no picture")
+            yield RepairedFile(data=bare, remark=f"{_BESIDE}; read without what is no picture")
 
 
 def _ended(data: bytes, admit: Admit) -> bytes:
@@ -194,7 +194,7 @@ def _pixels(data: bytes, admit: Admit) -> NDArray[np.uint8]:
         return np.asarray(image)
 
 
-def _mended_webp(data: bytes) -> Iterator[Mended]:
+def _mended_webp(data: bytes) -> Iterator[RepairedFile]:
     """Keep the chunks that pixels need."""
     left, at = [], 12
     while at + 8 <= len(data):
@@ -207,4 +207,4 @@ def _mended_webp(data: bytes) -> Iterator[Mended]:
         at += 8 + length + length % 2
     written = b"WEBP" + b"".join(left)
     remark = f"{_BESIDE}; read without EXIF, XMP and colour profile"
-    yield Mended(data=b"RIFF" + struct.pack("<I", len(written)) + written, remark=remark)
+    yield RepairedFile(data=b"RIFF" + struct.pack("<I", len(written)) + written, remark=remark)

@@ -36,7 +36,7 @@ _TURNS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Raw:
+class RawImage:
     """A RAW as a person sees it, and the size in pixels of the upright photo it is of."""
 
     image: Image.Image
@@ -46,7 +46,7 @@ class Raw:
 
 def read_raw(
     data: bytes, *, size_hint: int, max_megapixels: float = MAX_MEGAPIXELS, claim: Claim = free
-) -> Raw:
+) -> RawImage:
     """Read the picture of a RAW: upright, RGB; see `indexer.media.image.read_photo`.
 
     Raises:
@@ -67,7 +67,7 @@ def read_raw(
             if image is None or min(image.size) < min(size_hint, *sides):
                 claim(_COST * width * height)
                 image = Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True))
-            return Raw(image=smaller(image, 2 * size_hint), width=width, height=height)
+            return RawImage(image=smaller(image, 2 * size_hint), width=width, height=height)
     except (*BAD_DATA, rawpy.LibRawError) as error:
         raise FileUnreadable(_reason(error)) from error
 

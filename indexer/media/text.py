@@ -14,7 +14,7 @@ from indexer.core.errors import FileUnreadable
 from indexer.core.regular_files import open_regular
 from indexer.core.types import Skip
 from indexer.media.text_lines import (
-    Row,
+    TableRow,
     column_names,
     delimiter_of,
     encoding_of,
@@ -235,7 +235,7 @@ def _csv(text: str) -> Iterator[str | _BadRow]:
     first = next((line for line in lines if line.strip()), "")
     above = text[: text.find(first)].count("\n")
     table = rows(chain([first], lines), delimiter_of(first, frozenset(FIELDS)))
-    header = column_names(next(table, Row(line=1)).cells)
+    header = column_names(next(table, TableRow(line=1)).cells)
     if not set(FIELDS) & set(header):
         raise FileUnreadable(f"no column is called any of: {', '.join(FIELDS)}")
     for each in table:

@@ -28,7 +28,7 @@ _DELIMITERS = ("\t", ",", ";")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TableRow:
     """One row of a table: the number of its last line, and its cells; or why it has none."""
 
     line: int
@@ -84,7 +84,7 @@ def delimiter_of(header: str, *wanted: Set[str]) -> str:
     Where none does, it is what stands in the header, a comma if nothing does.
     """
     for delimiter in _DELIMITERS:
-        names = set(column_names(next(rows([header], delimiter), Row(line=0)).cells))
+        names = set(column_names(next(rows([header], delimiter), TableRow(line=0)).cells))
         if all(names & kind for kind in wanted):
             return delimiter
     return next((each for each in _DELIMITERS if each in header), ",")
@@ -95,7 +95,7 @@ def column_names(cells: Iterable[str]) -> list[str]:
     return [cell.strip().strip("\ufeff").strip().lower() for cell in cells]
 
 
-def rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
+def rows(lines: Iterable[str], delimiter: str) -> Iterator[TableRow]:
     """Yield the rows of a table, blank ones left out.
 
     Args:
@@ -108,7 +108,7 @@ def rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
         yield from _quoted(lines, delimiter)
 
 
-def named(row: Row, header: Sequence[str]) -> dict[str, object] | str:
+def named(row: TableRow, header: Sequence[str]) -> dict[str, object] | str:
     """Return the cells of a row by column, or why they cannot be told apart.
 
     A column that stands twice in the header gives a list.
@@ -128,11 +128,11 @@ def named(row: Row, header: Sequence[str]) -> dict[str, object] | str:
     return found
 
 
-def _unquoted(lines: Iterable[str]) -> Iterator[Row]:
+def _unquoted(lines: Iterable[str]) -> Iterator[TableRow]:
     """Yield the rows of a TSV. A cell that is quoted as a whole loses its quotation marks."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield Row(line=number, cells=tuple(map(_bare, line.split("\t"))))
+            yield TableRow(line=number, cells=tuple(map(_bare, line.split("\t"))))
 
 
 def _bare(cell: str) -> str:
@@ -144,9 +144,9 @@ def _bare(cell: str) -> str:
     return inner.replace('""', '"')
 
 
-def _quoted(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
+def _quoted(lines: Iterable[str], delimiter: str) -> Iterator[TableRow]:
     """Yield the rows of a CSV. A row that fails costs its first line; reading goes on behind it."""
-    source = _Source(lines)
+    source = _LineSource(lines)
     number = 0
     while (line := source.take()) is not None:
         taken = [line]
@@ -155,7 +155,7 @@ def _quoted(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
             taken.append(line)
             row = _parsed(taken, delimiter)
         if row is None:
-            row = Row(line=0, reason="a quotation mark is not closed")
+            row = TableRow(line=0, reason="a quotation mark is not closed")
         if row.reason:
             source.give_back(taken[1:])
         number += 1 if row.reason else len(taken)
@@ -163,7 +163,7 @@ def _quoted(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
             yield replace(row, line=number)
 
 
-class _Source:
+class _LineSource:
     """Lines that can be taken, and given back."""
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -179,7 +179,7 @@ class _Source:
         self._waiting.extendleft(reversed(lines))
 
 
-def _parsed(lines: Sequence[str], delimiter: str) -> Row | None:
+def _parsed(lines: Sequence[str], delimiter: str) -> TableRow | None:
     """Parse the lines of one row; None if its last cell goes on in the next line."""
     whole = [f"{line}\n".replace("\r", " ") for line in lines]
     try:
@@ -187,5 +187,5 @@ def _parsed(lines: Sequence[str], delimiter: str) -> Row | None:
     except csv.Error as error:
         if "end of data" in str(error):
             return None
-        return Row(line=0, reason=f"not a row ({error})")
-    return Row(line=0, cells=tuple(cells))
+        return TableRow(line=0, reason=f"not a row ({error})")
+    return TableRow(line=0, cells=tuple(cells))

@@ -52,7 +52,7 @@ _BACK = (0.0, 1.0, 4.0, 16.0)  # seconds before a moment from which it is sought
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class VideoFrame:
     """A frame, upright, RGB, and how many seconds after the start it is shown."""
 
     time: float
@@ -66,7 +66,7 @@ class Video:
     `tags` are what the file says about itself, by the names that its format has for that.
     """
 
-    frames: tuple[Frame, ...]
+    frames: tuple[VideoFrame, ...]
     width: int
     height: int
     tags: Mapping[str, str]
@@ -150,7 +150,7 @@ class _Film:
         """Let go of the file."""
         self._container.close()
 
-    def frames(self, most: int, size_hint: int) -> list[Frame]:
+    def frames(self, most: int, size_hint: int) -> list[VideoFrame]:
         """Return frames by time, about evenly spread, each once; key frames where they do."""
         seconds = self._seconds()
         if not seconds:
@@ -173,7 +173,7 @@ class _Film:
             if self._time(frame) >= time - _ROUNDED:
                 yield frame
 
-    def picture(self, frame: Any, size_hint: int) -> Frame:
+    def picture(self, frame: Any, size_hint: int) -> VideoFrame:
         """Return a frame upright, its pixels square, its shorter side twice the hint or less."""
         aspect = float(self._stream.sample_aspect_ratio or 1) or 1.0
         width, height = frame.width * aspect, float(frame.height)
@@ -181,11 +181,11 @@ class _Film:
         sides = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         image = frame.to_image(width=sides[0], height=sides[1], interpolation="AREA")
         turn = _TURNS.get(frame.rotation % 360)
-        return Frame(
+        return VideoFrame(
             time=round(self._time(frame), 3), image=image.transpose(turn) if turn else image
         )
 
-    def size(self, frame: Frame) -> tuple[int, int]:
+    def size(self, frame: VideoFrame) -> tuple[int, int]:
         """Return the size of the video, held as one of its frames is."""
         sides = sorted((self._stream.width, self._stream.height))
         upright = frame.image.height > frame.image.width
@@ -233,10 +233,10 @@ class _Film:
         self._stream.codec_context.skip_frame = skipped
         yield from self._container.decode(self._stream)
 
-    def _key_frames(self, seconds: float, count: int, size_hint: int) -> list[Frame]:
+    def _key_frames(self, seconds: float, count: int, size_hint: int) -> list[VideoFrame]:
         """Return the key frame before each of the moments, where one can be found."""
         self._stream.codec_context.skip_frame = "NONKEY"
-        found: dict[Any, Frame] = {}
+        found: dict[Any, VideoFrame] = {}
         half = seconds / count / 2
         for number in range(count):
             with suppress(*self._errors):
@@ -254,10 +254,10 @@ class _Film:
                 last = frame
         return last
 
-    def _read_through(self, seconds: float, count: int, size_hint: int) -> list[Frame]:
+    def _read_through(self, seconds: float, count: int, size_hint: int) -> list[VideoFrame]:
         """Return the first frame of each of so many equal parts; the pixels decoded are limited."""
         self._stream.codec_context.skip_frame = "DEFAULT"
-        found: list[Frame] = []
+        found: list[VideoFrame] = []
         most = max(1, _READ_THROUGH // max(1, self._stream.width * self._stream.height))
         with suppress(*self._errors):
             for frame in islice(self._from_start(), most):
@@ -337,9 +337,9 @@ def _pictures_of(container: Any) -> Any:
     return stream
 
 
-def _unlike(frames: Iterable[Frame]) -> tuple[Frame, ...]:
+def _unlike(frames: Iterable[VideoFrame]) -> tuple[VideoFrame, ...]:
     """Drop each frame that looks like the last one kept."""
-    kept: list[Frame] = []
+    kept: list[VideoFrame] = []
     for frame in frames:
         if not kept or _apart(kept[-1].image, frame.image) >= _ALIKE:
             kept.append(frame)

@@ -12,7 +12,7 @@ from indexer.metadata.dates import read_date
 from indexer.metadata.generation_prompts import described
 from indexer.metadata.source import (
     Position,
-    Said,
+    SourceMetadata,
     camera_name,
     caption,
     degrees,
@@ -40,7 +40,7 @@ _CODES = {
 """The character sets that the first eight bytes of a comment may name."""
 
 
-def from_exif(exif: Image.Exif) -> Said:
+def from_exif(exif: Image.Exif) -> SourceMetadata:
     """Read the tags of the camera."""
     details = _directory(exif, _EXIF_IFD)
     make, model = text(exif.get(_MAKE)), text(exif.get(_MODEL))
@@ -51,7 +51,7 @@ def from_exif(exif: Image.Exif) -> Said:
         _wide(exif.get(_XP_SUBJECT)),
     )
     names = {make.casefold(), model.casefold(), f"{make} {model}".casefold()}
-    return Said(
+    return SourceMetadata(
         taken=read_date(text(details.get(_TAKEN))),
         digitized=first(
             read_date(text(each)) for each in (details.get(_DIGITIZED), exif.get(_CHANGED))

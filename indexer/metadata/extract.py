@@ -34,7 +34,7 @@ from indexer.metadata.exif import XMP_TAG, from_exif
 from indexer.metadata.iptc import from_iptc
 from indexer.metadata.png_text import from_png_texts, png_texts
 from indexer.metadata.raw_exif import raw_exif
-from indexer.metadata.source import NOTHING, Said, first, unique
+from indexer.metadata.source import NOTHING, SourceMetadata, first, unique
 from indexer.metadata.video_tags import XMP_NAME, from_tags
 from indexer.metadata.xmp import BAD_XMP, from_xmp
 from indexer.metadata.xmp_packet import packet_of
@@ -123,7 +123,7 @@ def read_video_metadata(
     )
 
 
-def _beside(sidecar: Path | None) -> Said:
+def _beside(sidecar: Path | None) -> SourceMetadata:
     """Read a sidecar, if there is one."""
     return _attempt(lambda: from_xmp(_content(sidecar))) if sidecar else NOTHING
 
@@ -134,12 +134,12 @@ def _content(path: Path) -> bytes:
 
 
 def _merged(
-    sidecar: Said,
+    sidecar: SourceMetadata,
     *,
-    exif: Said,
-    xmp: Said,
-    iptc: Said = NOTHING,
-    texts: Said = NOTHING,
+    exif: SourceMetadata,
+    xmp: SourceMetadata,
+    iptc: SourceMetadata = NOTHING,
+    texts: SourceMetadata = NOTHING,
     size: tuple[int, int],
 ) -> Metadata:
     """Choose among the sources, value by value; see the module's table."""
@@ -163,7 +163,7 @@ def _merged(
     )
 
 
-def _attempt(read: Callable[[], Said]) -> Said:
+def _attempt(read: Callable[[], SourceMetadata]) -> SourceMetadata:
     """Read one source; a broken one says nothing."""
     try:
         return read()

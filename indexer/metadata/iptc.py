@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageFile, IptcImagePlugin
 
 from indexer.metadata.dates import read_date
-from indexer.metadata.source import NOTHING, Said, caption, first, text, unique
+from indexer.metadata.source import NOTHING, SourceMetadata, caption, first, text, unique
 
 _TITLE, _HEADLINE, _CAPTION = 5, 105, 120
 _WORDS = (25, 20)  # keywords, supplemental categories
@@ -14,7 +14,7 @@ _PLACE = (92, 90, 95, 101)  # part of a city, city, state, country
 _DEPICTED = 27  # the name of a place that is shown
 
 
-def from_iptc(image: Image.Image) -> Said:
+def from_iptc(image: Image.Image) -> SourceMetadata:
     """Read the fields that a picture has."""
     if not isinstance(image, ImageFile.ImageFile):
         return NOTHING
@@ -27,7 +27,7 @@ def from_iptc(image: Image.Image) -> Said:
     def one(number: int) -> str:
         return first(all_of(number)) or ""
 
-    return Said(
+    return SourceMetadata(
         taken=read_date(one(_DATE) + one(_TIME)) or read_date(one(_DATE)),
         place=unique(map(one, (*_PLACE[:1], _DEPICTED, *_PLACE[1:]))),
         keywords=tuple(word for number in _WORDS for word in all_of(number) if word),

@@ -13,7 +13,7 @@ from contextlib import suppress
 from indexer.media.png_chunks import SIGNATURE, chunks
 from indexer.metadata.dates import read_date
 from indexer.metadata.generation_prompts import KEYS, described
-from indexer.metadata.source import Said, caption, first, text, unique
+from indexer.metadata.source import SourceMetadata, caption, first, text, unique
 
 MOST_BYTES = 4_000_000
 """Of one text, unpacked: a workflow of ComfyUI has some 100 KB."""
@@ -40,13 +40,13 @@ def xmp_of(texts: Mapping[str, str]) -> bytes:
     return texts.get(_XMP, "").encode(errors="ignore")
 
 
-def from_png_texts(texts: Mapping[str, str]) -> Said:
+def from_png_texts(texts: Mapping[str, str]) -> SourceMetadata:
     """Read the texts that people and programs write. What made the picture is no word of it."""
     captions = [caption(text(texts.get(key))) for key in _CAPTIONS]
     prompts = [caption(text(described(texts.get(key, "")))) for key in KEYS]
     words = text(texts.get("keywords")).replace(";", ",").split(",")
     dates = (read_date(text(texts.get(key))) for key in ("creation time", "create-date"))
-    return Said(
+    return SourceMetadata(
         digitized=first(dates),
         title=first(text(texts.get(key)) for key in _TITLES) or "",
         caption="\n".join(unique((*captions, *prompts))),

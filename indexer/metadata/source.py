@@ -32,7 +32,7 @@ _NO_CAPTION = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class SourceMetadata:
     """What one source says.
 
     Attributes:
@@ -60,7 +60,7 @@ class Said:
     caption: str = ""
 
 
-NOTHING = Said()
+NOTHING = SourceMetadata()
 
 
 def first(values: Iterable[Any]) -> Any:

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from indexer.metadata.dates import is_universal, local_time, read_date
-from indexer.metadata.source import Position, Said, camera_name, caption, first, on_earth, text
+from indexer.metadata.source import (
+    Position,
+    SourceMetadata,
+    camera_name,
+    caption,
+    first,
+    on_earth,
+    text,
+)
 
 XMP_NAME = "xmp"
 """The tag under which FFmpeg gives the XMP packet, if it is asked to."""
@@ -21,7 +29,7 @@ _LOCAL_CLOCKS = re.compile(r"gopro|^(caep|niko)", re.IGNORECASE)
 names itself in the handlers and encoders, Canon and Nikon by the brand of the file."""
 
 
-def from_tags(tags: Mapping[str, str]) -> Said:
+def from_tags(tags: Mapping[str, str]) -> SourceMetadata:
     """Read the tags that phones, cameras and programs write."""
     known = {name.casefold(): _text(value) for name, value in tags.items()}
 
@@ -32,7 +40,7 @@ def from_tags(tags: Mapping[str, str]) -> Said:
         one(f"{_APPLE}location.iso6709", "location", "location-eng", "com.android.location")
     )
     words = one(f"{_APPLE}keywords", "keywords").replace(";", ",").split(",")
-    return Said(
+    return SourceMetadata(
         taken=_taken(known, position),
         position=position,
         place=tuple(filter(None, [one(f"{_APPLE}location.name")])),

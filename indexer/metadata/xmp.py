@@ -19,7 +19,7 @@ from indexer.metadata.dates import read_date
 from indexer.metadata.generation_prompts import described
 from indexer.metadata.source import (
     Position,
-    Said,
+    SourceMetadata,
     camera_name,
     caption,
     degrees,
@@ -100,7 +100,7 @@ _WIDE = (b"\xff\xfe", b"\xfe\xff")  # marks of UTF-16
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
 
 
-def from_xmp(packet: bytes) -> Said:
+def from_xmp(packet: bytes) -> SourceMetadata:
     """Read the properties that editors and viewers write.
 
     Raises:
@@ -112,7 +112,7 @@ def from_xmp(packet: bytes) -> Said:
         return first(text(each) for name in names for each in _texts(values.get(name))) or ""
 
     places = [*filter(None, _places(values))]
-    return Said(
+    return SourceMetadata(
         taken=first(read_date(one(name)) for name in _TAKEN),
         digitized=first(read_date(one(name)) for name in _DIGITIZED),
         position=_position(one("exif:GPSLatitude"), one("exif:GPSLongitude")),

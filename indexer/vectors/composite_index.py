@@ -9,11 +9,11 @@ import numpy as np
 
 from indexer.core.encoder import Vectors
 from indexer.core.types import Candidate
-from indexer.vectors.flat_index import Ids, VectorIndex
+from indexer.vectors.flat_index import Ids, MutableFlatIndex
 
 
 class SavedIndex(Protocol):
-    """What a saved index of any type answers; see `VectorIndex`."""
+    """What a saved index of any type answers; see `MutableFlatIndex`."""
 
     def __len__(self) -> int:
         """Count its vectors."""
@@ -36,7 +36,7 @@ class SavedIndex(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
+class CompositeIndex:
     """The vectors of one kind.
 
     Attributes:
@@ -54,7 +54,7 @@ class Loaded:
     base: SavedIndex
     number: int
     plan: str
-    tail: VectorIndex
+    tail: MutableFlatIndex
     deleted: Ids
 
     def search(

@@ -24,7 +24,7 @@ dimensions a search takes 13 times as long as at 256 or 272. Zeros fill the rest
 _ADD_ROWS = 65_536  # vectors widened to float32 at a time: 128 MB at 512 dimensions
 
 
-class Part(Protocol):
+class VectorBlock(Protocol):
     """Vectors under their ids, such as a segment. Shapes (n,) and (n, dim)."""
 
     @property
@@ -38,7 +38,7 @@ class Part(Protocol):
         ...
 
 
-class ExactIndex:
+class FlatIndex:
     """An exact index over half-precision vectors. It may lie on the disk, and does not grow.
 
     Segments hold float16, so float16 codes lose nothing more and halve the memory. FAISS calls
@@ -71,7 +71,7 @@ class ExactIndex:
             raise KeyError(f"an id of {ids.tolist()} is not in the index") from error
         return np.ascontiguousarray(vectors[:, : self.dim])
 
-    def is_made_of(self, parts: Iterable[Part]) -> bool:
+    def is_made_of(self, parts: Iterable[VectorBlock]) -> bool:
         """Tell whether the index is what adding these parts in their order would give."""
         held, start = self.ids, 0
         for part in parts:
@@ -106,17 +106,17 @@ class ExactIndex:
         return best(self._index, queries, k, params)
 
     @staticmethod
-    def load(path: Path, *, dim: int, size: int) -> ExactIndex:
-        """Open an index that `VectorIndex.save` wrote. It stays on the disk.
+    def load(path: Path, *, dim: int, size: int) -> FlatIndex:
+        """Open an index that `MutableFlatIndex.save` wrote. It stays on the disk.
 
         Raises:
             LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
         """
         index = opened(path, faiss.IndexIDMap2, "with ids", dim=dim, size=size)
-        return ExactIndex(dim, index)
+        return FlatIndex(dim, index)
 
 
-class VectorIndex(ExactIndex):
+class MutableFlatIndex(FlatIndex):
     """An exact index in memory, that grows."""
 
     def __init__(self, dim: int) -> None:

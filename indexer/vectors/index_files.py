@@ -13,20 +13,28 @@ from typing import TypeAlias
 
 import numpy as np
 
-from indexer.catalog.meta import Saved, Snapshot
+from indexer.catalog.meta import SavedIndexMeta, VectorSnapshot
 from indexer.core.atomic_io import checksum_of, discard, replacing
 from indexer.core.errors import LibraryDamaged, mending
 from indexer.core.permissions import make_folder
 from indexer.core.types import Kind, SegmentRow
 from indexer.vectors.composite_index import SavedIndex
-from indexer.vectors.flat_index import ExactIndex, VectorIndex, vector_bytes
-from indexer.vectors.index_seal import Seal, sealed_file
-from indexer.vectors.ivf_index import InvertedIndex, make, training_rows
-from indexer.vectors.nprobe_tuning import Aim, Asking, Plan, Ranks, fitted, halved, neighbour_ranks
-from indexer.vectors.segment_reader import StoredRows, mapped
+from indexer.vectors.flat_index import FlatIndex, MutableFlatIndex, vector_bytes
+from indexer.vectors.index_seal import IndexSeal, sealed_file
+from indexer.vectors.ivf_index import IvfIndex, make, training_rows
+from indexer.vectors.nprobe_tuning import (
+    Ranks,
+    RecallTarget,
+    SearchParams,
+    TuningQueries,
+    choose_nprobe,
+    halved,
+    neighbour_ranks,
+)
+from indexer.vectors.segment_reader import SegmentVectors, mapped
 from indexer.vectors.segments import SegmentStore
 
-Questions: TypeAlias = Callable[[Kind], Mapping[Kind, Asking]]
+Questions: TypeAlias = Callable[[Kind], Mapping[Kind, TuningQueries]]
 """Gives queries by their kind, to tune the index of the items of a kind."""
 
 
@@ -48,7 +56,9 @@ class IndexStore:
         """Return where the index over the segments up to a number lies."""
         return self._folder / f"{kind}-{number:06d}.faiss"
 
-    def write(self, kind: Kind, snapshot: Snapshot, aim: Aim, questions: Questions) -> Saved:
+    def write(
+        self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget, questions: Questions
+    ) -> SavedIndexMeta:
         """Save an index over all segments of a kind, of the type that their number asks for.
 
         Returns:
@@ -63,15 +73,19 @@ class IndexStore:
         with replacing(self.path(kind, number), private=True) as part:
             if aim.is_exact(count(snapshot.segments)):
                 self._exact(snapshot).save(part)
-                return Saved(number=number, plan="", seal=self._seal(part, snapshot).dumps())
+                return SavedIndexMeta(
+                    number=number, plan="", seal=self._seal(part, snapshot).dumps()
+                )
             index = self._inverted(snapshot)
             ranks = self._ranks(index, snapshot.segments, halved(questions(kind), 0))
             index.save(part)
             seal = self._seal(part, snapshot, in_lists=True)
-            plan = Plan(probes=fitted(ranks, aim.recall), bytes=seal.bytes, checksum=seal.checksum)
-            return Saved(number=number, plan=plan.dumps(), seal=seal.dumps())
+            plan = SearchParams(
+                probes=choose_nprobe(ranks, aim.recall), bytes=seal.bytes, checksum=seal.checksum
+            )
+            return SavedIndexMeta(number=number, plan=plan.dumps(), seal=seal.dumps())
 
-    def resealed(self, kind: Kind, snapshot: Snapshot, aim: Aim) -> str:
+    def resealed(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> str:
         """Return the seal of an index that was saved before there were any.
 
         Raises:
@@ -83,7 +97,7 @@ class IndexStore:
         named = replace(snapshot, segments=tuple(held(snapshot)))
         return self._seal(path, named, in_lists=bool(snapshot.plan)).dumps()
 
-    def fault(self, kind: Kind, snapshot: Snapshot) -> str:
+    def fault(self, kind: Kind, snapshot: VectorSnapshot) -> str:
         """Say why a saved index cannot be opened, "" where it can, or none is saved."""
         if not snapshot.base:
             return ""
@@ -97,7 +111,7 @@ class IndexStore:
         except LibraryDamaged as error:
             return error.fault
 
-    def open(self, kind: Kind, snapshot: Snapshot, aim: Aim) -> SavedIndex:
+    def open(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> SavedIndex:
         """Open the index that a snapshot names.
 
         Raises:
@@ -107,11 +121,11 @@ class IndexStore:
         if fault := self.fault(kind, snapshot):
             raise self._damage(path, fault)
         if not snapshot.plan:
-            return ExactIndex.load(path, dim=self._width, size=count(rows))
+            return FlatIndex.load(path, dim=self._width, size=count(rows))
         plan = self._plan(kind, snapshot)
         if path.exists() and path.stat().st_size != plan.bytes:
             raise self._damage(path, "is not as it was written")
-        return InvertedIndex.load(
+        return IvfIndex.load(
             path,
             dim=self._width,
             size=count(rows),
@@ -120,12 +134,12 @@ class IndexStore:
             exact_rows=aim.exact_rows,
         )
 
-    def suits(self, snapshot: Snapshot, aim: Aim) -> bool:
+    def suits(self, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
         """Tell whether the index is of the type that the size asks for; true if none is saved."""
         exact = aim.is_exact(count(snapshot.segments))
         return not snapshot.base or exact == (not snapshot.plan)
 
-    def is_whole(self, kind: Kind, snapshot: Snapshot, aim: Aim) -> bool:
+    def is_whole(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
         """Tell whether the index holds what its segments hold.
 
         Raises:
@@ -133,7 +147,7 @@ class IndexStore:
         """
         path = self.path(kind, snapshot.base)
         index = self.open(kind, snapshot, aim)
-        if isinstance(index, ExactIndex) and not index.is_made_of(
+        if isinstance(index, FlatIndex) and not index.is_made_of(
             map(self._segments.read, held(snapshot))
         ):
             return False
@@ -141,15 +155,21 @@ class IndexStore:
             return False
         return not snapshot.seal or self._read_seal(path, snapshot).is_whole(path)
 
-    def tuned(self, kind: Kind, snapshot: Snapshot, aim: Aim, questions: Questions) -> str:
+    def tuned(
+        self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget, questions: Questions
+    ) -> str:
         """Return the plan by which an index of lists reaches an aim; none for an exact one."""
         if not snapshot.plan:
             return ""
         ranks = self.ranks(kind, snapshot, aim, halved(questions(kind), 0))
-        return replace(self._plan(kind, snapshot), probes=fitted(ranks, aim.recall)).dumps()
+        return replace(self._plan(kind, snapshot), probes=choose_nprobe(ranks, aim.recall)).dumps()
 
     def ranks(
-        self, kind: Kind, snapshot: Snapshot, aim: Aim, asking: Mapping[Kind, Asking]
+        self,
+        kind: Kind,
+        snapshot: VectorSnapshot,
+        aim: RecallTarget,
+        asking: Mapping[Kind, TuningQueries],
     ) -> dict[Kind, Ranks]:
         """Return the ranks of the lists that hold true neighbours; empty for an exact index.
 
@@ -157,18 +177,18 @@ class IndexStore:
             LibraryDamaged: the index is missing, or not what the catalog says.
         """
         index = self.open(kind, snapshot, aim)
-        if not isinstance(index, InvertedIndex):
+        if not isinstance(index, IvfIndex):
             return {}
         return self._ranks(index, held(snapshot), asking)
 
-    def rows(self, named: Iterable[SegmentRow]) -> StoredRows:
+    def rows(self, named: Iterable[SegmentRow]) -> SegmentVectors:
         """Open segments, to read their vectors by id.
 
         Raises:
             LibraryDamaged: one is missing, or not what the catalog says.
         """
         opened = [mapped(self._segments.path(row.number), row, self._width) for row in named]
-        return StoredRows(opened, self._width)
+        return SegmentVectors(opened, self._width)
 
     def sweep(self, numbers: Mapping[Kind, int]) -> None:
         """Delete every file of the folder but the indexes of these numbers."""
@@ -177,22 +197,22 @@ class IndexStore:
             if path not in named:
                 discard(path)
 
-    def _plan(self, kind: Kind, snapshot: Snapshot) -> Plan:
+    def _plan(self, kind: Kind, snapshot: VectorSnapshot) -> SearchParams:
         """Read the plan of an index of lists."""
         try:
-            return Plan.loads(snapshot.plan)
+            return SearchParams.loads(snapshot.plan)
         except (ValueError, KeyError, TypeError) as error:
             path = self.path(kind, snapshot.base)
             raise self._damage(path, "has a plan that cannot be read") from error
 
-    def _read_seal(self, path: Path, snapshot: Snapshot) -> Seal:
+    def _read_seal(self, path: Path, snapshot: VectorSnapshot) -> IndexSeal:
         """Read what the catalog noted of a file."""
         try:
-            return Seal.loads(snapshot.seal)
+            return IndexSeal.loads(snapshot.seal)
         except (ValueError, TypeError) as error:
             raise self._damage(path, "has a seal that cannot be read") from error
 
-    def _seal(self, path: Path, snapshot: Snapshot, *, in_lists: bool = False) -> Seal:
+    def _seal(self, path: Path, snapshot: VectorSnapshot, *, in_lists: bool = False) -> IndexSeal:
         """Note what the file of an index over all segments of a snapshot is."""
         size, rows = path.stat().st_size, count(snapshot.segments)
         return sealed_file(path, vector_bytes(size, rows, self._width, in_lists=in_lists))
@@ -201,29 +221,29 @@ class IndexStore:
         """Name the file and the way out."""
         return LibraryDamaged(path, fault, mending(path.parent.parent))
 
-    def _exact(self, snapshot: Snapshot) -> VectorIndex:
+    def _exact(self, snapshot: VectorSnapshot) -> MutableFlatIndex:
         """Make an exact index of all segments."""
-        index = VectorIndex(self._width)
+        index = MutableFlatIndex(self._width)
         for segment in map(self._segments.read, snapshot.segments):
             index.add(segment.ids, segment.vectors)
         return index
 
-    def _inverted(self, snapshot: Snapshot) -> InvertedIndex:
+    def _inverted(self, snapshot: VectorSnapshot) -> IvfIndex:
         """Make an index of lists of all segments."""
         rows, size = self.rows(snapshot.segments), count(snapshot.segments)
         drawn = np.random.default_rng(0).permutation(rows.ids)[: training_rows(size)]
         sample = rows.fetch(np.sort(drawn))
         lists = make(map(self._segments.read, snapshot.segments), sample, size)
-        return InvertedIndex(self._width, lists, probes={}, rows=rows, exact_rows=size)
+        return IvfIndex(self._width, lists, probes={}, rows=rows, exact_rows=size)
 
     def _ranks(
-        self, index: InvertedIndex, named: Iterable[SegmentRow], asking: Mapping[Kind, Asking]
+        self, index: IvfIndex, named: Iterable[SegmentRow], asking: Mapping[Kind, TuningQueries]
     ) -> dict[Kind, Ranks]:
         """Return the ranks of the lists that hold true neighbours among some segments."""
         return neighbour_ranks(index, map(self._segments.read, named), asking)
 
 
-def held(snapshot: Snapshot) -> list[SegmentRow]:
+def held(snapshot: VectorSnapshot) -> list[SegmentRow]:
     """Return the segments that the saved index holds."""
     return [row for row in snapshot.segments if row.number <= snapshot.base]
 

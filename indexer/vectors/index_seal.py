@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seal:
+class IndexSeal:
     """What a file was.
 
     Attributes:
@@ -41,7 +41,7 @@ class Seal:
         return json.dumps(asdict(self))
 
     @classmethod
-    def loads(cls, noted: str) -> Seal:
+    def loads(cls, noted: str) -> IndexSeal:
         """Read what `dumps` wrote.
 
         Raises:
@@ -71,9 +71,9 @@ class Seal:
         return checksum_of(path) == self.checksum
 
 
-def sealed_file(path: Path, vectors: range) -> Seal:
+def sealed_file(path: Path, vectors: range) -> IndexSeal:
     """Return what a file is now; its vectors lie at the bytes of `vectors`."""
-    return Seal(
+    return IndexSeal(
         bytes=path.stat().st_size,
         head=_head(path, vectors.start, vectors.stop),
         start=vectors.start,

@@ -20,8 +20,17 @@ from numpy.typing import NDArray
 
 from indexer.core.encoder import Vectors
 from indexer.core.types import Candidate
-from indexer.vectors.flat_index import Ids, Part, best, filled, opened, padded, selector, write
-from indexer.vectors.segment_reader import StoredRows
+from indexer.vectors.flat_index import (
+    Ids,
+    VectorBlock,
+    best,
+    filled,
+    opened,
+    padded,
+    selector,
+    write,
+)
+from indexer.vectors.segment_reader import SegmentVectors
 
 EXACT_ROWS = 100_000
 """So many vectors are searched one by one, in some 10 ms: a library, or what a filter leaves."""
@@ -29,7 +38,7 @@ EXACT_ROWS = 100_000
 _TRAINING_ROWS = 40  # a list; more of them move the centroids little
 
 
-class InvertedIndex:
+class IvfIndex:
     """Vectors by id in lists.
 
     Args:
@@ -47,7 +56,7 @@ class InvertedIndex:
         index: Any,
         *,
         probes: Mapping[int, int],
-        rows: StoredRows,
+        rows: SegmentVectors,
         exact_rows: int,
     ) -> None:
         self.dim = dim
@@ -155,9 +164,9 @@ class InvertedIndex:
         dim: int,
         size: int,
         probes: Mapping[int, int],
-        rows: StoredRows,
+        rows: SegmentVectors,
         exact_rows: int,
-    ) -> InvertedIndex:
+    ) -> IvfIndex:
         """Open an index that `save` wrote. It stays on the disk.
 
         Raises:
@@ -176,7 +185,7 @@ class InvertedIndex:
         return ids
 
 
-def make(parts: Iterable[Part], sample: Vectors, size: int) -> Any:
+def make(parts: Iterable[VectorBlock], sample: Vectors, size: int) -> Any:
     """Make lists of vectors, as FAISS holds them.
 
     Args:

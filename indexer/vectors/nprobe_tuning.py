@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from indexer.core.encoder import Vectors
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from indexer.vectors.flat_index import Ids, Part
-from indexer.vectors.ivf_index import EXACT_ROWS, InvertedIndex
+from indexer.vectors.flat_index import Ids, VectorBlock
+from indexer.vectors.ivf_index import EXACT_ROWS, IvfIndex
 
 DEPTHS = (10, 100, 1000)
 """Numbers of candidates that probes are measured for. A search for more looks at everything."""
@@ -42,7 +42,7 @@ Shape (queries, depth)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aim:
+class RecallTarget:
     """What an index has to reach.
 
     Attributes:
@@ -68,13 +68,13 @@ class Aim:
         return json.dumps(asdict(self))
 
     @classmethod
-    def loads(cls, noted: str) -> Aim:
+    def loads(cls, noted: str) -> RecallTarget:
         """Read what `dumps` wrote; the default where nothing was."""
         return cls(**json.loads(noted)) if noted else cls()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SearchParams:
     """How a saved index of lists is searched, and what its file is.
 
     Attributes:
@@ -92,7 +92,7 @@ class Plan:
         return json.dumps(asdict(self))
 
     @classmethod
-    def loads(cls, noted: str) -> Plan:
+    def loads(cls, noted: str) -> SearchParams:
         """Read what `dumps` wrote."""
         values = json.loads(noted)
         probes = {int(depth): int(probes) for depth, probes in values["probes"].items()}
@@ -100,7 +100,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class TuningQueries:
     """Queries of one kind, as they ask.
 
     Attributes:
@@ -115,15 +115,15 @@ class Asking:
         return len(self.own)
 
 
-def halved(asking: Mapping[Kind, Asking], half: int) -> dict[Kind, Asking]:
+def halved(asking: Mapping[Kind, TuningQueries], half: int) -> dict[Kind, TuningQueries]:
     """Return every second query: half 0 chooses, half 1 reports."""
     return {
-        kind: Asking(vectors=each.vectors[half::2], own=each.own[half::2])
+        kind: TuningQueries(vectors=each.vectors[half::2], own=each.own[half::2])
         for kind, each in asking.items()
     }
 
 
-def fitted(ranks: Mapping[Kind, Ranks], recall: float) -> dict[int, int]:
+def choose_nprobe(ranks: Mapping[Kind, Ranks], recall: float) -> dict[int, int]:
     """Return by depth the fewest probes that reach a recall with queries of each kind.
 
     The recall of other queries differs by chance, so two standard errors are added.
@@ -144,7 +144,7 @@ def recall_at(ranks: Ranks, probes: int) -> float:
 
 
 def neighbour_ranks(
-    index: InvertedIndex, parts: Iterable[Part], asking: Mapping[Kind, Asking]
+    index: IvfIndex, parts: Iterable[VectorBlock], asking: Mapping[Kind, TuningQueries]
 ) -> dict[Kind, Ranks]:
     """Return the ranks of the lists that hold the true neighbours of queries, by their kind.
 
@@ -159,7 +159,7 @@ def neighbour_ranks(
     asked = {kind: each for kind, each in asking.items() if len(each)}
     if not asked:
         return {}
-    everything = Asking(
+    everything = TuningQueries(
         vectors=np.concatenate([each.vectors for each in asked.values()]),
         own=np.concatenate([each.own for each in asked.values()]),
     )
@@ -168,7 +168,7 @@ def neighbour_ranks(
     return dict(zip(asked, np.split(ranks, edges), strict=True))
 
 
-def nearest(parts: Iterable[Part], asking: Asking, depth: int) -> Ids:
+def nearest(parts: Iterable[VectorBlock], asking: TuningQueries, depth: int) -> Ids:
     """Return the ids of the nearest vectors of each query but itself, by comparing with all.
 
     Shape (queries, depth), or less wide where there are fewer vectors.

@@ -80,7 +80,7 @@ class _Layout:
         return head + _CRC.pack(crc32(head))
 
 
-class TokenStore:
+class PatchTokenCache:
     """The tokens of a library's photos by id. Made by the first write.
 
     Args:
@@ -192,7 +192,7 @@ class TokenStore:
                 ]
             self._rewrite(layout, sorted(set(ids) - set(broken)))
 
-    def copy(self, other: TokenStore, shift: int) -> None:
+    def copy(self, other: PatchTokenCache, shift: int) -> None:
         """Keep what another store has, under ids that are higher by `shift`, in place of all else.
 
         Raises:

@@ -38,7 +38,7 @@ class MappedSegment:
         return len(self.ids)
 
 
-class StoredRows:
+class SegmentVectors:
     """The vectors of some segments, by id.
 
     Args:

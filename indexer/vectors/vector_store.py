@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from indexer.catalog.changes import Merge
-from indexer.catalog.meta import Saved, Snapshot
-from indexer.catalog.reader import CatalogView, catalog_path
+from indexer.catalog.meta import SavedIndexMeta, VectorSnapshot
+from indexer.catalog.reader import CatalogReader, catalog_path
 from indexer.core.errors import LibraryDamaged, ModelMismatch, UsageError, mending
 from indexer.core.types import Kind, SegmentRow
-from indexer.vectors.composite_index import Loaded, SavedIndex
-from indexer.vectors.flat_index import Ids, VectorIndex
+from indexer.vectors.composite_index import CompositeIndex, SavedIndex
+from indexer.vectors.flat_index import Ids, MutableFlatIndex
 from indexer.vectors.index_files import IndexStore, Questions, count, held
 from indexer.vectors.ivf_index import EXACT_ROWS
-from indexer.vectors.nprobe_tuning import Aim, Asking, Ranks
-from indexer.vectors.segment_reader import StoredRows
+from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
+from indexer.vectors.segment_reader import SegmentVectors
 from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore
 
 if TYPE_CHECKING:
-    from indexer.catalog.writer import Catalog
+    from indexer.catalog.writer import CatalogWriter
 
 STALE_SHARE = 0.1
 """The saved index is written anew once it lacks this share; deleted vectors go at this share."""
@@ -46,7 +46,7 @@ _AIM = "aim"  # the fact that says what the indexes have to reach
 T = TypeVar("T")
 
 
-class Shelf:
+class VectorStore:
     """Keeps the vectors that the catalog names: writes, merges, sweeps and loads them.
 
     Only the one writer may call `write`, `refresh` and `sweep`.
@@ -57,13 +57,15 @@ class Shelf:
         catalog: gives the whole of it, to the one writer.
     """
 
-    def __init__(self, folder: Path, view: CatalogView, catalog: Callable[[], Catalog]) -> None:
+    def __init__(
+        self, folder: Path, view: CatalogReader, catalog: Callable[[], CatalogWriter]
+    ) -> None:
         self._view, self._whole = view, catalog
         self._folder = folder
         self._width, self._fingerprint = view.facts().width, view.facts().fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
         self.indexes = IndexStore(folder / "ann", self._segments, self._width)
-        self._loaded: dict[Kind, Loaded] = {}
+        self._loaded: dict[Kind, CompositeIndex] = {}
 
     def write(self, segments: Iterable[Segment]) -> list[SegmentRow]:
         """Write segments under the next free numbers, for the catalog to name."""
@@ -74,17 +76,17 @@ class Shelf:
         snapshot = self._view.snapshot(kind)
         return self._segments.joined(snapshot.segments, without=snapshot.deleted)
 
-    def aim(self) -> Aim:
+    def aim(self) -> RecallTarget:
         """Return what the indexes have to reach."""
         try:
-            return Aim.loads(self._view.noted(_AIM))
+            return RecallTarget.loads(self._view.noted(_AIM))
         except (ValueError, TypeError, UsageError) as error:
             fault = f"is broken (its aim cannot be read: {error})"
             raise LibraryDamaged(
                 catalog_path(self._folder), fault, mending(self._folder)
             ) from error
 
-    def set_aim(self, aim: Aim) -> None:
+    def set_aim(self, aim: RecallTarget) -> None:
         """Note what the indexes have to reach from the next time they are written."""
         self._whole().note(_AIM, aim.dumps())
 
@@ -110,7 +112,7 @@ class Shelf:
                 self._merge(kind, tail, base=snapshot.base)
         self.sweep()
 
-    def is_stale(self, snapshot: Snapshot) -> bool:
+    def is_stale(self, snapshot: VectorSnapshot) -> bool:
         """Tell whether the deleted vectors of a kind have to go: at once if that costs little."""
         deleted, total = len(snapshot.deleted), count(snapshot.segments)
         costs_little = total <= FEW_ROWS and not snapshot.plan
@@ -145,12 +147,12 @@ class Shelf:
             if snapshot.base and not snapshot.seal:
                 try:
                     seal = self.indexes.resealed(kind, snapshot, self.aim())
-                    saved = Saved(number=snapshot.base, plan=snapshot.plan, seal=seal)
+                    saved = SavedIndexMeta(number=snapshot.base, plan=snapshot.plan, seal=seal)
                 except LibraryDamaged:
-                    saved = Saved(number=0, plan="", seal="")
+                    saved = SavedIndexMeta(number=0, plan="", seal="")
                 self._whole().rebase(kind, saved)
 
-    def load(self, kind: Kind) -> Loaded:
+    def load(self, kind: Kind) -> CompositeIndex:
         """Return the vectors of a kind as of the last commit."""
         loaded, facts = self._loaded.get(kind), self._view.facts()
         if facts.fingerprint != self._fingerprint:
@@ -176,10 +178,10 @@ class Shelf:
             self.rebuild(kind, questions)
         elif snapshot.base:
             plan = self.indexes.tuned(kind, snapshot, aim, questions)
-            saved = Saved(number=snapshot.base, plan=plan, seal=snapshot.seal)
+            saved = SavedIndexMeta(number=snapshot.base, plan=plan, seal=snapshot.seal)
             self._whole().rebase(kind, saved)
 
-    def ranks(self, kind: Kind, asking: Mapping[Kind, Asking]) -> dict[Kind, Ranks]:
+    def ranks(self, kind: Kind, asking: Mapping[Kind, TuningQueries]) -> dict[Kind, Ranks]:
         """Return the ranks of the lists that hold true neighbours; empty for an exact index.
 
         Raises:
@@ -187,7 +189,7 @@ class Shelf:
         """
         return self.indexes.ranks(kind, self._view.snapshot(kind), self.aim(), asking)
 
-    def rows(self, kind: Kind) -> tuple[StoredRows, Ids]:
+    def rows(self, kind: Kind) -> tuple[SegmentVectors, Ids]:
         """Return the vectors of a kind by id, and the ids that have no item any more."""
         return self._current(
             kind, lambda snapshot: (self.indexes.rows(snapshot.segments), snapshot.deleted)
@@ -203,7 +205,7 @@ class Shelf:
         old = [row.number for row in rows]
         self._whole().merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
 
-    def _current(self, kind: Kind, read: Callable[[Snapshot], T]) -> T:
+    def _current(self, kind: Kind, read: Callable[[VectorSnapshot], T]) -> T:
         """Read the last commit; once more if a writer merged segments away meanwhile."""
         while True:
             snapshot = self._view.snapshot(kind)
@@ -213,7 +215,9 @@ class Shelf:
                 if snapshot.generation == self._view.facts().generation:
                     raise
 
-    def _read(self, kind: Kind, snapshot: Snapshot, loaded: Loaded | None) -> Loaded:
+    def _read(
+        self, kind: Kind, snapshot: VectorSnapshot, loaded: CompositeIndex | None
+    ) -> CompositeIndex:
         """Open the saved index, and read the segments that are newer; what is there is kept."""
         numbers = frozenset(row.number for row in snapshot.segments)
         if (
@@ -224,12 +228,12 @@ class Shelf:
             base, tail, there = loaded.base, loaded.tail, loaded.numbers
         else:
             base, there = self._read_base(kind, snapshot)
-            tail = VectorIndex(self._width)
+            tail = MutableFlatIndex(self._width)
         for row in snapshot.segments:
             if row.number not in there:
                 segment = self._segments.read(row)
                 tail.add(segment.ids, segment.vectors)
-        return Loaded(
+        return CompositeIndex(
             generation=snapshot.generation,
             numbers=numbers,
             base=base,
@@ -239,7 +243,7 @@ class Shelf:
             deleted=snapshot.deleted,
         )
 
-    def _read_base(self, kind: Kind, snapshot: Snapshot) -> tuple[SavedIndex, frozenset[int]]:
+    def _read_base(self, kind: Kind, snapshot: VectorSnapshot) -> tuple[SavedIndex, frozenset[int]]:
         """Open the saved index and say which segments it holds.
 
         It is derived: where it is missing or broken, an empty one takes its place, and all
@@ -248,5 +252,5 @@ class Shelf:
         try:
             base = self.indexes.open(kind, snapshot, self.aim())
         except LibraryDamaged:
-            return VectorIndex(self._width), frozenset()
+            return MutableFlatIndex(self._width), frozenset()
         return base, frozenset(row.number for row in held(snapshot))

@@ -20,7 +20,7 @@ from retrieval.builtin_reranker.word_detectors import Floats
 from retrieval.errors import ModelUnavailable
 from retrieval.instructions.parser import clauses, subject
 from retrieval.instructions.templates import looks, words_of
-from retrieval.models.torch_encoder import TowerEncoder
+from retrieval.models.torch_encoder import TorchEncoder
 from retrieval.reranking.protocol import Asked, Sight
 from retrieval.reranking.score_fusion import Scores
 
@@ -46,7 +46,7 @@ class TokenReranker:
         ModelUnavailable: the encoder is another one.
     """
 
-    def __init__(self, checkpoint: Checkpoint, encoder: TowerEncoder, name: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, encoder: TorchEncoder, name: str) -> None:
         check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
         self._network = checkpoint.network.to(encoder.device)
@@ -165,6 +165,6 @@ def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReran
     Raises:
         ModelUnavailable: it is missing or damaged, or reads with another encoder.
     """
-    if not isinstance(encoder, TowerEncoder):
+    if not isinstance(encoder, TorchEncoder):
         raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
     return TokenReranker(load_reranker_checkpoint(folder), encoder, name)

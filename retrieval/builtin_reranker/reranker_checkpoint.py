@@ -25,7 +25,7 @@ from torch import Tensor
 
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import UsageError
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.builtin_reranker.caption_lm import Teller, load_teller, no_telling, save_teller
 from retrieval.builtin_reranker.cross_attention import NetworkConfig, RerankerNetwork
 from retrieval.builtin_reranker.style_detectors import Looks, load_looks, no_looks, save_looks
@@ -69,7 +69,7 @@ def save_reranker(
     """Write a reranker into a folder: weights first, the config last."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as part:
-        part.write_bytes(save(pack(checkpoint.network.state_dict(), Storage.INT8)))
+        part.write_bytes(save(pack(checkpoint.network.state_dict(), WeightStorage.INT8)))
     save_spotter(checkpoint.spotter, folder)
     if checkpoint.looks.names:
         save_looks(checkpoint.looks, folder)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from retrieval.errors import ModelUnavailable
-from retrieval.models.torch_encoder import TowerEncoder, batches
+from retrieval.models.torch_encoder import TorchEncoder, batches
 
 _BATCH = 64
 
@@ -39,7 +39,7 @@ class TextReader:
         ModelUnavailable: the encoder is of another architecture.
     """
 
-    def __init__(self, encoder: TowerEncoder, depth: int, *, keep: bool = False) -> None:
+    def __init__(self, encoder: TorchEncoder, depth: int, *, keep: bool = False) -> None:
         if encoder.text_tower is None:
             raise ModelUnavailable(
                 f"the model {encoder.name!r} gives no tokens to a reranker of twinlens; use one "

@@ -13,7 +13,7 @@ import click
 
 import retrieval
 from indexer.core.types import Kind
-from retrieval._enums import ENSEMBLE, Sort
+from retrieval._enums import ENSEMBLE, SortOrder
 from retrieval.cli.console import note
 from retrieval.cli.filter_options import Filters, with_filters
 from retrieval.cli.options import (
@@ -127,7 +127,7 @@ def _nearest(hit: Hit) -> str:
     return f"nothing matches. The nearest is {what}{likely}; show it with --threshold 0"
 
 
-class Asking(click.Command):
+class SearchRequest(click.Command):
     """A command whose query may hold a minus: "-tag:work" and "- people" are no options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -276,16 +276,16 @@ def with_page(function: F) -> Callable[..., Any]:
     )
     @click.option(
         "--sort",
-        type=click.Choice([each.value for each in Sort]),
-        default=Sort.SCORE.value,
+        type=click.Choice([each.value for each in SortOrder]),
+        default=SortOrder.SCORE.value,
         show_default=True,
-        callback=lambda _ctx, _param, value: Sort(value),
+        callback=lambda _ctx, _param, value: SortOrder(value),
         help="The order in which they are shown.",
     )
     @click.option("--frames", is_flag=True, help="Show all frames of a video that match, not one.")
     @wraps(function)
     def wrapped(
-        *, top: int, number: int, offset: int, sort: Sort, frames: bool, **others: Any
+        *, top: int, number: int, offset: int, sort: SortOrder, frames: bool, **others: Any
     ) -> Any:
         page = retrieval.Page(top=top, offset=offset + (number - 1) * top, sort=sort)
         return function(page=page, frames=frames, **others)

@@ -11,14 +11,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 from PIL import Image
 
-from indexer.core.encoder import CuttingEncoder, Encoder, Vectors, WordEncoder
+from indexer.core.encoder import Encoder, TruncatingEncoder, Vectors, VocabularyEncoder
 from indexer.core.types import Hubness, Kind, Skip
 from indexer.library.library import Library
 from retrieval.concepts.store import Concept, Concepts, TokenVectors
 from retrieval.models.phrases import Phrase, PhraseEncoder
 
 
-class Names:
+class ConceptNames:
     """The learned names of a library, for texts that hold them.
 
     Case does not matter; a name counts as a whole word; the longest of several wins.
@@ -54,11 +54,11 @@ class Names:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamingEncoder:
+class ConceptEncoder:
     """An encoder that reads learned names. A text without one takes the plain encoder's way."""
 
     plain: PhraseEncoder
-    names: Names
+    names: ConceptNames
 
     @property
     def name(self) -> str:
@@ -95,11 +95,11 @@ class NamingEncoder:
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one."""
-        return not isinstance(self.plain, WordEncoder) or self.plain.knows(word)
+        return not isinstance(self.plain, VocabularyEncoder) or self.plain.knows(word)
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""
-        return self.plain.unread(text) if isinstance(self.plain, CuttingEncoder) else ""
+        return self.plain.unread(text) if isinstance(self.plain, TruncatingEncoder) else ""
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts. Shape (texts, dim)."""
@@ -115,7 +115,7 @@ class NamingEncoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class ConceptReader:
     """How one library's queries are encoded: the encoder, and what it cannot read.
 
     Attributes:
@@ -125,13 +125,13 @@ class Reader:
     """
 
     encoder: Encoder
-    stale: Names = field(default_factory=lambda: Names(()))
+    stale: ConceptNames = field(default_factory=lambda: ConceptNames(()))
     skipped: tuple[Skip, ...] = ()
 
     def reads_name(self, text: str) -> bool:
         """Tell whether a text holds a name that the encoder reads."""
         naming = self.encoder
-        return isinstance(naming, NamingEncoder) and naming.names.phrase(text) is not None
+        return isinstance(naming, ConceptEncoder) and naming.names.phrase(text) is not None
 
     def hint(self, text: str) -> str:
         """Say why a name in a text is read as a plain word; empty as a rule."""
@@ -145,15 +145,15 @@ class Reader:
         )
 
 
-def reader_of(library: Library, encoder: Encoder) -> Reader:
+def reader_of(library: Library, encoder: Encoder) -> ConceptReader:
     """Return how to encode queries to a library: with the names that it learned."""
     concepts, skipped = Concepts(library.folder).read()
     fits = [concept for concept in concepts if concept.fingerprint == encoder.fingerprint]
-    stale = Names([each for each in concepts if each.fingerprint != encoder.fingerprint])
+    stale = ConceptNames([each for each in concepts if each.fingerprint != encoder.fingerprint])
     naming = encoder
     if fits and isinstance(encoder, PhraseEncoder):
-        naming = NamingEncoder(plain=encoder, names=Names(fits))
-    return Reader(encoder=naming, stale=stale, skipped=tuple(skipped))
+        naming = ConceptEncoder(plain=encoder, names=ConceptNames(fits))
+    return ConceptReader(encoder=naming, stale=stale, skipped=tuple(skipped))
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[str] | None:

@@ -22,16 +22,16 @@ from torch.nn import functional as F
 
 from indexer.core.encoder import Encoder, Vectors
 from indexer.core.errors import FileUnreadable, TwinlensError
-from indexer.core.file_types import Form, form_of
+from indexer.core.file_types import MediaType, form_of
 from indexer.core.types import Kind, Skip
 from indexer.decoding.render import read_picture
-from indexer.ingest.walker import Found, WalkOptions, walk
+from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.library.library import Library
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.concepts.prompt_shift import find_direction, strangers
 from retrieval.concepts.store import Concept, Concepts, TokenVectors, clean_name, new_name
 from retrieval.errors import ConceptInvalid, ModelUnavailable
-from retrieval.models import TowerEncoder
+from retrieval.models import TorchEncoder
 from retrieval.models.phrases import Phrase
 from retrieval.models.soft_tokens import PromptTower
 
@@ -87,7 +87,7 @@ class LearnOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learned:
+class LearnedConcept:
     """What came of it.
 
     Attributes:
@@ -104,7 +104,7 @@ class Learned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class InversionSentences:
     """Sentences to learn from.
 
     Attributes:
@@ -127,7 +127,7 @@ def learn_concept(
     photos: Sequence[Path],
     options: LearnOptions = LearnOptions(),
     progress: Progress | None = None,
-) -> Learned:
+) -> LearnedConcept:
     """Learn a name from a few photos and store it in the library, for its queries alone.
 
     A `Searcher` made afterwards reads the name wherever a query has it; queries without it
@@ -166,10 +166,10 @@ def learn_concept(
     )
     replaced = Concepts(library.folder).save(concept)
     seconds = time.monotonic() - started
-    return Learned(concept=concept, replaced=replaced, skipped=skipped, seconds=seconds)
+    return LearnedConcept(concept=concept, replaced=replaced, skipped=skipped, seconds=seconds)
 
 
-def embed_views(towers: TowerEncoder, photos: Sequence[Path]) -> tuple[Vectors, tuple[Skip, ...]]:
+def embed_views(towers: TorchEncoder, photos: Sequence[Path]) -> tuple[Vectors, tuple[Skip, ...]]:
     """Embed each photo once in every view, the plain one first. Shape (photos, views, dim).
 
     Raises:
@@ -193,13 +193,15 @@ def _files(path: Path) -> list[Path]:
     full = path.expanduser().absolute()
     if not full.is_dir():
         return [full]
-    found = [each.path for each in walk([full], options=WalkOptions()) if isinstance(each, Found)]
-    return [file for file in found if form_of(file) in (Form.PICTURE, Form.RAW)]
+    found = [
+        each.path for each in walk([full], options=WalkOptions()) if isinstance(each, FoundFile)
+    ]
+    return [file for file in found if form_of(file) in (MediaType.PICTURE, MediaType.RAW)]
 
 
 def prepare(
-    towers: TowerEncoder, views: Vectors, others: Vectors, like: str, options: LearnOptions
-) -> Lesson:
+    towers: TorchEncoder, views: Vectors, others: Vectors, like: str, options: LearnOptions
+) -> InversionSentences:
     """Find the shift from the plain word to the photos, and apply it to every sentence.
 
     Args:
@@ -223,7 +225,7 @@ def prepare(
     direction = find_direction(
         examples.flatten(0, 1), strangers(examples[:, 0], rest), word, near=options.nearness
     )
-    return Lesson(
+    return InversionSentences(
         phrases=[_phrase(each, len(start)) for each in (*templates, *contexts)],
         targets=F.normalize(plain + (direction - word), dim=1),
         start=start,
@@ -232,7 +234,10 @@ def prepare(
 
 
 def learn_tokens(
-    tower: PromptTower, lesson: Lesson, options: LearnOptions, progress: Progress | None = None
+    tower: PromptTower,
+    lesson: InversionSentences,
+    options: LearnOptions,
+    progress: Progress | None = None,
 ) -> TokenVectors:
     """Learn vectors that take every sentence to its target. Shape (tokens, width).
 
@@ -258,7 +263,7 @@ def learn_tokens(
     return _checked((lesson.start + size * change).detach().cpu().float().numpy())
 
 
-def nearest_word(towers: TowerEncoder, name: str, photos: Vectors) -> str:
+def nearest_word(towers: TorchEncoder, name: str, photos: Vectors) -> str:
     """Return which plain word fits the photos best: the name's own, or one of those shipped.
 
     A name such as "Rex" is no word that the model knows, so its photos tell what it is like.
@@ -269,9 +274,9 @@ def nearest_word(towers: TowerEncoder, name: str, photos: Vectors) -> str:
     return words[int(fits.argmax())] if known else words[1 + int(fits[1:].argmax())]
 
 
-def _towers(encoder: Encoder) -> TowerEncoder:
+def _towers(encoder: Encoder) -> TorchEncoder:
     """Return the encoder, once it is known to have towers."""
-    if not isinstance(encoder, TowerEncoder):
+    if not isinstance(encoder, TorchEncoder):
         raise ModelUnavailable(f"{encoder.name!r} has no text tower that could learn a name")
     return encoder
 
@@ -288,7 +293,7 @@ def _views(photo: Image.Image) -> Iterator[Image.Image]:
 _VIEWS = 3
 
 
-def _others(library: Library, towers: TowerEncoder, like: str, seed: int) -> Vectors:
+def _others(library: Library, towers: TorchEncoder, like: str, seed: int) -> Vectors:
     """Return photos of the library: some at random, and those nearest to the plain word."""
     drawn = library.sample(Kind.PHOTO, SAMPLE, seed=seed)
     (near,) = library.search(towers.encode_texts([f"a photo of a {like}"]), Kind.PHOTO, NEAREST)
@@ -303,7 +308,7 @@ def _sentences(file: str) -> tuple[str, ...]:
 
 def _lines(file: str) -> list[str]:
     """Read a shipped list."""
-    return shipped(file).read_text(encoding="utf-8").splitlines()
+    return resource(file).read_text(encoding="utf-8").splitlines()
 
 
 def _phrase(sentence: str, tokens: int) -> Phrase:

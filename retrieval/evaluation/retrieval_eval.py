@@ -155,8 +155,8 @@ def evaluate(
     texts = encoder.encode_texts(captions)  # (captions, dim)
     of_caption = [np.array([photo]) for photo in owner]
     of_photo = [np.flatnonzero(owner == photo) for photo in range(len(photos.pairs))]
-    there = _Task(queries=texts, items=photos.vectors, relevant=of_caption)
-    back = _Task(queries=photos.vectors, items=texts, relevant=of_photo)
+    there = _RetrievalTask(queries=texts, items=photos.vectors, relevant=of_caption)
+    back = _RetrievalTask(queries=photos.vectors, items=texts, relevant=of_photo)
     first = plain = _both(there, back)
     stage = FirstStage.of(encoder) if hubness else None
     if stage is not None and stage.corrects:
@@ -200,14 +200,14 @@ class _Photos:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Task:
+class _RetrievalTask:
     """One direction: queries (q, dim), items (n, dim), and what is right for each query."""
 
     queries: Vectors
     items: Vectors
     relevant: Relevant
 
-    def corrected(self, stage: FirstStage, query: Kind) -> _Task:
+    def corrected(self, stage: FirstStage, query: Kind) -> _RetrievalTask:
         """Return the same, scored as search does."""
         queries, items = stage.vectors(self.queries, self.items, query=query)
         return replace(self, queries=queries, items=items)
@@ -217,12 +217,12 @@ class _Task:
         return _summary(ranks_of_vectors(self.queries, self.items, self.relevant, rescored))
 
 
-def _both(there: _Task, back: _Task) -> Directions:
+def _both(there: _RetrievalTask, back: _RetrievalTask) -> Directions:
     """Measure both directions."""
     return Directions(text_to_image=there.quality(), image_to_text=back.quality())
 
 
-def _reranked(stage: SecondStage, there: _Task, back: _Task) -> Directions:
+def _reranked(stage: SecondStage, there: _RetrievalTask, back: _RetrievalTask) -> Directions:
     """Measure both directions, each with the second stage where that is on."""
     onward, homeward = stage, replace(stage, query=Kind.PHOTO)
     return Directions(

@@ -52,7 +52,7 @@ Search = Callable[[Sequence[str]], NDArray[np.floating]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Obedience:
+class InstructionResult:
     """How well instructions are followed, in percent.
 
     Attributes:
@@ -117,7 +117,7 @@ class Instance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exam:
+class InstructionBenchmark:
     """Photos to ask about.
 
     Attributes:
@@ -143,7 +143,7 @@ class Exam:
 
 def exam_of(
     encoder: Encoder, reranker: Reranker, pairs: PairSet, progress: Progress | None = None
-) -> Exam:
+) -> InstructionBenchmark:
     """Prepare the held-back questions of the shipped grammar about photos with captions.
 
     Raises:
@@ -166,7 +166,7 @@ def exam_of(
             progress(min(start + BATCH, len(pairs.pairs)), len(pairs.pairs))
     if not kept:
         raise EvaluationInvalid("no photo of the pairs can be read")
-    return Exam(
+    return InstructionBenchmark(
         grammar=grammar,
         labels=label(grammar.attributes, [pair.captions for pair in kept], looks),
         sights=sights,
@@ -185,7 +185,7 @@ def searching(encoder: Encoder, photos: Vectors) -> Search:
     return search
 
 
-def evaluate_instructions(reranker: Reranker, exam: Exam) -> Obedience:
+def evaluate_instructions(reranker: Reranker, exam: InstructionBenchmark) -> InstructionResult:
     """Measure how well a reranker follows instructions.
 
     Raises:
@@ -194,7 +194,7 @@ def evaluate_instructions(reranker: Reranker, exam: Exam) -> Obedience:
     return grade(ask(reranker, exam), reranker.fusion)
 
 
-def ask(reranker: Reranker, exam: Exam) -> list[Answered]:
+def ask(reranker: Reranker, exam: InstructionBenchmark) -> list[Answered]:
     """Score the candidates of every instance in every wording, and in those of the controls.
 
     Raises:
@@ -204,7 +204,7 @@ def ask(reranker: Reranker, exam: Exam) -> list[Answered]:
     return [_answer(reranker, exam, each, other) for each, other in _with_other(instances)]
 
 
-def grade(answers: Sequence[Answered], fusion: Fusion) -> Obedience:
+def grade(answers: Sequence[Answered], fusion: Fusion) -> InstructionResult:
     """Turn scores into figures, as the weights of a fusion rank them."""
     marks = [_mark(each, fusion) for each in answers]
     falls = np.array([mark.fall for mark in marks])
@@ -214,7 +214,7 @@ def grade(answers: Sequence[Answered], fusion: Fusion) -> Obedience:
     def mean(of: Callable[[_Mark], float]) -> float:
         return 100 * float(np.mean([of(mark) for mark in marks]))
 
-    return Obedience(
+    return InstructionResult(
         instances=len(marks),
         families=tuple(sorted({each.instance.wish.family for each in answers})),
         p_mrr=mean(lambda mark: mark.fall),
@@ -283,7 +283,9 @@ class Answered:
     controls: dict[str, tuple[Scores, ...]]
 
 
-def _answer(reranker: Reranker, exam: Exam, instance: Instance, other: Instance) -> Answered:
+def _answer(
+    reranker: Reranker, exam: InstructionBenchmark, instance: Instance, other: Instance
+) -> Answered:
     """Score one instance; `other` lends the instruction about something else."""
     generic = exam.grammar.wordings(Ask.ANYTHING, None, held=exam.held)[: exam.wordings]
     swapped = [*other.wordings[:1], *_opposite(exam, other)[:1]]
@@ -350,7 +352,7 @@ def _ranks(scores: Scores) -> NDArray[np.int64]:
     return np.argsort(_order(scores), axis=-1) + 1
 
 
-def _opposite(exam: Exam, instance: Instance) -> list[str]:
+def _opposite(exam: InstructionBenchmark, instance: Instance) -> list[str]:
     """Return wordings that want the contrary of an instance."""
     for wanted in (True, False):
         wordings = exam.grammar.wordings(
@@ -369,7 +371,7 @@ def _with_other(instances: Sequence[Instance]) -> Iterator[tuple[Instance, Insta
         yield instance, next(strange, instance)
 
 
-def _drawn(exam: Exam) -> list[Instance]:
+def _drawn(exam: InstructionBenchmark) -> list[Instance]:
     """Return the instances that the labels allow, at most `limit` of them."""
     found = list(_instances(exam))
     if not found:
@@ -381,7 +383,7 @@ def _drawn(exam: Exam) -> list[Instance]:
     return [found[number] for number in order]
 
 
-def _instances(exam: Exam) -> Iterator[Instance]:
+def _instances(exam: InstructionBenchmark) -> Iterator[Instance]:
     """Yield every thing with every wish that some of its first candidates meet and some break."""
     attributes = exam.grammar.attributes
     asked = [number for number, each in enumerate(attributes) if each.family != LOOK]
@@ -402,7 +404,7 @@ def _instances(exam: Exam) -> Iterator[Instance]:
         yield from _wishes(exam, base)
 
 
-def _wishes(exam: Exam, base: Instance) -> Iterator[Instance]:
+def _wishes(exam: InstructionBenchmark, base: Instance) -> Iterator[Instance]:
     """Yield one query with each wish, and with its contrary."""
     for number, wish in enumerate(exam.grammar.attributes):
         if exam.grammar.is_held(wish) != exam.held or wish.overlaps(base.wish):

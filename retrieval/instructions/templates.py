@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.core.errors import UsageError
-from retrieval._resources import shipped
+from retrieval._resources import resource
 
 LOOK = "look"
 """The family whose attributes are seen on the photo itself, not read in its captions."""
@@ -162,7 +162,7 @@ def read_grammar(path: Path) -> Grammar:
 @cache
 def shipped_grammar() -> Grammar:
     """Return the grammar that ships with twinlens."""
-    return read_grammar(shipped("instructions.toml"))
+    return read_grammar(resource("instructions.toml"))
 
 
 @cache

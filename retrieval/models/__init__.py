@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from retrieval.models.loaded_model import Model
     from retrieval.models.model_folder import BUILTIN
     from retrieval.models.registry import load_encoder, load_model
-    from retrieval.models.torch_encoder import TowerEncoder
+    from retrieval.models.torch_encoder import TorchEncoder
 
-__all__ = ["BUILTIN", "Model", "TowerEncoder", "load_encoder", "load_model"]
+__all__ = ["BUILTIN", "Model", "TorchEncoder", "load_encoder", "load_model"]
 
 __getattr__ = loader(
     __name__,
     {
-        "retrieval.models.torch_encoder": ("TowerEncoder",),
+        "retrieval.models.torch_encoder": ("TorchEncoder",),
         "retrieval.models.model_folder": ("BUILTIN",),
         "retrieval.models.loaded_model": ("Model",),
         "retrieval.models.registry": ("load_encoder", "load_model"),

@@ -31,9 +31,14 @@ from torch import Tensor, nn
 
 from indexer.core.atomic_io import replacing
 from indexer.core.types import Hubness
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.errors import ModelUnavailable
-from retrieval.models.dual_encoder import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.dual_encoder import (
+    DualEncoder,
+    DualEncoderConfig,
+    ImageTowerConfig,
+    TextTowerConfig,
+)
 from retrieval.models.loaded_model import Model, TensorTokenizer
 from retrieval.models.model_folder import (
     CONFIG,
@@ -45,12 +50,14 @@ from retrieval.models.model_folder import (
     file_fingerprint,
 )
 from retrieval.models.pixels import Preprocess
-from retrieval.models.tokenizer import WordPieces
+from retrieval.models.tokenizer import WordPieceTokenizer
 
 _SCALE = ":scale"
 
 
-def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:
+def save_checkpoint(
+    model: Model, folder: Path, storage: WeightStorage = WeightStorage.FLOAT16
+) -> None:
     """Write a model into a folder: weights first, the config that names them last."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = save(pack(model.module.state_dict(), storage))
@@ -102,9 +109,9 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
     )
 
 
-def twin_config(architecture: dict[str, Any]) -> TwinConfig:
+def twin_config(architecture: dict[str, Any]) -> DualEncoderConfig:
     """Rebuild the configuration of the built-in architecture from its JSON form."""
-    return TwinConfig(
+    return DualEncoderConfig(
         image=ImageTowerConfig(**architecture["image"]),
         text=TextTowerConfig(**architecture["text"]),
         dim=architecture["dim"],
@@ -114,14 +121,14 @@ def twin_config(architecture: dict[str, Any]) -> TwinConfig:
     )
 
 
-def pack(state: dict[str, Tensor], storage: Storage) -> dict[str, Tensor]:
+def pack(state: dict[str, Tensor], storage: WeightStorage) -> dict[str, Tensor]:
     """Return the tensors as they lie on disk."""
     packed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         whole = tensor.detach().cpu().contiguous()
-        if storage == Storage.INT8 and whole.ndim >= 2 and len(whole) >= 16:
+        if storage == WeightStorage.INT8 and whole.ndim >= 2 and len(whole) >= 16:
             packed |= _quantize(name, whole)
-        elif storage == Storage.FLOAT32 or not whole.is_floating_point():
+        elif storage == WeightStorage.FLOAT32 or not whole.is_floating_point():
             packed[name] = whole
         else:
             packed[name] = whole.half()
@@ -158,5 +165,5 @@ def _rebuild(architecture: dict[str, Any], folder: Path) -> tuple[nn.Module, Any
 
         return build_architecture(architecture["name"])
     config = twin_config(architecture)
-    words = WordPieces(folder / TOKENIZER, config.text.context)
-    return TwinTowers(config), TensorTokenizer(words), config.dim
+    words = WordPieceTokenizer(folder / TOKENIZER, config.text.context)
+    return DualEncoder(config), TensorTokenizer(words), config.dim

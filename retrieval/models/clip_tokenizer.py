@@ -30,7 +30,7 @@ _PLAIN = re.compile(_CUT.format(letter="[a-z]", digit="[0-9]", letters="a-z", di
 """How text of ASCII alone is cut into words."""
 
 
-class ClipWords:
+class ClipTokenizer:
     """Turns texts into the ids of CLIP.
 
     Args:

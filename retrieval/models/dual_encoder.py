@@ -28,7 +28,7 @@ GROUP = 128  # texts of like length that go through the text tower together
 class ImageTowerConfig:
     """Shape of the image tower; the defaults are ViT-Tiny/16.
 
-    `classes` are the kinds of things that a `ClassMemory` tells apart; 0 for none.
+    `classes` are the kinds of things that a `ClassPrototypes` tells apart; 0 for none.
     """
 
     size: int = 224
@@ -43,7 +43,7 @@ class ImageTowerConfig:
 class TextTowerConfig:
     """Shape of the text tower; the defaults are those of MiniLM-L6.
 
-    `names` are the kinds of things that a `NameMemory` knows by name; 0 for none.
+    `names` are the kinds of things that a `NamePrototypes` knows by name; 0 for none.
     """
 
     vocabulary: int = 30522
@@ -55,7 +55,7 @@ class TextTowerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwinConfig:
+class DualEncoderConfig:
     """Shape of the dual encoder. `hidden` is the width inside each projection head.
 
     The last `code` of the joint dimensions are no head's: a photo has the code of its classes
@@ -194,7 +194,7 @@ class ProjectionHead(nn.Module):
         return projected
 
 
-class ClassMemory(nn.Module):
+class ClassPrototypes(nn.Module):
     """What a photo shows, looked up: softmax attention over learned classes, `softmax(QKᵀ) V`.
 
     The keys tell the classes apart, the values lie where the classes' names are in the joint
@@ -212,7 +212,7 @@ class ClassMemory(nn.Module):
         return read
 
 
-class NameMemory(nn.Module):
+class NamePrototypes(nn.Module):
     """What a text names, looked up: softmax attention over learned names, `softmax(QKᵀ) V`.
 
     There is a key more than names: that of texts which name no one thing, such as captions. Its
@@ -234,7 +234,7 @@ class NameMemory(nn.Module):
 class ImageTower(nn.Module):
     """A ViT whose class token, mean and maximum over the patches are read out together."""
 
-    def __init__(self, whole: TwinConfig) -> None:
+    def __init__(self, whole: DualEncoderConfig) -> None:
         super().__init__()
         config, dim = whole.image, whole.dim
         self.config, self.code, self.known = config, whole.code, whole.known
@@ -247,7 +247,9 @@ class ImageTower(nn.Module):
         self.patch_drop = 0.0
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.head = ProjectionHead(3 * config.width, whole.hidden, dim - whole.code)
-        self.memory = ClassMemory(3 * config.width, config.classes, dim) if config.classes else None
+        self.memory = (
+            ClassPrototypes(3 * config.width, config.classes, dim) if config.classes else None
+        )
 
     def tokens(self, pixels: Tensor) -> Tensor:
         """Return the class token and the patch tokens. (b, 3, s, s) → (b, 1 + patches, w)."""
@@ -309,7 +311,7 @@ class ImageTower(nn.Module):
 class TextTower(nn.Module):
     """A BERT-like encoder, averaged over its tokens. Token 0 is padding."""
 
-    def __init__(self, whole: TwinConfig) -> None:
+    def __init__(self, whole: DualEncoderConfig) -> None:
         super().__init__()
         config, code = whole.text, whole.code
         self.embed = nn.Embedding(config.vocabulary, config.width)
@@ -318,7 +320,7 @@ class TextTower(nn.Module):
         shape = BlockConfig(width=config.width, heads=config.heads, norm_first=False, eps=1e-12)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(config.layers))
         self.head = ProjectionHead(config.width, whole.hidden, whole.dim - code)
-        self.memory = NameMemory(config.width, config.names, code) if code else None
+        self.memory = NamePrototypes(config.width, config.names, code) if code else None
 
     def tokens(self, tokens: Tensor) -> Tensor:
         """Return one vector a token. (b, n) → (b, n, w)."""
@@ -363,10 +365,10 @@ class TextTower(nn.Module):
         return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
 
 
-class TwinTowers(nn.Module):
+class DualEncoder(nn.Module):
     """Image tower, text tower and the learned temperature `1 / exp(logit_scale)`."""
 
-    def __init__(self, config: TwinConfig) -> None:
+    def __init__(self, config: DualEncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.visual = ImageTower(config)
@@ -389,12 +391,12 @@ def regularise(towers: nn.Module, drop_path: float, patch_drop: float) -> None:
     """Set what a training run leaves out at random; no effect on other architectures.
 
     Args:
-        towers: a `TwinTowers`.
+        towers: a `DualEncoder`.
         drop_path: stochastic depth of the image tower, growing linearly from 0 at its first
             block to this at its last.
         patch_drop: share of the patches left out.
     """
-    if isinstance(towers, TwinTowers):
+    if isinstance(towers, DualEncoder):
         towers.visual.patch_drop = patch_drop
         drops = [module for module in towers.visual.modules() if isinstance(module, DropPath)]
         for position, drop in enumerate(drops):

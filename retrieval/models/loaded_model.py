@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from indexer.core.types import Hubness
 from retrieval.models.preprocess import ImageSpec
-from retrieval.models.tokenizer import TextReader
+from retrieval.models.tokenizer import Tokenizer
 
 
 class Towers(Protocol):
@@ -72,7 +72,7 @@ class Model:
 class TensorTokenizer:
     """A reader of texts, for towers of torch."""
 
-    reader: TextReader
+    reader: Tokenizer
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Return token ids, int64, shape (texts, longest)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Hubness
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
 from retrieval.models.preprocess import ImageSpec, image_spec
 
@@ -24,7 +24,7 @@ TWIN = "twin"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
+class ModelDescription:
     """What a model's folder says of the model.
 
     Attributes:
@@ -43,12 +43,12 @@ class Description:
 def folder_of(spec: str) -> Path | None:
     """Return the folder that a model's spec names; None if it names none."""
     if spec == BUILTIN:
-        return shipped("model")
+        return resource("model")
     folder = Path(spec).expanduser()
     return folder if (folder / CONFIG).is_file() else None
 
 
-def describe(folder: Path) -> Description:
+def describe(folder: Path) -> ModelDescription:
     """Read a folder's config.
 
     Raises:
@@ -59,7 +59,7 @@ def describe(folder: Path) -> Description:
         raise ModelUnavailable(f"model '{folder}' lacks {WEIGHTS}")
     hubness = _hubness(folder, config.pop(HUBNESS, {}))
     try:
-        return Description(
+        return ModelDescription(
             image=image_spec(config["image"]),
             architecture=dict(config["architecture"]),
             fingerprinted=config,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from indexer.core.resize import Resize
 from retrieval.errors import ModelUnavailable
 from retrieval.models.data_only import data_only
-from retrieval.models.hub import FAILURES, HubAbsent, from_cache_or_hub, unlogged
+from retrieval.models.hub import FAILURES, HubUnavailable, from_cache_or_hub, unlogged
 from retrieval.models.loaded_model import Model, fingerprint
 from retrieval.models.preprocess import ImageSpec
 
@@ -243,7 +243,7 @@ def _check_weights(architecture: str, tag: str) -> str:
 def _missing(spec: str, architecture: str, pretrained: str | None, error: Exception) -> str:
     """Say which file was wanted, where to put it, and what to use instead."""
     if pretrained is not None and Path(pretrained).is_file():
-        cause = error.__cause__ if isinstance(error, HubAbsent) else error
+        cause = error.__cause__ if isinstance(error, HubUnavailable) else error
         return f"'{pretrained}' does not hold weights of {architecture}: {_line(cause)}; {_NEXT}"
     if pretrained is None:
         repository = spec.removeprefix(_HUB)

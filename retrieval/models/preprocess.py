@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.core.resize import Resize, Square
+from indexer.core.resize import ImageInputSpec, Resize
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSpec(Square):
+class ImageSpec(ImageInputSpec):
     """Size, resizing and normalisation of an image tower's input."""
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)

@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from indexer.core.atomic_io import replacing
 from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
 
 
@@ -34,7 +34,7 @@ def bank_file(folder: Path, kind: Kind) -> Path:
 
 def generic_captions() -> list[str]:
     """Return the captions that ship with twinlens: of anything, one a line."""
-    lines = shipped("captions.txt").read_text(encoding="utf-8").splitlines()
+    lines = resource("captions.txt").read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 

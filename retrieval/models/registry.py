@@ -8,7 +8,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
 from retrieval.models.loaded_model import Model
 from retrieval.models.model_folder import BUILTIN, folder_of
-from retrieval.models.torch_encoder import TowerEncoder
+from retrieval.models.torch_encoder import TorchEncoder
 
 
 def load_model(spec: str = BUILTIN) -> Model:
@@ -35,6 +35,6 @@ def load_model(spec: str = BUILTIN) -> Model:
     return load_open_clip(spec)
 
 
-def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TowerEncoder:
+def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TorchEncoder:
     """Load a model by its spec (see `load_model`), ready to encode on `device`."""
-    return TowerEncoder(load_model(spec), device)
+    return TorchEncoder(load_model(spec), device)

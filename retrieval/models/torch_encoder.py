@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from indexer.core.encoder import Tokens, TokenShape, Vectors
-from indexer.core.resize import Square
+from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
-from retrieval.models.dual_encoder import ImageTower, TextTower, TwinTowers
+from retrieval.models.dual_encoder import DualEncoder, ImageTower, TextTower
 from retrieval.models.loaded_model import Model
 from retrieval.models.phrases import Phrase
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
@@ -28,7 +28,7 @@ BATCH = 64
 T = TypeVar("T")
 
 
-class TowerEncoder:
+class TorchEncoder:
     """Encodes photos and texts with a model, in batches, on one device.
 
     Args:
@@ -67,7 +67,7 @@ class TowerEncoder:
         return self._model.image.size
 
     @property
-    def square(self) -> Square:
+    def square(self) -> ImageInputSpec:
         """How a photo becomes what the image tower sees."""
         return self._model.image
 
@@ -156,13 +156,13 @@ class TowerEncoder:
     def text_tower(self) -> TextTower | None:
         """The built-in text tower; None for another architecture."""
         module = self._model.module
-        return module.text if isinstance(module, TwinTowers) else None
+        return module.text if isinstance(module, DualEncoder) else None
 
     @property
     def _image_tower(self) -> ImageTower | None:
         """The built-in image tower; None for another architecture."""
         module = self._model.module
-        return module.visual if isinstance(module, TwinTowers) else None
+        return module.visual if isinstance(module, DualEncoder) else None
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Vectors:

@@ -24,7 +24,7 @@ from indexer.core.errors import UsageError
 from retrieval.errors import ModelUnavailable
 from retrieval.models.data_only import data_only
 from retrieval.models.hub import FAILURES, unlogged
-from retrieval.models.torch_encoder import TowerEncoder, batches
+from retrieval.models.torch_encoder import TorchEncoder, batches
 from retrieval.reranking.hf_files import MATCHING, class_of, find_large
 from retrieval.reranking.hf_models import ImageTextMatching, Judge, YesNo
 from retrieval.reranking.protocol import Asked, Sight
@@ -102,7 +102,7 @@ def load_large_reranker(spec: str, device: torch.device) -> LargeReranker:
 
 def device_of(encoder: Encoder) -> torch.device:
     """Return where an encoder runs: its reranker runs there, too."""
-    return encoder.device if isinstance(encoder, TowerEncoder) else torch.device("cpu")
+    return encoder.device if isinstance(encoder, TorchEncoder) else torch.device("cpu")
 
 
 def load_judge(folder: Path, device: torch.device) -> Judge:

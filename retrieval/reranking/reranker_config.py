@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.score_fusion import Fusion
 
@@ -20,7 +20,7 @@ def default_fusion(encoder: str) -> Fusion:
     All weights are 0 where it does not read with that encoder.
     """
     try:
-        config = read_config(shipped("reranker"))
+        config = read_config(resource("reranker"))
     except FileNotFoundError:
         return Fusion()
     return Fusion(**config["fusion"]) if config.get("encoder") == encoder else Fusion()

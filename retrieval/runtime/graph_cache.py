@@ -41,14 +41,14 @@ FORMAT = 3
 CACHE_VARIABLE = "TWINLENS_CACHE"
 
 
-class Part(StrEnum):
+class Tower(StrEnum):
     """The towers of an engine."""
 
     IMAGES = "images"
     TEXTS = "texts"
 
 
-class Words(StrEnum):
+class TokenizerKind(StrEnum):
     """How texts are cut into tokens."""
 
     PIECES = "pieces"  # the built-in text tower's
@@ -56,7 +56,7 @@ class Words(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class ModelInfo:
     """What a model is, without its weights.
 
     Attributes:
@@ -76,12 +76,12 @@ class About:
     image: ImageSpec
     tokens: TokenShape | None
     hubness: Hubness
-    words: Words | None
+    words: TokenizerKind | None
     context: int
 
 
 @dataclass(frozen=True)
-class EngineFolder:
+class GraphCache:
     """The files of one engine."""
 
     path: Path
@@ -111,15 +111,15 @@ class EngineFolder:
         """What OpenVINO made of the graphs."""
         return self.path / "compiled"
 
-    def graph(self, part: Part) -> Path:
+    def graph(self, part: Tower) -> Path:
         """The graph of a tower; it is there if the tower is."""
         return self.path / f"{part}.xml"
 
-    def refusal(self, part: Part) -> Path:
+    def refusal(self, part: Tower) -> Path:
         """Why a tower stays with torch, if it does."""
         return self.path / f"{part}.none"
 
-    def read(self) -> About | None:
+    def read(self) -> ModelInfo | None:
         """Return what the model is; None if there is no engine."""
         try:
             plain = json.loads(self.about.read_text(encoding="utf-8"))
@@ -136,15 +136,15 @@ class EngineFolder:
         _make_root()
         self.path.mkdir(exist_ok=True)
 
-    def write(self, about: About) -> None:
+    def write(self, about: ModelInfo) -> None:
         """Keep what the model is."""
         with replacing(self.about) as part:
             part.write_text(json.dumps(asdict(about)), encoding="utf-8")
 
 
-def engine_folder(fingerprint: str) -> EngineFolder:
+def engine_folder(fingerprint: str) -> GraphCache:
     """Return where the engine of a model is kept."""
-    return EngineFolder(_root() / fingerprint)
+    return GraphCache(_root() / fingerprint)
 
 
 def known_fingerprint(key: str, files: list[Path]) -> str | None:
@@ -195,14 +195,14 @@ def _stamps(files: list[Path]) -> list[Any]:
     return [[status.st_size, status.st_mtime_ns] for status in (file.stat() for file in files)]
 
 
-def _about(plain: dict[str, Any]) -> About:
+def _about(plain: dict[str, Any]) -> ModelInfo:
     """Rebuild what a model is from its JSON form."""
-    return About(
+    return ModelInfo(
         **{
             **plain,
             "image": image_spec(plain["image"]),
             "tokens": TokenShape(**plain["tokens"]) if plain["tokens"] else None,
             "hubness": Hubness(**plain["hubness"]),
-            "words": Words(plain["words"]) if plain["words"] else None,
+            "words": TokenizerKind(plain["words"]) if plain["words"] else None,
         }
     )

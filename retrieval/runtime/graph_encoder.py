@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.core.encoder import Tokens, TokenShape, Vectors
-from indexer.core.resize import Square
+from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
-from retrieval.models.clip_tokenizer import ClipWords
+from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.phrases import Phrase
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
-from retrieval.models.tokenizer import TextReader, WordPieces, is_whole, unread
+from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer, is_whole, unread
 from retrieval.runtime.graph import Arrays, Graph, cores
-from retrieval.runtime.graph_cache import About, EngineFolder, Part, Words, engine_folder
+from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
 
 if TYPE_CHECKING:
-    from retrieval.models.torch_encoder import TowerEncoder
+    from retrieval.models.torch_encoder import TorchEncoder
 
 PHOTOS = 16
 """Photos of one request: while two are computed, the next is prepared. Eight at once
@@ -35,7 +35,7 @@ TEXTS = 32
 T = TypeVar("T")
 
 
-class Source(Protocol):
+class WeightSource(Protocol):
     """Where the parts of an engine come from."""
 
     @property
@@ -44,11 +44,11 @@ class Source(Protocol):
         ...
 
     @property
-    def towers(self) -> TowerEncoder:
+    def towers(self) -> TorchEncoder:
         """The model in torch."""
         ...
 
-    def prepare(self, folder: EngineFolder, part: Part) -> None:
+    def prepare(self, folder: GraphCache, part: Tower) -> None:
         """Make a part in a folder, if it can be made."""
         ...
 
@@ -62,7 +62,7 @@ class EngineEncoder:
         few: only a few texts or photos will be encoded, so that towers may rest after them.
     """
 
-    def __init__(self, about: About, source: Source, *, few: bool = False) -> None:
+    def __init__(self, about: ModelInfo, source: WeightSource, *, few: bool = False) -> None:
         self._about, self._source, self._few = about, source, few
         self._folder = engine_folder(about.fingerprint)
 
@@ -92,7 +92,7 @@ class EngineEncoder:
         return "cpu"
 
     @property
-    def square(self) -> Square:
+    def square(self) -> ImageInputSpec:
         """How a photo becomes what the image tower sees."""
         return self._about.image
 
@@ -165,7 +165,7 @@ class EngineEncoder:
     @property
     def _has_texts(self) -> bool:
         """Tell whether there is a text tower here."""
-        return bool(self._about.words) and self._folder.graph(Part.TEXTS).exists()
+        return bool(self._about.words) and self._folder.graph(Tower.TEXTS).exists()
 
     def rest(self) -> None:
         """Close the towers where only few inputs were to come; one more input opens them again."""
@@ -174,26 +174,26 @@ class EngineEncoder:
             vars(self).pop("_texts", None)
 
     @property
-    def towers(self) -> TowerEncoder:
+    def towers(self) -> TorchEncoder:
         """The same model in torch."""
         return self._source.towers
 
     @cached_property
     def _images(self) -> Graph | None:
         """The image tower; None if it stays with torch."""
-        return self._graph(Part.IMAGES, streams=cores())
+        return self._graph(Tower.IMAGES, streams=cores())
 
     @cached_property
     def _texts(self) -> Graph | None:
         """The text tower; None if it stays with torch."""
-        return self._graph(Part.TEXTS, streams=1) if self._about.words else None
+        return self._graph(Tower.TEXTS, streams=1) if self._about.words else None
 
     @cached_property
-    def _reader(self) -> TextReader:
+    def _reader(self) -> Tokenizer:
         """What cuts texts into tokens."""
-        if self._about.words == Words.PIECES:
-            return WordPieces(self._folder.tokenizer, self._about.context)
-        return ClipWords(self._folder.pairs, self._about.context)
+        if self._about.words == TokenizerKind.PIECES:
+            return WordPieceTokenizer(self._folder.tokenizer, self._about.context)
+        return ClipTokenizer(self._folder.pairs, self._about.context)
 
     @cached_property
     def _table(self) -> NDArray[np.float16]:
@@ -201,7 +201,7 @@ class EngineEncoder:
         table: NDArray[np.float16] = np.load(self._folder.words, mmap_mode="r")
         return table
 
-    def _graph(self, part: Part, streams: int) -> Graph | None:
+    def _graph(self, part: Tower, streams: int) -> Graph | None:
         """Open a tower: made if it is not there, and made anew if it is broken."""
         file = self._folder.graph(part)
         for _ in range(2):
@@ -214,7 +214,7 @@ class EngineEncoder:
                     file,
                     compiled=self._folder.compiled,
                     streams=streams,
-                    many=part == Part.IMAGES,
+                    many=part == Tower.IMAGES,
                 )
             except RuntimeError:  # all that OpenVINO raises
                 file.unlink()

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from indexer.core.atomic_io import replacing
-from retrieval.models.clip_tokenizer import ClipWords, write_clip_words
-from retrieval.models.dual_encoder import TwinTowers
+from retrieval.models.clip_tokenizer import ClipTokenizer, write_clip_words
+from retrieval.models.dual_encoder import DualEncoder
 from retrieval.models.loaded_model import Model
 from retrieval.models.preprocess import ImageSpec
 from retrieval.models.reference_vectors import generic_captions
-from retrieval.models.tokenizer import TextReader, WordPieces
+from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer
 from retrieval.runtime.graph import Graph, bytes_pay
-from retrieval.runtime.graph_cache import About, EngineFolder, Part, Words
+from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
 
 LEAST = 0.999
@@ -42,22 +42,22 @@ class Refused(Exception):
     """Why a part of a model stays with torch."""
 
 
-def describe_model(model: Model) -> About:
+def describe_model(model: Model) -> ModelInfo:
     """Say what a model of open_clip is, so that torch need not be asked again."""
     context = model.tokenize(["a"]).shape[1]
-    return About(
+    return ModelInfo(
         name=model.name,
         fingerprint=model.fingerprint,
         dim=model.dim,
         image=model.image,
         tokens=None,
         hubness=model.hubness,
-        words=Words.CLIP if _reads_like_clip(model, context) else None,
+        words=TokenizerKind.CLIP if _reads_like_clip(model, context) else None,
         context=context,
     )
 
 
-def export_part(model: Model, folder: EngineFolder, part: Part) -> None:
+def export_part(model: Model, folder: GraphCache, part: Tower) -> None:
     """Write a tower of a model into an engine's folder, or why it stays with torch.
 
     Whoever is killed here leaves no graph, or the whole of it.
@@ -66,7 +66,7 @@ def export_part(model: Model, folder: EngineFolder, part: Part) -> None:
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of what the comparison below proves
-            if part == Part.IMAGES:
+            if part == Tower.IMAGES:
                 _export_images(model, folder)
             else:
                 _export_texts(model, folder)
@@ -88,7 +88,7 @@ class _Images(nn.Module):
         """Map uint8 (b, s, s, 3) to (b, d), and (b, tokens, w)."""
         # Planes first: as the last dimension, three colours fill no vector of the CPU's.
         x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        if not isinstance(self.towers, TwinTowers):
+        if not isinstance(self.towers, DualEncoder):
             return F.normalize(self.embed(x), dim=-1)
         tower = self.towers.visual
         tokens = tower.tokens(x)
@@ -98,7 +98,7 @@ class _Images(nn.Module):
 class _TwinTexts(nn.Module):
     """The built-in text tower, given the vectors of its words."""
 
-    def __init__(self, towers: TwinTowers) -> None:
+    def __init__(self, towers: DualEncoder) -> None:
         super().__init__()
         self.tower = towers.text
 
@@ -134,21 +134,21 @@ class _ClipTexts(nn.Module):
         return F.normalize(pooled, dim=-1)
 
 
-def _export_images(model: Model, folder: EngineFolder) -> None:
+def _export_images(model: Model, folder: GraphCache) -> None:
     """Write the image tower, once its graph agrees with torch."""
     photos = _probe_photos(model.image)
     want = F.normalize(
         model.towers.encode_image(torch.stack([model.preprocess(each) for each in photos])), dim=-1
     )
     pixels = np.stack([model.image.pixels(each) for each in photos])
-    _write(_Images(model).eval(), folder, Part.IMAGES, (pixels,), want.numpy())
+    _write(_Images(model).eval(), folder, Tower.IMAGES, (pixels,), want.numpy())
 
 
-def _export_texts(model: Model, folder: EngineFolder) -> None:
+def _export_texts(model: Model, folder: GraphCache) -> None:
     """Write the text tower, its tokenizer and the vectors of its words."""
     reader = _write_tokenizer(model, folder)
     tower: nn.Module
-    if isinstance(model.module, TwinTowers):
+    if isinstance(model.module, DualEncoder):
         tower, embedding = _TwinTexts(model.module), model.module.text.embed
     else:
         tower = _ClipTexts(model.module)
@@ -159,13 +159,13 @@ def _export_texts(model: Model, folder: EngineFolder) -> None:
     with replacing(folder.words) as part, part.open("wb") as file:
         np.save(file, embedding.weight.detach().half().numpy())
     inputs = (embedding(torch.from_numpy(ids)).numpy(), ids)
-    _write(tower.eval(), folder, Part.TEXTS, inputs, want.numpy())
+    _write(tower.eval(), folder, Tower.TEXTS, inputs, want.numpy())
 
 
 def _write(
     tower: nn.Module,
-    folder: EngineFolder,
-    part: Part,
+    folder: GraphCache,
+    part: Tower,
     inputs: Sequence[NDArray[Any]],
     want: NDArray[np.float32],
 ) -> None:
@@ -175,12 +175,12 @@ def _write(
         Refused: its vectors are not torch's.
     """
     graph = convert_model(tower, example_input=tuple(map(torch.from_numpy, inputs)))
-    in_bytes = part == Part.IMAGES and bytes_pay()
+    in_bytes = part == Tower.IMAGES and bytes_pay()
     with TemporaryDirectory(dir=folder.path) as scratch:
-        made = EngineFolder(Path(scratch))
+        made = GraphCache(Path(scratch))
         for form in [with_weights_in_bytes(graph), graph] if in_bytes else [graph]:
             _save(form, made.graph(part))
-            many = part == Part.IMAGES
+            many = part == Tower.IMAGES
             tried = Graph(made.graph(part), compiled=made.compiled, streams=1, many=many)
             got = tried.run(*inputs)[0]
             agreement = float((got * want).sum(axis=1).min())
@@ -203,16 +203,16 @@ def _save(graph: ov.Model, file: Path) -> None:
         raise OSError(f"cannot write '{file}': {error}") from error
 
 
-def _write_tokenizer(model: Model, folder: EngineFolder) -> TextReader:
+def _write_tokenizer(model: Model, folder: GraphCache) -> Tokenizer:
     """Write what cuts texts into tokens, and return it."""
-    if isinstance(model.module, TwinTowers) and model.tokenizer_file is not None:
+    if isinstance(model.module, DualEncoder) and model.tokenizer_file is not None:
         with replacing(folder.tokenizer) as part:
             shutil.copyfile(model.tokenizer_file, part)
-        return WordPieces(folder.tokenizer, model.module.config.text.context)
+        return WordPieceTokenizer(folder.tokenizer, model.module.config.text.context)
     context = model.tokenize(["a"]).shape[1]
     with replacing(folder.pairs) as part:
         write_clip_words(Path(default_bpe()), part)
-    return ClipWords(folder.pairs, context)
+    return ClipTokenizer(folder.pairs, context)
 
 
 def _reads_like_clip(model: Model, context: int) -> bool:
@@ -223,7 +223,7 @@ def _reads_like_clip(model: Model, context: int) -> bool:
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / "pairs.npy"
         write_clip_words(Path(default_bpe()), file)
-        ids = ClipWords(file, context).ids(texts)
+        ids = ClipTokenizer(file, context).ids(texts)
     want = model.tokenize(texts).numpy()
     return bool((np.pad(ids, ((0, 0), (0, context - ids.shape[1]))) == want).all())
 

@@ -16,17 +16,17 @@ from retrieval.models.model_folder import (
     CONFIG,
     TWIN,
     WEIGHTS,
-    Description,
+    ModelDescription,
     describe,
     file_fingerprint,
     folder_of,
 )
 from retrieval.runtime.graph_cache import (
     CACHE_VARIABLE,
-    About,
-    EngineFolder,
-    Part,
-    Words,
+    GraphCache,
+    ModelInfo,
+    TokenizerKind,
+    Tower,
     engine_folder,
     known_fingerprint,
     remember_fingerprint,
@@ -34,13 +34,13 @@ from retrieval.runtime.graph_cache import (
 from retrieval.runtime.graph_encoder import EngineEncoder
 
 if TYPE_CHECKING:
-    from retrieval.models.torch_encoder import TowerEncoder
+    from retrieval.models.torch_encoder import TorchEncoder
 
 Note = Callable[[str], None]
 Phase = Callable[[str], AbstractContextManager[None]]
 """Shows what takes its time for as long as it does."""
 
-_TOWERS = {Part.IMAGES: "image", Part.TEXTS: "text"}
+_TOWERS = {Tower.IMAGES: "image", Tower.TEXTS: "text"}
 
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")  # of NVIDIA's driver, of AMD's
 
@@ -89,11 +89,11 @@ class _Source:
         return folder_of(self._spec)
 
     @cached_property
-    def towers(self) -> TowerEncoder:
+    def towers(self) -> TorchEncoder:
         """The model in torch."""
         return _load(self._spec, "cpu")
 
-    def about(self) -> About:
+    def about(self) -> ModelInfo:
         """Say what the model is, and keep it for the next time."""
         from retrieval.runtime.graph_export import describe_model
 
@@ -107,7 +107,7 @@ class _Source:
         remember_fingerprint(*_weights_of(self._spec), about.fingerprint)
         return about
 
-    def prepare(self, folder: EngineFolder, part: Part) -> None:
+    def prepare(self, folder: GraphCache, part: Tower) -> None:
         """Make a part of the engine, or note in its folder why it stays with torch."""
         if folder.refusal(part).exists():
             return
@@ -135,14 +135,14 @@ def _noted(note: Note, name: str) -> Iterator[None]:
     yield
 
 
-def _load(spec: str, device: str) -> TowerEncoder:
+def _load(spec: str, device: str) -> TorchEncoder:
     """Load a model with torch."""
     from retrieval.models.registry import load_encoder
 
     return load_encoder(spec, device)
 
 
-def _about(spec: str) -> About | None:
+def _about(spec: str) -> ModelInfo | None:
     """Say what a model is without torch, if that is known."""
     folder = folder_of(spec)
     said = describe(folder) if folder else None
@@ -155,18 +155,18 @@ def _about(spec: str) -> About | None:
     return _about_twin(BUILTIN if spec == BUILTIN else str(folder.resolve()), fingerprint, said)
 
 
-def _about_twin(name: str, fingerprint: str, said: Description) -> About:
+def _about_twin(name: str, fingerprint: str, said: ModelDescription) -> ModelInfo:
     """Say what a model of the built-in architecture is."""
     image = said.architecture["image"]
     side = image["size"] // image["patch"] // 2
-    return About(
+    return ModelInfo(
         name=name,
         fingerprint=fingerprint,
         dim=said.architecture["dim"],
         image=said.image,
         tokens=TokenShape(tokens=1 + side**2, width=image["width"]),
         hubness=said.hubness,
-        words=Words.PIECES,
+        words=TokenizerKind.PIECES,
         context=said.architecture["text"]["context"],
     )
 

@@ -39,7 +39,7 @@ _PORTION = 4096  # items whose vectors are looked at at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class ScoreScale:
     """What unrelated items score: their mean, and the standard deviation around it."""
 
     mean: float
@@ -55,11 +55,11 @@ class Unit:
         return self.mean + FLOOR * self.spread
 
 
-_UNKNOWN = Unit(mean=0.0, spread=0.0)
+_UNKNOWN = ScoreScale(mean=0.0, spread=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class NegativeTerm:
     """What is taken away: the vector of shape (dim,), where it begins, and its weight."""
 
     vector: Vectors
@@ -73,7 +73,7 @@ class Taken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ComposedQuery:
     """What items are scored by.
 
     Attributes:
@@ -85,11 +85,11 @@ class Asked:
 
     vector: Vectors
     alpha: float
-    unit: Unit | None
-    taken: tuple[Taken, ...] = ()
+    unit: ScoreScale | None
+    taken: tuple[NegativeTerm, ...] = ()
 
 
-def mixed(asked: Sequence[Asked], weights: Sequence[float]) -> Asked:
+def mixed(asked: Sequence[ComposedQuery], weights: Sequence[float]) -> ComposedQuery:
     """Return the one question that several terms ask.
 
     Args:
@@ -103,16 +103,16 @@ def mixed(asked: Sequence[Asked], weights: Sequence[float]) -> Asked:
     terms = list(zip(asked, units, shares.tolist(), strict=True))
     added = [term for term in terms if term[2] > 0]
     vectors = [share * each.vector for each, _, share in added]
-    unit = Unit(
+    unit = ScoreScale(
         mean=sum(share * unit.mean for _, unit, share in added),
         spread=sum(share * unit.spread for _, unit, share in added),
     )
-    return Asked(
+    return ComposedQuery(
         vector=np.sum(vectors, axis=0, dtype=np.float32),
         alpha=sum(share * each.alpha for each, _, share in added),
         unit=unit if known else None,
         taken=tuple(
-            Taken(vector=each.vector[0], floor=unit.floor, weight=-share)
+            NegativeTerm(vector=each.vector[0], floor=unit.floor, weight=-share)
             for each, unit, share in terms
             if share < 0
         ),
@@ -135,7 +135,7 @@ def joined(terms: Sequence[Term]) -> list[Term]:
 
 
 def candidates(
-    library: Library, asked: Asked, kind: Kind, k: int, *, where: Filter | None = None
+    library: Library, asked: ComposedQuery, kind: Kind, k: int, *, where: Filter | None = None
 ) -> list[Candidate]:
     """Return the `k` best items of a kind, exactly, best first; of equal scores the lower id.
 
@@ -163,7 +163,7 @@ def shown_as(query: Query) -> list[Query]:
 
 
 def without(
-    library: Library, taken: Sequence[Taken], kind: Kind, ids: Sequence[int], k: int
+    library: Library, taken: Sequence[NegativeTerm], kind: Kind, ids: Sequence[int], k: int
 ) -> list[Candidate]:
     """Return the first `k` of some items that show nothing of what is taken away.
 
@@ -192,7 +192,7 @@ def without(
 
 
 def scores_of(
-    library: Library, asked: Asked, kind: Kind, ids: Sequence[int]
+    library: Library, asked: ComposedQuery, kind: Kind, ids: Sequence[int]
 ) -> NDArray[np.float32]:
     """Return the scores of some items. Shape (ids,)."""
     scores = library.score(asked.vector, kind, ids, alpha=asked.alpha)
@@ -203,14 +203,14 @@ def scores_of(
     return lowered
 
 
-def _cost(asked: Asked, items: Vectors) -> NDArray[np.float32]:
+def _cost(asked: ComposedQuery, items: Vectors) -> NDArray[np.float32]:
     """Return what all that is taken away costs each item. Shape (n,)."""
     cost: NDArray[np.float32] = np.sum([taken.cost(items) for taken in asked.taken], axis=0)
     return cost
 
 
 def _lowered(
-    library: Library, asked: Asked, kind: Kind, found: Sequence[Candidate]
+    library: Library, asked: ComposedQuery, kind: Kind, found: Sequence[Candidate]
 ) -> list[Candidate]:
     """Take away from the scores of candidates, and order them anew."""
     if not asked.taken or not found:

@@ -32,17 +32,17 @@ from indexer.core.file_types import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
 from indexer.core.filters import (
     AllOf,
     AnyOf,
-    Camera,
+    CameraName,
+    DateRange,
+    FileType,
     Filter,
-    Held,
-    In,
-    Near,
+    HasOrientation,
+    HasTag,
+    InFolder,
+    MinRating,
+    NearPosition,
     Not,
-    Place,
-    Rated,
-    Tag,
-    Taken,
-    Type,
+    PlaceName,
 )
 from indexer.core.gazetteer import gazetteer
 from indexer.core.text_normalization import same, writings
@@ -171,13 +171,13 @@ def _near(value: str) -> Filter:
         return _named(value)[0]
     try:
         latitude, longitude, km = [*numbers, NEAR_KM][:3]
-        return Near(latitude=latitude, longitude=longitude, km=km)
+        return NearPosition(latitude=latitude, longitude=longitude, km=km)
     except (ValueError, UsageError) as error:
         raise QueryInvalid(f"near:{value} is no place; write 41.9,12.5,5 or Rome,5") from error
 
 
 @cache
-def _named(value: str) -> tuple[Near | Place, str]:
+def _named(value: str) -> tuple[NearPosition | PlaceName, str]:
     """Find what a name means; return the filter, and the place as a person reads it.
 
     With a distance it is a town if there is one: "Luxembourg,5".
@@ -190,14 +190,14 @@ def _named(value: str) -> tuple[Near | Place, str]:
     town = known.find(name, within or ((region.name,) if region else ()))
     if region is not None and not (numbers and town and same(town.name) == same(name)):
         kind = "the country " if region.is_country else ""
-        return Place(name=region.name, others=region.others), f"{kind}{region.name}"
+        return PlaceName(name=region.name, others=region.others), f"{kind}{region.name}"
     if town is None:
         raise QueryInvalid(
             f"no town '{', '.join([name, *within])}' is known here; name a larger one nearby, or a "
             "position: near:41.9,12.5,10"
         )
     km = numbers[0] if numbers else NEAR_KM
-    near = Near(latitude=town.latitude, longitude=town.longitude, km=km)
+    near = NearPosition(latitude=town.latitude, longitude=town.longitude, km=km)
     return near, f"{town.label} ({km:g} km)"
 
 
@@ -226,13 +226,13 @@ def _number(text: str) -> float | None:
 def _in(value: str) -> Filter:
     """Tell a path from the name of a folder. A path may lie there in other code points."""
     if not (value.startswith(("/", "./", "../", "~")) or Path(value).is_absolute()):
-        return In(folder=value)
+        return InFolder(folder=value)
     folder = Path(value).expanduser().resolve()
-    every = tuple(In(folder=Path(each)) for each in writings(str(folder)))
+    every = tuple(InFolder(folder=Path(each)) for each in writings(str(folder)))
     return every[0] if len(every) == 1 else AnyOf(filters=every)
 
 
-def _type(value: str) -> Type:
+def _type(value: str) -> FileType:
     """Read a type of files, "jpg" or ".jpg"."""
     name = value.lower().lstrip(".")
     suffixes = TYPES.get(_SPELLINGS.get(name, name), (f".{name}",))
@@ -240,33 +240,33 @@ def _type(value: str) -> Type:
         single = set(SUFFIXES) - set(TYPES["raw"]) - set(TYPES["video"])
         known = sorted({suffix.lstrip(".") for suffix in single} | set(TYPES))
         raise QueryInvalid(f"type:{value} is no type of file here; there are {', '.join(known)}")
-    return Type(suffixes=suffixes)
+    return FileType(suffixes=suffixes)
 
 
-def _held(value: str) -> Held:
+def _held(value: str) -> HasOrientation:
     """Read an orientation."""
     try:
-        return Held(orientation=Orientation(value.lower()))
+        return HasOrientation(orientation=Orientation(value.lower()))
     except ValueError as error:
         known = ", ".join(Orientation)
         raise QueryInvalid(f"orientation:{value} is unknown; write one of {known}") from error
 
 
-def _rated(value: str) -> Rated:
+def _rated(value: str) -> MinRating:
     """Read a number of stars."""
     stars = _number(value)
     if stars is None or not 1 <= stars <= 5:
         raise QueryInvalid(f"rating:{value} is no number of stars; write 1 to 5")
-    return Rated(at_least=round(stars))
+    return MinRating(at_least=round(stars))
 
 
 _READERS: Mapping[str, Callable[[str], Filter]] = {
-    "after": lambda value: Taken(since=_date(value)),
-    "before": lambda value: Taken(until=_date(value)),
+    "after": lambda value: DateRange(since=_date(value)),
+    "before": lambda value: DateRange(until=_date(value)),
     "near": _near,
-    "camera": lambda value: Camera(name=readable(value)),
+    "camera": lambda value: CameraName(name=readable(value)),
     "in": _in,
-    "tag": lambda value: Tag(name=readable(value)),
+    "tag": lambda value: HasTag(name=readable(value)),
     "type": _type,
     "orientation": _held,
     "rating": _rated,

@@ -46,7 +46,7 @@ def fused(
     candidates: Sequence[Candidate],
     shared: Sequence[tuple[int, float]],
     score: Callable[[Sequence[int]], NDArray[np.float32]],
-    lifts: Mapping[int, float] = NO_LIFTS,
+    exact_match_boosts: Mapping[int, float] = NO_LIFTS,
 ) -> list[Candidate]:
     """Put the items that share words among the candidates, best first.
 
@@ -61,12 +61,12 @@ def fused(
     if absent:
         scores.update(zip(absent, score(absent).tolist(), strict=True))
     for id_, words in shared:
-        scores[id_] += lifts.get(id_, 0.0) + WEIGHT * words
+        scores[id_] += exact_match_boosts.get(id_, 0.0) + WEIGHT * words
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [Candidate(id=id_, score=total) for id_, total in ordered]
 
 
-def lifts(
+def exact_match_boosts(
     named: Sequence[tuple[int, float]],
     score: Callable[[Sequence[int]], NDArray[np.float32]],
     even: float,
@@ -78,11 +78,11 @@ def lifts(
         score: gives the embedding scores of ids, without what is taken away from a query.
         even: the score to which they are lifted, see `matching.lifted_to`.
     """
-    ids = telling(named)
+    ids = distinctive(named)
     missing = LIFT * np.maximum(0.0, even - score(ids)) if ids else np.zeros(0)
     return dict(zip(ids, missing.tolist(), strict=True))
 
 
-def telling(shared: Sequence[tuple[int, float]]) -> list[int]:
+def distinctive(shared: Sequence[tuple[int, float]]) -> list[int]:
     """Return the ids of the items that share words which tell enough."""
     return [id_ for id_, words in shared if words >= TELLING]

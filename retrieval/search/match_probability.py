@@ -44,8 +44,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from indexer.core.types import Kind
-from retrieval._resources import shipped
-from retrieval.search.composed_query import Unit
+from retrieval._resources import resource
+from retrieval.search.composed_query import ScoreScale
 
 LARGEST = 10_000
 """Items above which no more is taken off: a large library holds more of what is asked for, too."""
@@ -105,7 +105,7 @@ twenty answered queries on the half of the data that the constants were fitted t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class ScoreSample:
     """What a query scores a sample of the items that are searched.
 
     Attributes:
@@ -119,7 +119,7 @@ class Sample:
     low: float
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32]) -> Sample | None:
+    def of(cls, scores: NDArray[np.float32]) -> ScoreSample | None:
         """Measure scores; None if all are alike."""
         if not len(scores):
             return None
@@ -131,7 +131,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matching:
+class MatchCalibrator:
     """How scores of one query become probabilities.
 
     Attributes:
@@ -144,12 +144,12 @@ class Matching:
         text: the words of the query.
     """
 
-    unit: Unit
-    own: Unit | None
+    unit: ScoreScale
+    own: ScoreScale | None
     query: Kind
     item: Kind
     items: int
-    here: Sample | None = None
+    here: ScoreSample | None = None
     text: str = ""
 
     def probability(self, score: float) -> float:
@@ -263,7 +263,7 @@ class Matching:
         )
 
 
-def lifted_to(matching: Matching, best: float) -> float:
+def lifted_to(matching: MatchCalibrator, best: float) -> float:
     """Return the score to which a name or caption with all the words lifts a hit.
 
     Where no picture is likely to show what is asked for, that of a hit as likely as not: the model
@@ -313,7 +313,7 @@ class _Network:
 @cache
 def _network() -> _Network:
     """Load the network that ships, once."""
-    with safe_open(shipped(NETWORK), framework="numpy") as opened:
+    with safe_open(resource(NETWORK), framework="numpy") as opened:
         arrays = {name: opened.get_tensor(name).astype(np.float64) for name in _Network.ARRAYS}
         words = opened.metadata()["words"].split()
         usual = dict(zip(words, opened.get_tensor("usual").tolist(), strict=True))

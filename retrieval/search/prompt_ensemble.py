@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexer.core.encoder import Encoder, Vectors
-from retrieval._resources import shipped
+from retrieval._resources import resource
 
 MAX_WORDS = 3
 """A name has so many words at most; more are a caption of their own."""
@@ -38,7 +38,7 @@ def ensemble(encoder: Encoder, texts: Sequence[str]) -> Vectors:
 
 def prompts() -> list[str]:
     """Return the sentences that ship with twinlens; `{}` stands for the name."""
-    lines = shipped("prompts.txt").read_text(encoding="utf-8").splitlines()
+    lines = resource("prompts.txt").read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if "{}" in line]
 
 

@@ -43,7 +43,14 @@ from retrieval.search.filter_syntax import (
     written_filters,
 )
 from retrieval.search.negation import parted, worn
-from retrieval.search.query_terms import FILE_MARKS, Part, Written, exists, path_of, split_terms
+from retrieval.search.query_terms import (
+    FILE_MARKS,
+    QueryPart,
+    Written,
+    exists,
+    path_of,
+    split_terms,
+)
 
 Searchable: TypeAlias = Written | os.PathLike[str] | NDArray[np.uint8]
 """What a piece of a query may be."""
@@ -133,7 +140,7 @@ def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -
     among = [*within, *filters]
     where, told, notes = parse_filters(among), written_filters(among), places_meant(among)
     literal = len(pieces) == 1 and bool(_quoted(pieces[0]))
-    parts = [Part(written=pieces[0])] if literal else split_terms(pieces)
+    parts = [QueryPart(written=pieces[0])] if literal else split_terms(pieces)
     terms = [term for part in parts for term in _terms(part)]
     if not terms and where is None:
         raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
@@ -235,7 +242,7 @@ def _quoted(piece: object) -> str:
     return found[1] if found is not None else ""
 
 
-def _terms(part: Part) -> list[Term]:
+def _terms(part: QueryPart) -> list[Term]:
     """Return a part of a query as a term; one that negates something as several."""
     written = part.written
     is_words = isinstance(written, str) and not (written.startswith(FILE_MARKS) or _quoted(written))

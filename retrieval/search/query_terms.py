@@ -36,14 +36,14 @@ _WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(?=[^\s\d])")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class QueryPart:
     """One term as it was written. A weight below 0 takes it away."""
 
     written: Written
     weight: float = 1.0
 
 
-def split_terms(written: Sequence[Written]) -> list[Part]:
+def split_terms(written: Sequence[Written]) -> list[QueryPart]:
     """Split a query at its signs; it may come as one string or as several.
 
     Strings beside each other are one run of words. A file that exists is a term of its own,
@@ -52,7 +52,7 @@ def split_terms(written: Sequence[Written]) -> list[Part]:
     Raises:
         QueryInvalid: a sign has no term after it, or a weight is not above 0.
     """
-    parts: list[Part] = []
+    parts: list[QueryPart] = []
     sign = ""
     for piece in _pieces(written):
         if piece not in ("+", "-"):
@@ -111,15 +111,15 @@ def _is_file(written: str) -> bool:
     return name.startswith(FILE_MARKS) and exists(path_of(name))
 
 
-def _part(piece: Written, sign: str) -> Part:
+def _part(piece: Written, sign: str) -> QueryPart:
     """Read the weight before a term."""
     found = _WEIGHT.match(piece) if isinstance(piece, str) else None
     if found is None or not isinstance(piece, str):
-        return Part(written=piece, weight=-1.0 if sign == "-" else 1.0)
+        return QueryPart(written=piece, weight=-1.0 if sign == "-" else 1.0)
     weight = float(found[1])
     if not 0 < weight < math.inf:
         raise QueryInvalid(f"'{piece}': a weight must be above 0; to push down, put - before it")
-    return Part(written=piece[found.end() :], weight=-weight if sign == "-" else weight)
+    return QueryPart(written=piece[found.end() :], weight=-weight if sign == "-" else weight)
 
 
 def _no_term(sign: str) -> str:

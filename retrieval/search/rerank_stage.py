@@ -28,7 +28,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondLook:
+class RerankStage:
     """Rescores the hits of one library.
 
     Attributes:

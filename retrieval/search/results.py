@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from retrieval._enums import Sort
+from retrieval._enums import SortOrder
 from retrieval.search.hit import Hit, newest_first
 from retrieval.search.match_probability import FAINT
 
@@ -35,7 +35,7 @@ class Page:
 
     top: int = 10
     offset: int = 0
-    sort: Sort = Sort.SCORE
+    sort: SortOrder = SortOrder.SCORE
 
     @property
     def reach(self) -> int:
@@ -46,7 +46,7 @@ class Page:
         """Return the hits of this page with their ranks among all, best or newest first."""
         ranked = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
         page = ranked[self.offset : self.reach or None]
-        return page if self.sort == Sort.SCORE else newest_first(page, self.offset)
+        return page if self.sort == SortOrder.SCORE else newest_first(page, self.offset)
 
 
 def answered(hits: Sequence[Hit], page: Page, *, found: bool, least: float | None) -> Answers:

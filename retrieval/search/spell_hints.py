@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from indexer.catalog.reader import STOP_WORDS
-from indexer.core.encoder import CuttingEncoder, Encoder, WordEncoder
+from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
 from retrieval.models.reference_vectors import generic_captions
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def unknown_words(encoder: Encoder, text: str) -> list[str]:
 
     Of a model that cannot tell, all words are known.
     """
-    if not isinstance(encoder, WordEncoder):
+    if not isinstance(encoder, VocabularyEncoder):
         return []
     codes = {word.lower() for word in _words(text) if word.isupper() and len(word) <= LONGEST_CODE}
     english = not encoder.knows(_NO_WORD)
@@ -107,7 +107,7 @@ def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[st
     return ""
 
 
-def told_unread(encoder: CuttingEncoder, texts: Sequence[str]) -> str:
+def told_unread(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
     """Say which words of some texts are behind what a model reads; empty where it reads all."""
     for text in texts:
         end = encoder.unread(text)

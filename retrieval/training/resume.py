@@ -32,7 +32,7 @@ _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, Saf
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ResumePoint:
     """How far a run is: steps done, the best dev score and where, the lines logged so far."""
 
     step: int = 0
@@ -41,7 +41,7 @@ class Place:
     log: tuple[dict[str, Any], ...] = ()
 
 
-def save_state(out: Path, trainer: Trainer, place: Place, config: dict[str, Any]) -> None:
+def save_state(out: Path, trainer: Trainer, place: ResumePoint, config: dict[str, Any]) -> None:
     """Write the state of a run; the one before is removed last."""
     name = f"resume-{place.step:07d}.safetensors"
     with replacing(out / name) as part:
@@ -57,14 +57,14 @@ def save_state(out: Path, trainer: Trainer, place: Place, config: dict[str, Any]
             old.unlink()
 
 
-def load_state(out: Path, trainer: Trainer, config: dict[str, Any]) -> Place:
+def load_state(out: Path, trainer: Trainer, config: dict[str, Any]) -> ResumePoint:
     """Bring a trainer to where an earlier run stopped; at the start if there was none.
 
     Raises:
         TrainingFailed: the folder holds another run, or its state is damaged.
     """
     if not (out / POINTER).exists():
-        return Place()
+        return ResumePoint()
     try:
         pointer = json.loads((out / POINTER).read_text(encoding="utf-8"))
         saved, place = pointer["config"], pointer["place"]
@@ -75,7 +75,7 @@ def load_state(out: Path, trainer: Trainer, config: dict[str, Any]) -> Place:
                 "resume it with the same ones, or choose another --out"
             )
         _restore(trainer, load_file(out / pointer["state"]))
-        return Place(**{**place, "log": tuple(place["log"])})
+        return ResumePoint(**{**place, "log": tuple(place["log"])})
     except (OSError, *_DAMAGE) as error:
         raise TrainingFailed(
             f"the state of the run in '{out}' is damaged ({error}); remove {POINTER} to start anew"

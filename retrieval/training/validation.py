@@ -25,7 +25,7 @@ from retrieval.pairs import Pair
 _BATCH = 250
 
 
-class Snapshot:
+class EvalCopy:
     """A float32 twin of the model in training; takes its weights to be measured and saved."""
 
     def __init__(self, model: Model) -> None:
@@ -41,7 +41,7 @@ class Snapshot:
         return self.model
 
 
-class Validation:
+class DevSet:
     """Pairs to measure on, decoded once and kept as pixels.
 
     Photos that do not decode take no part, nor do their captions; `skipped` names them.

@@ -12,7 +12,7 @@ from indexer.ingest.pipeline import IndexOptions, index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import Library
 from indexer.library.verify import check
-from indexer.vectors.nprobe_tuning import Aim
+from indexer.vectors.nprobe_tuning import RecallTarget
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 
@@ -70,7 +70,7 @@ class Life:
 
     def tune(self) -> None:
         with Library.open(self.library) as library:
-            library.tune(Aim())
+            library.tune(RecallTarget())
 
 
 def test_check_finds_nothing_whatever_was_done(tmp_path: Path) -> None:

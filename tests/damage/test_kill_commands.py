@@ -21,7 +21,7 @@ from indexer.ingest.pipeline import IndexOptions, index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
-from indexer.vectors.nprobe_tuning import Aim
+from indexer.vectors.nprobe_tuning import RecallTarget
 from retrieval.concepts import Concept, Concepts
 from tests.damage import nursery
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
@@ -54,7 +54,7 @@ def mend(folder: str) -> None:
 def tune(folder: str) -> None:
     """Give a library indexes of lists."""
     with Library.open(folder) as library:
-        library.tune(Aim(recall=0.9, exact_rows=0))
+        library.tune(RecallTarget(recall=0.9, exact_rows=0))
 
 
 def learn(folder: str) -> None:

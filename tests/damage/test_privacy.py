@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.catalog.changes import Change
+from indexer.catalog.changes import Transaction
 from indexer.core.encoder import TokenShape
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import IndexOptions, index_folders
@@ -187,7 +187,7 @@ def test_what_an_older_version_forgot_is_erased_by_repair(tmp_path: Path) -> Non
         with library.catalog._engine.begin() as connection:  # as versions without erasing did
             connection.exec_driver_sql("PRAGMA secure_delete=OFF")
         known = library.catalog.files_below([private])
-        library.catalog.apply(Change(removed=list(known)))
+        library.catalog.apply(Transaction(removed=list(known)))
     assert _told(folder)
     repair(folder)
     assert _told(folder) == set()

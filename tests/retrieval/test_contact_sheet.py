@@ -18,7 +18,7 @@ from PIL import Image
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from retrieval.contact_sheet import Row, contact_sheet
+from retrieval.contact_sheet import SheetRow, contact_sheet
 
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 
@@ -60,7 +60,7 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
-def page_of(tmp_path: Path, *rows: Row, title: str = "A title") -> Page:
+def page_of(tmp_path: Path, *rows: SheetRow, title: str = "A title") -> Page:
     """Write a sheet and parse it."""
     contact_sheet(rows, tmp_path / "sheet.html", title=title)
     page = Page()
@@ -83,7 +83,7 @@ def red(tmp_path: Path) -> Path:
 
 
 def test_words_with_photos(tmp_path: Path, red: Path) -> None:
-    page = page_of(tmp_path, Row(words="a red square", answers=[Found(rank=1, path=red)]))
+    page = page_of(tmp_path, SheetRow(words="a red square", answers=[Found(rank=1, path=red)]))
     assert "a red square" in page.text
     assert f"1 red.png 0.250 {tmp_path.name}" in page.text  # copies have one name in two folders
     (image,) = page.named("img")
@@ -96,20 +96,22 @@ def test_photos_stand_upright(tmp_path: Path) -> None:
     exif[EXIF_ORIENTATION] = TURNED_RIGHT
     Image.new("RGB", (90, 60)).save(tmp_path / "turned.jpg", exif=exif)
     page = page_of(
-        tmp_path, Row(words="any", answers=[Found(rank=1, path=tmp_path / "turned.jpg")])
+        tmp_path, SheetRow(words="any", answers=[Found(rank=1, path=tmp_path / "turned.jpg")])
     )
     assert decoded(page.named("img")[0]).size == (60, 90)
 
 
 def test_photo_query_with_texts(tmp_path: Path, red: Path) -> None:
     answers = [Found(rank=1, kind=Kind.TEXT, path=Path("x/list.txt"), text="it is red", score=0.5)]
-    page = page_of(tmp_path, Row(photo=red, answers=answers))
+    page = page_of(tmp_path, SheetRow(photo=red, answers=answers))
     assert len(page.named("img")) == 1  # the question
     assert "1 it is red 0.500 list.txt" in page.text
 
 
 def test_a_missing_photo_leaves_a_tile_with_the_reason(tmp_path: Path) -> None:
-    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=tmp_path / "gone.jpg")]))
+    page = page_of(
+        tmp_path, SheetRow(words="any", answers=[Found(rank=1, path=tmp_path / "gone.jpg")])
+    )
     assert page.named("img") == []
     assert "no such file or directory 1 gone.jpg" in page.text
 
@@ -119,7 +121,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / f'"><b>{attack.replace("/", "")}.jpg'
     texts = Found(rank=2, kind=Kind.TEXT, path=path, text=attack)
     page = page_of(
-        tmp_path, Row(words=attack, answers=[Found(rank=1, path=path), texts]), title=attack
+        tmp_path, SheetRow(words=attack, answers=[Found(rank=1, path=path), texts]), title=attack
     )
     assert page.named("script") == []
     assert page.named("b") == []
@@ -127,7 +129,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
 
 
 def test_it_fetches_nothing_and_links_to_files_alone(tmp_path: Path, red: Path) -> None:
-    page = page_of(tmp_path, Row(photo=red, answers=[Found(rank=1, path=red)]))
+    page = page_of(tmp_path, SheetRow(photo=red, answers=[Found(rank=1, path=red)]))
     assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in page.tags)
     addresses = {"src": "data:image/jpeg;base64,", "href": "file:///"}
     found = [
@@ -142,7 +144,7 @@ def test_it_fetches_nothing_and_links_to_files_alone(tmp_path: Path, red: Path) 
 
 
 def test_its_policy_allows_its_own_style_and_nothing_else(tmp_path: Path, red: Path) -> None:
-    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=red)]))
+    page = page_of(tmp_path, SheetRow(words="any", answers=[Found(rank=1, path=red)]))
     (policy,) = [
         meta["content"] for meta in page.named("meta") if "Content-Security-Policy" in meta.values()
     ]
@@ -178,7 +180,7 @@ def test_a_thumbnail_is_a_link_to_its_file_whatever_its_name(
 ) -> None:
     odd = tmp_path / f"{name}.png"
     shutil.copy(red, odd)
-    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=odd)]))
+    page = page_of(tmp_path, SheetRow(words="any", answers=[Found(rank=1, path=odd)]))
     (link,) = page.named("a")
     address = urlsplit(link["href"] or "")
     assert (address.scheme, address.netloc, address.query, address.fragment) == ("file", "", "", "")
@@ -190,12 +192,12 @@ def test_what_is_gone_is_no_link_and_a_text_is_one(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("red", encoding="utf-8")
     text = Found(rank=2, kind=Kind.TEXT, path=tmp_path / "list.txt", text="red")
     gone = Found(rank=1, path=tmp_path / "gone.jpg")
-    page = page_of(tmp_path, Row(words="any", answers=[gone, text]))
+    page = page_of(tmp_path, SheetRow(words="any", answers=[gone, text]))
     assert [link["href"] for link in page.named("a")] == [(tmp_path / "list.txt").as_uri()]
 
 
 def test_links_are_reached_by_keyboard_and_seen(tmp_path: Path, red: Path) -> None:
-    page = page_of(tmp_path, Row(words="any", answers=[Found(rank=1, path=red)]))
+    page = page_of(tmp_path, SheetRow(words="any", answers=[Found(rank=1, path=red)]))
     assert not any("tabindex" in attributes for _, attributes in page.tags)
     written = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert "a:focus-visible { outline: 3px solid" in written
@@ -232,7 +234,7 @@ def contrast(one: str, other: str) -> float:
 def test_captions_and_marks_belong_to_their_answers(tmp_path: Path, red: Path) -> None:
     # As on a second page: ranks do not begin with 1.
     answers = [Found(rank=11, path=red), Found(rank=12, path=red)]
-    row = Row(title="any", answers=answers, captions=["one", "two"], marks=["keep", ""])
+    row = SheetRow(title="any", answers=answers, captions=["one", "two"], marks=["keep", ""])
     text = page_of(tmp_path, row).text
     assert "11 keep red.png one" in text
     assert "12 red.png two" in text
@@ -276,7 +278,7 @@ def test_a_link_to_a_sheet_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_nothing_found_is_said(tmp_path: Path) -> None:
-    assert "Nothing found." in page_of(tmp_path, Row(words="any", answers=[])).text
+    assert "Nothing found." in page_of(tmp_path, SheetRow(words="any", answers=[])).text
 
 
 def test_light_and_dark(tmp_path: Path) -> None:

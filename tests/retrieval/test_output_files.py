@@ -17,10 +17,10 @@ from indexer.core.atomic_io import replacing
 from indexer.core.errors import TwinlensError
 from indexer.core.types import Skip
 from retrieval import output_files
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.contact_sheet import contact_sheet
 from retrieval.output_files import free_names, place, write_json, written
-from retrieval.training.data.skipped_pairs import Skips
+from retrieval.training.data.skipped_pairs import SkippedPairs
 from retrieval.training.finetune.weight_averaging import write_blend
 from retrieval.training.plots import draw_curves
 from tests.fakes import draw
@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_no_half_of_the_curves(small_disk: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_of_a_list(small_disk: Path, tmp_path: Path) -> None:
-    skips = Skips(small_disk, lambda _: None)
+    skips = SkippedPairs(small_disk, lambda _: None)
     skips.add([Skip(path=tmp_path, reason="first")])
     before = (small_disk / "skipped.jsonl").read_bytes()
     fill(small_disk, 0)
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_no_half_of_a_model(small_disk: Path, tmp_path: Path)
     fill(small_disk, 4096)
     specs = [str(tmp_path / f"{seed}") for seed in range(2)]
     with pytest.raises(TwinlensError, match="cannot write"):
-        write_blend(specs, [0.5, 0.5], small_disk / "out", Storage.FLOAT16)
+        write_blend(specs, [0.5, 0.5], small_disk / "out", WeightStorage.FLOAT16)
     assert left_on(small_disk) == ["out"]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval._enums import Verdict
+from retrieval._enums import RerankCriterion
 from retrieval.builtin_reranker.cross_attention import RerankerNetwork, Sights
 from retrieval.builtin_reranker.text_features import TextReader
 from retrieval.builtin_reranker.training.cross_attention_batches import Lesson
@@ -24,7 +24,7 @@ from retrieval.errors import TrainingFailed
 from retrieval.training.config import TrainConfig
 from retrieval.training.nonfinite import check_gradient
 from retrieval.training.optimizer import Trainer, schedule
-from retrieval.training.resume import Place, clear_state, load_state, save_state
+from retrieval.training.resume import ResumePoint, clear_state, load_state, save_state
 
 
 class Source(Protocol):
@@ -98,7 +98,7 @@ def train_reranker(
         check_gradient(norm, step + 1, log, out)
         watch(step + 1, loss.item())
         if (step + 1) % config.checkpoint_every == 0:
-            save_state(out, trainer, Place(step=step + 1, log=tuple(log)), record)
+            save_state(out, trainer, ResumePoint(step=step + 1, log=tuple(log)), record)
     network.float().load_state_dict(trainer.averaged())
     clear_state(out)
     return network.eval()
@@ -240,7 +240,7 @@ def _sizes(plans: Sequence[_Plan], lessons: Sequence[Lesson]) -> list[int]:
     return [count * len(lesson.photos) for count, lesson in zip(texts, lessons, strict=True)]
 
 
-def judge(scores: Tensor, labels: Tensor, verdict: Verdict) -> Tensor:
+def judge(scores: Tensor, labels: Tensor, verdict: RerankCriterion) -> Tensor:
     """Return the loss of one lesson, a scalar.
 
     Listwise: of each couple that matches, against all that do not of the same text, and of the
@@ -253,11 +253,11 @@ def judge(scores: Tensor, labels: Tensor, verdict: Verdict) -> Tensor:
         verdict: which of the two, or both.
     """
     loss = scores.new_zeros(())
-    if verdict != Verdict.YES_NO:
+    if verdict != RerankCriterion.YES_NO:
         loss = loss + _listwise(scores, labels)
         if (labels == 1).sum(dim=0).max() == 1:
             loss = loss + _listwise(scores.T, labels.T)
-    if verdict != Verdict.LISTWISE:
+    if verdict != RerankCriterion.LISTWISE:
         loss = loss + _yes_no(scores, labels)
     return loss
 

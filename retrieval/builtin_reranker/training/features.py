@@ -17,7 +17,7 @@ from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid
 from retrieval.instructions.caption_labels import Labels, label, looks_of
 from retrieval.instructions.templates import Grammar
-from retrieval.models.torch_encoder import TowerEncoder, batches
+from retrieval.models.torch_encoder import TorchEncoder, batches
 from retrieval.pairs import Pair
 
 _BATCH = 64
@@ -55,7 +55,7 @@ class Material:
 
 
 def gather(
-    encoder: TowerEncoder,
+    encoder: TorchEncoder,
     pairs: Sequence[Pair],
     grammar: Grammar,
     *,
@@ -100,7 +100,7 @@ def gather(
 class _Looked:
     """Photos, looked at batch by batch."""
 
-    def __init__(self, encoder: TowerEncoder, views: int, rng: np.random.Generator) -> None:
+    def __init__(self, encoder: TorchEncoder, views: int, rng: np.random.Generator) -> None:
         self._encoder, self._rng = encoder, rng
         self.views: list[list[Tensor]] = [[] for _ in range(views)]
         self.vectors: list[Vectors] = []

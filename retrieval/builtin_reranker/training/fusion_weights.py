@@ -22,9 +22,16 @@ from retrieval.evaluation.metrics import (
     ranks_of_scores,
 )
 from retrieval.evaluation.second_stage import SecondStage
-from retrieval.instructions.benchmark import Answered, Exam, Obedience, ask, grade, searching
+from retrieval.instructions.benchmark import (
+    Answered,
+    InstructionBenchmark,
+    InstructionResult,
+    ask,
+    grade,
+    searching,
+)
 from retrieval.instructions.templates import Grammar
-from retrieval.models.torch_encoder import TowerEncoder
+from retrieval.models.torch_encoder import TorchEncoder
 from retrieval.reranking import Fusion, Scores, Sight, fused
 
 WEIGHTS = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
@@ -58,7 +65,7 @@ class Validation:
         `retrieval.builtin_reranker.training.run.Watch`.
     """
 
-    encoder: TowerEncoder
+    encoder: TorchEncoder
     material: Material
     grammar: Grammar
     phase: Callable[[str, str], Progress] = lambda _name, _unit: unwatched
@@ -184,7 +191,9 @@ def _best_steering(
     return *best, record
 
 
-def _asked(checkpoint: Checkpoint, validation: Validation, exam: Exam) -> list[Answered]:
+def _asked(
+    checkpoint: Checkpoint, validation: Validation, exam: InstructionBenchmark
+) -> list[Answered]:
     """Put the questions to a reranker."""
     return ask(TokenReranker(checkpoint, validation.encoder, "candidate"), exam)
 
@@ -200,14 +209,14 @@ def _mixed(words: Answered, both: Answered, share: float) -> Answered:
     return replace(both, wordings=mix(words.wordings, both.wordings), controls=controls)
 
 
-def _balanced(obedience: Obedience) -> bool:
+def _balanced(obedience: InstructionResult) -> bool:
     """Tell whether what should change nothing changes next to nothing."""
     return all(abs(control) <= BALANCE for control in obedience.controls.values())
 
 
-def _learned_exam(validation: Validation) -> Exam:
+def _learned_exam(validation: Validation) -> InstructionBenchmark:
     """Return questions about things that were learned, in wordings that were not."""
-    return Exam(
+    return InstructionBenchmark(
         grammar=validation.grammar,
         labels=validation.material.labels,
         sights=sights_of(validation.material),

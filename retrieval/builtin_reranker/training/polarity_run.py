@@ -26,7 +26,7 @@ from retrieval.builtin_reranker.training.style_training import learn_looks
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.instructions.templates import shipped_grammar
-from retrieval.models import TowerEncoder
+from retrieval.models import TorchEncoder
 from retrieval.models.model_folder import RECORD
 from retrieval.pairs import read_pairs
 from retrieval.reranking.reranker_config import CONFIG
@@ -55,7 +55,7 @@ def run_sign_training(
     if config.init is None:
         raise UsageError("--signs-only teaches a reranker that there is: name it by --init")
     start = load_reranker_checkpoint(config.init, signs=not config.training.steps)
-    if not isinstance(model, TowerEncoder) or start.encoder != model.fingerprint:
+    if not isinstance(model, TorchEncoder) or start.encoder != model.fingerprint:
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
     grammar = shipped_grammar()
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]

@@ -32,7 +32,7 @@ from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.builtin_reranker.training.word_training import learn_words
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.instructions.templates import shipped_grammar
-from retrieval.models import TowerEncoder
+from retrieval.models import TorchEncoder
 from retrieval.pairs import Pair, read_pairs
 from retrieval.reranking.reranker_config import CONFIG
 from retrieval.reranking.score_fusion import Fusion
@@ -157,9 +157,9 @@ def run_reranker_training(
     )
 
 
-def _towers(model: Encoder) -> TowerEncoder:
+def _towers(model: Encoder) -> TorchEncoder:
     """Require an encoder that gives tokens."""
-    if not isinstance(model, TowerEncoder) or model.token_shape is None:
+    if not isinstance(model, TorchEncoder) or model.token_shape is None:
         raise ModelUnavailable(
             f"the model {model.name!r} gives no image tokens to learn from; the built-in "
             "architecture does, and large rerankers need none (see MODELS.md)"
@@ -167,7 +167,7 @@ def _towers(model: Encoder) -> TowerEncoder:
     return model
 
 
-def _start(config: RerankerRun, encoder: TowerEncoder) -> Checkpoint:
+def _start(config: RerankerRun, encoder: TorchEncoder) -> Checkpoint:
     """Return what to begin with: a new network, or a reranker that reads with this encoder."""
     if config.init is None:
         torch.manual_seed(config.training.seed)
@@ -181,7 +181,7 @@ def _start(config: RerankerRun, encoder: TowerEncoder) -> Checkpoint:
     return dataclasses.replace(start, network=network)
 
 
-def _fitted(config: NetworkConfig, encoder: TowerEncoder) -> NetworkConfig:
+def _fitted(config: NetworkConfig, encoder: TorchEncoder) -> NetworkConfig:
     """Return a shape that reads the tokens of an encoder."""
     shape, tower = encoder.token_shape, encoder.text_tower
     if shape is None or tower is None:
@@ -196,7 +196,7 @@ def _fitted(config: NetworkConfig, encoder: TowerEncoder) -> NetworkConfig:
 
 def _gathered(
     pairs: list[Pair] | tuple[Pair, ...],
-    encoder: TowerEncoder,
+    encoder: TorchEncoder,
     views: int,
     seed: int,
     looked: Progress,
@@ -227,7 +227,7 @@ def _both(
     return tell
 
 
-def _school(material: Material, encoder: TowerEncoder, depth: int, reach: int) -> School:
+def _school(material: Material, encoder: TorchEncoder, depth: int, reach: int) -> School:
     """Prepare the lessons of both kinds."""
     if len(material.vectors) < SIDE:
         raise UsageError(f"{len(material.vectors)} photos are too few to learn from")

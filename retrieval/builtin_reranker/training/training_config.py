@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from indexer.core.errors import UsageError
-from retrieval._enums import Precision, Verdict
+from retrieval._enums import Precision, RerankCriterion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class RerankerTraining:
     lessons: int = 4
     steering: int = 2
     signs: int = 32
-    verdict: Verdict = Verdict.BOTH
+    verdict: RerankCriterion = RerankCriterion.BOTH
     lr: float = 5e-4
     weight_decay: float = 0.05
     dropout: float = 0.1

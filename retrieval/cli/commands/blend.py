@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from indexer.core.errors import UsageError
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example
@@ -38,8 +38,8 @@ from retrieval.cli.options import example
 )
 @click.option(
     "--storage",
-    type=click.Choice([choice.value for choice in Storage]),
-    default=Storage.FLOAT16.value,
+    type=click.Choice([choice.value for choice in WeightStorage]),
+    default=WeightStorage.FLOAT16.value,
     show_default=True,
     help="How the weights of the result lie on disk.",
 )
@@ -54,7 +54,7 @@ def command(models: tuple[str, ...], weights: tuple[float, ...], out: Path, stor
     shares = _shares(len(models), weights)
     from retrieval.training.finetune.weight_averaging import write_blend
 
-    write_blend(models, shares, out, Storage(storage))
+    write_blend(models, shares, out, WeightStorage(storage))
     parts = " + ".join(f"{share:g} {spec}" for spec, share in zip(models, shares, strict=True))
     note(f"wrote {out} = {parts}")
     return ExitCode.DONE

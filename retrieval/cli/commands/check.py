@@ -17,7 +17,7 @@ from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_json, with_library, with_patience
 
 if TYPE_CHECKING:
-    from indexer.library.lock import Patience
+    from indexer.library.lock import LockTimeout
     from retrieval import Finding
 
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--repair", is_flag=True, help="Mend what can be mended.")
 @with_patience
 @with_json
-def command(library: Path, repair: bool, patience: Patience, as_json: bool) -> int:
+def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -> int:
     """Look for damage in the library.
 
     Every file of the library is read and compared with its checksums. Each finding says what is

@@ -19,7 +19,7 @@ import click
 import retrieval
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.cli.console import list_skipped
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import ModelChoice, example, with_model
@@ -27,7 +27,7 @@ from retrieval.cli.output import Layout, write_hits
 from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
-    from retrieval import Encoder, IndexReport, Library, Row, Searcher
+    from retrieval import Encoder, IndexReport, Library, Searcher, SheetRow
 
 WORDS = ("a cat", "a cup of coffee", "a motorcycle")
 LIKE_THIS = "motorcycle_right.png"  # left out of the library, which holds its stereo twin
@@ -96,7 +96,7 @@ def _photos() -> dict[str, Path]:
     Raises:
         UsageError: the packages that carry them are not installed.
     """
-    listed = (shipped("demo") / "photos.jsonl").read_text(encoding="utf-8").splitlines()
+    listed = (resource("demo") / "photos.jsonl").read_text(encoding="utf-8").splitlines()
     paths = [_installed(json.loads(line)["file"]) for line in listed]
     photos = {path.name: path for path in paths if path is not None and path.is_file()}
     missing = {LIKE_THIS, WHAT_IS_THIS} - photos.keys()
@@ -118,7 +118,7 @@ def _installed(file: str) -> Path | None:
 def _index(library: Library, encoder: Encoder, photos: Mapping[str, Path]) -> IndexReport:
     """Index the photos, all but the one to be asked with, and our texts."""
     files = [path.resolve() for name, path in photos.items() if name != LIKE_THIS]
-    files.append(shipped("demo") / "texts.txt")
+    files.append(resource("demo") / "texts.txt")
     with progress("indexing") as report:
         done = retrieval.index_folders(
             library,
@@ -144,7 +144,7 @@ def _questions(photos: Mapping[str, Path], *, instructed: bool) -> list[_Questio
     ]
 
 
-def _answer(searcher: Searcher | None, question: _Question) -> Row:
+def _answer(searcher: Searcher | None, question: _Question) -> SheetRow:
     """Search, print a table, and keep the answers for the contact sheet."""
     assert searcher is not None
     hits = searcher.search(question.asked, kind=question.kind, top=TOP, instruct=question.instruct)
@@ -152,5 +152,5 @@ def _answer(searcher: Searcher | None, question: _Question) -> Row:
     write_hits(hits, Layout.TABLE)
     click.echo()
     if isinstance(question.asked, Path):
-        return retrieval.Row(answers=hits, photo=question.asked)
-    return retrieval.Row(answers=hits, words=question.asked, aside=question.instruct)
+        return retrieval.SheetRow(answers=hits, photo=question.asked)
+    return retrieval.SheetRow(answers=hits, words=question.asked, aside=question.instruct)

@@ -21,7 +21,7 @@ from retrieval.cli.output import with_sheet
 from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
-    from indexer.duplicates.finder import Copy, Group
+    from indexer.duplicates.finder import DuplicateFile, DuplicateGroup
 
 ALIKE = 0.9  # as `indexer.duplicates.similarity` has it, whose import takes in numpy
 
@@ -99,7 +99,7 @@ def command(
     return ExitCode.DONE if groups else ExitCode.NOTHING
 
 
-def _lines(groups: Sequence[Group]) -> Iterator[str]:
+def _lines(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
     """Show each group below a line that says what it is."""
     for group in groups:
         yield f"{_heading(group)}\n"
@@ -117,7 +117,7 @@ def _bytes(count: int) -> str:
     return f"{max(1, round(count / 1e3))} KB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
-def _json(groups: Sequence[Group]) -> Iterator[str]:
+def _json(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
     """Show each group as one JSON object."""
     for group in groups:
         told = {
@@ -130,7 +130,7 @@ def _json(groups: Sequence[Group]) -> Iterator[str]:
         yield json.dumps(told) + "\n"
 
 
-def _told(copy: Copy) -> dict[str, object]:
+def _told(copy: DuplicateFile) -> dict[str, object]:
     """Return one copy as JSON has it."""
     return {
         "path": str(copy.path),
@@ -142,10 +142,10 @@ def _told(copy: Copy) -> dict[str, object]:
     }
 
 
-def _paths(end: str) -> Callable[[Sequence[Group]], Iterator[str]]:
+def _paths(end: str) -> Callable[[Sequence[DuplicateGroup]], Iterator[str]]:
     """Show the paths of the copies that can be dropped."""
 
-    def lines(groups: Sequence[Group]) -> Iterator[str]:
+    def lines(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
         spare = (str(path) for group in groups for path in group.spare)
         yield from (bare(path) + end for path in dict.fromkeys(spare))
 
@@ -156,7 +156,7 @@ _BARE = ("paths", "nul")
 _LAYOUTS = {"groups": _lines, "json": _json, "paths": _paths("\n"), "nul": _paths("\0")}
 
 
-def _heading(group: Group) -> str:
+def _heading(group: DuplicateGroup) -> str:
     """Say what a group is."""
     count = len(group.copies)
     return (
@@ -164,7 +164,7 @@ def _heading(group: Group) -> str:
     )
 
 
-def _summary(groups: Sequence[Group], threshold: float) -> str:
+def _summary(groups: Sequence[DuplicateGroup], threshold: float) -> str:
     """Say how much there is of what."""
     if not groups:
         return f"no duplicates: nothing exact, and nothing {threshold:g} alike"
@@ -178,7 +178,7 @@ def _summary(groups: Sequence[Group], threshold: float) -> str:
     )
 
 
-def _note_unlisted(groups: Sequence[Group], listed: Sequence[Group]) -> None:
+def _note_unlisted(groups: Sequence[DuplicateGroup], listed: Sequence[DuplicateGroup]) -> None:
     """Say which copies a list of bare paths leaves out."""
     left = len(groups) - len(listed)
     if left:
@@ -191,10 +191,10 @@ def _note_unlisted(groups: Sequence[Group], listed: Sequence[Group]) -> None:
         )
 
 
-def _write_sheet(groups: Sequence[Group], path: Path, summary: str) -> None:
+def _write_sheet(groups: Sequence[DuplicateGroup], path: Path, summary: str) -> None:
     """Write the contact sheet and say where it is."""
     rows = [
-        retrieval.Row(
+        retrieval.SheetRow(
             answers=[
                 retrieval.Hit(
                     rank=rank, score=group.alike, kind=Kind.PHOTO, path=copy.path, text="", id=0
@@ -214,7 +214,7 @@ def _write_sheet(groups: Sequence[Group], path: Path, summary: str) -> None:
     note(f"contact sheet: {path}")
 
 
-def _facts(copy: Copy) -> str:
+def _facts(copy: DuplicateFile) -> str:
     """Say how large a copy is, the date of its file, and what it has that the kept one lacks."""
     facts = [f"{copy.width} × {copy.height}", _bytes(copy.bytes)]
     with suppress(OSError, OverflowError, ValueError):  # gone meanwhile, or a date beyond all

@@ -14,7 +14,7 @@ from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from retrieval import Encoder, Obedience, PairSet, Reranker
+    from retrieval import Encoder, InstructionResult, PairSet, Reranker
 
 
 def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json: bool) -> int:
@@ -29,7 +29,7 @@ def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json
     return ExitCode.DONE
 
 
-def _table(done: Obedience, name: str) -> Table:
+def _table(done: InstructionResult, name: str) -> Table:
     """Lay out the figures."""
     table = Table(
         title=f"{name}: {done.instances:,} queries with a wish, about: {', '.join(done.families)}",

@@ -19,7 +19,7 @@ from retrieval.cli.console import counted, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_one_of
 from retrieval.cli.output import cell
-from retrieval.cli.search_options import Asking, Question, with_question
+from retrieval.cli.search_options import Question, SearchRequest, with_question
 from retrieval.output_files import free_names, place
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _BLOCK = 1 << 20  # bytes of a file that are copied at once
 COLUMNS = ("rank", "score", "match", "file", "path", "text", "time")
 
 
-class Way(StrEnum):
+class ExportMode(StrEnum):
     """How a file comes into the folder."""
 
     COPY = "copy"
@@ -40,7 +40,7 @@ class Way(StrEnum):
 
 
 @click.command(
-    cls=Asking,
+    cls=SearchRequest,
     epilog=example(
         'twinlens export "a dog on a beach" --to dogs --top 50',
         'twinlens export "a dog" - "snow" --to dogs --link',
@@ -73,7 +73,7 @@ def command(question: Question, folder: Path, way: str | None) -> int:
     if not hits:
         return ExitCode.NOTHING
     _make(folder)
-    named, missing = _place(hits, folder, Way(way or "copy"))
+    named, missing = _place(hits, folder, ExportMode(way or "copy"))
     manifest = _write_manifest(hits, named, folder)
     note(f"{counted(len(named), 'file')}, told in {manifest}")
     for path in missing:
@@ -93,7 +93,9 @@ def _make(folder: Path) -> None:
         raise TwinlensError(f"cannot make '{folder}': {error.strerror or error}") from error
 
 
-def _place(hits: Sequence[Hit], folder: Path, way: Way) -> tuple[dict[Path, str], list[Path]]:
+def _place(
+    hits: Sequence[Hit], folder: Path, way: ExportMode
+) -> tuple[dict[Path, str], list[Path]]:
     """Bring each file in once; return the names of those that came, and what did not."""
     named: dict[Path, str] = {}
     missing: list[Path] = []
@@ -167,7 +169,7 @@ def _listed(_source: Path, _folder: Path) -> str:
     return ""
 
 
-_WAYS = {Way.COPY: _copied, Way.LINK: _linked, Way.LIST: _listed}
+_WAYS = {ExportMode.COPY: _copied, ExportMode.LINK: _linked, ExportMode.LIST: _listed}
 
 
 def _write_manifest(hits: Sequence[Hit], named: dict[Path, str], folder: Path) -> Path:

@@ -13,14 +13,14 @@ from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_library, with_patience
 
 if TYPE_CHECKING:
-    from retrieval import Patience
+    from retrieval import LockTimeout
 
 
 @click.command(epilog=example("twinlens forget ~/Pictures/screenshots"))
 @click.argument("folder", type=click.Path(path_type=Path))
 @with_library
 @with_patience
-def command(folder: Path, library: Path, patience: Patience) -> int:
+def command(folder: Path, library: Path, patience: LockTimeout) -> int:
     """Drop all that lies below FOLDER from the library.
 
     It is erased from the library's files, with all that was removed before.

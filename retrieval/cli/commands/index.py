@@ -15,7 +15,7 @@ import retrieval
 from indexer.catalog.reader import catalog_path
 from indexer.core.errors import LibraryMissing
 from indexer.ingest.excluded_folders import EXCLUDED_DIRS
-from indexer.ingest.walker import Found, WalkOptions, walk
+from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.image import MAX_MEGAPIXELS, TRUNCATED
 from indexer.media.video import MOST_FRAMES
 from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
@@ -31,8 +31,8 @@ from retrieval.cli.options import (
 from retrieval.cli.progress import Report, phase, progress
 
 if TYPE_CHECKING:
-    from indexer.ingest.pipeline import Progress
-    from retrieval import Encoder, IndexOptions, IndexReport, Library, Patience
+    from indexer.ingest.pipeline import IndexProgress
+    from retrieval import Encoder, IndexOptions, IndexReport, Library, LockTimeout
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -141,7 +141,7 @@ def command(
     library: Path,
     model: ModelChoice,
     options: IndexOptions,
-    patience: Patience,
+    patience: LockTimeout,
     as_json: bool,
 ) -> int:
     """Index photos, camera RAW, videos and texts.
@@ -180,14 +180,14 @@ def command(
 
 def _with_total(
     report: Report, folders: Sequence[Path], options: WalkOptions
-) -> Callable[[Progress], None]:
+) -> Callable[[IndexProgress], None]:
     """Report of how many files; counting them takes time, so it waits for the first new one."""
 
     @cache
     def total() -> int:
-        return sum(isinstance(file, Found) for file in walk(folders, options=options))
+        return sum(isinstance(file, FoundFile) for file in walk(folders, options=options))
 
-    def tell(step: Progress) -> None:
+    def tell(step: IndexProgress) -> None:
         if step.photos or step.texts or step.unchanged + step.skipped < step.met:
             report(step.files, total(), step.photos)
 

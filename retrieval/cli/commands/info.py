@@ -20,7 +20,7 @@ from retrieval.cli.options import example, with_json, with_library
 from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from indexer.core.types import Described, LibraryInfo
+    from indexer.core.types import LibraryInfo, MetadataSummary
 
 CAMERAS = 5  # that are named
 
@@ -46,14 +46,14 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _dates(about: Described) -> str:
+def _dates(about: MetadataSummary) -> str:
     """Say when the photos were taken."""
     if about.first is None or about.last is None:
         return ""
     return f"{about.first:%Y-%m-%d} to {about.last:%Y-%m-%d}, of {about.dated:,} photos"
 
 
-def _cameras(about: Described) -> str:
+def _cameras(about: MetadataSummary) -> str:
     """Name the cameras most used."""
     named = [f"{name} ({count:,})" for name, count in about.cameras[:CAMERAS]]
     more = len(about.cameras) - len(named)

@@ -21,13 +21,13 @@ from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from retrieval import Concept, Learned, Library
+    from retrieval import Concept, LearnedConcept, Library
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class LearnRequest:
     """What is asked for: a name to learn, to forget, or the list of all."""
 
     name: str
@@ -76,7 +76,7 @@ def with_request(function: F) -> Callable[..., Any]:
         *, name: str, photos: tuple[Path, ...], like: str, seed: int, listed: bool, **others: Any
     ) -> Any:
         forget: str | None = others.pop("forget")
-        request = Request(
+        request = LearnRequest(
             name=name, photos=photos, like=like, seed=seed, listed=listed, forget=forget
         )
         return function(request=request, **others)
@@ -94,7 +94,7 @@ def with_request(function: F) -> Callable[..., Any]:
 @with_library
 @with_model("the library's own")
 @with_json
-def command(request: Request, library: Path, model: ModelChoice, as_json: bool) -> int:
+def command(request: LearnRequest, library: Path, model: ModelChoice, as_json: bool) -> int:
     """Learn a name from about five photos.
 
     PHOTO is a file, or a folder of them. Then NAME may stand in any query to this library. The
@@ -114,7 +114,7 @@ def command(request: Request, library: Path, model: ModelChoice, as_json: bool) 
     return ExitCode.SKIPPED if learned.skipped else ExitCode.DONE
 
 
-def _learn(opened: Library, request: Request, model: ModelChoice) -> Learned:
+def _learn(opened: Library, request: LearnRequest, model: ModelChoice) -> LearnedConcept:
     """Learn the name that was asked for."""
     encoder = model.load(opened.model)
     options = retrieval.LearnOptions(like=request.like, seed=request.seed)
@@ -156,7 +156,7 @@ def _facts(concept: Concept) -> dict[str, object]:
     }
 
 
-def _as_json(learned: Learned) -> dict[str, object]:
+def _as_json(learned: LearnedConcept) -> dict[str, object]:
     """Return what was done as plain values."""
     return {
         **_facts(learned.concept),
@@ -166,7 +166,7 @@ def _as_json(learned: Learned) -> dict[str, object]:
     }
 
 
-def _sentence(learned: Learned) -> str:
+def _sentence(learned: LearnedConcept) -> str:
     """Say in one line what was done."""
     concept = learned.concept
     again = "learned anew" if learned.replaced else "learned"

@@ -13,7 +13,7 @@ from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_library, with_patience
 
 if TYPE_CHECKING:
-    from retrieval import Patience
+    from retrieval import LockTimeout
 
 
 @click.command("move-root", epilog=example("twinlens move-root /media/old/Pictures ~/Pictures"))
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @with_library
 @with_patience
-def command(old: Path, new: Path, library: Path, patience: Patience) -> int:
+def command(old: Path, new: Path, library: Path, patience: LockTimeout) -> int:
     """Tell the library that the folder OLD lies at NEW now.
 
     For a drive that was moved or is mounted elsewhere. Nothing is read or embedded, whatever

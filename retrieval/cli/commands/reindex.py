@@ -15,7 +15,7 @@ from retrieval.cli.options import ModelChoice, example, with_library, with_model
 from retrieval.cli.progress import progress
 
 if TYPE_CHECKING:
-    from retrieval import IndexOptions, Patience
+    from retrieval import IndexOptions, LockTimeout
 
 
 @click.command(epilog=example("twinlens reindex --model ViT-B-32/laion2b_s34b_b79k"))
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @with_index_options
 @with_prune
 @with_patience
-def command(library: Path, model: ModelChoice, options: IndexOptions, patience: Patience) -> int:
+def command(library: Path, model: ModelChoice, options: IndexOptions, patience: LockTimeout) -> int:
     """Embed the whole library anew, with another model.
 
     Searches go on with the old model until all is done; then one commit switches. Killed

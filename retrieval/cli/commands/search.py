@@ -12,7 +12,7 @@ import click
 
 import retrieval
 from indexer.core.types import Kind
-from retrieval._enums import Sort
+from retrieval._enums import SortOrder
 from retrieval.cli.console import counted, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example
@@ -24,7 +24,7 @@ from retrieval.cli.output import (
     with_output,
     write_hits,
 )
-from retrieval.cli.search_options import Asking, Question, with_question
+from retrieval.cli.search_options import Question, SearchRequest, with_question
 
 if TYPE_CHECKING:
     from retrieval import Hit, Query
@@ -33,7 +33,7 @@ _TITLE = 80  # characters of a query in the title of a page
 
 
 @click.command(
-    cls=Asking,
+    cls=SearchRequest,
     epilog=example(
         'twinlens search "a cat on a sofa" --top 5',
         'twinlens search "beach" + "sunset" - "people"',
@@ -56,7 +56,7 @@ def command(question: Question, output: Output) -> int:
     """
     if output.layout == Layout.PREVIEW:
         check_previews()
-    by_date = question.query.is_filter or question.page.sort == Sort.DATE
+    by_date = question.query.is_filter or question.page.sort == SortOrder.DATE
     hits = question.answers()
     if output.html is not None:
         _write_sheet(question, hits, output.html, dated=by_date)
@@ -68,7 +68,7 @@ def _write_sheet(question: Question, hits: list[Hit], path: Path, *, dated: bool
     """Write the contact sheet and say where it is."""
     asked = question.query
     aside = " · ".join(filter(None, (asked.filters, question.reranking.instruct)))
-    row = retrieval.Row(
+    row = retrieval.SheetRow(
         answers=hits,
         words=asked.text,
         photo=asked.path if asked.kind == Kind.PHOTO else None,

@@ -24,7 +24,7 @@ from retrieval.cli.progress import Report, progress
 from retrieval.training.config import AugmentConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from retrieval.training.loop import Progress
+    from retrieval.training.loop import TrainProgress
 
 _FILES = ("pairs", "val", "keep", "out")
 _PATH = click.Path(path_type=Path)
@@ -75,11 +75,13 @@ def command(config: Path | None, **given: Any) -> int:
     settings = _read(config) if config else {}
     settings |= {name: value for name, value in given.items() if value not in (None, ())}
     chosen = _build(settings)
-    from retrieval.training.loop import Watch, train
+    from retrieval.training.loop import TrainObserver, train
 
     with ExitStack() as stack:
         bars = _Bars(stack)
-        watch = Watch(note=note, phase=bars.phase, decoded=bars.decoded, progress=bars.trained)
+        watch = TrainObserver(
+            note=note, phase=bars.phase, decoded=bars.decoded, progress=bars.trained
+        )
         done = train(chosen, watch)
     note(f"wrote {done.out} after {done.steps} steps")
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
@@ -102,7 +104,7 @@ class _Bars:
         """Say what is done between two steps."""
         (self._training or self._decoding).name(name)
 
-    def trained(self, now: Progress) -> None:
+    def trained(self, now: TrainProgress) -> None:
         """Report photos learned from."""
         if self._training is None:
             self._stack.close()

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 import click
 
-from retrieval._enums import Precision, Verdict
+from retrieval._enums import Precision, RerankCriterion
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import list_skipped, note
@@ -171,7 +171,7 @@ class _Bars:
 
 def _training(given: dict[str, Any]) -> RerankerTraining:
     """Turn options into the configuration."""
-    for name, kind in (("verdict", Verdict), ("precision", Precision)):
+    for name, kind in (("verdict", RerankCriterion), ("precision", Precision)):
         if name in given:
             given[name] = kind(given[name])
     return RerankerTraining(**given)

@@ -19,7 +19,7 @@ from retrieval.cli.options import example, with_json, with_library, with_patienc
 from retrieval.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from retrieval import Patience, Setting
+    from retrieval import LockTimeout, SearchSetting
 
 
 @click.command(epilog=example("twinlens tune", "twinlens tune --recall 0.99"))
@@ -43,7 +43,7 @@ def command(
     library: Path,
     recall: float | None,
     exact_up_to: int | None,
-    patience: Patience,
+    patience: LockTimeout,
     as_json: bool,
 ) -> int:
     """Choose how to search the library, and show what it costs.
@@ -72,7 +72,7 @@ def command(
     return ExitCode.DONE
 
 
-def _table(settings: Sequence[Setting]) -> Table:
+def _table(settings: Sequence[SearchSetting]) -> Table:
     """Lay out one setting a line."""
     table = Table(box=None, pad_edge=False)
     table.add_column("looks for")

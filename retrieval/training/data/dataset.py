@@ -129,7 +129,7 @@ class TrainingSet:
         return Targets(torch.from_numpy(match), torch.from_numpy(ignore & ~match))
 
 
-class Canvases:
+class DecodedPhotos:
     """Decoded photos as uint8 squares, kept in memory when they fit.
 
     Where they do not fit, a photo is decoded each time it is learned from. One that fails then
@@ -225,14 +225,14 @@ class Canvases:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathered:
+class JoinedPairs:
     """Pairs of several sources, with the number of each pair's source."""
 
     pairs: tuple[Pair, ...]
     source: tuple[int, ...]
     skipped: tuple[Skip, ...]
 
-    def without(self, broken: Mapping[int, Skip]) -> Gathered:
+    def without(self, broken: Mapping[int, Skip]) -> JoinedPairs:
         """Leave out the rows whose photo did not decode.
 
         Raises:
@@ -244,14 +244,14 @@ class Gathered:
                 f"none of the {len(self.pairs)} photos could be decoded; the first: "
                 f"{broken[0].path}: {broken[0].reason}"
             )
-        return Gathered(
+        return JoinedPairs(
             pairs=tuple(self.pairs[n] for n in left),
             source=tuple(self.source[n] for n in left),
             skipped=(*self.skipped, *broken.values()),
         )
 
 
-def gather_pairs(sources: Sequence[Path]) -> Gathered:
+def gather_pairs(sources: Sequence[Path]) -> JoinedPairs:
     """Read all sources into one set; a source named twice counts twice.
 
     Raises:
@@ -259,7 +259,7 @@ def gather_pairs(sources: Sequence[Path]) -> Gathered:
     """
     sets = {source: read_pairs(source) for source in sources}
     numbers = {source: number for number, source in enumerate(sets)}
-    return Gathered(
+    return JoinedPairs(
         pairs=tuple(pair for source in sources for pair in sets[source].pairs),
         source=tuple(numbers[source] for source in sources for _ in sets[source].pairs),
         skipped=tuple(

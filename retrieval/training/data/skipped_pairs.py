@@ -17,7 +17,7 @@ SKIPPED = "skipped.jsonl"
 NAMED = 10  # skips that are printed; the file has all
 
 
-class Skips:
+class SkippedPairs:
     """Everything left out so far, told once.
 
     A run that resumes goes on with what the file already holds.

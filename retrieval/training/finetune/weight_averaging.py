@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from indexer.core.errors import UsageError
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint
@@ -103,7 +103,9 @@ def _shape(state: dict[str, Tensor], name: str) -> str:
     return " x ".join(map(str, state[name].shape)) or "a number" if name in state else "missing"
 
 
-def write_blend(specs: Sequence[str], shares: Sequence[float], out: Path, storage: Storage) -> None:
+def write_blend(
+    specs: Sequence[str], shares: Sequence[float], out: Path, storage: WeightStorage
+) -> None:
     """Blend models by their specs into a folder, with a `train.json` that says of what.
 
     Raises:

@@ -16,13 +16,13 @@ import torch
 
 from retrieval.models.loaded_model import Model
 from retrieval.training.finetune.weight_averaging import blend
-from retrieval.training.validation import Validation, sum_of_recalls
+from retrieval.training.validation import DevSet, sum_of_recalls
 
 TUNED = "tuned"  # folder inside a run's, of the weights before they are blended
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class WiseFtResult:
     """The blended model, its share of the tuned one, and the figures of every share tried."""
 
     model: Model
@@ -39,10 +39,10 @@ def choose_share(
     start: Model,
     tuned: Model,
     shares: Sequence[float],
-    sets: Mapping[str, Validation],
+    sets: Mapping[str, DevSet],
     device: torch.device,
     watch: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> Chosen:
+) -> WiseFtResult:
     """Blend start and tuned model by the share that is best on all sets; the smaller on a tie.
 
     A share's score is the mean over the sets of the sum of R@1, R@5 and R@10 of both directions.
@@ -67,7 +67,9 @@ def choose_share(
         if sets:
             watch(tried[-1])
     best = max(tried, key=lambda line: line["score"] or 0.0)["share"]
-    return Chosen(model=blend([start, tuned], [1.0 - best, best]), share=best, tried=tuple(tried))
+    return WiseFtResult(
+        model=blend([start, tuned], [1.0 - best, best]), share=best, tried=tuple(tried)
+    )
 
 
 def share_line(tried: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from indexer.calibration.reference_cohort import COHORTS, read_cohorts, write_cohorts
-from indexer.calibration.score_stats import Moments, measure
-from indexer.catalog.meta import Facts
+from indexer.calibration.score_stats import ScoreStats, measure
+from indexer.catalog.meta import LibraryMeta
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
@@ -32,7 +32,7 @@ def test_mean_and_spread_of_all_pairs(alpha: float) -> None:
     found = measure(queries, np.column_stack([vectors, hubs]), items=77)
     assert found.mean(alpha) == pytest.approx(scores.mean(), abs=1e-5)
     assert found.spread(alpha) == pytest.approx(scores.std(), abs=1e-5)
-    assert Moments.loads(found.dumps()) == found
+    assert ScoreStats.loads(found.dumps()) == found
     assert found.items == 77
 
 
@@ -92,7 +92,7 @@ def without_banks(encoder: ColourEncoder, folder: Path) -> Library:
     """A library of twelve photos that has lost its banks."""
     with Library.create(folder / "library", encoder) as library:
         index_folders(library, encoder, [drawn(folder / "photos", 12)])
-    (folder / "library" / Facts.banks).unlink()
+    (folder / "library" / LibraryMeta.banks).unlink()
     return Library.open(folder / "library")
 
 

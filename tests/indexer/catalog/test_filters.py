@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.catalog.changes import Change, FileState, Move, NewFile
-from indexer.catalog.meta import Facts
-from indexer.catalog.writer import Catalog
+from indexer.catalog.changes import FileState, Move, NewFile, Transaction
+from indexer.catalog.meta import LibraryMeta
+from indexer.catalog.writer import CatalogWriter
 from indexer.core.errors import UsageError
 from indexer.core.filters import (
     AllOf,
     AnyOf,
-    Camera,
+    CameraName,
+    DateRange,
+    FileType,
     Filter,
-    Held,
-    In,
-    Near,
+    HasOrientation,
+    HasTag,
+    InFolder,
+    MinRating,
+    NearPosition,
     Not,
-    Place,
-    Rated,
-    Tag,
-    Taken,
-    Type,
+    PlaceName,
 )
 from indexer.core.gazetteer import EARTH_KM
 from indexer.core.types import Kind, Metadata, Orientation, SegmentRow
@@ -51,12 +51,12 @@ ABOUT = {
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(tmp_path: Path) -> Iterator[CatalogWriter]:
     """Photos 1 to 4 as above, and text 5 beside the first."""
     path = tmp_path / "catalog.sqlite"
-    Catalog.create(path, Facts(model="m", fingerprint="f", dim=2, hubness_k=16))
-    opened = Catalog.open(path)
-    opened.apply(Change(roots=[Path("/pics")]))
+    CatalogWriter.create(path, LibraryMeta(model="m", fingerprint="f", dim=2, hubness_k=16))
+    opened = CatalogWriter.open(path)
+    opened.apply(Transaction(roots=[Path("/pics")]))
     files = [
         NewFile(state=_state(name), ids=range(id_, id_ + 1), texts=("",), about=about)
         for id_, (name, about) in enumerate(ABOUT.items(), start=1)
@@ -67,7 +67,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         SegmentRow(number=number, kind=kind, rows=count)
         for number, (kind, count) in enumerate([(Kind.PHOTO, 4), (Kind.TEXT, 1)])
     ]
-    opened.apply(Change(files=files, segments=rows))
+    opened.apply(Transaction(files=files, segments=rows))
     yield opened
     opened.close()
 
@@ -77,7 +77,7 @@ def _state(name: str, kind: Kind = Kind.PHOTO) -> FileState:
     return FileState(path=Path(name), kind=kind, size=1, mtime_ns=1, digest=digest, reader="r")
 
 
-def _ids(catalog: Catalog, where: Filter, kind: Kind = Kind.PHOTO) -> list[int]:
+def _ids(catalog: CatalogWriter, where: Filter, kind: Kind = Kind.PHOTO) -> list[int]:
     """What a selection lets through of all items of a kind."""
     chosen, every = catalog.selected(kind, where), catalog.item_ids(kind)
     return every[chosen.holds(every)].tolist()
@@ -85,54 +85,57 @@ def _ids(catalog: Catalog, where: Filter, kind: Kind = Kind.PHOTO) -> list[int]:
 
 CASES: list[tuple[Filter, list[int]]] = [
     (AllOf(), [1, 2, 3, 4]),
-    (Taken(since=datetime(2019, 12, 31, 23, 59, 59)), [2, 3]),
-    (Taken(until=datetime(2020, 1, 1)), [1, 2]),
-    (Taken(since=datetime(2019, 8, 1), until=datetime(2020, 1, 1)), [2]),
-    (Taken(), [1, 2, 3]),
-    (Camera(name="x100"), [1]),
-    (Camera(name="canon r5"), [2]),
-    (Camera(name="CANON"), [2, 3]),
-    (Camera(name="100%"), []),
-    (AnyOf(filters=(Camera(name="fuji"), Camera(name="r5"))), [1, 2]),
-    (Tag(name="FAMILLE"), [1]),
-    (Tag(name="été"), [1]),
-    (Tag(name="fam"), []),
-    (Rated(at_least=3), [1, 2]),
-    (Held(orientation=Orientation.LANDSCAPE), [1]),
-    (Held(orientation=Orientation.PORTRAIT), [2]),
-    (Held(orientation=Orientation.SQUARE), [3]),
-    (Type(suffixes=(".jpg", ".jpeg")), [1, 2]),
-    (In(folder=Path("/pics/sea")), [3, 4]),
-    (In(folder="italy"), [1, 2]),
-    (In(folder="ITALY 2019"), [1, 2]),
-    (In(folder="2019 italy"), []),
-    (In(folder="pics"), [1, 2, 3, 4]),
-    (In(folder='"; DROP'), []),
-    (Place(name="italy"), [1]),
-    (Near(latitude=41.9, longitude=12.5, km=1), [1]),
-    (Near(latitude=-17.0, longitude=-179.99, km=3), [3]),  # over the date line
-    (Not(filter=Camera(name="canon")), [1, 4]),
-    (AnyOf(filters=(Tag(name="work"), Rated(at_least=5))), [1, 2]),
-    (AllOf(filters=(Camera(name="canon"), Taken(since=datetime(2020, 1, 1)))), [3]),
-    (AllOf(filters=(Not(filter=Tag(name="été")), Not(filter=Place(name="italy")))), [2, 3, 4]),
+    (DateRange(since=datetime(2019, 12, 31, 23, 59, 59)), [2, 3]),
+    (DateRange(until=datetime(2020, 1, 1)), [1, 2]),
+    (DateRange(since=datetime(2019, 8, 1), until=datetime(2020, 1, 1)), [2]),
+    (DateRange(), [1, 2, 3]),
+    (CameraName(name="x100"), [1]),
+    (CameraName(name="canon r5"), [2]),
+    (CameraName(name="CANON"), [2, 3]),
+    (CameraName(name="100%"), []),
+    (AnyOf(filters=(CameraName(name="fuji"), CameraName(name="r5"))), [1, 2]),
+    (HasTag(name="FAMILLE"), [1]),
+    (HasTag(name="été"), [1]),
+    (HasTag(name="fam"), []),
+    (MinRating(at_least=3), [1, 2]),
+    (HasOrientation(orientation=Orientation.LANDSCAPE), [1]),
+    (HasOrientation(orientation=Orientation.PORTRAIT), [2]),
+    (HasOrientation(orientation=Orientation.SQUARE), [3]),
+    (FileType(suffixes=(".jpg", ".jpeg")), [1, 2]),
+    (InFolder(folder=Path("/pics/sea")), [3, 4]),
+    (InFolder(folder="italy"), [1, 2]),
+    (InFolder(folder="ITALY 2019"), [1, 2]),
+    (InFolder(folder="2019 italy"), []),
+    (InFolder(folder="pics"), [1, 2, 3, 4]),
+    (InFolder(folder='"; DROP'), []),
+    (PlaceName(name="italy"), [1]),
+    (NearPosition(latitude=41.9, longitude=12.5, km=1), [1]),
+    (NearPosition(latitude=-17.0, longitude=-179.99, km=3), [3]),  # over the date line
+    (Not(filter=CameraName(name="canon")), [1, 4]),
+    (AnyOf(filters=(HasTag(name="work"), MinRating(at_least=5))), [1, 2]),
+    (AllOf(filters=(CameraName(name="canon"), DateRange(since=datetime(2020, 1, 1)))), [3]),
+    (
+        AllOf(filters=(Not(filter=HasTag(name="été")), Not(filter=PlaceName(name="italy")))),
+        [2, 3, 4],
+    ),
     (AnyOf(filters=()), []),
 ]
 
 
 @pytest.mark.parametrize(("where", "ids"), CASES)
-def test_a_filter_lets_through(catalog: Catalog, where: Filter, ids: list[int]) -> None:
+def test_a_filter_lets_through(catalog: CatalogWriter, where: Filter, ids: list[int]) -> None:
     assert _ids(catalog, where) == ids
 
 
 @pytest.mark.parametrize(("where", "ids"), CASES)
 def test_a_selection_is_the_same_whichever_side_it_names(
-    catalog: Catalog, where: Filter, ids: list[int]
+    catalog: CatalogWriter, where: Filter, ids: list[int]
 ) -> None:
     others = [id_ for id_ in (1, 2, 3, 4) if id_ not in ids]
     jpeg = [id_ for id_ in ids if id_ in (1, 2)]
     assert _ids(catalog, where) == ids
     assert _ids(catalog, Not(filter=where)) == others
-    assert _ids(catalog, AllOf(filters=(where, Type(suffixes=(".jpg", ".jpeg"))))) == jpeg
+    assert _ids(catalog, AllOf(filters=(where, FileType(suffixes=(".jpg", ".jpeg"))))) == jpeg
     assert _ids(catalog, AnyOf(filters=(where, Not(filter=where)))) == [1, 2, 3, 4]
     assert _ids(catalog, AllOf(filters=(where, Not(filter=where)))) == []
 
@@ -141,33 +144,33 @@ def test_a_selection_is_the_same_whichever_side_it_names(
     ("where", "left_out"),
     [
         (AllOf(), []),
-        (Taken(), [4]),
-        (Not(filter=Rated(at_least=5)), [1]),
-        (Not(filter=Tag(name="work")), [2]),
-        (Not(filter=Place(name="fiji")), [3]),
-        (AllOf(filters=(Taken(), Not(filter=Tag(name="fam")))), [4]),
-        (AllOf(filters=(Taken(), Not(filter=Tag(name="work")))), [2, 4]),
-        (In(folder=Path("/pics")), []),
-        (In(folder=Path("/pics/Italy 2019")), [3, 4]),
-        (Type(suffixes=(".jpg", ".jpeg", ".png")), [4, 5]),
+        (DateRange(), [4]),
+        (Not(filter=MinRating(at_least=5)), [1]),
+        (Not(filter=HasTag(name="work")), [2]),
+        (Not(filter=PlaceName(name="fiji")), [3]),
+        (AllOf(filters=(DateRange(), Not(filter=HasTag(name="fam")))), [4]),
+        (AllOf(filters=(DateRange(), Not(filter=HasTag(name="work")))), [2, 4]),
+        (InFolder(folder=Path("/pics")), []),
+        (InFolder(folder=Path("/pics/Italy 2019")), [3, 4]),
+        (FileType(suffixes=(".jpg", ".jpeg", ".png")), [4, 5]),
     ],
 )
 def test_what_lets_most_through_names_the_others(
-    catalog: Catalog, where: Filter, left_out: list[int]
+    catalog: CatalogWriter, where: Filter, left_out: list[int]
 ) -> None:
     chosen = catalog.selected(Kind.PHOTO, where)
     assert (chosen.all_but, chosen.ids.tolist()) == (True, left_out)
 
 
-def test_a_photo_that_was_never_described_is_not_let_through(catalog: Catalog) -> None:
+def test_a_photo_that_was_never_described_is_not_let_through(catalog: CatalogWriter) -> None:
     old = NewFile(state=_state("/pics/old.jpg"), ids=range(6, 7), texts=("",))
     row = SegmentRow(number=2, kind=Kind.PHOTO, rows=1)
-    catalog.apply(Change(files=[old], segments=[row]))
-    assert _ids(catalog, Taken()) == [1, 2, 3]
-    assert _ids(catalog, Not(filter=Taken())) == [4, 6]
+    catalog.apply(Transaction(files=[old], segments=[row]))
+    assert _ids(catalog, DateRange()) == [1, 2, 3]
+    assert _ids(catalog, Not(filter=DateRange())) == [4, 6]
 
 
-def test_frames_of_a_video_are_selected_together(catalog: Catalog) -> None:
+def test_frames_of_a_video_are_selected_together(catalog: CatalogWriter) -> None:
     video = NewFile(
         state=_state("/pics/clip.mp4"),
         ids=range(6, 9),
@@ -176,37 +179,37 @@ def test_frames_of_a_video_are_selected_together(catalog: Catalog) -> None:
         about=Metadata(taken=datetime(2021, 1, 1)),
     )
     row = SegmentRow(number=2, kind=Kind.PHOTO, rows=3)
-    catalog.apply(Change(files=[video], segments=[row]))
-    assert catalog.selected(Kind.PHOTO, Taken()).ids.tolist() == [4]
-    assert _ids(catalog, Taken()) == [1, 2, 3, 6, 7, 8]
-    assert _ids(catalog, Not(filter=Taken(since=datetime(2021, 1, 1)))) == [1, 2, 3, 4]
+    catalog.apply(Transaction(files=[video], segments=[row]))
+    assert catalog.selected(Kind.PHOTO, DateRange()).ids.tolist() == [4]
+    assert _ids(catalog, DateRange()) == [1, 2, 3, 6, 7, 8]
+    assert _ids(catalog, Not(filter=DateRange(since=datetime(2021, 1, 1)))) == [1, 2, 3, 4]
 
 
-def test_texts_are_filtered_by_folder_and_type(catalog: Catalog) -> None:
-    assert _ids(catalog, In(folder="italy"), Kind.TEXT) == [5]
-    assert _ids(catalog, Type(suffixes=(".txt",)), Kind.TEXT) == [5]
-    assert _ids(catalog, Rated(at_least=1), Kind.TEXT) == []
+def test_texts_are_filtered_by_folder_and_type(catalog: CatalogWriter) -> None:
+    assert _ids(catalog, InFolder(folder="italy"), Kind.TEXT) == [5]
+    assert _ids(catalog, FileType(suffixes=(".txt",)), Kind.TEXT) == [5]
+    assert _ids(catalog, MinRating(at_least=1), Kind.TEXT) == []
 
 
-def test_a_circle_ends_where_it_should(catalog: Catalog) -> None:
+def test_a_circle_ends_where_it_should(catalog: CatalogWriter) -> None:
     # One degree of a meridian, by the formula of its length.
     degree = np.pi * EARTH_KM / 180
     for km, ids in ((degree + 0.001, [1]), (degree - 0.001, [])):
-        near = Near(latitude=42.9, longitude=12.5, km=km)
+        near = NearPosition(latitude=42.9, longitude=12.5, km=km)
         assert _ids(catalog, near) == ids
 
 
 def test_a_circle_off_the_earth_is_refused() -> None:
     with pytest.raises(UsageError, match="no circle of 5 km around 91, 0 on earth"):
-        Near(latitude=91, longitude=0, km=5)
+        NearPosition(latitude=91, longitude=0, km=5)
 
 
-def test_newest_first(catalog: Catalog) -> None:
+def test_newest_first(catalog: CatalogWriter) -> None:
     assert catalog.newest(Kind.PHOTO, AllOf(), 9) == [3, 2, 1, 4]
-    assert catalog.newest(Kind.PHOTO, Camera(name="canon"), 1) == [3]
+    assert catalog.newest(Kind.PHOTO, CameraName(name="canon"), 1) == [3]
 
 
-def test_words_are_found_in_captions_names_and_places(catalog: Catalog) -> None:
+def test_words_are_found_in_captions_names_and_places(catalog: CatalogWriter) -> None:
     def found(words: str, kind: Kind = Kind.PHOTO) -> list[int]:
         return [id_ for id_, _ in catalog.worded(words, kind, 9)]
 
@@ -219,18 +222,18 @@ def test_words_are_found_in_captions_names_and_places(catalog: Catalog) -> None:
     assert found("boat", Kind.TEXT) == [5]
 
 
-def test_words_are_found_among_what_a_filter_lets_through(catalog: Catalog) -> None:
+def test_words_are_found_among_what_a_filter_lets_through(catalog: CatalogWriter) -> None:
     (best, other) = catalog.worded("the sea", Kind.PHOTO, 9)
-    fiji = catalog.selected(Kind.PHOTO, Place(name="fiji"))
+    fiji = catalog.selected(Kind.PHOTO, PlaceName(name="fiji"))
     assert other[0] == 3
     assert catalog.worded("the sea", Kind.PHOTO, 1) == [best]
     assert catalog.worded("the sea", Kind.PHOTO, 1, among=fiji.holds) == [other]
-    dated = catalog.selected(Kind.PHOTO, Taken())
+    dated = catalog.selected(Kind.PHOTO, DateRange())
     assert dated.all_but
     assert catalog.worded("the sea", Kind.PHOTO, 9, among=dated.holds) == [other]
 
 
-def test_all_the_words_or_none(catalog: Catalog) -> None:
+def test_all_the_words_or_none(catalog: CatalogWriter) -> None:
     def found(words: str) -> list[int]:
         return [id_ for id_, _ in catalog.worded(words, Kind.PHOTO, 9, every=True)]
 
@@ -239,25 +242,25 @@ def test_all_the_words_or_none(catalog: Catalog) -> None:
     assert found("the fiji sea") == [3]  # of its place and its folder
 
 
-def test_a_move_brings_its_words_along(catalog: Catalog) -> None:
+def test_a_move_brings_its_words_along(catalog: CatalogWriter) -> None:
     again = Metadata(caption="a storm", keywords=("wind",))
     move = Move(file_id=3, path=Path("/pics/new/storm_3.png"), mtime_ns=2, stamp="s", about=again)
-    catalog.apply(Change(moves=[move]))
+    catalog.apply(Transaction(moves=[move]))
     assert [id_ for id_, _ in catalog.worded("new storm", Kind.PHOTO, 9)] == [3]
     assert catalog.worded("fiji", Kind.PHOTO, 9) == []
-    assert _ids(catalog, Tag(name="wind")) == [3]
+    assert _ids(catalog, HasTag(name="wind")) == [3]
     (record,) = catalog.records([3])
     assert record.about == again
 
 
-def test_what_is_removed_is_forgotten(catalog: Catalog) -> None:
-    catalog.apply(Change(removed=[1]))
+def test_what_is_removed_is_forgotten(catalog: CatalogWriter) -> None:
+    catalog.apply(Transaction(removed=[1]))
     assert catalog.worded("famille", Kind.PHOTO, 9) == []
-    assert _ids(catalog, Tag(name="famille")) == []
+    assert _ids(catalog, HasTag(name="famille")) == []
     assert catalog.described().cameras == (("Canon EOS 5D", 1), ("Canon EOS R5", 1))
 
 
-def test_what_photos_say_is_summed_up(catalog: Catalog) -> None:
+def test_what_photos_say_is_summed_up(catalog: CatalogWriter) -> None:
     about = catalog.described()
     assert (about.first, about.last) == (datetime(2019, 7, 14, 18, 3), datetime(2020, 1, 1))
     assert (about.dated, about.placed) == (3, 2)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.catalog.changes import Change, FileState, NewFile
-from indexer.catalog.meta import FORMAT, Facts
-from indexer.catalog.writer import Catalog
-from indexer.core.filters import Camera, Filter, In, Tag
+from indexer.catalog.changes import FileState, NewFile, Transaction
+from indexer.catalog.meta import FORMAT, LibraryMeta
+from indexer.catalog.writer import CatalogWriter
+from indexer.core.filters import CameraName, Filter, HasTag, InFolder
 from indexer.core.types import Kind, Metadata, SegmentRow
 
 NFD_CAKE = unicodedata.normalize("NFD", "Brûlée")
@@ -29,17 +29,19 @@ PHOTOS = {
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(tmp_path: Path) -> Iterator[CatalogWriter]:
     """Photos 1 to 6 as above."""
-    Catalog.create(tmp_path / "catalog.sqlite", Facts(model="m", fingerprint="f", dim=2))
-    opened = Catalog.open(tmp_path / "catalog.sqlite")
-    opened.apply(Change(roots=[Path("/pics")]))
+    CatalogWriter.create(
+        tmp_path / "catalog.sqlite", LibraryMeta(model="m", fingerprint="f", dim=2)
+    )
+    opened = CatalogWriter.open(tmp_path / "catalog.sqlite")
+    opened.apply(Transaction(roots=[Path("/pics")]))
     files = [
         NewFile(state=_state(path), ids=range(id_, id_ + 1), texts=("",), about=about)
         for id_, (path, about) in enumerate(PHOTOS.items(), start=1)
     ]
     row = SegmentRow(number=1, kind=Kind.PHOTO, rows=len(files))
-    opened.apply(Change(files=files, segments=[row]))
+    opened.apply(Transaction(files=files, segments=[row]))
     yield opened
     opened.close()
 
@@ -68,41 +70,41 @@ WORDS = [
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize(("words", "id_"), WORDS)
-def test_a_part_of_a_run_is_found(catalog: Catalog, words: str, id_: int, form: str) -> None:
+def test_a_part_of_a_run_is_found(catalog: CatalogWriter, words: str, id_: int, form: str) -> None:
     asked = unicodedata.normalize(form, words)
     assert [found for found, _ in catalog.worded(asked, Kind.PHOTO, 9)] == [id_]
 
 
-def test_letters_in_another_order_are_not_found(catalog: Catalog) -> None:
+def test_letters_in_another_order_are_not_found(catalog: CatalogWriter) -> None:
     assert catalog.worded("都京", Kind.PHOTO, 9) == []
     assert catalog.worded("桜公園", Kind.PHOTO, 9) == []
 
 
 FILTERS: list[tuple[Filter, int]] = [
-    (Tag(name="brûlée"), 2),
-    (Tag(name=unicodedata.normalize("NFD", "BRÛLÉE")), 2),
-    (Tag(name="dog"), 5),
-    (In(folder="京都"), 2),
-    (In(folder="旅行2019"), 2),
-    (In(folder="Zürich"), 3),
-    (In(folder=unicodedata.normalize("NFD", "zürich")), 3),
-    (Camera(name="pen-f"), 4),
+    (HasTag(name="brûlée"), 2),
+    (HasTag(name=unicodedata.normalize("NFD", "BRÛLÉE")), 2),
+    (HasTag(name="dog"), 5),
+    (InFolder(folder="京都"), 2),
+    (InFolder(folder="旅行2019"), 2),
+    (InFolder(folder="Zürich"), 3),
+    (InFolder(folder=unicodedata.normalize("NFD", "zürich")), 3),
+    (CameraName(name="pen-f"), 4),
 ]
 
 
 @pytest.mark.parametrize(("where", "id_"), FILTERS)
-def test_filters_know_all_writings(catalog: Catalog, where: Filter, id_: int) -> None:
+def test_filters_know_all_writings(catalog: CatalogWriter, where: Filter, id_: int) -> None:
     assert catalog.selected(Kind.PHOTO, where).ids.tolist() == [id_]
 
 
-def test_an_older_library_is_searched_as_it_is_and_written_anew(catalog: Catalog) -> None:
+def test_an_older_library_is_searched_as_it_is_and_written_anew(catalog: CatalogWriter) -> None:
     path = catalog._path
     _make_older(path)
     assert catalog.worded("桜祭り", Kind.PHOTO, 9) == []
     assert [id_ for id_, _ in catalog.worded("上野公園の桜祭り", Kind.PHOTO, 9)] == [1]
     assert [id_ for id_, _ in catalog.worded("家族写真", Kind.PHOTO, 9)] == [6]
-    assert catalog.selected(Kind.PHOTO, Tag(name="brûlée")).ids.tolist() == [2]
-    assert catalog.selected(Kind.PHOTO, In(folder="京都旅行2019")).ids.tolist() == [2]
+    assert catalog.selected(Kind.PHOTO, HasTag(name="brûlée")).ids.tolist() == [2]
+    assert catalog.selected(Kind.PHOTO, InFolder(folder="京都旅行2019")).ids.tolist() == [2]
 
     catalog.migrate()
     assert catalog.facts().format == FORMAT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.catalog.unseen_files import Register
+from indexer.catalog.unseen_files import UnseenFiles
 from indexer.core.types import State
 
 states = st.tuples(
@@ -27,7 +27,7 @@ def test_what_is_left_is_what_was_neither_met_nor_struck_off(
     known: list[State], met: list[State], struck: list[int]
 ) -> None:
     ids = {state: 2 * number + 1 for number, state in enumerate(known)}
-    register = Register((id_, state) for state, id_ in ids.items())
+    register = UnseenFiles((id_, state) for state, id_ in ids.items())
     assert register.meet(met).tolist() == [state in ids for state in met]
     register.strike(struck)
     left = {id_ for state, id_ in ids.items() if state not in met and id_ not in struck}
@@ -36,6 +36,6 @@ def test_what_is_left_is_what_was_neither_met_nor_struck_off(
 
 
 def test_a_file_to_be_looked_at_again_is_never_met() -> None:
-    register = Register([(1, (b"/a.jpg", 5, 7, 8, 9, None))])
+    register = UnseenFiles([(1, (b"/a.jpg", 5, 7, 8, 9, None))])
     assert register.meet([(b"/a.jpg", 5, 7, 8, 9, "1 0")]).tolist() == [False]
     assert list(register) == [1]

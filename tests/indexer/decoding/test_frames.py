@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from indexer.core.file_types import Form
-from indexer.core.resize import Square
+from indexer.core.file_types import MediaType
+from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Metadata
-from indexer.decoding.frames import Garbled, receive, send
-from indexer.decoding.messages import Look, Seen, answer, seen_back
+from indexer.decoding.frames import ProtocolError, receive, send
+from indexer.decoding.messages import DecodedFile, DecodeRequest, answer, seen_back
 
 MARK, OTHER = b"12345678", b"87654321"
-LOOK = Look(form=Form.PICTURE, size_hint=8, max_megapixels=1, frames=4)
-SEEN = Seen(photos=(Image.new("RGB", (4, 3), "red"),), about=Metadata(keywords=("a",), width=4))
+LOOK = DecodeRequest(form=MediaType.PICTURE, size_hint=8, max_megapixels=1, frames=4)
+SEEN = DecodedFile(
+    photos=(Image.new("RGB", (4, 3), "red"),), about=Metadata(keywords=("a",), width=4)
+)
 
 
 def _frame(mark: bytes = MARK, header: Any = None, body: bytes = b"") -> BytesIO:
@@ -47,7 +49,7 @@ def test_a_frame_comes_back() -> None:
     ids=["mark", "body", "no names", "print", "lengths", "no JSON", "deep JSON"],
 )
 def test_what_is_no_answer_is_refused(stream: BytesIO) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(ProtocolError):
         receive(stream, mark=MARK, most=4)
 
 
@@ -78,13 +80,13 @@ def test_counts_and_digest_come_back() -> None:
     told = _told(counts=[16, 3], remark="damaged")
     seen = seen_back(*told, replace(LOOK, counts=True))
     assert (seen.depth, seen.pages, seen.remark) == (16, 3, "damaged")
-    told = answer(Seen(photos=(), about=Metadata(), digest=b"0123456789abcdef"))
+    told = answer(DecodedFile(photos=(), about=Metadata(), digest=b"0123456789abcdef"))
     assert seen_back(*told, replace(LOOK, digest=True)).digest == b"0123456789abcdef"
 
 
 @pytest.mark.parametrize("counts", [[], [8], [8, 0], [8, "1"], [8, 1, 1], None])
 def test_counts_that_are_none_are_refused(counts: Any) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(ProtocolError):
         seen_back(*_told(counts=counts), replace(LOOK, counts=True))
 
 
@@ -111,18 +113,18 @@ def test_counts_that_are_none_are_refused(counts: Any) -> None:
     ],
 )
 def test_what_was_not_asked_for_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(ProtocolError):
         seen_back(*_told(**changes), LOOK)
 
 
 def test_a_picture_that_is_not_the_square_is_refused() -> None:
-    with pytest.raises(Garbled):
-        seen_back(*_told(), replace(LOOK, square=Square(size=4)))
+    with pytest.raises(ProtocolError):
+        seen_back(*_told(), replace(LOOK, square=ImageInputSpec(size=4)))
 
 
 def test_pictures_that_were_not_asked_for_are_refused() -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(ProtocolError):
         seen_back(*_told(), replace(LOOK, pictures=False))
-    with pytest.raises(Garbled):
+    with pytest.raises(ProtocolError):
         seen_back(*_told(digest="00" * 16), replace(LOOK, digest=True))
     assert asdict(LOOK)["one"] is False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.decoding.memory_budget import Budget, memory
+from indexer.decoding.memory_budget import MemoryBudget, memory
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -57,7 +57,7 @@ def test_a_system_without_groups_has_all_of_its_memory(tmp_path: Path) -> None:
 
 
 def test_small_files_are_decoded_beside_each_other_and_large_ones_alone() -> None:
-    budget = Budget(most=100, together=10)
+    budget = MemoryBudget(most=100, together=10)
     held: list[int] = []
     most = 0
 
@@ -82,7 +82,7 @@ def test_small_files_are_decoded_beside_each_other_and_large_ones_alone() -> Non
 
 def test_a_large_file_is_not_passed_over_for_ever() -> None:
     """Small ones that come after it wait behind it."""
-    budget = Budget(most=100, together=10)
+    budget = MemoryBudget(most=100, together=10)
     order: list[int] = []
 
     def work(need: int) -> None:

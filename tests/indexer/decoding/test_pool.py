@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable, Unaffordable
-from indexer.core.file_types import Form
-from indexer.core.resize import Resize, Square
+from indexer.core.file_types import MediaType
+from indexer.core.resize import ImageInputSpec, Resize
 from indexer.decoding.memory_budget import budget
-from indexer.decoding.messages import Look
-from indexer.decoding.pool import DecodeOptions, Decoders
+from indexer.decoding.messages import DecodeRequest
+from indexer.decoding.pool import DecodeOptions, DecodePool
 from indexer.media.image import read_photo
 from indexer.metadata.extract import read_metadata
 
@@ -39,8 +39,8 @@ in_proc = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+def decoders() -> Iterator[DecodePool]:
+    with DecodePool(DecodeOptions(), size_hint=16) as decoders:
         yield decoders
 
 
@@ -53,9 +53,9 @@ def _noise(format_: str, side: int = 48) -> bytes:
     return data.getvalue()
 
 
-def _photo(decoders: Decoders, data: bytes) -> Image.Image:
+def _photo(decoders: DecodePool, data: bytes) -> Image.Image:
     """The one picture of a photo."""
-    (photo,) = decoders.see(Form.PICTURE, data).photos
+    (photo,) = decoders.see(MediaType.PICTURE, data).photos
     return photo
 
 
@@ -73,7 +73,7 @@ def _children() -> list[int]:
 
 
 @contextmanager
-def _stopped(decoders: Decoders) -> Iterator[int]:
+def _stopped(decoders: DecodePool) -> Iterator[int]:
     """The process of some decoders, stopped: the photo it gets is one that it never finishes."""
     before = set(_children())
     _photo(decoders, _noise("PNG"))
@@ -89,7 +89,7 @@ def _end(child: int, how: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
-def test_the_pixels_are_those_of_read_photo(decoders: Decoders, format_: str) -> None:
+def test_the_pixels_are_those_of_read_photo(decoders: DecodePool, format_: str) -> None:
     data = _noise(format_)
     image, wanted = _photo(decoders, data), read_photo(data, size_hint=16)
     assert (image.mode, image.size) == (wanted.mode, wanted.size)
@@ -98,11 +98,11 @@ def test_the_pixels_are_those_of_read_photo(decoders: Decoders, format_: str) ->
 
 @pytest.mark.parametrize("resize", list(Resize))
 def test_pictures_are_cut_to_the_square_that_is_wanted(resize: Resize) -> None:
-    square = Square(size=16, resize=resize)
+    square = ImageInputSpec(size=16, resize=resize)
     data = BytesIO()
     Image.open(BytesIO(_noise("PNG"))).resize((90, 60)).save(data, "JPEG")
-    with Decoders(DecodeOptions(), size_hint=16, square=square) as decoders:
-        (got,) = decoders.see(Form.PICTURE, data.getvalue()).photos
+    with DecodePool(DecodeOptions(), size_hint=16, square=square) as decoders:
+        (got,) = decoders.see(MediaType.PICTURE, data.getvalue()).photos
     want = square.cut(read_photo(data.getvalue(), size_hint=16))
     np.testing.assert_array_equal(np.asarray(got), np.asarray(want))
 
@@ -111,14 +111,14 @@ def test_a_photo_whose_square_is_too_large_costs_itself_alone() -> None:
     """Its shorter side of one pixel becomes 256: the longer one becomes millions."""
     data = BytesIO()
     Image.new("RGB", (1, 60_000)).save(data, "PNG")
-    square = Square(size=256, resize=Resize.SHORTEST)
-    with Decoders(DecodeOptions(), size_hint=256, square=square) as decoders:
+    square = ImageInputSpec(size=256, resize=Resize.SHORTEST)
+    with DecodePool(DecodeOptions(), size_hint=256, square=square) as decoders:
         with pytest.raises(FileUnreadable, match="too large for the memory"):
-            decoders.see(Form.PICTURE, data.getvalue())
+            decoders.see(MediaType.PICTURE, data.getvalue())
         assert _photo(decoders, _noise("PNG")).size == (256, 256)
 
 
-def test_what_a_file_says_is_read_there_too(decoders: Decoders, tmp_path: Path) -> None:
+def test_what_a_file_says_is_read_there_too(decoders: DecodePool, tmp_path: Path) -> None:
     data, sidecar = BytesIO(), tmp_path / os.fsdecode(b"caf\xe9.xmp")
     exif = Image.Exif()
     exif[0x0132], exif[0x010E] = "2019:07:14 10:20:30", "A dune"
@@ -131,11 +131,11 @@ def test_what_a_file_says_is_read_there_too(decoders: Decoders, tmp_path: Path) 
     assert (wanted.rating, wanted.caption, wanted.width) == (4, "A dune", 4)
     assert wanted.taken == datetime(2019, 7, 14, 10, 20, 30)
     for pictures in (True, False):
-        seen = decoders.see(Form.PICTURE, data.getvalue(), sidecar=sidecar, pictures=pictures)
+        seen = decoders.see(MediaType.PICTURE, data.getvalue(), sidecar=sidecar, pictures=pictures)
         assert (seen.about, len(seen.photos)) == (wanted, pictures)
 
 
-def test_the_reason_is_that_of_read_photo(decoders: Decoders) -> None:
+def test_the_reason_is_that_of_read_photo(decoders: DecodePool) -> None:
     for data in (b"", b"no photo", _noise("JPEG")[:500]):
         with pytest.raises(FileUnreadable) as here:
             read_photo(data, size_hint=16)
@@ -146,7 +146,7 @@ def test_the_reason_is_that_of_read_photo(decoders: Decoders) -> None:
 
 def test_a_truncated_photo_is_read_where_that_is_allowed() -> None:
     whole = _noise("JPEG", 256)
-    with Decoders(DecodeOptions(allow_truncated=True), size_hint=128) as decoders:
+    with DecodePool(DecodeOptions(allow_truncated=True), size_hint=128) as decoders:
         image = _photo(decoders, whole[: len(whole) // 2])
     above, below = np.asarray(image)[:64], np.asarray(image)[-64:]
     assert np.array_equal(above, np.asarray(Image.open(BytesIO(whole)))[:64])
@@ -155,7 +155,7 @@ def test_a_truncated_photo_is_read_where_that_is_allowed() -> None:
 
 def test_memory_has_a_cap() -> None:
     options = DecodeOptions(memory_bytes=450_000_000)
-    with Decoders(options, size_hint=16) as decoders:
+    with DecodePool(options, size_hint=16) as decoders:
         with pytest.raises(FileUnreadable, match="memory"):
             _photo(decoders, _huge())
         assert _photo(decoders, _noise("PNG")).size == (48, 48)
@@ -163,7 +163,7 @@ def test_memory_has_a_cap() -> None:
 
 @in_proc
 def test_time_has_a_limit_and_the_next_photo_a_new_process() -> None:
-    with Decoders(DecodeOptions(seconds=5), size_hint=16) as decoders:
+    with DecodePool(DecodeOptions(seconds=5), size_hint=16) as decoders:
         with _stopped(decoders), pytest.raises(FileUnreadable, match="took longer than 5 s"):
             _photo(decoders, _noise("PNG"))
         assert _photo(decoders, _noise("PNG")).size == (48, 48)
@@ -179,7 +179,7 @@ def test_time_has_a_limit_and_the_next_photo_a_new_process() -> None:
 )
 def test_a_crash_costs_one_file(how: signal.Signals, reason: str) -> None:
     before = set(_children())
-    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+    with DecodePool(DecodeOptions(), size_hint=16) as decoders:
         with _stopped(decoders) as child:
             threading.Timer(0.2, _end, (child, how)).start()
             with pytest.raises(FileUnreadable, match=reason):
@@ -191,7 +191,7 @@ def test_a_crash_costs_one_file(how: signal.Signals, reason: str) -> None:
 @in_proc
 def test_a_process_that_died_while_idle_is_no_ones_fault() -> None:
     before = set(_children())
-    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+    with DecodePool(DecodeOptions(), size_hint=16) as decoders:
         _photo(decoders, _noise("PNG"))
         (child,) = set(_children()) - before
         os.kill(child, signal.SIGKILL)
@@ -240,7 +240,7 @@ def test_what_a_decoder_says_is_believed_only_if_it_is_an_answer(
     monkeypatch.setattr("indexer.decoding.pool._COMMAND", ("-P", "-c", code))
     before, honest = set(_children()), read_photo(_noise("PNG"), size_hint=16).tobytes()
     found: str | bytes
-    with Decoders(DecodeOptions(seconds=10), size_hint=16) as decoders:
+    with DecodePool(DecodeOptions(seconds=10), size_hint=16) as decoders:
         try:
             found = _photo(decoders, b"STRANGE").tobytes()
         except FileUnreadable as error:
@@ -252,7 +252,7 @@ def test_what_a_decoder_says_is_believed_only_if_it_is_an_answer(
 
 @in_proc
 def test_decoders_that_are_at_work_end_when_they_are_closed() -> None:
-    decoders = Decoders(DecodeOptions(), size_hint=16)
+    decoders = DecodePool(DecodeOptions(), size_hint=16)
     with _stopped(decoders) as child:
         threading.Timer(0.2, decoders.close).start()
         started = time.monotonic()
@@ -269,7 +269,7 @@ def test_who_holds_the_other_end_cannot_make_us_wait(monkeypatch: pytest.MonkeyP
     """As a program would that a decoder started: it lives on, and keeps what the decoder had."""
     code = "import os, time; os.fork() or os.setsid(); print('x', flush=True); time.sleep(20)"
     monkeypatch.setattr("indexer.decoding.pool._COMMAND", ("-c", code))
-    with Decoders(DecodeOptions(seconds=2), size_hint=16) as decoders:
+    with DecodePool(DecodeOptions(seconds=2), size_hint=16) as decoders:
         started = time.monotonic()
         with pytest.raises(FileUnreadable):
             _photo(decoders, _noise("PNG"))
@@ -278,7 +278,7 @@ def test_who_holds_the_other_end_cannot_make_us_wait(monkeypatch: pytest.MonkeyP
 
 def test_a_large_file_waits_for_memory_and_time_runs_only_then() -> None:
     options = DecodeOptions(seconds=3)
-    with Decoders(options, size_hint=16) as decoders:
+    with DecodePool(options, size_hint=16) as decoders:
         _photo(decoders, _noise("PNG"))
         with budget().holding(budget().most):
             found: list[Image.Image] = []
@@ -293,7 +293,7 @@ def test_a_large_file_waits_for_memory_and_time_runs_only_then() -> None:
 
 def test_what_takes_more_than_there_is_names_both() -> None:
     options = DecodeOptions(memory_bytes=450_000_000)
-    with Decoders(options, size_hint=16) as decoders, pytest.raises(Unaffordable) as refused:
+    with DecodePool(options, size_hint=16) as decoders, pytest.raises(Unaffordable) as refused:
         _photo(decoders, _huge())
     assert str(refused.value) == (
         "takes 0.8 GB of memory to decode, and decoding may take 0.5 GB here"
@@ -306,7 +306,7 @@ def test_a_photo_is_in_memory_once() -> None:
     data = BytesIO()
     Image.new("RGBA", (7_000, 7_000), (10, 200, 30, 99)).save(data, "PNG", compress_level=1)
     before = set(_children())
-    with Decoders(DecodeOptions(), size_hint=224) as decoders:
+    with DecodePool(DecodeOptions(), size_hint=224) as decoders:
         assert _photo(decoders, data.getvalue()).getpixel((0, 0)) == (160, 234, 168)
         (child,) = set(_children()) - before
         status = Path(f"/proc/{child}/status").read_text()
@@ -318,16 +318,18 @@ def test_a_tiff_may_be_as_large_as_the_limit_says() -> None:
     """Pillow's own limit, 179 megapixels, is another."""
     data = BytesIO()
     Image.new("1", (14_000, 13_500), 1).save(data, "TIFF", compression="group4")
-    with Decoders(DecodeOptions(), size_hint=224) as decoders:
+    with DecodePool(DecodeOptions(), size_hint=224) as decoders:
         assert _photo(decoders, data.getvalue()).getpixel((0, 0)) == (255, 255, 255)
         assert str(_reason(decoders, data.getvalue(), max_megapixels=188)) == (
             "189 megapixels, over the limit of 188; raise it with --max-image-megapixels"
         )
 
 
-def _reason(decoders: Decoders, data: bytes, *, max_megapixels: float) -> FileUnreadable:
+def _reason(decoders: DecodePool, data: bytes, *, max_megapixels: float) -> FileUnreadable:
     """Why a photo is not read under another limit."""
-    look = Look(form=Form.PICTURE, size_hint=16, max_megapixels=max_megapixels, frames=1)
+    look = DecodeRequest(
+        form=MediaType.PICTURE, size_hint=16, max_megapixels=max_megapixels, frames=1
+    )
     with pytest.raises(FileUnreadable) as refused:
         decoders.look(data, look)
     return refused.value
@@ -337,7 +339,7 @@ def test_a_small_animation_of_many_pixels_takes_seconds() -> None:
     """7 KB of 300 frames of 196 megapixels: those amid it are not worth a minute."""
     frame = b"\x21\xf9\x04\0\x01\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
     head = b"GIF89a" + struct.pack("<HHBBB", 14_000, 14_000, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
-    with Decoders(DecodeOptions(), size_hint=16) as decoders:
+    with DecodePool(DecodeOptions(), size_hint=16) as decoders:
         assert _photo(decoders, head + frame * 300 + b";").size == (33, 33)
 
 
@@ -361,7 +363,7 @@ mutations = st.lists(
     tail=st.binary(max_size=40),
 )
 def test_no_bytes_break_a_decoder(
-    decoders: Decoders, format_: str, changes: list[tuple[float, int]], kept: float, tail: bytes
+    decoders: DecodePool, format_: str, changes: list[tuple[float, int]], kept: float, tail: bytes
 ) -> None:
     data = bytearray(_noise(format_, 24))
     for where, byte in changes:

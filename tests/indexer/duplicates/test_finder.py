@@ -14,7 +14,7 @@ import skimage
 from PIL import Image, ImageEnhance
 
 from indexer.core.encoder import Vectors
-from indexer.duplicates.finder import Group, find_duplicates
+from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE, likeness, picture
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
@@ -60,7 +60,7 @@ def library(photos: Path, tmp_path: Path) -> Iterator[Library]:
         yield opened
 
 
-def names(group: Group) -> list[str]:
+def names(group: DuplicateGroup) -> list[str]:
     return [copy.path.name for copy in group.copies]
 
 
@@ -117,7 +117,7 @@ def test_likeness_is_the_correlation_of_steps() -> None:
     assert wanted < ALIKE  # two shots of one motorcycle are no copies
 
 
-def indexed(tmp_path: Path, *roots: Path) -> list[Group]:
+def indexed(tmp_path: Path, *roots: Path) -> list[DuplicateGroup]:
     """Index folders and return the groups of copies."""
     with Library.create(tmp_path / "made", Shrunk()) as made:
         index_folders(made, Shrunk(), roots)

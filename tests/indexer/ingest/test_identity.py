@@ -17,7 +17,7 @@ from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.ingest import pipeline, prefetch
 from indexer.ingest.pipeline import IndexReport, index_folders
-from indexer.ingest.walker import Found
+from indexer.ingest.walker import FoundFile
 from indexer.library.library import Library
 from tests.fakes import COLOURS, ColourEncoder, draw
 
@@ -119,7 +119,7 @@ def renumbered(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def by(shift: int) -> None:
         def walk(*args: object, **kwargs: object) -> Iterator[object]:
             for item in real(*args, **kwargs):
-                is_file = isinstance(item, Found)
+                is_file = isinstance(item, FoundFile)
                 yield replace(item, inode=item.inode + shift) if is_file else item
 
         monkeypatch.setattr(pipeline, "walk", walk)

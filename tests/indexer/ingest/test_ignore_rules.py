@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from indexer.core.errors import FileUnreadable
-from indexer.ingest.ignore_rules import IGNORE_FILE, MOST_WILD, Ignore, Rules
+from indexer.ingest.ignore_rules import IGNORE_FILE, MOST_WILD, IgnoreFile, IgnoreRules
 
 LINES = ["a/**/b", "**/a", "a/**", "**/a/b", "/a", "a/", "*/b", "**/", "a/**/b/**/a", "[!a]*"]
 LINES += ["[]a]", "[a-]", "[[:alpha:]]", "[[:x:]]", "[[:a]b]", "[a", "a\\ ", "a  ", "!", "a**b"]
@@ -30,7 +30,7 @@ def _ignored_by_git(folder: Path, line: str, paths: list[str]) -> set[str]:
 
 def _ignored(line: str, path: str) -> bool:
     """Whether the path, or a folder above it, is left out."""
-    rules, parts = Rules.read([line]), path.split("/")
+    rules, parts = IgnoreFile.read([line]), path.split("/")
     above = ("/".join(parts[:count]) for count in range(1, len(parts)))
     return any(rules.covers(each, is_dir=True) for each in above) or bool(
         rules.covers(path, is_dir=False)
@@ -63,12 +63,12 @@ def test_git_leaves_out_the_same(tmp_path: Path) -> None:
 )
 def test_many_stars_take_no_time(line: str, path: str) -> None:
     started = time.monotonic()
-    assert Rules.read([line]).covers(path, is_dir=False) is None
+    assert IgnoreFile.read([line]).covers(path, is_dir=False) is None
     assert time.monotonic() - started < 5  # a hundredth of a second, on a machine that is idle
 
 
 def test_a_list_of_many_paths_is_looked_up() -> None:
-    rules = Rules.read([f"/2019/{number}.jpg" for number in range(100_000)])
+    rules = IgnoreFile.read([f"/2019/{number}.jpg" for number in range(100_000)])
     started = time.monotonic()
     for number in range(10_000):
         assert rules.covers(f"2019/{number}.jpg", is_dir=False)
@@ -76,7 +76,7 @@ def test_a_list_of_many_paths_is_looked_up() -> None:
 
 
 def test_the_last_line_that_speaks_decides() -> None:
-    rules = Rules.read(["*.png", "!keep.png", "keep.png", "!k*.png", "/a/"])
+    rules = IgnoreFile.read(["*.png", "!keep.png", "keep.png", "!k*.png", "/a/"])
     assert rules.covers("keep.png", is_dir=False) is False
     assert rules.covers("b/x.png", is_dir=False) is True
     assert rules.covers("a", is_dir=False) is None
@@ -85,7 +85,7 @@ def test_the_last_line_that_speaks_decides() -> None:
 
 def test_lines_of_other_systems() -> None:
     text = "\ufeffa.jpg\r\nb\u2028c.jpg\r\n"
-    rules = Rules.read(text.removeprefix("\ufeff").split("\n"))
+    rules = IgnoreFile.read(text.removeprefix("\ufeff").split("\n"))
     assert rules.covers("a.jpg", is_dir=False)
     assert rules.covers("b\u2028c.jpg", is_dir=False)
 
@@ -99,7 +99,7 @@ def test_lines_of_other_systems() -> None:
 )
 def test_what_says_too_much_is_refused(lines: list[str], reason: str) -> None:
     with pytest.raises(FileUnreadable, match=reason):
-        Rules.read(lines)
+        IgnoreFile.read(lines)
 
 
 @pytest.mark.parametrize(
@@ -123,5 +123,5 @@ def test_a_file_that_is_none_is_not_waited_for(tmp_path: Path, kind: str, reason
         path.touch()
         os.truncate(path, 5_000_000)
     with pytest.raises(FileUnreadable, match=f"{reason}: its folder is passed over"):
-        Ignore().within(tmp_path)
-    assert Ignore.above(tmp_path / "photos") == Ignore()
+        IgnoreRules().within(tmp_path)
+    assert IgnoreRules.above(tmp_path / "photos") == IgnoreRules()

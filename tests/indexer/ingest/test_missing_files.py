@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.catalog.changes import Change, FolderState
+from indexer.catalog.changes import FolderState, Transaction
 from indexer.core.encoder import Vectors
 from indexer.core.errors import UsageError
 from indexer.core.reachability import unreachable
 from indexer.core.types import Gap, Kind
-from indexer.ingest.missing_files import Held, judged
+from indexer.ingest.missing_files import KnownBefore, judged
 from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
 from indexer.ingest.reindex import reindex
 from indexer.ingest.walker import WalkOptions
@@ -262,7 +262,7 @@ def test_a_drive_whose_mount_point_goes_with_it(tmp_path: Path) -> None:
     """As desktops do: /media/me/DRIVE exists only while the drive is plugged in."""
     here = draw(tmp_path / "me" / "a.png", "red").parent
     photo = str(here / "DRIVE" / "2019" / "b.png")
-    held = Held(missing={1: photo}, present=[str(here / "a.png")])
+    held = KnownBefore(missing={1: photo}, present=[str(here / "a.png")])
     folders = {here / "DRIVE": FolderState(inode=2, mounted=True)}
     verdict = judged(held, [here], folders)
     assert (verdict.deleted, verdict.kept) == ([], [1])
@@ -316,7 +316,7 @@ def test_an_older_library_learns_of_folders_without_losing_any(
 ) -> None:
     _index(library, root)
     with library.writing():  # a library that was migrated knows none
-        library.catalog.apply(Change(folders=dict.fromkeys(library.catalog.folders())))
+        library.catalog.apply(Transaction(folders=dict.fromkeys(library.catalog.folders())))
     shutil.rmtree(root / "trip")
     (root / "trip").mkdir()
     assert [gap.files for gap in _index(library, root).kept] == [4]

@@ -16,7 +16,7 @@ from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryLocked, ModelMismatch, TwinlensError, UsageError
 from indexer.core.types import Hubness, Kind, Skip
 from indexer.decoding.pool import DecodeOptions
-from indexer.ingest.pipeline import IndexOptions, IndexReport, Progress, index_folders
+from indexer.ingest.pipeline import IndexOptions, IndexProgress, IndexReport, index_folders
 from indexer.ingest.walker import WalkOptions
 from indexer.library.library import Library
 from indexer.metadata.extract import METADATA_VERSION
@@ -503,7 +503,7 @@ def test_batches_change_nothing(
 
 def test_progress_is_told(library: Library, photos: Path) -> None:
     (photos / "broken.jpg").write_text("hello")
-    told: list[Progress] = []
+    told: list[IndexProgress] = []
     index_folders(library, ENCODER, [photos], progress=told.append)
     first, last = told[0], told[-1]
     assert (first.met, first.files) == (5, 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from indexer.ingest.stacks import companions, followers
-from indexer.ingest.walker import Found, WalkOptions, walk
+from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.live_photo import is_live
 from tests.films import film, maker_note
 
@@ -91,5 +91,5 @@ def test_the_walk_finds_leaders(tmp_path: Path) -> None:
     found = {item.path: item for item in walk([tmp_path], options=WalkOptions())}
     assert set(found) == {tmp_path / "a.jpg", other / "a.cr2"}
     led = found[tmp_path / "a.jpg"]
-    assert isinstance(led, Found)
+    assert isinstance(led, FoundFile)
     assert (led.also, led.sidecar) == (("a.cr2",), tmp_path / "a.CR2.xmp")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from indexer.core.types import Kind, Skip
-from indexer.ingest.walker import Found, WalkOptions, walk
+from indexer.ingest.walker import FoundFile, WalkOptions, walk
 
 
 def _touch(*paths: Path) -> None:
@@ -21,7 +21,7 @@ def _touch(*paths: Path) -> None:
 
 def _paths(*roots: Path, options: WalkOptions | None = None) -> list[Path]:
     found = walk(roots, options=options or WalkOptions())
-    return [item.path for item in found if isinstance(item, Found)]
+    return [item.path for item in found if isinstance(item, FoundFile)]
 
 
 def test_order_is_sorted_files_before_folders(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_found_tells_kind_size_and_date(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_bytes(b"12345")
     os.utime(path, ns=(7, 1_234_567_890))
-    wanted = Found(location=str(path), kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
+    wanted = FoundFile(location=str(path), kind=Kind.TEXT, size=5, mtime_ns=1_234_567_890)
     assert list(walk([tmp_path], options=WalkOptions())) == [wanted]
 
 

@@ -21,7 +21,7 @@ from indexer.core.errors import (
     UsageError,
 )
 from indexer.core.types import Hubness, Kind
-from indexer.library.batch import Batch, Entry
+from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
 from tests.fakes import GENERIC, ColourEncoder
 
@@ -34,7 +34,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
         yield library
 
 
-def _entry(name: str, *texts: str) -> Entry:
+def _entry(name: str, *texts: str) -> BatchEntry:
     """A text file of these passages."""
     state = FileState(
         path=Path("/" + name),
@@ -44,7 +44,7 @@ def _entry(name: str, *texts: str) -> Entry:
         digest=name.encode(),
         reader="r",
     )
-    return Entry(state=state, texts=texts, vectors=ENCODER.encode_texts(texts))
+    return BatchEntry(state=state, texts=texts, vectors=ENCODER.encode_texts(texts))
 
 
 def _found(library: Library, query: str, k: int = 10) -> list[str]:
@@ -60,24 +60,24 @@ def _files(library: Library) -> list[str]:
 
 def test_search_sees_each_commit(library: Library) -> None:
     assert library.search(ENCODER.encode_texts(["red"]), Kind.TEXT, 3) == [[]]
-    library.commit(Batch(entries=[_entry("a", "red", "blue"), _entry("b", "red red green")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red", "blue"), _entry("b", "red red green")]))
     assert _found(library, "red") == ["red", "red red green"]
-    library.commit(Batch(entries=[_entry("c", "a red hat")]))
+    library.commit(IndexBatch(entries=[_entry("c", "a red hat")]))
     assert _found(library, "red") == ["red", "a red hat", "red red green"]
-    library.commit(Batch(removed=list(library.catalog.files_below([Path("/a")]))))
+    library.commit(IndexBatch(removed=list(library.catalog.files_below([Path("/a")]))))
     assert _found(library, "red") == ["a red hat", "red red green"]
     assert _found(library, "red", 1) == ["a red hat"]
     assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 2}
 
 
 def test_scores_are_cosines(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red blue")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red blue")]))
     (hits,) = library.search(ENCODER.encode_texts(["red"]), Kind.TEXT, 1)
     assert hits[0].score == float(np.float16(np.sqrt(0.5)))
 
 
 def test_excluded_ids_and_vectors(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red", "red blue")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red", "red blue")]))
     queries = ENCODER.encode_texts(["red"])
     assert [hit.id for hit in library.search(queries, Kind.TEXT, 5)[0]] == [1, 2]
     hits = library.search(queries, Kind.TEXT, 5, excluded=np.array([1]))[0]
@@ -92,7 +92,7 @@ def test_hubness_costs_a_share_of_the_score(tmp_path: Path) -> None:
     cosines = np.sort(vectors @ encoder.bank(Kind.PHOTO).T, axis=1)
     hubs = cosines[:, -3:].mean(axis=1)
     with Library.create(tmp_path / "corrected", encoder) as library:
-        library.commit(Batch(entries=[_entry("a", *texts)]))
+        library.commit(IndexBatch(entries=[_entry("a", *texts)]))
         for alpha in (0.0, 0.5, 2.0):
             wanted = queries @ vectors.T - alpha * hubs
             for row, hits in zip(
@@ -120,27 +120,27 @@ def test_banks_that_are_no_unit_vectors_make_no_library(tmp_path: Path) -> None:
 
 
 def test_ids_are_never_issued_twice(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red")]))
-    library.commit(Batch(removed=list(library.catalog.files_below([Path("/a")]))))
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
+    library.commit(IndexBatch(removed=list(library.catalog.files_below([Path("/a")]))))
     library.refresh_index()
-    library.commit(Batch(entries=[_entry("a", "red")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
     (hits,) = library.search(ENCODER.encode_texts(["red"]), Kind.TEXT, 5)
     assert [hit.id for hit in hits] == [2]
 
 
 def test_refresh_merges_and_saves_what_pays(library: Library) -> None:
     for number in range(20):
-        library.commit(Batch(entries=[_entry(f"{number:02}", "red")]))
+        library.commit(IndexBatch(entries=[_entry(f"{number:02}", "red")]))
     library.refresh_index()  # no index yet: one segment, one index
     assert _files(library) == ["000021.safetensors", "text-000021.faiss"]
-    library.commit(Batch(entries=[_entry("20", "blue")]))
+    library.commit(IndexBatch(entries=[_entry("20", "blue")]))
     library.refresh_index()  # a twentieth is new: left alone
     assert _files(library) == ["000021.safetensors", "000022.safetensors", "text-000021.faiss"]
-    library.commit(Batch(entries=[_entry("21", "blue"), _entry("22", "blue")]))
+    library.commit(IndexBatch(entries=[_entry("21", "blue"), _entry("22", "blue")]))
     library.refresh_index()  # more than a tenth is new
     assert _files(library) == ["000024.safetensors", "text-000024.faiss"]
     removed = library.catalog.files_below([Path(f"/{number:02}") for number in range(3)])
-    library.commit(Batch(removed=list(removed)))
+    library.commit(IndexBatch(removed=list(removed)))
     library.refresh_index()  # more than a tenth was deleted
     assert _files(library) == ["000025.safetensors", "text-000025.faiss"]
     assert library.counts()[Kind.TEXT] == 20
@@ -149,17 +149,17 @@ def test_refresh_merges_and_saves_what_pays(library: Library) -> None:
 
 
 def test_a_long_tail_is_merged_without_a_new_index(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("many", *["red"] * 200)]))
+    library.commit(IndexBatch(entries=[_entry("many", *["red"] * 200)]))
     library.refresh_index()
     for number in range(9):
-        library.commit(Batch(entries=[_entry(str(number), "blue")]))
+        library.commit(IndexBatch(entries=[_entry(str(number), "blue")]))
     library.refresh_index()
     assert _files(library) == ["000001.safetensors", "000011.safetensors", "text-000001.faiss"]
     assert len(_found(library, "blue", 99)) == 9
 
 
 def test_the_saved_index_is_used(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    library.commit(Batch(entries=[_entry("a", "red", "blue")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red", "blue")]))
     library.refresh_index()
     with Library.open(library.folder) as reader:
         monkeypatch.setattr("indexer.vectors.segments.SegmentStore.read", None)
@@ -167,10 +167,10 @@ def test_the_saved_index_is_used(library: Library, monkeypatch: pytest.MonkeyPat
 
 
 def test_readers_follow_a_writer(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
     with Library.open(library.folder) as reader:
         assert _found(reader, "red") == ["red"]
-        library.commit(Batch(entries=[_entry("b", "red hat")]))
+        library.commit(IndexBatch(entries=[_entry("b", "red hat")]))
         assert _found(reader, "red") == ["red", "red hat"]
         library.refresh_index()
         assert _found(reader, "red") == ["red", "red hat"]
@@ -179,8 +179,8 @@ def test_readers_follow_a_writer(library: Library) -> None:
 def test_a_reader_looks_again_when_its_segments_were_merged(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.commit(Batch(entries=[_entry("a", "red")]))
-    library.commit(Batch(entries=[_entry("b", "red hat")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
+    library.commit(IndexBatch(entries=[_entry("b", "red hat")]))
     with Library.open(library.folder) as reader:
         old = reader.view.snapshot(Kind.TEXT)
         library.refresh_index()
@@ -190,7 +190,7 @@ def test_a_reader_looks_again_when_its_segments_were_merged(
 
 
 def test_orphans_are_swept_by_the_next_writer(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
     library.refresh_index()
     (library.folder / "vectors" / "000007.safetensors").write_bytes(b"of a killed writer")
     (library.folder / "vectors" / "000008.safetensors.part").write_bytes(b"half")
@@ -200,9 +200,9 @@ def test_orphans_are_swept_by_the_next_writer(library: Library) -> None:
 
 
 def test_moves_and_roots(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red")], roots=[Path("/photos")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red")], roots=[Path("/photos")]))
     move = Move(file_id=1, path=Path("/b"), mtime_ns=3)
-    library.commit(Batch(moves=[move], roots=[Path("/photos"), Path("/more")]))
+    library.commit(IndexBatch(moves=[move], roots=[Path("/photos"), Path("/more")]))
     assert [record.path for record in library.records([1])] == [Path("/b")]
     info = library.info()
     assert (info.photos, info.texts, info.skipped) == (0, 1, 0)
@@ -212,7 +212,9 @@ def test_moves_and_roots(library: Library) -> None:
 
 
 def test_forget_drops_a_folder(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("p/a", "red"), _entry("q", "red")], roots=[Path("/p")]))
+    library.commit(
+        IndexBatch(entries=[_entry("p/a", "red"), _entry("q", "red")], roots=[Path("/p")])
+    )
     assert library.forget(Path("/p")) == 1
     assert _found(library, "red") == ["red"]
     assert library.info().folders == ()
@@ -281,16 +283,16 @@ def test_one_writer_at_a_time(library: Library) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(LibraryLocked, match=rf"by process {other.pid} since \d+ s ago; try"):
-            library.commit(Batch(entries=[_entry("a", "red")]))
+            library.commit(IndexBatch(entries=[_entry("a", "red")]))
         assert library.counts()[Kind.TEXT] == 0  # reading goes on
         other.kill()
-    library.commit(Batch(entries=[_entry("a", "red")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
     assert library.counts()[Kind.TEXT] == 1
 
 
 def test_a_library_in_a_read_only_place_answers(as_a_user: Path) -> None:
     with Library.create(as_a_user / "library", ENCODER) as library:
-        library.commit(Batch(entries=[_entry("a", "red")]))
+        library.commit(IndexBatch(entries=[_entry("a", "red")]))
         library.refresh_index()
     places = [library.folder, *library.folder.rglob("*")]
     for path in places:
@@ -298,11 +300,11 @@ def test_a_library_in_a_read_only_place_answers(as_a_user: Path) -> None:
     with Library.open(library.folder) as reader:
         assert _found(reader, "red") == ["red"]
         with pytest.raises(TwinlensError, match=r"cannot write to .*: Permission denied"):
-            reader.commit(Batch(removed=[1]))
+            reader.commit(IndexBatch(removed=[1]))
 
 
 def test_searches_in_threads(library: Library) -> None:
-    library.commit(Batch(entries=[_entry("a", "red", "blue")]))
+    library.commit(IndexBatch(entries=[_entry("a", "red", "blue")]))
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: _found(library, "red"), range(40)))
     assert answers == [["red"]] * 40

@@ -12,17 +12,17 @@ import pytest
 from indexer.catalog.changes import FileState
 from indexer.core.encoder import Vectors
 from indexer.core.types import Hubness, Kind
-from indexer.library.batch import Batch, Entry
+from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
 from indexer.library.tuning_report import tune
 from indexer.library.verify import check, repair
-from indexer.vectors.flat_index import ExactIndex
-from indexer.vectors.ivf_index import InvertedIndex
-from indexer.vectors.nprobe_tuning import Aim
+from indexer.vectors.flat_index import FlatIndex
+from indexer.vectors.ivf_index import IvfIndex
+from indexer.vectors.nprobe_tuning import RecallTarget
 from indexer.vectors.vector_store import MAX_TAIL
 
 DIM, ROWS, FEW = 16, 1_500, 100
-AIM = Aim(recall=0.9, exact_rows=FEW)
+AIM = RecallTarget(recall=0.9, exact_rows=FEW)
 
 
 def unit(seed: int, rows: int, *, shift: float = 0.0) -> Vectors:
@@ -51,10 +51,10 @@ ENCODER = RandomEncoder()
 QUERIES = unit(9, 300, shift=2.0)
 
 
-def entries(vectors: Vectors, first: int = 0) -> list[Entry]:
+def entries(vectors: Vectors, first: int = 0) -> list[BatchEntry]:
     """One photo a vector."""
     return [
-        Entry(
+        BatchEntry(
             state=FileState(
                 path=Path(f"/photos/{number}.jpg"),
                 kind=Kind.PHOTO,
@@ -76,8 +76,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "library"
     with Library.create(folder, ENCODER) as library:
         vectors = unit(3, ROWS)
-        library.commit(Batch(entries=entries(vectors[:1000]), roots=[Path("/photos")]))
-        library.commit(Batch(entries=entries(vectors[1000:], 1000)))
+        library.commit(IndexBatch(entries=entries(vectors[:1000]), roots=[Path("/photos")]))
+        library.commit(IndexBatch(entries=entries(vectors[1000:], 1000)))
         tune(library, AIM)
     return folder
 
@@ -106,7 +106,7 @@ def recall(library: Library, vectors: Vectors, k: int = 10) -> float:
 
 def test_the_recall_is_the_one_asked_for(library: Library) -> None:
     index = library.saved_index(Kind.PHOTO)
-    assert isinstance(index, InvertedIndex)
+    assert isinstance(index, IvfIndex)
     assert 1 < index.probes_for(10) < index.lists == 64
     reached = recall(library, unit(3, ROWS))
     assert 0.9 <= reached < 1.0
@@ -121,7 +121,11 @@ def test_another_aim_changes_the_setting_alone(library: Library) -> None:
     file = next((library.folder / "ann").iterdir())
     before = file.stat().st_mtime_ns
     lists = [
-        next(each.lists for each in tune(library, Aim(recall=share, exact_rows=FEW)) if each.chosen)
+        next(
+            each.lists
+            for each in tune(library, RecallTarget(recall=share, exact_rows=FEW))
+            if each.chosen
+        )
         for share in (0.6, 0.9, 0.99)
     ]
     assert lists == sorted(set(lists))
@@ -130,9 +134,9 @@ def test_another_aim_changes_the_setting_alone(library: Library) -> None:
 
 
 def test_full_recall_is_an_exact_index(library: Library) -> None:
-    (told,) = tune(library, Aim(recall=1.0))
+    (told,) = tune(library, RecallTarget(recall=1.0))
     assert (told.lists, told.of, told.recall) == (0, 0, {Kind.TEXT: 1.0, Kind.PHOTO: 1.0})
-    assert isinstance(library.saved_index(Kind.PHOTO), ExactIndex)
+    assert isinstance(library.saved_index(Kind.PHOTO), FlatIndex)
     assert recall(library, unit(3, ROWS)) == 1.0
     assert check(library.folder) == []
 
@@ -147,8 +151,8 @@ def test_a_search_for_all_or_among_few_is_exact(library: Library) -> None:
 def test_what_is_added_and_removed_needs_no_new_index(library: Library) -> None:
     file = next((library.folder / "ann").iterdir())
     added = QUERIES[:100]  # nothing is nearer to these queries
-    library.commit(Batch(entries=entries(added, ROWS)))
-    library.commit(Batch(removed=list(library.catalog.files_below([Path("/photos/0.jpg")]))))
+    library.commit(IndexBatch(entries=entries(added, ROWS)))
+    library.commit(IndexBatch(removed=list(library.catalog.files_below([Path("/photos/0.jpg")]))))
     library.refresh_index()
     assert [file] == list((library.folder / "ann").iterdir())
     with Library.open(library.folder) as again:
@@ -166,10 +170,10 @@ def test_what_is_added_and_removed_needs_no_new_index(library: Library) -> None:
 
 def test_a_tenth_more_is_worth_a_new_index(library: Library) -> None:
     for number in range(MAX_TAIL + 1):  # small segments are merged on the way, the index stays
-        library.commit(Batch(entries=entries(unit(20 + number, 10), ROWS + 10 * number)))
+        library.commit(IndexBatch(entries=entries(unit(20 + number, 10), ROWS + 10 * number)))
         library.refresh_index()
         assert len(library.saved_index(Kind.PHOTO)) == ROWS
-    library.commit(Batch(entries=entries(unit(40, 100), 5_000)))
+    library.commit(IndexBatch(entries=entries(unit(40, 100), 5_000)))
     library.refresh_index()
     assert len(library.saved_index(Kind.PHOTO)) == ROWS + 10 * (MAX_TAIL + 1) + 100
     assert check(library.folder) == []
@@ -178,13 +182,13 @@ def test_a_tenth_more_is_worth_a_new_index(library: Library) -> None:
 def test_an_exact_index_that_was_outgrown_is_replaced(tmp_path: Path) -> None:
     vectors = unit(3, ROWS)
     with Library.create(tmp_path / "library", ENCODER) as library:
-        library.commit(Batch(entries=entries(vectors), roots=[Path("/photos")]))
+        library.commit(IndexBatch(entries=entries(vectors), roots=[Path("/photos")]))
         library.refresh_index()
-        assert isinstance(library.saved_index(Kind.PHOTO), ExactIndex)
+        assert isinstance(library.saved_index(Kind.PHOTO), FlatIndex)
         assert recall(library, vectors) == 1.0
         library.catalog.note("aim", AIM.dumps())  # as if an older version had made it
         library.refresh_index()
-        assert isinstance(library.saved_index(Kind.PHOTO), InvertedIndex)
+        assert isinstance(library.saved_index(Kind.PHOTO), IvfIndex)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "exact"])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.core.file_types import OTHER_SUFFIXES, SUFFIXES, Form
+from indexer.core.file_types import OTHER_SUFFIXES, SUFFIXES, MediaType
 from indexer.ingest.pipeline import index_folders
-from indexer.ingest.walker import Found, Passed, WalkOptions, walk
+from indexer.ingest.walker import FoundFile, UnknownFile, WalkOptions, walk
 from indexer.library.library import Library
 from indexer.media.file_signature import HEAD, form_in, sniffed
 from tests.fakes import ColourEncoder, draw
@@ -41,7 +41,7 @@ def _video(container: str, codec: str) -> bytes:
     "form", ["JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000", "AVIF"]
 )
 def test_a_picture_is_told_by_its_content(form: str) -> None:
-    assert sniffed(_picture(form)[:HEAD]) == Form.PICTURE
+    assert sniffed(_picture(form)[:HEAD]) == MediaType.PICTURE
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_picture_is_told_by_its_content(form: str) -> None:
     ],
 )
 def test_a_video_is_told_by_its_content(container: str, codec: str) -> None:
-    assert sniffed(_video(container, codec)[:HEAD]) == Form.VIDEO
+    assert sniffed(_video(container, codec)[:HEAD]) == MediaType.VIDEO
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_what_is_neither(head: bytes) -> None:
 
 def test_the_suffix_goes_first_and_other_suffixes_are_not_opened(tmp_path: Path) -> None:
     for name, form in (
-        ("a.jpg", Form.PICTURE), ("a.txt", Form.TEXT), ("a", Form.PICTURE),
-        ("a.JPG~", Form.PICTURE), ("a.pdf", None), ("a.jpg.part", None), ("a.thm", None),
+        ("a.jpg", MediaType.PICTURE), ("a.txt", MediaType.TEXT), ("a", MediaType.PICTURE),
+        ("a.JPG~", MediaType.PICTURE), ("a.pdf", None), ("a.jpg.part", None), ("a.thm", None),
         ("gone", None),
     ):  # fmt: skip
         if name != "gone":
@@ -103,7 +103,7 @@ def test_hidden_and_ignored_files_are_neither_opened_nor_counted(tmp_path: Path)
     (tmp_path / "private").write_bytes(_picture("PNG"))
     (tmp_path / ".twinlensignore").write_text("private\n")
     found = list(walk([tmp_path], options=WalkOptions()))
-    assert found == [Passed(suffix=".doc"), Passed(suffix="")]
+    assert found == [UnknownFile(suffix=".doc"), UnknownFile(suffix="")]
 
 
 def test_a_run_reads_them_and_counts_the_others(tmp_path: Path) -> None:
@@ -128,4 +128,4 @@ def test_a_run_reads_them_and_counts_the_others(tmp_path: Path) -> None:
 def test_found_has_the_kind_of_its_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(_picture("PNG"))
     (found,) = walk([tmp_path], options=WalkOptions())
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundFile)

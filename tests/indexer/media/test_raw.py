@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.file_types import Form
-from indexer.decoding.pool import DecodeOptions, Decoders
+from indexer.core.file_types import MediaType
+from indexer.decoding.pool import DecodeOptions, DecodePool
 from indexer.decoding.render import picture_size, read_picture
 from indexer.media.raw import read_raw
 from indexer.metadata.extract import read_raw_metadata, with_place
@@ -108,12 +108,12 @@ def test_without_the_package_the_reason_says_what_to_install(
 def test_spoilt_bytes_cost_themselves_alone() -> None:
     rng = np.random.default_rng(2)
     whole = np.frombuffer(dng(scene("red", size=(64, 48)), preview=scene("red")), dtype=np.uint8)
-    with Decoders(DecodeOptions(max_megapixels=1), size_hint=8) as decoders:
+    with DecodePool(DecodeOptions(max_megapixels=1), size_hint=8) as decoders:
         for _ in range(60):
             spoilt = whole.copy()
             spoilt[rng.integers(0, 1_000, 6)] = rng.integers(0, 256, 6)
             try:
-                seen = decoders.see(Form.RAW, spoilt.tobytes())
+                seen = decoders.see(MediaType.RAW, spoilt.tobytes())
             except FileUnreadable:
                 continue
             assert [photo.mode for photo in seen.photos] == ["RGB"]
@@ -121,8 +121,8 @@ def test_spoilt_bytes_cost_themselves_alone() -> None:
 
 def test_a_process_decodes_it_alike() -> None:
     data = dng(SENSOR, preview=PREVIEW, orientation=6)
-    with Decoders(DecodeOptions(), size_hint=100) as decoders:
-        seen, same = decoders.see(Form.RAW, data), read_raw(data, size_hint=100)
+    with DecodePool(DecodeOptions(), size_hint=100) as decoders:
+        seen, same = decoders.see(MediaType.RAW, data), read_raw(data, size_hint=100)
     assert (seen.about.width, seen.about.height) == (same.width, same.height) == (480, 640)
     assert np.array_equal(np.asarray(seen.photos[0]), np.asarray(same.image))
 

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.file_types import Form
-from indexer.decoding.pool import DecodeOptions, Decoders
-from indexer.decoding.task import Look, see
+from indexer.core.file_types import MediaType
+from indexer.decoding.pool import DecodeOptions, DecodePool
+from indexer.decoding.task import DecodeRequest, decode
 from indexer.media.image import read_photo
 from indexer.media.video import read_frame, read_video
 from indexer.metadata.extract import read_video_metadata, with_place
@@ -258,15 +258,15 @@ def test_what_is_said_alone_costs_one_frame(
 ) -> None:
     path = clip(tmp_path / "a.mp4", [(RED, 6), (GREEN, 6)], key_every=60)
     monkeypatch.setattr("indexer.media.video._Film._read_through", None)
-    look = Look(
-        form=Form.VIDEO,
+    look = DecodeRequest(
+        form=MediaType.VIDEO,
         size_hint=8,
         max_megapixels=1,
         frames=9,
         allow_truncated=False,
         pictures=False,
     )
-    seen = see(bytes(path), look)
+    seen = decode(bytes(path), look)
     assert (seen.photos, seen.about.width) == ((), 96)
 
 
@@ -324,8 +324,8 @@ def test_without_the_package_the_reason_says_what_to_install(
 
 def test_a_process_decodes_it_alike(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.mp4", [(RED, 3), (GREEN, 3)], tags={"title": "Two"})
-    with Decoders(DecodeOptions(), size_hint=24) as decoders:
-        seen = decoders.see(Form.VIDEO, bytes(path))
+    with DecodePool(DecodeOptions(), size_hint=24) as decoders:
+        seen = decoders.see(MediaType.VIDEO, bytes(path))
         same = read_video(path, size_hint=24)
         assert list(seen.times) == [frame.time for frame in same.frames]
         for photo, frame in zip(seen.photos, same.frames, strict=True):
@@ -335,10 +335,10 @@ def test_a_process_decodes_it_alike(tmp_path: Path) -> None:
         assert (seen.about.width, seen.about.height, seen.about.title) == (*size, "Two")
         path.write_bytes(b"words")
         with pytest.raises(FileUnreadable, match="broken or unknown"):
-            decoders.see(Form.VIDEO, bytes(path))
-    hasty = Decoders(DecodeOptions(seconds=0.01), size_hint=24)
+            decoders.see(MediaType.VIDEO, bytes(path))
+    hasty = DecodePool(DecodeOptions(seconds=0.01), size_hint=24)
     with hasty, pytest.raises(FileUnreadable, match=r"took longer than 0\.01 s"):
-        hasty.see(Form.VIDEO, bytes(path))
+        hasty.see(MediaType.VIDEO, bytes(path))
 
 
 def test_spoilt_bytes_cost_themselves_alone(tmp_path: Path) -> None:
@@ -346,13 +346,13 @@ def test_spoilt_bytes_cost_themselves_alone(tmp_path: Path) -> None:
     for name, codec in (("a.mp4", "libx264"), ("a.avi", "mpeg4")):
         path = clip(tmp_path / name, [(RED, 1), (GREEN, 1)], codec=codec)
         whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        with Decoders(DecodeOptions(max_megapixels=1), size_hint=8) as decoders:
+        with DecodePool(DecodeOptions(max_megapixels=1), size_hint=8) as decoders:
             for _ in range(30):
                 spoilt = whole.copy()
                 spoilt[rng.integers(0, len(spoilt), 20)] = rng.integers(0, 256, 20)
                 path.write_bytes(spoilt.tobytes())
                 try:
-                    seen = decoders.see(Form.VIDEO, bytes(path))
+                    seen = decoders.see(MediaType.VIDEO, bytes(path))
                 except FileUnreadable:
                     continue
                 assert seen.photos

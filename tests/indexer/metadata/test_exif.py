@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from indexer.metadata.exif import from_exif
-from indexer.metadata.source import Said
+from indexer.metadata.source import SourceMetadata
 
 COMMENT, XP_TITLE, XP_COMMENT, XP_KEYWORDS, XP_SUBJECT = 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F
 WORDS = "heron in the reeds"
@@ -29,7 +29,7 @@ def tiff(order: str, *tags: tuple[int, int, bytes], details: bool = False) -> by
     return b"Exif\0\0" + head + directory + values
 
 
-def said(data: bytes) -> Said:
+def said(data: bytes) -> SourceMetadata:
     exif = Image.Exif()
     exif.load(data)
     return from_exif(exif)

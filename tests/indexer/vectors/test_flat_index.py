@@ -9,11 +9,11 @@ import pytest
 
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Candidate
-from indexer.vectors.flat_index import ExactIndex, VectorIndex
+from indexer.vectors.flat_index import FlatIndex, MutableFlatIndex
 
 
-def _index(*rows: tuple[int, list[float]]) -> VectorIndex:
-    index = VectorIndex(2)
+def _index(*rows: tuple[int, list[float]]) -> MutableFlatIndex:
+    index = MutableFlatIndex(2)
     ids = np.array([id_ for id_, _ in rows], dtype=np.int64)
     index.add(ids, np.array([vector for _, vector in rows], dtype=np.float16))
     return index
@@ -38,7 +38,7 @@ def test_one_list_a_query() -> None:
 
 
 def test_an_empty_index_and_no_k() -> None:
-    assert VectorIndex(2).search(QUERY, 5) == [[]]
+    assert MutableFlatIndex(2).search(QUERY, 5) == [[]]
     assert _index((1, [1.0, 0.0])).search(QUERY, 0) == [[]]
 
 
@@ -59,7 +59,7 @@ def test_equal_scores_go_by_id_even_at_the_cut(k: int) -> None:
 def test_vectors_come_back(tmp_path: Path) -> None:
     index = _index((5, [0.25, 0.5]), (3, [1.0, 0.0]))
     index.save(tmp_path / "a.faiss")
-    again = ExactIndex.load(tmp_path / "a.faiss", dim=2, size=2)
+    again = FlatIndex.load(tmp_path / "a.faiss", dim=2, size=2)
     assert again.fetch(np.array([3, 5])).tolist() == [[1.0, 0.0], [0.25, 0.5]]
     assert again.search(QUERY, 2) == index.search(QUERY, 2)
     with pytest.raises(KeyError):
@@ -70,11 +70,11 @@ def test_another_size_is_refused(tmp_path: Path) -> None:
     _index((5, [0.25, 0.5])).save(tmp_path / "a.faiss")
     for dim, size in ((30, 1), (2, 2)):
         with pytest.raises(LibraryDamaged, match=f"does not hold {size} vectors of {dim}"):
-            ExactIndex.load(tmp_path / "a.faiss", dim=dim, size=size)
+            FlatIndex.load(tmp_path / "a.faiss", dim=dim, size=size)
 
 
 def test_only_some_ids_are_answered() -> None:
-    index = VectorIndex(4)
+    index = MutableFlatIndex(4)
     index.add(np.arange(1, 6), np.eye(5, 4, dtype=np.float16))
     (hits,) = index.search(np.eye(1, 4, dtype=np.float32), 9, only=np.array([2, 4, 99]))
     assert [hit.id for hit in hits] == [2, 4]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind
-from indexer.vectors.flat_index import VectorIndex
-from indexer.vectors.ivf_index import InvertedIndex, list_count, make, training_rows
-from indexer.vectors.nprobe_tuning import Asking, nearest, recall_at
-from indexer.vectors.segment_reader import MappedSegment, StoredRows
+from indexer.vectors.flat_index import MutableFlatIndex
+from indexer.vectors.ivf_index import IvfIndex, list_count, make, training_rows
+from indexer.vectors.nprobe_tuning import TuningQueries, nearest, recall_at
+from indexer.vectors.segment_reader import MappedSegment, SegmentVectors
 from indexer.vectors.segments import Segment
 
 DIM, ROWS = 12, 2_000
@@ -31,11 +31,11 @@ def _segment(seed: int, rows: int, *, levels: int = 0) -> Segment:
     return Segment(kind=Kind.PHOTO, ids=ids, vectors=vectors.astype(np.float16))
 
 
-def _index(segment: Segment, probes: dict[int, int], exact_rows: int = 0) -> InvertedIndex:
-    rows = StoredRows([MappedSegment(ids=segment.ids, vectors=segment.vectors)], DIM)
+def _index(segment: Segment, probes: dict[int, int], exact_rows: int = 0) -> IvfIndex:
+    rows = SegmentVectors([MappedSegment(ids=segment.ids, vectors=segment.vectors)], DIM)
     sample = segment.vectors.astype(np.float32)
     lists = make([segment], sample, len(segment.ids))
-    return InvertedIndex(DIM, lists, probes=probes, rows=rows, exact_rows=exact_rows)
+    return IvfIndex(DIM, lists, probes=probes, rows=rows, exact_rows=exact_rows)
 
 
 def _queries(seed: int, rows: int = 20) -> np.ndarray:
@@ -46,7 +46,7 @@ def _queries(seed: int, rows: int = 20) -> np.ndarray:
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 120), k=st.integers(1, 130))
 def test_all_lists_together_are_exact(seed: int, rows: int, k: int) -> None:
     segment = _segment(seed, rows, levels=2)
-    exact = VectorIndex(DIM)
+    exact = MutableFlatIndex(DIM)
     exact.add(segment.ids, segment.vectors)
     index = _index(segment, {})
     queries = (np.random.default_rng(seed + 1).integers(-2, 3, (3, DIM)) / 4).astype(np.float32)
@@ -59,7 +59,7 @@ def test_all_lists_together_are_exact(seed: int, rows: int, k: int) -> None:
 def test_the_ranks_tell_the_recall_of_a_search() -> None:
     segment, queries = _segment(0, ROWS), _queries(1)
     index = _index(segment, {})
-    asking = Asking(vectors=queries, own=np.full(len(queries), -1))
+    asking = TuningQueries(vectors=queries, own=np.full(len(queries), -1))
     truth = nearest([segment], asking, 10)
     ranks = index.ranks(queries, truth)
     assert index.lists == list_count(ROWS) == 64
@@ -88,7 +88,7 @@ def test_a_deep_search_looks_through_more_lists() -> None:
 def test_what_a_filter_leaves_is_found() -> None:
     segment, queries = _segment(0, ROWS), _queries(2)
     index = _index(segment, {10: 2}, exact_rows=300)
-    exact = VectorIndex(DIM)
+    exact = MutableFlatIndex(DIM)
     exact.add(segment.ids, segment.vectors)
     assert index.probes_for(10, 300) == index.lists
     assert index.probes_for(10, 400) == 10  # a fifth of the vectors counts: five times the lists
@@ -109,8 +109,8 @@ def test_vectors_and_lists_come_back(tmp_path: Path) -> None:
     segment = _segment(0, ROWS)
     index = _index(segment, {10: 4})
     index.save(tmp_path / "a.faiss")
-    rows = StoredRows([MappedSegment(ids=segment.ids, vectors=segment.vectors)], DIM)
-    again = InvertedIndex.load(
+    rows = SegmentVectors([MappedSegment(ids=segment.ids, vectors=segment.vectors)], DIM)
+    again = IvfIndex.load(
         tmp_path / "a.faiss", dim=DIM, size=ROWS, probes={10: 4}, rows=rows, exact_rows=0
     )
     assert again.search(_queries(3), 10) == index.search(_queries(3), 10)
@@ -121,18 +121,18 @@ def test_vectors_and_lists_come_back(tmp_path: Path) -> None:
 
 def test_another_index_is_refused(tmp_path: Path) -> None:
     segment = _segment(0, 50)
-    exact, path = VectorIndex(DIM), tmp_path / "a.faiss"
+    exact, path = MutableFlatIndex(DIM), tmp_path / "a.faiss"
     exact.add(segment.ids, segment.vectors)
-    rows = StoredRows([], DIM)
+    rows = SegmentVectors([], DIM)
     exact.save(path)
     with pytest.raises(LibraryDamaged, match="is not a FAISS index of lists"):
-        InvertedIndex.load(path, dim=DIM, size=50, probes={}, rows=rows, exact_rows=0)
+        IvfIndex.load(path, dim=DIM, size=50, probes={}, rows=rows, exact_rows=0)
     _index(segment, {}).save(path)
     with pytest.raises(LibraryDamaged, match="does not hold 51 vectors of 12"):
-        InvertedIndex.load(path, dim=DIM, size=51, probes={}, rows=rows, exact_rows=0)
+        IvfIndex.load(path, dim=DIM, size=51, probes={}, rows=rows, exact_rows=0)
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(LibraryDamaged, match="is not a FAISS index"):
-        InvertedIndex.load(path, dim=DIM, size=50, probes={}, rows=rows, exact_rows=0)
+        IvfIndex.load(path, dim=DIM, size=50, probes={}, rows=rows, exact_rows=0)
 
 
 def test_the_number_of_lists_grows_with_the_root() -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from indexer.vectors.nprobe_tuning import Aim, Asking, Plan, fitted, halved, nearest
+from indexer.vectors.nprobe_tuning import (
+    RecallTarget,
+    SearchParams,
+    TuningQueries,
+    choose_nprobe,
+    halved,
+    nearest,
+)
 from indexer.vectors.segments import Segment
 
 
@@ -22,7 +29,7 @@ def test_the_nearest_are_those_of_a_full_sort_but_the_query_itself() -> None:
     wide = vectors.astype(np.float32)
     queries = np.concatenate([wide[[7, 60]], rng.normal(size=(2, 6)).astype(np.float32)])
     own = np.array([ids[7], ids[60], -1, -1])
-    found = nearest(parts, Asking(vectors=queries, own=own), 20)
+    found = nearest(parts, TuningQueries(vectors=queries, own=own), 20)
     for query, itself, row in zip(queries, own, found, strict=True):
         order = ids[np.argsort(-(wide @ query), kind="stable")]
         assert row.tolist() == order[order != itself][:20].tolist()
@@ -33,40 +40,40 @@ def test_enough_lists_for_each_kind_and_depth() -> None:
     easy = np.zeros((100, 100), dtype=np.int64)
     words = easy.copy()
     words[:, 1:] = 3
-    assert fitted({Kind.PHOTO: easy}, 0.95) == {10: 1, 100: 1, 1000: 1}
-    assert fitted({Kind.PHOTO: easy, Kind.TEXT: words}, 0.95) == {10: 4, 100: 4, 1000: 4}
-    assert fitted({Kind.TEXT: words}, 0.09) == {10: 1, 100: 4, 1000: 4}
-    assert fitted({}, 0.95) == {10: 1, 100: 1, 1000: 1}
+    assert choose_nprobe({Kind.PHOTO: easy}, 0.95) == {10: 1, 100: 1, 1000: 1}
+    assert choose_nprobe({Kind.PHOTO: easy, Kind.TEXT: words}, 0.95) == {10: 4, 100: 4, 1000: 4}
+    assert choose_nprobe({Kind.TEXT: words}, 0.09) == {10: 1, 100: 4, 1000: 4}
+    assert choose_nprobe({}, 0.95) == {10: 1, 100: 1, 1000: 1}
 
 
 def test_a_recall_that_chance_may_take_away_is_not_enough() -> None:
     # 96 of 100 queries find all in the first list, 4 nothing: 0.96 with a standard error of 0.02.
     ranks = np.zeros((100, 10), dtype=np.int64)
     ranks[:4] = 7
-    assert fitted({Kind.TEXT: ranks}, 0.92)[10] == 1
-    assert fitted({Kind.TEXT: ranks}, 0.93)[10] == 8
+    assert choose_nprobe({Kind.TEXT: ranks}, 0.92)[10] == 1
+    assert choose_nprobe({Kind.TEXT: ranks}, 0.93)[10] == 8
 
 
 def test_one_half_chooses_and_the_other_reports() -> None:
-    asking = {Kind.TEXT: Asking(vectors=np.eye(5, dtype=np.float32), own=np.arange(5))}
+    asking = {Kind.TEXT: TuningQueries(vectors=np.eye(5, dtype=np.float32), own=np.arange(5))}
     halves = [halved(asking, half)[Kind.TEXT].own.tolist() for half in (0, 1)]
     assert halves == [[0, 2, 4], [1, 3]]
 
 
 def test_aims_and_plans_come_back() -> None:
-    aim = Aim(recall=0.9, exact_rows=7)
-    assert Aim.loads(aim.dumps()) == aim
-    assert Aim.loads("") == Aim(recall=0.98, exact_rows=100_000)
-    plan = Plan(probes={10: 3, 100: 9}, bytes=5, checksum="c")
-    assert Plan.loads(plan.dumps()) == plan
+    aim = RecallTarget(recall=0.9, exact_rows=7)
+    assert RecallTarget.loads(aim.dumps()) == aim
+    assert RecallTarget.loads("") == RecallTarget(recall=0.98, exact_rows=100_000)
+    plan = SearchParams(probes={10: 3, 100: 9}, bytes=5, checksum="c")
+    assert SearchParams.loads(plan.dumps()) == plan
 
 
 def test_small_libraries_and_full_recall_are_exact() -> None:
-    assert [Aim(exact_rows=5).is_exact(size) for size in (5, 6)] == [True, False]
-    assert Aim(recall=1, exact_rows=5).is_exact(6)
+    assert [RecallTarget(exact_rows=5).is_exact(size) for size in (5, 6)] == [True, False]
+    assert RecallTarget(recall=1, exact_rows=5).is_exact(6)
 
 
 @pytest.mark.parametrize("recall", [0, -1, 1.1])
 def test_a_recall_that_is_none_is_refused(recall: float) -> None:
     with pytest.raises(UsageError, match="recall must be above 0 and at most 1"):
-        Aim(recall=recall)
+        RecallTarget(recall=recall)

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind, SegmentRow
-from indexer.vectors.segment_reader import StoredRows, mapped
+from indexer.vectors.segment_reader import SegmentVectors, mapped
 from indexer.vectors.segments import Segment, SegmentStore
 
 
@@ -30,7 +30,7 @@ def _stored(folder: Path, *all_ids: list[int]) -> tuple[SegmentStore, list[Segme
 
 def test_rows_come_by_id_whatever_their_segment(tmp_path: Path) -> None:
     store, named = _stored(tmp_path, [2, 5, 9], [1, 3], [12])
-    rows = StoredRows([mapped(store.path(row.number), row, 2) for row in named], 2)
+    rows = SegmentVectors([mapped(store.path(row.number), row, 2) for row in named], 2)
     assert rows.ids.tolist() == [2, 5, 9, 1, 3, 12]
     wanted = [12, 1, 9, 9, 2]
     assert rows.fetch(np.array(wanted)).tolist() == [[id_, id_ / 2] for id_ in wanted]
@@ -40,7 +40,7 @@ def test_rows_come_by_id_whatever_their_segment(tmp_path: Path) -> None:
 
 
 def test_no_segments_hold_no_ids() -> None:
-    rows = StoredRows([], 2)
+    rows = SegmentVectors([], 2)
     assert rows.ids.tolist() == []
     with pytest.raises(KeyError):
         rows.fetch(np.array([1]))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.builtin_reranker.instruction_reranker import TokenReranker
 from retrieval.builtin_reranker.word_detectors import load_spotter
 from retrieval.models import load_encoder
@@ -27,7 +27,7 @@ def reranker() -> TokenReranker:
     ("thing", "photo"), [("coins", "coins"), ("an espresso", "coffee"), ("a tabby", "chelsea")]
 )
 def test_what_no_caption_named_is_followed(reranker: TokenReranker, thing: str, photo: str) -> None:
-    assert not load_spotter(shipped("reranker")).named(thing)
+    assert not load_spotter(resource("reranker")).named(thing)
     photos = [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in NAMES]
     sights = reranker.look(photos)
 

@@ -21,7 +21,7 @@ from retrieval.builtin_reranker.reranker_checkpoint import (
 from retrieval.builtin_reranker.style_detectors import Looks
 from retrieval.builtin_reranker.text_features import TextReader
 from retrieval.errors import ModelUnavailable
-from retrieval.models import TowerEncoder
+from retrieval.models import TorchEncoder
 from retrieval.reranking import Fusion
 from tests.fakes import draw
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
@@ -31,8 +31,8 @@ SHAPE = NetworkConfig(image_tokens=5, image_width=48, text_width=32, width=32, h
 
 
 @pytest.fixture
-def encoder(tmp_path: Path) -> TowerEncoder:
-    return TowerEncoder(tiny_model(tmp_path / "tiny"), "cpu")
+def encoder(tmp_path: Path) -> TorchEncoder:
+    return TorchEncoder(tiny_model(tmp_path / "tiny"), "cpu")
 
 
 def network(seed: int = 0) -> RerankerNetwork:
@@ -51,7 +51,7 @@ def forbid(made: RerankerNetwork) -> None:
         reader.verdict.bias.copy_(torch.tensor([20.0, 0.0, 0.0]))
 
 
-def reranker(encoder: TowerEncoder) -> TokenReranker:
+def reranker(encoder: TorchEncoder) -> TokenReranker:
     checkpoint = Checkpoint(
         network=network(),
         encoder=encoder.fingerprint,
@@ -61,7 +61,7 @@ def reranker(encoder: TowerEncoder) -> TokenReranker:
     return TokenReranker(checkpoint, encoder, "mine")
 
 
-def test_a_score_depends_on_its_own_couple_alone(encoder: TowerEncoder, tmp_path: Path) -> None:
+def test_a_score_depends_on_its_own_couple_alone(encoder: TorchEncoder, tmp_path: Path) -> None:
     from PIL import Image
 
     photos = [Image.open(draw(tmp_path / f"{name}.png", name)) for name in ("red", "blue")]
@@ -77,7 +77,7 @@ def test_a_score_depends_on_its_own_couple_alone(encoder: TowerEncoder, tmp_path
 
 
 def test_queries_come_first_then_instructions_and_padding_changes_nothing(
-    encoder: TowerEncoder,
+    encoder: TorchEncoder,
 ) -> None:
     tokens = TextReader(encoder, 1).read(["red", "a red photo"], ["the blue"])
     assert tokens.part.tolist() == [0, 0, 1]
@@ -86,7 +86,7 @@ def test_queries_come_first_then_instructions_and_padding_changes_nothing(
     torch.testing.assert_close(tokens.states[2, :2], alone.states[0], atol=2e-3, rtol=0)
 
 
-def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncoder) -> None:
+def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TorchEncoder) -> None:
     made = network()
     with torch.no_grad():
         made.part.zero_()  # else a query and an instruction are read a little differently
@@ -113,7 +113,7 @@ def test_an_instruction_is_scored_like_a_query_times_a_sign(encoder: TowerEncode
     assert both == pytest.approx(red - blue - alike / SPREAD - 0.5 * network_says, abs=1e-3)
 
 
-def test_a_wish_about_a_look_is_told_by_that_alone(encoder: TowerEncoder) -> None:
+def test_a_wish_about_a_look_is_told_by_that_alone(encoder: TorchEncoder) -> None:
     made = network()
     with torch.no_grad():
         forbid(made)
@@ -131,7 +131,7 @@ def test_a_wish_about_a_look_is_told_by_that_alone(encoder: TowerEncoder) -> Non
     assert both == pytest.approx(red - looks.odds([0], sight[None])[0, 0], rel=1e-5)
 
 
-def test_words_turn_the_sign_one_after_the_other(encoder: TowerEncoder) -> None:
+def test_words_turn_the_sign_one_after_the_other(encoder: TorchEncoder) -> None:
     made = network()
     with torch.no_grad():
         forbid(made)
@@ -140,7 +140,7 @@ def test_words_turn_the_sign_one_after_the_other(encoder: TowerEncoder) -> None:
     assert signs == pytest.approx([-1.0, 0.0, -1.0], abs=1e-6)  # as a whole, all are -1
 
 
-def test_wishes_of_one_instruction_are_added_up(encoder: TowerEncoder) -> None:
+def test_wishes_of_one_instruction_are_added_up(encoder: TorchEncoder) -> None:
     mine = reranker(encoder)
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
     asked = [("a", ""), ("a", "blue but no red"), ("a", "blue"), ("a", "no red"), ("a", ".")]
@@ -149,7 +149,7 @@ def test_wishes_of_one_instruction_are_added_up(encoder: TowerEncoder) -> None:
     assert none == plain
 
 
-def test_what_asks_for_nothing_changes_nothing(encoder: TowerEncoder) -> None:
+def test_what_asks_for_nothing_changes_nothing(encoder: TorchEncoder) -> None:
     made = network()
     with torch.no_grad():
         for reader in made.sign.readers:
@@ -162,7 +162,7 @@ def test_what_asks_for_nothing_changes_nothing(encoder: TowerEncoder) -> None:
     assert mine.score([("red", "blue")], [sight]) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_couples_teach_the_sign_nothing(encoder: TowerEncoder) -> None:
+def test_couples_teach_the_sign_nothing(encoder: TorchEncoder) -> None:
     made = network()
     words = made.words(*TextReader(encoder, 1).read([], ["no blue"]))
     sights = made.sights(torch.randn(1, 5, 48))
@@ -172,20 +172,20 @@ def test_couples_teach_the_sign_nothing(encoder: TowerEncoder) -> None:
     assert all(weight.grad is None for weight in made.sign.parameters())
 
 
-def test_texts_that_are_remembered_are_the_same(encoder: TowerEncoder) -> None:
+def test_texts_that_are_remembered_are_the_same(encoder: TorchEncoder) -> None:
     keeping, plain = TextReader(encoder, 1, keep=True), TextReader(encoder, 1)
     keeping.read(["red"], ["a photo"])
     kept, read = (each.read(["red beside blue"], ["a photo"]) for each in (keeping, plain))
     torch.testing.assert_close(kept.states, read.states, atol=2e-3, rtol=0)
 
 
-def test_an_instruction_that_is_too_long_is_told(encoder: TowerEncoder) -> None:
+def test_an_instruction_that_is_too_long_is_told(encoder: TorchEncoder) -> None:
     assert reranker(encoder).cuts("red " * 20)
     assert not reranker(encoder).cuts("no red")
 
 
-def test_another_encoder_is_refused(encoder: TowerEncoder, tmp_path: Path) -> None:
-    other = TowerEncoder(tiny_model(tmp_path / "other", seed=1), "cpu")
+def test_another_encoder_is_refused(encoder: TorchEncoder, tmp_path: Path) -> None:
+    other = TorchEncoder(tiny_model(tmp_path / "other", seed=1), "cpu")
     checkpoint = Checkpoint(network=network(), encoder=encoder.fingerprint + "x", fusion=Fusion())
     with pytest.raises(ModelUnavailable, match="reads with the model"):
         TokenReranker(checkpoint, other, "mine")

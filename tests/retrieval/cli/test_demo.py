@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrieval._resources import shipped
+from retrieval._resources import resource
 from retrieval.cli.commands import demo
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_every_listed_photo_is_in_the_wheels_and_has_a_licence() -> None:
-    lines = (shipped("demo") / "photos.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (resource("demo") / "photos.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(demo._photos()) == len(rows)
     for row in rows:

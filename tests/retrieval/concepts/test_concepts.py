@@ -11,10 +11,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
 
-from retrieval.concepts.concept_encoder import Names
+from retrieval.concepts.concept_encoder import ConceptNames
 from retrieval.concepts.store import Concept, Concepts, clean_name, new_name
 from retrieval.errors import ConceptInvalid
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.models.soft_tokens import slot_ids
 
 
@@ -47,7 +47,7 @@ def concept(name: str, tokens: int = 1, **facts: str) -> Concept:
     ],
 )
 def test_a_name_is_a_whole_word_the_longest_first(text: str, wanted: tuple[object, ...]) -> None:
-    names = Names([concept("Rex", 2), concept("Rex Junior", 3), concept("Zoë", 1)])
+    names = ConceptNames([concept("Rex", 2), concept("Rex Junior", 3), concept("Zoë", 1)])
     found = names.phrase(text)
     if wanted is None:
         assert found is None
@@ -60,7 +60,7 @@ def test_a_name_is_a_whole_word_the_longest_first(text: str, wanted: tuple[objec
 
 def test_two_names_refer_to_rows_of_their_own() -> None:
     first, second = concept("Rex", 2), concept("Mimi", 1)
-    names = Names([first, second])
+    names = ConceptNames([first, second])
     found = names.phrase("Mimi beside Rex") or ()
     rows = [list(part) for part in found if isinstance(part, range)]
     assert sorted(row for part in rows for row in part) == [0, 1, 2]
@@ -115,12 +115,12 @@ def test_a_broken_concept_is_named_and_the_others_stay(damage: str, tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def builtin() -> TowerEncoder:
+def builtin() -> TorchEncoder:
     return load_encoder("builtin", "cpu")
 
 
 @pytest.fixture(scope="module")
-def of_open_clip(tmp_path_factory: pytest.TempPathFactory) -> TowerEncoder:
+def of_open_clip(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("openclip") / "weights.safetensors"
     save_torch(open_clip.create_model("ViT-S-32-alt").state_dict(), path)
@@ -131,7 +131,7 @@ def of_open_clip(tmp_path_factory: pytest.TempPathFactory) -> TowerEncoder:
 def test_a_words_own_vectors_in_its_place_change_nothing(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    encoder: TowerEncoder = request.getfixturevalue(which)
+    encoder: TorchEncoder = request.getfixturevalue(which)
     table = encoder.prompts.word_vectors("golden retriever").numpy()
     slots = range(len(table))
     read = encoder.encode_phrases([("a photo of a", slots, "on grass"), (slots,)], table)
@@ -143,7 +143,7 @@ def test_a_words_own_vectors_in_its_place_change_nothing(
     np.testing.assert_array_equal(encoder.encode_texts(texts), plain)  # bit for bit
 
 
-def test_slots_are_cut_where_the_context_ends(builtin: TowerEncoder) -> None:
+def test_slots_are_cut_where_the_context_ends(builtin: TorchEncoder) -> None:
     tokenize = builtin._model.tokenize
     ids = slot_ids(tokenize, [("word " * 61, range(5), "end")])
     assert ids.shape == (1, 64)

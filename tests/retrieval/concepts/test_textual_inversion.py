@@ -21,7 +21,7 @@ from retrieval.cli import main
 from retrieval.concepts import Concepts, LearnOptions, learn_concept
 from retrieval.concepts.textual_inversion import GIVEN_PACE, GUESSED_PACE, learn_tokens, prepare
 from retrieval.errors import ConceptInvalid, ModelUnavailable
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.search import Searcher, parse_query
 from tests.fakes import ColourEncoder
 
@@ -29,7 +29,7 @@ OTHERS = ("astronaut", "coffee", "rocket", "horse", "page", "coins", "camera")
 
 
 @pytest.fixture(scope="module")
-def encoder() -> TowerEncoder:
+def encoder() -> TorchEncoder:
     return load_encoder("builtin", "cpu")
 
 
@@ -53,14 +53,14 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def library(views: Path, encoder: TowerEncoder, tmp_path: Path) -> Iterator[Library]:
+def library(views: Path, encoder: TorchEncoder, tmp_path: Path) -> Iterator[Library]:
     with Library.create(tmp_path / "library", encoder) as opened:
         index_folders(opened, encoder, [views / "find"])
         yield opened
 
 
 def test_a_name_finds_what_it_was_learned_from(
-    views: Path, library: Library, encoder: TowerEncoder
+    views: Path, library: Library, encoder: TorchEncoder
 ) -> None:
     photos = [views / "learn" / "cup-0.png", views / "learn"]  # a file, and all in its folder
     plain = Searcher(library, encoder)
@@ -94,7 +94,7 @@ def test_a_guessed_word_is_given_more_time(options: LearnOptions, pace: tuple[in
 
 
 @pytest.mark.parametrize("options", [LearnOptions(like="cup", steps=2), LearnOptions(steps=3)])
-def test_the_steps_are_taken(encoder: TowerEncoder, options: LearnOptions) -> None:
+def test_the_steps_are_taken(encoder: TorchEncoder, options: LearnOptions) -> None:
     examples = encoder.encode_images([Image.fromarray(skimage.data.coffee())])[:, None]
     others = encoder.encode_images([Image.fromarray(skimage.data.astronaut())])
     lesson = prepare(encoder, examples, others, "cup", options)
@@ -104,7 +104,7 @@ def test_the_steps_are_taken(encoder: TowerEncoder, options: LearnOptions) -> No
 
 
 def test_the_same_seed_learns_the_same(
-    views: Path, library: Library, encoder: TowerEncoder
+    views: Path, library: Library, encoder: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
     options = LearnOptions(like="cup", steps=10)
@@ -117,7 +117,7 @@ def test_the_same_seed_learns_the_same(
 
 
 def test_what_it_is_like_is_guessed_from_the_photos(
-    views: Path, library: Library, encoder: TowerEncoder
+    views: Path, library: Library, encoder: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
     learned = learn_concept(library, encoder, "Zorbo", photos, LearnOptions(steps=1))
@@ -125,7 +125,7 @@ def test_what_it_is_like_is_guessed_from_the_photos(
 
 
 def test_photos_that_cannot_be_read_are_named(
-    views: Path, library: Library, encoder: TowerEncoder, tmp_path: Path
+    views: Path, library: Library, encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no photo")
@@ -139,7 +139,7 @@ def test_photos_that_cannot_be_read_are_named(
 
 
 def test_a_name_of_another_model_is_read_as_a_word_with_a_hint(
-    views: Path, library: Library, encoder: TowerEncoder
+    views: Path, library: Library, encoder: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
     learned = learn_concept(library, encoder, "Zorbo", photos, LearnOptions(like="cup", steps=1))

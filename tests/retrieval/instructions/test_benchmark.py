@@ -11,7 +11,13 @@ from sklearn.metrics import ndcg_score
 
 from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation import evaluate
-from retrieval.instructions.benchmark import Exam, evaluate_instructions, ndcg, p_mrr, searching
+from retrieval.instructions.benchmark import (
+    InstructionBenchmark,
+    evaluate_instructions,
+    ndcg,
+    p_mrr,
+    searching,
+)
 from retrieval.instructions.caption_labels import label
 from retrieval.instructions.templates import Ask, Attribute, Grammar, Templates
 from retrieval.pairs import read_pairs
@@ -37,11 +43,11 @@ GRAMMAR = Grammar(
 
 
 @pytest.fixture
-def exam(tmp_path: Path) -> Exam:
+def exam(tmp_path: Path) -> InstructionBenchmark:
     pairs = read_pairs(colour_pairs(tmp_path)).pairs
     encoder = ColourEncoder()
     photos = [pair.open() for pair in pairs]
-    return Exam(
+    return InstructionBenchmark(
         grammar=GRAMMAR,
         labels=label(GRAMMAR.attributes, [pair.captions for pair in pairs], [{}] * len(pairs)),
         sights=photos,
@@ -49,7 +55,9 @@ def exam(tmp_path: Path) -> Exam:
     )
 
 
-def test_one_that_obeys_scores_high_and_one_that_is_deaf_scores_0(exam: Exam) -> None:
+def test_one_that_obeys_scores_high_and_one_that_is_deaf_scores_0(
+    exam: InstructionBenchmark,
+) -> None:
     done = evaluate_instructions(ColourReranker(Fusion(instructed=1.0)), exam)
     assert done.families == ("right",)
     assert done.robustness == pytest.approx(100.0)
@@ -61,13 +69,15 @@ def test_one_that_obeys_scores_high_and_one_that_is_deaf_scores_0(exam: Exam) ->
     assert deaf.robustness < 70
 
 
-def test_one_that_obeys_another_wish_lets_both_sides_fall_alike(exam: Exam) -> None:
+def test_one_that_obeys_another_wish_lets_both_sides_fall_alike(exam: InstructionBenchmark) -> None:
     done = evaluate_instructions(ColourReranker(Fusion(instructed=1.0)), exam)
     assert done.swapped_fall > 20  # photos that stand high can only fall
     assert abs(done.controls["swapped"]) < 1
 
 
-def test_photos_that_captions_leave_open_count_as_wrong_or_not_at_all(exam: Exam) -> None:
+def test_photos_that_captions_leave_open_count_as_wrong_or_not_at_all(
+    exam: InstructionBenchmark,
+) -> None:
     some = np.random.default_rng(0).random(exam.labels.shape) < 0.2
     exam = replace(exam, labels=np.where(some, 0, exam.labels).astype(np.int8))
     done = evaluate_instructions(ColourReranker(Fusion(instructed=1.0)), exam)
@@ -76,7 +86,7 @@ def test_photos_that_captions_leave_open_count_as_wrong_or_not_at_all(exam: Exam
     assert done.robustness <= done.ndcg
 
 
-def test_one_that_does_the_contrary_scores_below_0(exam: Exam) -> None:
+def test_one_that_does_the_contrary_scores_below_0(exam: InstructionBenchmark) -> None:
     class Contrary(ColourReranker):
         def score(self, asked, sights):  # type: ignore[no-untyped-def]
             plain = super().score([(query, "") for query, _ in asked], sights)
@@ -85,7 +95,7 @@ def test_one_that_does_the_contrary_scores_below_0(exam: Exam) -> None:
     assert evaluate_instructions(Contrary(Fusion(instructed=1.0)), exam).p_mrr < -10
 
 
-def test_photos_that_tell_nothing_are_refused(exam: Exam) -> None:
+def test_photos_that_tell_nothing_are_refused(exam: InstructionBenchmark) -> None:
     with pytest.raises(EvaluationInvalid, match="tell too little to ask about"):
         evaluate_instructions(ColourReranker(Fusion()), replace(exam, labels=0 * exam.labels))
 

@@ -15,13 +15,13 @@ from retrieval.models.dual_encoder import (
     Attention,
     Block,
     BlockConfig,
+    DualEncoder,
+    DualEncoderConfig,
     ImageTower,
     ImageTowerConfig,
-    NameMemory,
+    NamePrototypes,
     TextTower,
     TextTowerConfig,
-    TwinConfig,
-    TwinTowers,
     regularise,
 )
 
@@ -75,7 +75,7 @@ def test_the_image_tower_equals_timms_vit() -> None:
         img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=0
     ).eval()
     config = ImageTowerConfig(size=32, patch=8, width=24, layers=2, heads=3)
-    ours = ImageTower(TwinConfig(image=config, hidden=8, dim=4)).eval()
+    ours = ImageTower(DualEncoderConfig(image=config, hidden=8, dim=4)).eval()
     renamed = {
         n.replace("patch_embed.proj", "patch_embed"): w for n, w in theirs.state_dict().items()
     }
@@ -89,7 +89,7 @@ def test_the_image_tower_equals_timms_vit() -> None:
 def test_padding_changes_no_text() -> None:
     torch.manual_seed(0)
     config = TextTowerConfig(vocabulary=20, context=8, width=12, layers=2, heads=3)
-    tower = TextTower(TwinConfig(text=config, hidden=8, dim=4)).eval()
+    tower = TextTower(DualEncoderConfig(text=config, hidden=8, dim=4)).eval()
     bare = tower(torch.tensor([[5, 6, 7]]))
     padded = tower(torch.tensor([[5, 6, 7, 0, 0]]))
     torch.testing.assert_close(bare, padded)
@@ -97,7 +97,7 @@ def test_padding_changes_no_text() -> None:
 
 def test_what_is_left_out_at_random_is_left_out_in_training_alone() -> None:
     torch.manual_seed(0)
-    towers = TwinTowers(TwinConfig(dim=8, hidden=8))
+    towers = DualEncoder(DualEncoderConfig(dim=8, hidden=8))
     pixels = torch.randn(2, 3, 224, 224)
     regularise(towers, drop_path=0.5, patch_drop=0.75)
     drops = [block.drop.rate for block in towers.visual.blocks]
@@ -112,7 +112,7 @@ def test_what_is_left_out_at_random_is_left_out_in_training_alone() -> None:
 def test_a_class_memory_adds_the_values_of_likely_classes() -> None:
     torch.manual_seed(0)
     image = ImageTowerConfig(size=32, patch=8, width=48, layers=1, heads=3, classes=5)
-    config = TwinConfig(image=image, hidden=32, dim=16)
+    config = DualEncoderConfig(image=image, hidden=32, dim=16)
     tower = ImageTower(config).eval()
     plain = ImageTower(replace(config, image=replace(image, classes=0))).eval()
     torch.nn.init.normal_(tower.memory.values)
@@ -134,7 +134,7 @@ def _keys(tower: ImageTower) -> tuple[torch.Tensor, torch.Tensor]:
     return tower.memory.keys.weight.detach(), tower.memory.keys.bias.detach()
 
 
-CODED = TwinConfig(
+CODED = DualEncoderConfig(
     image=ImageTowerConfig(size=32, patch=8, width=24, layers=1, heads=3, classes=5),
     text=TextTowerConfig(vocabulary=20, context=8, width=12, layers=1, heads=3, names=4),
     dim=16,
@@ -146,7 +146,7 @@ CODED = TwinConfig(
 
 def test_a_name_memory_reads_the_values_of_likely_names() -> None:
     torch.manual_seed(0)
-    memory = NameMemory(3, names=2, code=4)
+    memory = NamePrototypes(3, names=2, code=4)
     torch.nn.init.normal_(memory.values)
     x = torch.randn(5, 3)
     normed = nn.functional.layer_norm(x, (3,))
@@ -156,9 +156,9 @@ def test_a_name_memory_reads_the_values_of_likely_names() -> None:
     np.testing.assert_allclose(memory(x).detach().numpy(), shares @ values, atol=1e-6)
 
 
-def coded_towers() -> TwinTowers:
+def coded_towers() -> DualEncoder:
     torch.manual_seed(0)
-    towers = TwinTowers(CODED).eval()
+    towers = DualEncoder(CODED).eval()
     torch.nn.init.normal_(towers.text.memory.values)
     torch.nn.init.normal_(towers.visual.memory.values)
     return towers
@@ -210,7 +210,7 @@ def test_all_photos_have_codes_of_one_length() -> None:
 def test_a_code_that_does_not_fit_is_refused(classes: int, names: int, code: int) -> None:
     image, text = replace(CODED.image, classes=classes), replace(CODED.text, names=names)
     with pytest.raises(ValueError, match="code"):
-        TwinConfig(image=image, text=text, dim=16, code=code, known=0.5 if code else 0.0)
+        DualEncoderConfig(image=image, text=text, dim=16, code=code, known=0.5 if code else 0.0)
 
 
 @pytest.mark.parametrize(("code", "known"), [(6, 0.0), (0, 0.5)])

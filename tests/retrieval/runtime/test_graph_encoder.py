@@ -17,13 +17,13 @@ from open_clip.tokenizer import default_bpe
 from PIL import Image
 from skimage import data as samples
 
-from indexer.core.encoder import SquareEncoder
+from indexer.core.encoder import FixedInputEncoder
 from indexer.core.types import Kind
 from retrieval import Encoder, load_encoder, quick_encoder
-from retrieval.models.clip_tokenizer import ClipWords, write_clip_words
+from retrieval.models.clip_tokenizer import ClipTokenizer, write_clip_words
 from retrieval.models.reference_vectors import generic_captions
 from retrieval.runtime.graph import is_slow_in_bfloat16
-from retrieval.runtime.graph_cache import EngineFolder, Part, engine_folder
+from retrieval.runtime.graph_cache import GraphCache, Tower, engine_folder
 from retrieval.runtime.graph_encoder import EngineEncoder
 
 SMALL = "ViT-S-32-alt"
@@ -65,7 +65,7 @@ def test_vectors_are_those_of_torch(spec: str, photos: list[Image.Image]) -> Non
     assert cosines(quick.encode_images(photos), torchs.encode_images(photos)).min() > 0.999
     assert cosines(quick.encode_texts(TEXTS), torchs.encode_texts(TEXTS)).min() > 0.999
     assert quick.encode_images([]).shape == quick.encode_texts([]).shape == (0, quick.dim)
-    for part in Part:
+    for part in Tower:
         assert not engine_folder(quick.fingerprint).refusal(part).exists()
 
 
@@ -91,7 +91,7 @@ def test_photos_that_are_cut_already_have_the_same_vectors(
     spec: str, photos: list[Image.Image]
 ) -> None:
     for encoder in (quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")):
-        assert isinstance(encoder, SquareEncoder)
+        assert isinstance(encoder, FixedInputEncoder)
         cut = [encoder.square.cut(photo) for photo in photos]
         np.testing.assert_array_equal(encoder.encode_images(cut), encoder.encode_images(photos))
 
@@ -137,7 +137,7 @@ def test_clip_words_are_cut_as_open_clip_cuts_them(tmp_path: Path) -> None:
         *TEXTS,
         "“quoted”… &amp;amp; &lt;b&gt; I'VE a_b-c_d ½ ² 日本語 😀👩‍👧 İstanbul ΑΒΓΣ σας\u00a0x",
     ]
-    ours = ClipWords(tmp_path / "pairs.npy", 77).ids(texts)
+    ours = ClipTokenizer(tmp_path / "pairs.npy", 77).ids(texts)
     theirs = open_clip.get_tokenizer("ViT-B-32")(texts).numpy()
     np.testing.assert_array_equal(np.pad(ours, ((0, 0), (0, 77 - ours.shape[1]))), theirs)
 
@@ -161,8 +161,8 @@ def test_towers_that_rest_are_opened_again(spec: str) -> None:
 def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
     spec = f"{SMALL}/{weights}"
     want = quick_encoder(spec, "cpu").encode_texts(TEXTS)
-    folder = EngineFolder(next(path for path in cache.glob("engines-*/*") if path.is_dir()))
-    folder.graph(Part.TEXTS).write_text("<net")
+    folder = GraphCache(next(path for path in cache.glob("engines-*/*") if path.is_dir()))
+    folder.graph(Tower.TEXTS).write_text("<net")
     told: list[str] = []
     again = quick_encoder(spec, "cpu", note=told.append).encode_texts(TEXTS)
     np.testing.assert_allclose(again, want, atol=1e-6)
@@ -175,11 +175,11 @@ def test_a_part_that_was_refused_stays_with_torch(
     spec = f"{SMALL}/{weights}"
     quick = quick_encoder(spec, "cpu")
     folder = engine_folder(quick.fingerprint)
-    folder.refusal(Part.IMAGES).write_text("a reason\n")
+    folder.refusal(Tower.IMAGES).write_text("a reason\n")
     np.testing.assert_array_equal(
         quick.encode_images(photos), load_encoder(spec, "cpu").encode_images(photos)
     )
-    assert not folder.graph(Part.IMAGES).exists()
+    assert not folder.graph(Tower.IMAGES).exists()
 
 
 def test_other_weights_at_the_same_place_are_noticed(cache: Path, tmp_path: Path) -> None:

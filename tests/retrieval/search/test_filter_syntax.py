@@ -11,17 +11,17 @@ from indexer.core.file_types import RAW_SUFFIXES
 from indexer.core.filters import (
     AllOf,
     AnyOf,
-    Camera,
+    CameraName,
+    DateRange,
+    FileType,
     Filter,
-    Held,
-    In,
-    Near,
+    HasOrientation,
+    HasTag,
+    InFolder,
+    MinRating,
+    NearPosition,
     Not,
-    Place,
-    Rated,
-    Tag,
-    Taken,
-    Type,
+    PlaceName,
 )
 from indexer.core.types import Orientation
 from retrieval.errors import QueryInvalid
@@ -32,26 +32,26 @@ from retrieval.search.filter_syntax import parse_filters
 @pytest.mark.parametrize(
     ("written", "words", "where"),
     [
-        ("a beach after:2019", "a beach", Taken(since=datetime(2019, 1, 1))),
-        ("before:2019-07-14 beach", "beach", Taken(until=datetime(2019, 7, 14))),
-        ("after:2019/07", "", Taken(since=datetime(2019, 7, 1))),
-        ("camera:x100", "", Camera(name="x100")),
-        ('dogs camera:"Canon R5" play', "dogs play", Camera(name="Canon R5")),
-        ('in:"summer 2019"', "", In(folder="summer 2019")),
-        ("in:/photos/2019", "", In(folder=Path("/photos/2019"))),
-        ("Tag:family", "", Tag(name="family")),
-        ("-tag:family", "", Not(filter=Tag(name="family"))),
-        ("type:JPEG", "", Type(suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"))),
-        ("type:.png", "", Type(suffixes=(".png",))),
-        ("type:cr2", "", Type(suffixes=(".cr2",))),
-        ("type:RAW", "", Type(suffixes=tuple(sorted(RAW_SUFFIXES)))),
-        ("orientation:Portrait", "", Held(orientation=Orientation.PORTRAIT)),
-        ("rating:4", "", Rated(at_least=4)),
-        ("near:41.9,12.5", "", Near(latitude=41.9, longitude=12.5, km=25.0)),
-        ("near:-41.9,12.5,0.5", "", Near(latitude=-41.9, longitude=12.5, km=0.5)),
-        ("near:italy", "", Place(name="Italy")),
-        ("near:Holland", "", Place(name="The Netherlands", others=("Netherlands", "Holland"))),
-        ("near:Texas,50", "", Place(name="Texas, United States", others=("Texas",))),
+        ("a beach after:2019", "a beach", DateRange(since=datetime(2019, 1, 1))),
+        ("before:2019-07-14 beach", "beach", DateRange(until=datetime(2019, 7, 14))),
+        ("after:2019/07", "", DateRange(since=datetime(2019, 7, 1))),
+        ("camera:x100", "", CameraName(name="x100")),
+        ('dogs camera:"Canon R5" play', "dogs play", CameraName(name="Canon R5")),
+        ('in:"summer 2019"', "", InFolder(folder="summer 2019")),
+        ("in:/photos/2019", "", InFolder(folder=Path("/photos/2019"))),
+        ("Tag:family", "", HasTag(name="family")),
+        ("-tag:family", "", Not(filter=HasTag(name="family"))),
+        ("type:JPEG", "", FileType(suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"))),
+        ("type:.png", "", FileType(suffixes=(".png",))),
+        ("type:cr2", "", FileType(suffixes=(".cr2",))),
+        ("type:RAW", "", FileType(suffixes=tuple(sorted(RAW_SUFFIXES)))),
+        ("orientation:Portrait", "", HasOrientation(orientation=Orientation.PORTRAIT)),
+        ("rating:4", "", MinRating(at_least=4)),
+        ("near:41.9,12.5", "", NearPosition(latitude=41.9, longitude=12.5, km=25.0)),
+        ("near:-41.9,12.5,0.5", "", NearPosition(latitude=-41.9, longitude=12.5, km=0.5)),
+        ("near:italy", "", PlaceName(name="Italy")),
+        ("near:Holland", "", PlaceName(name="The Netherlands", others=("Netherlands", "Holland"))),
+        ("near:Texas,50", "", PlaceName(name="Texas, United States", others=("Texas",))),
         ("16:9 and -cats: yes", "16:9 and -cats: yes", None),
         ("what is in: a box", "what is in: a box", None),
         (
@@ -59,9 +59,9 @@ from retrieval.search.filter_syntax import parse_filters
             "",
             AllOf(
                 filters=(
-                    AnyOf(filters=(Camera(name="canon"), Camera(name="nikon"))),
-                    Tag(name="a"),
-                    Tag(name="b"),
+                    AnyOf(filters=(CameraName(name="canon"), CameraName(name="nikon"))),
+                    HasTag(name="a"),
+                    HasTag(name="b"),
                 )
             ),
         ),
@@ -83,7 +83,7 @@ def test_filters_part_from_words(written: str, words: str, where: Filter | None)
 )
 def test_a_town_has_a_position(value: str, latitude: float, longitude: float, km: float) -> None:
     near = parse_filters([("near", value)])
-    assert isinstance(near, Near)
+    assert isinstance(near, NearPosition)
     assert (near.latitude, near.longitude) == pytest.approx((latitude, longitude), abs=1e-3)
     assert near.km == km
 
@@ -91,14 +91,14 @@ def test_a_town_has_a_position(value: str, latitude: float, longitude: float, km
 def test_options_join_the_words() -> None:
     query = parse_query("dogs tag:a", filters=[("min-rating", "3")])
     assert query.text == "dogs"
-    assert query.where == AllOf(filters=(Tag(name="a"), Rated(at_least=3)))
+    assert query.where == AllOf(filters=(HasTag(name="a"), MinRating(at_least=3)))
 
 
 def test_a_photo_is_filtered_by_options(tmp_path: Path) -> None:
     path = tmp_path / "a tag:b.png"
     path.touch()
     query = parse_query(str(path), filters=[("tag", "c")])
-    assert (query.path, query.where) == (path, Tag(name="c"))
+    assert (query.path, query.where) == (path, HasTag(name="c"))
 
 
 @pytest.mark.parametrize(
@@ -159,5 +159,5 @@ def test_other_words_with_a_colon_get_none(written: str) -> None:
 
 def test_a_folder_is_found_in_whatever_code_points_it_lies() -> None:
     composed, apart = Path("/photos/Zürich"), Path("/photos/Zu\u0308rich")
-    expected = AnyOf(filters=(In(folder=composed), In(folder=apart)))
+    expected = AnyOf(filters=(InFolder(folder=composed), InFolder(folder=apart)))
     assert parse_query(f"in:{composed}").where == expected

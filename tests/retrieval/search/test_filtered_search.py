@@ -12,7 +12,7 @@ from indexer.core.errors import LibraryDamaged, TwinlensError
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
-from retrieval._enums import Sort
+from retrieval._enums import SortOrder
 from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher, parse_query
 from retrieval.search.filter_syntax import MOST_FILTERS
@@ -79,7 +79,7 @@ def test_pages_join_without_gap_or_overlap(searcher: Searcher) -> None:
 
 
 def test_by_date(searcher: Searcher) -> None:
-    hits = searcher.search("red", top=0, sort=Sort.DATE)
+    hits = searcher.search("red", top=0, sort=SortOrder.DATE)
     assert names(hits)[:3] == ["2019", "2018", "2017"]
     assert names(hits)[-1] == "green"  # it has no date
     assert [hit.rank for hit in hits] == list(range(1, 23))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from indexer.core.types import Candidate
-from retrieval.search.lexical_fusion import LIFT, TELLING, WEIGHT, fused, lifts
+from retrieval.search.lexical_fusion import LIFT, TELLING, WEIGHT, exact_match_boosts, fused
 
 CANDIDATES = [Candidate(id=1, score=0.5), Candidate(id=2, score=0.4)]
 
@@ -35,7 +35,7 @@ def test_of_equal_scores_the_lower_id_goes_first() -> None:
 
 def test_what_has_all_the_words_is_lifted_nearly_to_an_even_chance() -> None:
     named = [(7, 1.0), (60, 0.5), (3, TELLING - 0.01)]  # the last one's words tell too little
-    assert lifts(named, score, even=0.5) == {
+    assert exact_match_boosts(named, score, even=0.5) == {
         7: pytest.approx(LIFT * 0.43),
         60: 0.0,
     }
@@ -46,9 +46,9 @@ def test_what_has_all_the_words_is_lifted_nearly_to_an_even_chance() -> None:
 
 def test_what_is_lifted_keeps_its_order() -> None:
     named = [(7, 1.0), (9, 1.0), (8, 1.0)]
-    found = fused([], named, score, lifts(named, score, even=0.5))
+    found = fused([], named, score, exact_match_boosts(named, score, even=0.5))
     assert [hit.id for hit in found] == [9, 8, 7]
 
 
 def test_where_no_word_tells_enough_nothing_is_lifted() -> None:
-    assert lifts([(3, TELLING - 0.01)], score, even=0.5) == {}
+    assert exact_match_boosts([(3, TELLING - 0.01)], score, even=0.5) == {}

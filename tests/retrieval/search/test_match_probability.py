@@ -9,20 +9,27 @@ import pytest
 from safetensors.numpy import load_file
 
 from indexer.core.types import Kind
-from retrieval._resources import shipped
-from retrieval.search.composed_query import Unit
-from retrieval.search.match_probability import FAINT, LARGEST, UNLIKELY, Matching, Sample, lifted_to
+from retrieval._resources import resource
+from retrieval.search.composed_query import ScoreScale
+from retrieval.search.match_probability import (
+    FAINT,
+    LARGEST,
+    UNLIKELY,
+    MatchCalibrator,
+    ScoreSample,
+    lifted_to,
+)
 
-OWN = Unit(mean=-0.2, spread=0.12)
-HERE = Sample(spread=0.13, median=-0.25, low=-0.35)
+OWN = ScoreScale(mean=-0.2, spread=0.12)
+HERE = ScoreSample(spread=0.13, median=-0.25, low=-0.35)
 
 
-def by_library(items: int = 1000) -> Matching:
-    unit = Unit(mean=-0.3, spread=0.15)
-    return Matching(unit=unit, own=None, query=Kind.TEXT, item=Kind.PHOTO, items=items)
+def by_library(items: int = 1000) -> MatchCalibrator:
+    unit = ScoreScale(mean=-0.3, spread=0.15)
+    return MatchCalibrator(unit=unit, own=None, query=Kind.TEXT, item=Kind.PHOTO, items=items)
 
 
-def of_words(text: str = "a dog", **others: object) -> Matching:
+def of_words(text: str = "a dog", **others: object) -> MatchCalibrator:
     found = replace(by_library(), own=OWN, here=HERE, text=text)
     return replace(found, **others)  # type: ignore[arg-type]
 
@@ -36,7 +43,7 @@ def test_without_generic_items_the_library_alone_tells(score: float) -> None:
 
 @pytest.mark.parametrize("score", [-1.0, 0.0, 0.2, 0.6])
 def test_the_network_reads_what_the_table_says(score: float) -> None:
-    arrays = load_file(shipped("matching.safetensors"))
+    arrays = load_file(resource("matching.safetensors"))
     values = [
         (score + 0.2) / 0.12,
         (score + 0.25) / 0.1,
@@ -58,16 +65,16 @@ def test_the_network_reads_what_the_table_says(score: float) -> None:
 @pytest.mark.parametrize("text", ["dog", "a volcano", "two children play in the snow"])
 @pytest.mark.parametrize("sharpness", [0.6, 1.0, 1.3])
 def test_a_higher_score_is_never_less_likely(text: str, sharpness: float) -> None:
-    own = Unit(mean=-0.2, spread=0.15 * sharpness)
+    own = ScoreScale(mean=-0.2, spread=0.15 * sharpness)
     found = of_words(text, own=own).probabilities(np.linspace(-1, 2, 301).tolist())
     assert (np.diff(found) >= 0).all()
 
 
 def test_a_scale_of_scores_makes_no_difference() -> None:
     scaled = of_words(
-        unit=Unit(mean=-3.0, spread=1.5),
-        own=Unit(mean=-2.0, spread=1.2),
-        here=Sample(spread=1.3, median=-2.5, low=-3.5),
+        unit=ScoreScale(mean=-3.0, spread=1.5),
+        own=ScoreScale(mean=-2.0, spread=1.2),
+        here=ScoreSample(spread=1.3, median=-2.5, low=-3.5),
     )
     for score in (-0.3, 0.0, 0.4):
         assert scaled.probability(10 * score) == pytest.approx(of_words().probability(score))
@@ -97,13 +104,13 @@ def test_far_below_the_mean_is_nothing() -> None:
 
 
 @pytest.mark.parametrize("matching", [by_library(), of_words(), of_words("quagga")])
-def test_the_even_score_is_a_match_as_likely_as_not(matching: Matching) -> None:
+def test_the_even_score_is_a_match_as_likely_as_not(matching: MatchCalibrator) -> None:
     assert matching.probability(matching.even) == pytest.approx(0.5)
 
 
 def test_scores_that_are_all_alike_tell_nothing() -> None:
-    assert Sample.of(np.full(40, 0.5, dtype=np.float32)) is None
-    assert Sample.of(np.zeros(0, dtype=np.float32)) is None
+    assert ScoreSample.of(np.full(40, 0.5, dtype=np.float32)) is None
+    assert ScoreSample.of(np.zeros(0, dtype=np.float32)) is None
 
 
 def test_a_word_lifts_less_where_pictures_show_the_thing() -> None:

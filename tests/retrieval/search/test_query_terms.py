@@ -15,7 +15,15 @@ from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from retrieval.errors import QueryInvalid
 from retrieval.search import Query, Searcher, Term, compose, parse_query
-from retrieval.search.composed_query import Asked, Taken, Unit, candidates, joined, mixed, without
+from retrieval.search.composed_query import (
+    ComposedQuery,
+    NegativeTerm,
+    ScoreScale,
+    candidates,
+    joined,
+    mixed,
+    without,
+)
 from retrieval.search.query_terms import split_terms
 from tests.fakes import ColourEncoder, draw
 
@@ -158,9 +166,9 @@ def test_terms_are_mixed_in_units_of_their_spread() -> None:
     a, b, c = np.eye(3, dtype=np.float32)[:, None]
     asked = mixed(
         [
-            Asked(vector=a, alpha=0.5, unit=Unit(mean=0.1, spread=0.1)),
-            Asked(vector=b, alpha=0.0, unit=Unit(mean=0.4, spread=0.2)),
-            Asked(vector=c, alpha=0.0, unit=Unit(mean=0.2, spread=0.1)),
+            ComposedQuery(vector=a, alpha=0.5, unit=ScoreScale(mean=0.1, spread=0.1)),
+            ComposedQuery(vector=b, alpha=0.0, unit=ScoreScale(mean=0.4, spread=0.2)),
+            ComposedQuery(vector=c, alpha=0.0, unit=ScoreScale(mean=0.2, spread=0.1)),
         ],
         [1.0, 1.0, -1.5],
     )  # 1/0.1 and 1/0.2 are two thirds and one third
@@ -218,7 +226,7 @@ def test_what_is_only_taken_away_leaves_the_newest_others() -> None:
     # Items 0 to 9; what is taken away lies on the odd ones.
     items = np.zeros((10, 2), dtype=np.float32)
     items[1::2, 0], items[::2, 1] = 1.0, 1.0
-    away = Taken(vector=np.array([1.0, 0.0], dtype=np.float32), floor=0.3, weight=1.0)
+    away = NegativeTerm(vector=np.array([1.0, 0.0], dtype=np.float32), floor=0.3, weight=1.0)
     newest = list(range(9, -1, -1))
     found = without(_Rows(items), [away], Kind.PHOTO, newest, 3)  # type: ignore[arg-type]
     assert [(each.id, each.score) for each in found] == [(8, 0.0), (6, 0.0), (4, 0.0)]
@@ -236,11 +244,11 @@ def test_taking_away_finds_what_a_full_sort_finds(seed: int, k: int, weight: flo
     rng = np.random.default_rng(seed)
     items = rng.normal(size=(300, 6)).astype(np.float16).astype(np.float32)
     query, away = rng.normal(size=(2, 6)).astype(np.float32)
-    asked = Asked(
+    asked = ComposedQuery(
         vector=query[None],
         alpha=0.0,
         unit=None,
-        taken=(Taken(vector=away, floor=0.3, weight=weight),),
+        taken=(NegativeTerm(vector=away, floor=0.3, weight=weight),),
     )
     found = candidates(_Rows(items), asked, Kind.PHOTO, k)  # type: ignore[arg-type]
     scores = items @ query - weight * np.maximum(0, items @ away - 0.3)
@@ -251,9 +259,9 @@ class _Rows:
     """The two methods of a library that `candidates` calls, over an exact index in memory."""
 
     def __init__(self, items: np.ndarray) -> None:
-        from indexer.vectors.flat_index import VectorIndex
+        from indexer.vectors.flat_index import MutableFlatIndex
 
-        self.index = VectorIndex(items.shape[1])
+        self.index = MutableFlatIndex(items.shape[1])
         self.index.add(np.arange(len(items)), items.astype(np.float16))
 
     def search(

@@ -16,7 +16,7 @@ from retrieval.builtin_reranker.cross_attention import RerankerNetwork
 from retrieval.builtin_reranker.instruction_reranker import TokenReranker
 from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint
 from retrieval.errors import QueryInvalid
-from retrieval.models import TowerEncoder
+from retrieval.models import TorchEncoder
 from retrieval.reranking import Fusion
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw
@@ -118,11 +118,11 @@ def test_a_query_photo_that_is_broken_is_named(library: Library, tmp_path: Path)
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> TowerEncoder:
-    return TowerEncoder(tiny_model(tmp_path / "tiny"), "cpu")
+def tiny(tmp_path: Path) -> TorchEncoder:
+    return TorchEncoder(tiny_model(tmp_path / "tiny"), "cpu")
 
 
-def token_reranker(tiny: TowerEncoder) -> TokenReranker:
+def token_reranker(tiny: TorchEncoder) -> TokenReranker:
     network = RerankerNetwork(SHAPE).eval()
     words = spotter(words=("blue", "red"))
     checkpoint = Checkpoint(network=network, encoder=tiny.fingerprint, fusion=ON, spotter=words)
@@ -130,7 +130,7 @@ def token_reranker(tiny: TowerEncoder) -> TokenReranker:
 
 
 def test_indexing_keeps_the_tokens_that_the_reranker_reads(
-    tiny: TowerEncoder, photos: Path, tmp_path: Path
+    tiny: TorchEncoder, photos: Path, tmp_path: Path
 ) -> None:
     with Library.create(tmp_path / "library", tiny) as library:
         index_folders(library, tiny, [photos])
@@ -146,7 +146,7 @@ def test_indexing_keeps_the_tokens_that_the_reranker_reads(
 
 
 def test_photos_are_not_opened_while_their_tokens_are_kept(
-    tiny: TowerEncoder, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: TorchEncoder, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes: list[str] = []
     with Library.create(tmp_path / "library", tiny) as library:
@@ -161,7 +161,7 @@ def test_photos_are_not_opened_while_their_tokens_are_kept(
 
 
 def test_lost_tokens_are_computed_and_kept_again(
-    tiny: TowerEncoder, photos: Path, tmp_path: Path
+    tiny: TorchEncoder, photos: Path, tmp_path: Path
 ) -> None:
     draw(photos / "more.png", "green", "red")
     with Library.create(tmp_path / "library", tiny) as library:

@@ -10,7 +10,7 @@ import torch
 from retrieval._enums import Precision
 from retrieval.training import cpu
 from retrieval.training.cpu import advice
-from retrieval.training.loop import Watch, train
+from retrieval.training.loop import TrainObserver, train
 from tests.retrieval.training.runs import config
 from tests.tiny import tiny_model
 
@@ -35,5 +35,8 @@ def test_a_run_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cpu, "knows_bfloat16", lambda: False)
     tiny_model(tmp_path / "start")
     notes: list[str] = []
-    train(config(tmp_path / "start", precision=Precision.BF16, epochs=1), Watch(note=notes.append))
+    train(
+        config(tmp_path / "start", precision=Precision.BF16, epochs=1),
+        TrainObserver(note=notes.append),
+    )
     assert any("--precision fp32" in note for note in notes)

@@ -24,7 +24,7 @@ from retrieval.builtin_reranker.training.polarity_run import learn_signs, run_si
 from retrieval.builtin_reranker.training.run import RerankerRun, Watch
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.reranking.reranker_config import CONFIG, WEIGHTS
 from retrieval.reranking.score_fusion import Fusion
 from tests.tiny import colour_pairs, half_of, tiny_model
@@ -35,12 +35,12 @@ SHAPE = NetworkConfig(
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> TowerEncoder:
-    return TowerEncoder(tiny_model(tmp_path_factory.mktemp("tiny")), "cpu")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
+    return TorchEncoder(tiny_model(tmp_path_factory.mktemp("tiny")), "cpu")
 
 
 @pytest.fixture
-def run(tmp_path: Path, encoder: TowerEncoder) -> RerankerRun:
+def run(tmp_path: Path, encoder: TorchEncoder) -> RerankerRun:
     torch.manual_seed(0)
     fusion = Fusion(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
     made = Checkpoint(network=RerankerNetwork(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
@@ -58,7 +58,7 @@ def run(tmp_path: Path, encoder: TowerEncoder) -> RerankerRun:
 
 
 def test_nothing_but_the_signs_and_their_weight_changes(
-    run: RerankerRun, encoder: TowerEncoder
+    run: RerankerRun, encoder: TorchEncoder
 ) -> None:
     assert run.init is not None
     steps: list[int] = []
@@ -79,7 +79,7 @@ def test_nothing_but_the_signs_and_their_weight_changes(
         run_sign_training(run, encoder)
 
 
-def test_a_reranker_of_an_older_format_gets_signs(run: RerankerRun, encoder: TowerEncoder) -> None:
+def test_a_reranker_of_an_older_format_gets_signs(run: RerankerRun, encoder: TorchEncoder) -> None:
     assert run.init is not None
     config = json.loads((run.init / CONFIG).read_text())
     (run.init / CONFIG).write_text(json.dumps({**config, "format": 1}))
@@ -90,7 +90,7 @@ def test_a_reranker_of_an_older_format_gets_signs(run: RerankerRun, encoder: Tow
 
 
 def test_what_cannot_be_taught_is_refused(
-    run: RerankerRun, encoder: TowerEncoder, tmp_path: Path
+    run: RerankerRun, encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="name it by --init"):
         run_sign_training(replace(run, init=None), encoder)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from indexer.core.errors import UsageError
-from retrieval._enums import Verdict
+from retrieval._enums import RerankCriterion
 from retrieval.builtin_reranker.caption_lm import TELLING
 from retrieval.builtin_reranker.cross_attention import NetworkConfig
 from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint, save_reranker
@@ -27,7 +27,7 @@ from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.builtin_reranker.training.word_training import learn_words
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.instructions.templates import shipped_grammar
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.rerankers import load_reranker
 from tests.fakes import ColourEncoder
@@ -42,12 +42,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> TowerEncoder:
-    return TowerEncoder(tiny_model(tmp_path_factory.mktemp("tiny")), "cpu")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
+    return TorchEncoder(tiny_model(tmp_path_factory.mktemp("tiny")), "cpu")
 
 
 @pytest.fixture(scope="module")
-def material(source: Path, encoder: TowerEncoder) -> Material:
+def material(source: Path, encoder: TorchEncoder) -> Material:
     return gather(encoder, read_pairs(source).pairs, shipped_grammar(), views=2)
 
 
@@ -59,7 +59,7 @@ def colours(material: Material, photo: int) -> set[str]:
 
 
 def test_views_differ_and_the_first_is_the_whole_photo(
-    material: Material, source: Path, encoder: TowerEncoder
+    material: Material, source: Path, encoder: TorchEncoder
 ) -> None:
     pairs = read_pairs(source).pairs
     _, tokens = encoder.encode_with_tokens([pairs[0].open()])
@@ -182,23 +182,23 @@ def test_the_loss_is_its_formula() -> None:
 
     rows = (against(2, 0, -1) + against(1, 0.5)) / 2
     columns = (against(2, 0.5) + against(1, 0)) / 2
-    assert judge(scores, labels, Verdict.LISTWISE).item() == pytest.approx(rows + columns)
+    assert judge(scores, labels, RerankCriterion.LISTWISE).item() == pytest.approx(rows + columns)
     yes = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
     no = (math.log1p(1) + math.log1p(math.exp(-1)) + math.log1p(math.exp(0.5))) / 3
-    assert judge(scores, labels, Verdict.YES_NO).item() == pytest.approx(yes + no)
-    both = judge(scores, labels, Verdict.BOTH).item()
+    assert judge(scores, labels, RerankCriterion.YES_NO).item() == pytest.approx(yes + no)
+    both = judge(scores, labels, RerankCriterion.BOTH).item()
     assert both == pytest.approx(rows + columns + yes + no)
 
 
 def test_a_lesson_without_a_no_has_a_loss() -> None:
     scores, labels = torch.tensor([[0.0, 1.0]]), torch.tensor([[1, 0]])
-    assert judge(scores, labels, Verdict.BOTH).item() == pytest.approx(math.log(2))
+    assert judge(scores, labels, RerankCriterion.BOTH).item() == pytest.approx(math.log(2))
 
 
 def test_a_photo_with_two_right_texts_is_no_column_of_a_list() -> None:
     scores, labels = torch.tensor([[0.0, 1.0], [0.0, 1.0]]), torch.tensor([[1, -1], [1, -1]])
     rows = math.log(1 + math.e)
-    assert judge(scores, labels, Verdict.LISTWISE).item() == pytest.approx(rows)
+    assert judge(scores, labels, RerankCriterion.LISTWISE).item() == pytest.approx(rows)
 
 
 def config(source: Path, out: Path, **training: object) -> RerankerRun:
@@ -210,7 +210,7 @@ def config(source: Path, out: Path, **training: object) -> RerankerRun:
 
 
 def test_a_run_leaves_a_reranker_that_loads(
-    source: Path, encoder: TowerEncoder, tmp_path: Path
+    source: Path, encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     losses: list[float] = []
@@ -247,7 +247,7 @@ def test_a_run_leaves_a_reranker_that_loads(
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_result(
-    source: Path, encoder: TowerEncoder, tmp_path: Path
+    source: Path, encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     def killed(step: int, _loss: float) -> None:
         if step == 5:
@@ -265,7 +265,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(
 
 
 def test_it_starts_from_another_reranker_and_keeps_what_it_tells(
-    source: Path, encoder: TowerEncoder, material: Material, tmp_path: Path
+    source: Path, encoder: TorchEncoder, material: Material, tmp_path: Path
 ) -> None:
     first = config(source, tmp_path / "first")
     run_reranker_training(first, encoder)
@@ -286,7 +286,7 @@ def test_it_starts_from_another_reranker_and_keeps_what_it_tells(
 
 
 def test_what_cannot_be_trained_is_refused(
-    source: Path, encoder: TowerEncoder, tmp_path: Path
+    source: Path, encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelUnavailable, match="gives no image tokens"):
         run_reranker_training(config(source, tmp_path / "a"), ColourEncoder())

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from indexer.core.errors import UsageError
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model
 from retrieval.models.checkpoint import save_checkpoint, unpack
@@ -22,7 +22,7 @@ from tests.tiny import tiny_model
 @pytest.fixture
 def three(tmp_path: Path) -> list[str]:
     """Three models in the three storages."""
-    for seed, storage in enumerate(Storage):
+    for seed, storage in enumerate(WeightStorage):
         model = tiny_model(tmp_path / f"{seed}", seed)
         save_checkpoint(model, tmp_path / f"{seed}", storage)
     return [str(tmp_path / f"{seed}") for seed in range(3)]
@@ -35,7 +35,7 @@ def state(folder: str | Path) -> dict[str, Tensor]:
 
 def test_a_soup_is_the_mean_whatever_the_storage(three: list[str], tmp_path: Path) -> None:
     shares = (0.5, 0.25, 0.25)
-    write_blend(three, shares, tmp_path / "soup", Storage.FLOAT32)
+    write_blend(three, shares, tmp_path / "soup", WeightStorage.FLOAT32)
     parts = [state(folder) for folder in three]
     for name, weight in state(tmp_path / "soup").items():
         stacked = torch.stack([part[name].double() for part in parts])
@@ -49,9 +49,9 @@ def test_a_soup_is_the_mean_whatever_the_storage(three: list[str], tmp_path: Pat
     assert load_encoder(str(tmp_path / "soup"), "cpu").dim == 16
 
 
-@pytest.mark.parametrize("storage", list(Storage))
+@pytest.mark.parametrize("storage", list(WeightStorage))
 def test_both_ends_are_the_models_themselves(
-    three: list[str], tmp_path: Path, storage: Storage
+    three: list[str], tmp_path: Path, storage: WeightStorage
 ) -> None:
     for number, shares in enumerate([(1.0, 0.0), (0.0, 1.0)]):
         model = blend([load_model(spec) for spec in three[:2]], shares)
@@ -94,4 +94,4 @@ def test_shares_that_are_no_mean_are_refused(three: list[str], shares: tuple[flo
 
 def test_a_model_is_not_overwritten(three: list[str]) -> None:
     with pytest.raises(UsageError, match="holds a model already"):
-        write_blend(three[:2], (0.5, 0.5), Path(three[2]), Storage.INT8)
+        write_blend(three[:2], (0.5, 0.5), Path(three[2]), WeightStorage.INT8)

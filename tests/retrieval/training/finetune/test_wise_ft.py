@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 from indexer.core.errors import UsageError
-from retrieval._enums import Storage
+from retrieval._enums import WeightStorage
 from retrieval.models import load_model
 from retrieval.pairs import read_pairs
 from retrieval.training import loop
 from retrieval.training.config import TrainConfig
-from retrieval.training.loop import Watch, train
+from retrieval.training.loop import TrainObserver, train
 from retrieval.training.nonfinite import why_stop
-from retrieval.training.validation import Validation, sum_of_recalls
+from retrieval.training.validation import DevSet, sum_of_recalls
 from tests.retrieval.training.runs import config, log, losses
 from tests.tiny import colour_pairs, tiny_model
 
@@ -54,7 +54,7 @@ def test_patience_counts_evaluations_since_the_best() -> None:
 def test_a_run_without_a_gain_stops_and_says_so(start: Path, dev: Path) -> None:
     notes: list[str] = []
     run = config(start, val=dev, patience=3, **LOST)
-    done = train(run, Watch(note=notes.append))
+    done = train(run, TrainObserver(note=notes.append))
     assert done.steps == 4 * (1 + 3)  # four batches an epoch; the first evaluation is the best
     reason = "no gain in 3 evaluations since step 4, whose weights are kept"
     assert f"stopped at step 16 of 120: {reason}" in notes
@@ -67,15 +67,15 @@ def test_a_resumed_run_goes_on_counting(
     start: Path, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(start, val=dev, patience=3, checkpoint_every=5, **LOST)
-    record = loop._Run.record
+    record = loop._TrainingRun.record
 
-    def stop(self: loop._Run, loss: float, photos: int) -> None:
+    def stop(self: loop._TrainingRun, loss: float, photos: int) -> None:
         record(self, loss, photos)
         if self.step == 14:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "record", stop)
+        patched.setattr(loop._TrainingRun, "record", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
     assert train(run).steps == 16
@@ -112,10 +112,10 @@ def test_shares() -> None:
 
 
 def test_both_ends_of_the_blend_are_start_and_result(start: Path) -> None:
-    plain = train(config(start, "plain", storage=Storage.FLOAT32))
+    plain = train(config(start, "plain", storage=WeightStorage.FLOAT32))
     before, tuned = (load_file(f / "model.safetensors") for f in (start, plain.out))
     for share in ("0", "1", "0.25"):
-        run = config(start, f"wise{share}", wise=share, storage=Storage.FLOAT32)
+        run = config(start, f"wise{share}", wise=share, storage=WeightStorage.FLOAT32)
         train(run)
         got = load_file(run.out / "model.safetensors")
         for name, weight in got.items():
@@ -136,10 +136,10 @@ def test_the_share_is_chosen_on_both_sets(start: Path, dev: Path) -> None:
     other.write_text("".join(json.dumps(row) + "\n" for row in swapped), encoding="utf-8")
     run = config(
         start, "wise", init=str(known.out), pairs=(other,), val=other, keep=dev, wise="0,0.5,1",
-        epochs=40, batch_size=28, storage=Storage.FLOAT32,
+        epochs=40, batch_size=28, storage=WeightStorage.FLOAT32,
     )  # fmt: skip
     notes: list[str] = []
-    done = train(run, Watch(note=notes.append))
+    done = train(run, TrainObserver(note=notes.append))
     record = json.loads((run.out / "train.json").read_text())
     tried = record["wise"]["tried"]
     assert [each["share"] for each in tried] == [0.0, 0.5, 1.0]
@@ -153,7 +153,7 @@ def test_the_share_is_chosen_on_both_sets(start: Path, dev: Path) -> None:
     assert done.dev == record["dev"] == best["val"]
     assert notes[-1] == f"kept {best['share']:g} of what was learned"
     model = load_model(str(run.out))
-    again = Validation(model, read_pairs(other).pairs).measure(model, torch.device("cpu"))
+    again = DevSet(model, read_pairs(other).pairs).measure(model, torch.device("cpu"))
     assert again == best["val"]
 
 
