@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from indexer.library.verify import Finding, check, repair
     from indexer.vectors.nprobe_tuning import RecallTarget
     from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
-    from retrieval.contact_sheet import SheetRow, contact_sheet
+    from retrieval.contact_sheet import SheetRow, write_contact_sheet
     from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
     from retrieval.instructions.benchmark import InstructionResult, evaluate_instructions, exam_of
     from retrieval.models import load_encoder
@@ -77,7 +77,6 @@ __all__ = [
     "check",
     "compare",
     "compose",
-    "contact_sheet",
     "default_fusion",
     "default_reranker",
     "ensemble",
@@ -97,6 +96,7 @@ __all__ = [
     "repair",
     "reranker_needs_torch",
     "tune",
+    "write_contact_sheet",
 ]
 
 _HOMES = {
@@ -123,7 +123,7 @@ _HOMES = {
         "LearnedConcept",
         "learn_concept",
     ),
-    "retrieval.contact_sheet": ("SheetRow", "contact_sheet"),
+    "retrieval.contact_sheet": ("SheetRow", "write_contact_sheet"),
     "retrieval.rerankers": ("default_reranker", "load_reranker", "reranker_needs_torch"),
     "retrieval.reranking": ("Reranker", "default_fusion"),
     "retrieval.search": (

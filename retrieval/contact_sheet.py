@@ -117,7 +117,7 @@ class _Picture:
     time: str = ""
 
 
-def contact_sheet(
+def write_contact_sheet(
     rows: Iterable[SheetRow], path: Path, *, title: str, note: str = "", heading: str = ""
 ) -> None:
     """Write the queries and their answers to `path` as one HTML file.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from retrieval.contact_sheet import SheetRow, contact_sheet
+from retrieval.contact_sheet import SheetRow, write_contact_sheet
 
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 def page_of(tmp_path: Path, *rows: SheetRow, title: str = "A title") -> Page:
     """Write a sheet and parse it."""
-    contact_sheet(rows, tmp_path / "sheet.html", title=title)
+    write_contact_sheet(rows, tmp_path / "sheet.html", title=title)
     page = Page()
     page.feed((tmp_path / "sheet.html").read_text(encoding="utf-8"))
     return page
@@ -245,7 +245,7 @@ def test_it_replaces_no_other_file(tmp_path: Path, name: str) -> None:
     other = tmp_path / name
     other.write_bytes(b"precious")
     with pytest.raises(UsageError, match=r"is not a contact sheet; choose a new name .*\.html"):
-        contact_sheet([], other, title="any")
+        write_contact_sheet([], other, title="any")
     assert other.read_bytes() == b"precious"
 
 
@@ -254,25 +254,25 @@ def test_it_replaces_no_folder_and_no_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.html")
     for name in ("folder.html", "pipe.html"):
         with pytest.raises(UsageError, match="is not a contact sheet"):
-            contact_sheet([], tmp_path / name, title="any")
+            write_contact_sheet([], tmp_path / name, title="any")
     with pytest.raises(UsageError, match="no folder at"):
-        contact_sheet([], tmp_path / "gone" / "a.html", title="any")
+        write_contact_sheet([], tmp_path / "gone" / "a.html", title="any")
 
 
 def test_it_replaces_pages_its_own_sheets_and_what_is_empty(tmp_path: Path) -> None:
-    contact_sheet([], tmp_path / "sheet", title="first")
+    write_contact_sheet([], tmp_path / "sheet", title="first")
     for name in ("a.html", "A.HTM"):
         (tmp_path / name).write_text("<p>a page</p>", encoding="utf-8")
     (tmp_path / "empty").touch()
     for name in ("sheet", "a.html", "A.HTM", "empty"):
-        contact_sheet([], tmp_path / name, title="second")
+        write_contact_sheet([], tmp_path / name, title="second")
         assert "second" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_a_link_to_a_sheet_stays_a_link(tmp_path: Path) -> None:
-    contact_sheet([], tmp_path / "sheet.html", title="first")
+    write_contact_sheet([], tmp_path / "sheet.html", title="first")
     (tmp_path / "link.html").symlink_to("sheet.html")
-    contact_sheet([], tmp_path / "link.html", title="second")
+    write_contact_sheet([], tmp_path / "link.html", title="second")
     assert (tmp_path / "link.html").is_symlink()
     assert "second" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
 

@@ -18,7 +18,7 @@ from indexer.core.errors import TwinlensError
 from indexer.core.types import Skip
 from retrieval import output_files
 from retrieval._enums import WeightStorage
-from retrieval.contact_sheet import contact_sheet
+from retrieval.contact_sheet import write_contact_sheet
 from retrieval.output_files import free_names, place, write_json, written
 from retrieval.training.data.skipped_pairs import SkippedPairs
 from retrieval.training.finetune.weight_averaging import write_blend
@@ -100,11 +100,11 @@ def test_a_long_name_gets_a_number_too(tmp_path: Path, name: str) -> None:
 
 
 def test_a_full_disk_leaves_no_half_of_a_page(small_disk: Path) -> None:
-    contact_sheet([], small_disk / "sheet.html", title="old")
+    write_contact_sheet([], small_disk / "sheet.html", title="old")
     old = (small_disk / "sheet.html").read_bytes()
     fill(small_disk, 4096)
     with pytest.raises(TwinlensError, match=FULL):
-        contact_sheet([], small_disk / "sheet.html", title="new" * 9_000)
+        write_contact_sheet([], small_disk / "sheet.html", title="new" * 9_000)
     assert (small_disk / "sheet.html").read_bytes() == old
     assert left_on(small_disk) == ["sheet.html"]
 

@@ -78,7 +78,7 @@ def command(out: Path | None, model: ModelChoice) -> int:
         held = library.counts()
     sheet = (folder / "contact-sheet.html").resolve()
     summary = f"{held[Kind.PHOTO]} photos and {held[Kind.TEXT]} texts, model {encoder.name}"
-    retrieval.contact_sheet(rows, sheet, title="twinlens demo", note=summary)
+    retrieval.write_contact_sheet(rows, sheet, title="twinlens demo", note=summary)
     click.echo(f"The same with pictures: {sheet}")
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 

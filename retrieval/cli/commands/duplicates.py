@@ -210,7 +210,7 @@ def _write_sheet(groups: Sequence[DuplicateGroup], path: Path, summary: str) -> 
     ]
     title = f"Duplicates: {counted(len(groups), 'group')}"
     told = f"{summary}. The copy to keep comes first; dates are those of the files."
-    retrieval.contact_sheet(rows, path, title=title, note=told, heading="Duplicates")
+    retrieval.write_contact_sheet(rows, path, title=title, note=told, heading="Duplicates")
     note(f"contact sheet: {path}")
 
 

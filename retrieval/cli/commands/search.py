@@ -78,7 +78,7 @@ def _write_sheet(question: Question, hits: list[Hit], path: Path, *, dated: bool
     )
     found = _found(hits, frames=question.frames)
     title = f"{_asked(question.query)}: {found}"
-    retrieval.contact_sheet([row], path, title=title, heading=found)
+    retrieval.write_contact_sheet([row], path, title=title, heading=found)
     note(f"contact sheet: {path}")
 
 

@@ -212,8 +212,8 @@ STRANGE = {
 
 _TAKEN_OVER = """
 import os, sys, time
-from indexer.decoding.pool import worker as process
-from indexer.decoding.pool import frames
+from indexer.decoding import worker as process
+from indexer.decoding import frames
 honest, count = process._answered, [0]
 def answered(header, body, leave):
     mark = leave.mark

@@ -83,7 +83,7 @@ def test_what_native_code_may_not_do(call: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("event", ["subprocess.run(['true'])", "os.system('true')"])
 def test_where_the_system_has_no_filter_python_code_is_refused(event: str) -> None:
-    unfiltered = "from indexer import sandbox as s\ns._filtered = bool\ns.confine()\n"
+    unfiltered = "from indexer.decoding import sandbox as s\ns._filtered = bool\ns.confine()\n"
     code = f"import os, subprocess\n{unfiltered}{event}"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -96,9 +96,11 @@ def test_where_the_system_has_no_filter_python_code_is_refused(event: str) -> No
 
 def test_reading_and_threads_are_allowed(tmp_path: Path) -> None:
     code = (
-        "import threading\n"
-        "threads = [threading.Thread(target=print, args=(open('there').read(),)) for _ in '12']\n"
+        "import threading; said = []\n"
+        "read = lambda: said.append(open('there').read())\n"
+        "threads = [threading.Thread(target=read) for _ in '12']\n"
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "print(*said, sep='\\n')\n"
         "import xml.dom.minidom  # what is not loaded yet\n"
     )
     done = _confined(code, tmp_path)

@@ -332,7 +332,7 @@ def test_a_broken_file_is_not_read_again(
 ) -> None:
     (photos / "broken.jpg").write_text("hello")
     _index(library, photos)
-    monkeypatch.setattr("indexer.decoding.pool.Decoders.see", None)
+    monkeypatch.setattr("indexer.decoding.pool.DecodePool.see", None)
     assert len(_index(library, photos).skipped) == 1
 
 
