@@ -16,7 +16,7 @@ from tests.fakes import draw
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
-SECTION = PAGE.partition("## A large reranker?")[2].partition("\n## ")[0]
+SECTION = PAGE.partition("## Large rerankers")[2].partition("\n## ")[0]
 LARGE = {"hidden_size": 1024, "intermediate_size": 4096}  # of the image tower
 LARGE |= {"num_hidden_layers": 24, "num_attention_heads": 16}
 
