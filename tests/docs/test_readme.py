@@ -26,6 +26,7 @@ from retrieval.cli.codes import ExitCode
 from retrieval.cli.edge import COMMANDS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+GUIDES = [README.parent / "ARCHITECTURE.md", README.parent / "CONTRIBUTING.md"]
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 MARKED = re.compile(r"<!-- run -->\n```(python|console)\n(.*?)```", re.DOTALL)
 
@@ -88,10 +89,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_link_leads_to_a_page_and_a_heading() -> None:
-    for page in [
-        *PAGES,
-        *(README.parent / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")),
-    ]:
+    for page in [*PAGES, *GUIDES]:
         for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
             path, _, heading = link.partition("#")
             target = (page.parent / path).resolve() if path else page
