@@ -33,13 +33,13 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoder import Vectors
-from indexer.hubness import hubness
-from indexer.moments import measure
-from indexer.photos import read_photo
-from indexer.types import Kind
-from retrieval.models import TowerEncoder, load_encoder
-from retrieval.search.prompts import ensemble
+from indexer.calibration.hubness import hubness
+from indexer.calibration.score_stats import measure
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.media.image import read_photo
+from retrieval.models import TorchEncoder, load_encoder
+from retrieval.search.prompt_ensemble import ensemble
 
 BATCH = 250
 FEWEST = 10
@@ -57,7 +57,7 @@ Way = Callable[[Vectors, Vectors], Scores]
 class Bench:
     """Embedded photos, which words they show, and the scores of search."""
 
-    def __init__(self, encoder: TowerEncoder, source: Path) -> None:
+    def __init__(self, encoder: TorchEncoder, source: Path) -> None:
         lines = source.read_text(encoding="utf-8").splitlines()
         rows = [json.loads(line) for line in lines]
         self.photos = embed(encoder, [source.parent / row["image"] for row in rows])
@@ -133,7 +133,7 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def added(bench: Bench, encoder: TowerEncoder, vectors: dict[str, Vectors]) -> dict[str, float]:
+def added(bench: Bench, encoder: TorchEncoder, vectors: dict[str, Vectors]) -> dict[str, float]:
     """Precision@10 of two words at once."""
     both = {pair: bench.shows[pair[0]] & bench.shows[pair[1]] for pair in combinations(WORDS, 2)}
     both = {pair: shown for pair, shown in both.items() if FEWEST <= shown.sum() <= MOST}
@@ -158,7 +158,7 @@ def holds(captions: list[list[str]], word: str) -> np.ndarray:
     return np.array([sum(bool(whole.search(caption)) for caption in each) for each in captions])
 
 
-def embed(encoder: TowerEncoder, paths: list[Path]) -> Vectors:
+def embed(encoder: TorchEncoder, paths: list[Path]) -> Vectors:
     parts = []
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]

@@ -32,17 +32,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from indexer.encoder import Vectors
-from indexer.photos import read_photo
-from retrieval.evaluation.metrics import bootstrap_interval
-from retrieval.models import TowerEncoder, load_encoder
-from retrieval.names.learn import (
+from indexer.core.encoder import Vectors
+from indexer.media.image import read_photo
+from retrieval.concepts.textual_inversion import (
     LearnOptions,
     embed_views,
     learn_tokens,
     nearest_word,
     prepare,
 )
+from retrieval.evaluation.metrics import bootstrap_interval
+from retrieval.models import TorchEncoder, load_encoder
 
 EXAMPLES = range(1, 6)
 TESTED = (6, 17, 18, 19, 20)
@@ -95,7 +95,7 @@ def main() -> None:
 class Bench:
     """Both measurements over one model."""
 
-    def __init__(self, towers: TowerEncoder, chosen: argparse.Namespace) -> None:
+    def __init__(self, towers: TorchEncoder, chosen: argparse.Namespace) -> None:
         self.towers, self.chosen = towers, chosen
         self.seconds: list[float] = []
         self.rows = read(chosen.captions)
@@ -223,7 +223,7 @@ def read(source: Path) -> list[dict]:
     return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
 
 
-def embed(towers: TowerEncoder, paths: Sequence[Path]) -> Vectors:
+def embed(towers: TorchEncoder, paths: Sequence[Path]) -> Vectors:
     parts = []
     for start in range(0, len(paths), BATCH):
         photos = [

@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-from indexer.duplicates import NEAR
-from indexer.encoder import Vectors
-from indexer.likeness import AGREE, ALIKE, SIDES, agreement, likeness, picture
-from indexer.photos import read_photo
-from retrieval.models import TowerEncoder, load_encoder
+from indexer.core.encoder import Vectors
+from indexer.duplicates.finder import NEAR
+from indexer.duplicates.similarity import AGREE, ALIKE, SIDES, agreement, likeness, picture
+from indexer.media.image import read_photo
+from retrieval.models import TorchEncoder, load_encoder
 
 BATCH = 100
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def others(
-    encoder: TowerEncoder, paths: list[Path], labels: list[str], many: int
+    encoder: TorchEncoder, paths: list[Path], labels: list[str], many: int
 ) -> dict[str, object]:
     """Pairs of photos of one label that are near, the labels with most photos first."""
     common = sorted(sorted(set(labels)), key=labels.count, reverse=True)
@@ -191,7 +191,7 @@ def said(dice: np.random.Generator, count: int) -> str:
     return " ".join(dice.choice(letters.split(), size=count))
 
 
-def embed(encoder: TowerEncoder, photos: list[Image.Image]) -> Vectors:
+def embed(encoder: TorchEncoder, photos: list[Image.Image]) -> Vectors:
     starts = range(0, len(photos), BATCH)
     return np.concatenate([encoder.encode_images(photos[at : at + BATCH]) for at in starts])
 

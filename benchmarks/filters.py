@@ -32,16 +32,28 @@ from grown import grown
 from index_types import Borrowed, captions
 from numpy.typing import NDArray
 
-from indexer.batch import Batch, Entry
-from indexer.catalog import Catalog
-from indexer.changes import Change, FileState, NewFile
-from indexer.encoder import Vectors
-from indexer.facts import Facts
-from indexer.hubness import with_alpha
-from indexer.library import Library
-from indexer.metadata import METADATA_VERSION
-from indexer.types import Candidate, Kind, Metadata, Orientation, SegmentRow
-from indexer.wanted import AllOf, Camera, Filter, Held, In, Near, Not, Rated, Tag, Taken, Type
+from indexer.calibration.hubness import with_alpha
+from indexer.catalog.changes import FileState, NewFile, Transaction
+from indexer.catalog.meta import LibraryMeta
+from indexer.catalog.writer import CatalogWriter
+from indexer.core.encoder import Vectors
+from indexer.core.filters import (
+    AllOf,
+    CameraName,
+    DateRange,
+    FileType,
+    Filter,
+    HasOrientation,
+    HasTag,
+    InFolder,
+    MinRating,
+    NearPosition,
+    Not,
+)
+from indexer.core.types import Candidate, Kind, Metadata, Orientation, SegmentRow
+from indexer.library.batch import BatchEntry, IndexBatch
+from indexer.library.library import Library
+from indexer.metadata.extract import METADATA_VERSION
 
 COMMIT, FOLDER, TIMED, K, CHOICES = 10_000, 1_000, 30, 10, 5
 PHOTOS = Path("/made-up/photos")
@@ -88,8 +100,8 @@ def make(home: Path, args: argparse.Namespace) -> None:
 def choose(path: Path, rows: int) -> None:
     """Print how long a catalog takes to say which photos match; it has no vectors."""
     if not path.exists():
-        Catalog.create(path, Facts(model="", fingerprint="", dim=1))
-    with closing(Catalog.open(path)) as catalog:
+        CatalogWriter.create(path, LibraryMeta(model="", fingerprint="", dim=1))
+    with closing(CatalogWriter.open(path)) as catalog:
         for start in range(catalog.count_files(), rows, COMMIT):
             numbers = range(start, min(start + COMMIT, rows))
             files = [
@@ -97,7 +109,7 @@ def choose(path: Path, rows: int) -> None:
                 for at, each in ((at + 1, entry(at, np.empty(0), rows)) for at in numbers)
             ]
             segment = SegmentRow(number=start, kind=Kind.PHOTO, rows=len(files))
-            catalog.apply(Change(files=files, roots=[PHOTOS], segments=[segment]))
+            catalog.apply(Transaction(files=files, roots=[PHOTOS], segments=[segment]))
         for name, where, kept in filters(rows):
             if where is None:
                 continue
@@ -113,7 +125,7 @@ def fill(library: Library, vectors: Vectors) -> None:
     for start in range(0, rows, COMMIT):
         numbers = range(start, min(start + COMMIT, rows))
         found = [entry(number, vectors[number : number + 1], rows) for number in numbers]
-        library.commit(Batch(entries=found, roots=[PHOTOS]))
+        library.commit(IndexBatch(entries=found, roots=[PHOTOS]))
     library.refresh_index()
     print(f"{rows:,} photos written in {time.process_time() - started:.0f} s of CPU", flush=True)
 
@@ -181,23 +193,27 @@ def filters(rows: int) -> Iterator[tuple[str, Filter | None, NDArray[np.int64]]]
     since, until = FIRST + timedelta(days=365), FIRST + timedelta(days=730)
     rare, family, wide = number % 100 == 0, number % 50 == 7, number % 3 > 0
     yield "none", None, number
-    yield "all photos", Taken(since=FIRST), number
-    yield "nine years of ten", Taken(since=since), number[day >= 365]
-    yield "not a keyword", Not(filter=Tag(name="family")), number[~family]
-    yield "a folder of all", In(folder=PHOTOS), number
-    yield "a type of all", Type(suffixes=(".jpg", ".jpeg")), number
-    yield "landscape", Held(orientation=Orientation.LANDSCAPE), number[wide]
-    yield "four stars", Rated(at_least=4), number[number % 6 > 3]
-    yield "five years of ten", Taken(since=FIRST + timedelta(days=1825)), number[day >= 1825]
-    yield "one year of ten", Taken(since=since, until=until), number[year]
-    yield "around a place", Near(latitude=41.9, longitude=12.5, km=25), number[number % 20 == 3]
-    yield "a keyword", Tag(name="family"), number[family]
-    yield "a rare camera", Camera(name="x100v"), number[rare]
-    both = AllOf(filters=(Camera(name="x100v"), Taken(since=since, until=until)))
+    yield "all photos", DateRange(since=FIRST), number
+    yield "nine years of ten", DateRange(since=since), number[day >= 365]
+    yield "not a keyword", Not(filter=HasTag(name="family")), number[~family]
+    yield "a folder of all", InFolder(folder=PHOTOS), number
+    yield "a type of all", FileType(suffixes=(".jpg", ".jpeg")), number
+    yield "landscape", HasOrientation(orientation=Orientation.LANDSCAPE), number[wide]
+    yield "four stars", MinRating(at_least=4), number[number % 6 > 3]
+    yield "five years of ten", DateRange(since=FIRST + timedelta(days=1825)), number[day >= 1825]
+    yield "one year of ten", DateRange(since=since, until=until), number[year]
+    yield (
+        "around a place",
+        NearPosition(latitude=41.9, longitude=12.5, km=25),
+        number[number % 20 == 3],
+    )
+    yield "a keyword", HasTag(name="family"), number[family]
+    yield "a rare camera", CameraName(name="x100v"), number[rare]
+    both = AllOf(filters=(CameraName(name="x100v"), DateRange(since=since, until=until)))
     yield "camera and year", both, number[rare & year]
 
 
-def entry(number: int, vector: Vectors, rows: int) -> Entry:
+def entry(number: int, vector: Vectors, rows: int) -> BatchEntry:
     """Describe a photo that there is none of."""
     state = FileState(
         path=PHOTOS / f"{number // FOLDER:04}" / f"IMG_{number:07}.jpg",
@@ -208,7 +224,7 @@ def entry(number: int, vector: Vectors, rows: int) -> Entry:
         reader="",
         stamp=f"{METADATA_VERSION} 0",
     )
-    return Entry(state=state, texts=("",), vectors=vector, about=described(number, rows))
+    return BatchEntry(state=state, texts=("",), vectors=vector, about=described(number, rows))
 
 
 def described(number: int, rows: int) -> Metadata:

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from retrieval.choices import Precision
+from retrieval._enums import Precision
 from retrieval.models import load_model
 from retrieval.pairs import Pair, read_pairs
 from retrieval.training.config import TrainConfig
-from retrieval.training.loop import Watch, train
-from retrieval.training.validation import Validation, sum_of_recalls
-from retrieval.training.wise import TUNED, choose_share
+from retrieval.training.finetune.wise_ft import TUNED, choose_share
+from retrieval.training.loop import TrainObserver, train
+from retrieval.training.validation import DevSet, sum_of_recalls
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 METHODS: dict[str, dict[str, float]] = {
@@ -55,7 +55,7 @@ def main() -> None:
     chosen.out.mkdir(parents=True)
     pairs = read_pairs(chosen.pairs).pairs
     start = load_model(chosen.init)
-    keep = Validation(start, read_pairs(chosen.keep).pairs[: chosen.keep_photos])
+    keep = DevSet(start, read_pairs(chosen.keep).pairs[: chosen.keep_photos])
     found: dict[tuple[str, float], list[list[float]]] = {}
     for fold in range(chosen.folds):
         held = pairs[fold :: chosen.folds]
@@ -67,9 +67,9 @@ def main() -> None:
                 epochs=chosen.epochs, batch_size=len(learned) // 2, precision=Precision.BF16,
                 wise="1", device="cpu", **settings,
             )  # fmt: skip
-            train(run, Watch(note=lambda line: print(line, flush=True)))
+            train(run, TrainObserver(note=lambda line: print(line, flush=True)))
             tuned = load_model(str(run.out / TUNED))
-            sets = {"held": Validation(start, held), "keep": keep}
+            sets = {"held": DevSet(start, held), "keep": keep}
             for tried in choose_share(start, tuned, SHARES, sets, torch.device("cpu")).tried:
                 figures = [sum_of_recalls(tried[name]) for name in sets]
                 first = [tried[name]["text_to_image"]["R@1"] for name in sets]

@@ -43,14 +43,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import faiss
 import numpy as np
 
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check, repair
-from indexer.encoder import TokenShape
-from indexer.errors import LibraryDamaged, TwinlensError
-from indexer.library import Library
-from indexer.tuning import Aim
-from indexer.types import Hubness, Kind
-from retrieval.names import Concept, Concepts
+from indexer.core.encoder import TokenShape
+from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.types import Hubness, Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check, repair
+from indexer.vectors.nprobe_tuning import RecallTarget
+from retrieval.concepts import Concept, Concepts
 from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder, draw
 
@@ -115,7 +115,7 @@ def make_library(home: Path, *, lists: bool = False) -> Path:
     folder = home / "library"
     with Library.create(folder, ENCODER) as library:
         if lists:
-            library.tune(Aim(recall=0.98, exact_rows=0))
+            library.tune(RecallTarget(recall=0.98, exact_rows=0))
         index_folders(library, ENCODER, [photos], options=OPTIONS)
         draw(photos / "late.png", "purple", "white", size=(16, 16))
         (photos / "notes0.txt").unlink()

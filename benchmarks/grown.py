@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.encoder import Vectors
+from indexer.core.encoder import Vectors
 
 NEIGHBOURS, LENDERS = 10, 500
 _BLOCK = 65_536

@@ -29,13 +29,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from indexer.batch import Batch, Entry
-from indexer.build import index_folders
-from indexer.changes import FileState
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.metadata import METADATA_VERSION
-from indexer.types import Hubness, Kind, Metadata
+from indexer.catalog.changes import FileState
+from indexer.core.encoder import Vectors
+from indexer.core.types import Hubness, Kind, Metadata
+from indexer.ingest.pipeline import index_folders
+from indexer.library.batch import BatchEntry, IndexBatch
+from indexer.library.library import Library
+from indexer.metadata.extract import METADATA_VERSION
 
 DIM, COMMIT = 256, 256
 MORE = 100  # photos that are added
@@ -60,7 +60,7 @@ DRAWN = {
 
 
 class RandomEncoder:
-    """Unit vectors at random; see `indexer.encoder.Encoder`."""
+    """Unit vectors at random; see `indexer.core.encoder.Encoder`."""
 
     name, fingerprint, dim, image_size, hubness = "random", "f0", DIM, 64, Hubness()
 
@@ -154,11 +154,11 @@ def make(home: Path, count: int, folder: int) -> None:
                 entry(home / "photos" / f"{number // folder:05}", number, row[None], count)
                 for number, row in zip(numbers, vectors, strict=True)
             ]
-            library.commit(Batch(entries=files, roots=[home / "photos"] if not start else ()))
+            library.commit(IndexBatch(entries=files, roots=[home / "photos"] if not start else ()))
         library.refresh_index()
 
 
-def entry(folder: Path, number: int, vector: Vectors, count: int) -> Entry:
+def entry(folder: Path, number: int, vector: Vectors, count: int) -> BatchEntry:
     """Write a file of a few bytes and describe it as the index line would a photo."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"IMG_{number:07}.jpg"
@@ -176,7 +176,7 @@ def entry(folder: Path, number: int, vector: Vectors, count: int) -> Entry:
         ctime_ns=status.st_ctime_ns,
         inode=status.st_ino,
     )
-    return Entry(state=state, texts=("",), vectors=vector, about=described(number, count))
+    return BatchEntry(state=state, texts=("",), vectors=vector, about=described(number, count))
 
 
 def described(number: int, count: int) -> Metadata:

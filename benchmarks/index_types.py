@@ -32,16 +32,16 @@ from grown import doubled, grown, likeness, twice
 from numpy.typing import NDArray
 
 import retrieval
-from indexer.banks import Banks
-from indexer.changes import Change
-from indexer.encoder import Vectors
-from indexer.hubness import with_alpha
-from indexer.inverted import InvertedIndex, list_count
-from indexer.library import Library
-from indexer.segments import MERGED_ROWS, Segment, SegmentStore
-from indexer.tuning import Aim, Asking, nearest
-from indexer.types import Hubness, Kind
-from indexer.vectors import filled
+from indexer.calibration.hubness import with_alpha
+from indexer.calibration.reference_set import ReferenceSet
+from indexer.catalog.changes import Transaction
+from indexer.core.encoder import Vectors
+from indexer.core.types import Hubness, Kind
+from indexer.library.library import Library
+from indexer.vectors.flat_index import filled
+from indexer.vectors.ivf_index import IvfIndex, list_count
+from indexer.vectors.nprobe_tuning import RecallTarget, TuningQueries, nearest
+from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -63,7 +63,7 @@ class Borrowed:
         texts, photos = library.banks.of(Kind.TEXT), library.banks.of(Kind.PHOTO)
         if double:
             texts, photos = twice(texts), doubled(photos, seed=1)
-        self._banks = Banks(photos=photos.astype(np.float16), texts=texts.astype(np.float16))
+        self._banks = ReferenceSet(photos=photos.astype(np.float16), texts=texts.astype(np.float16))
 
     def bank(self, kind: Kind) -> Vectors:
         """Return generic vectors. Shape (bank, dim)."""
@@ -94,12 +94,12 @@ class Trial:
 class Questions:
     """Queries of a kind as they ask, (queries, width), and their true answers, (queries, K)."""
 
-    asking: Asking
+    asking: TuningQueries
     truth: NDArray[np.int64]
 
     def first(self, count: int) -> Questions:
         """Return some of them."""
-        asking = Asking(vectors=self.asking.vectors[:count], own=self.asking.own[:count])
+        asking = TuningQueries(vectors=self.asking.vectors[:count], own=self.asking.own[:count])
         return Questions(asking=asking, truth=self.truth[:count])
 
 
@@ -151,7 +151,7 @@ def fill(library: Library, real: Library, args: argparse.Namespace) -> None:
             vectors=rows.astype(np.float16),
         )
         first = library.catalog.facts().next_segment
-        library.catalog.apply(Change(segments=store.write([segment], first)))
+        library.catalog.apply(Transaction(segments=store.write([segment], first)))
 
 
 def report(library: Library, words: Vectors, args: argparse.Namespace) -> None:
@@ -160,8 +160,10 @@ def report(library: Library, words: Vectors, args: argparse.Namespace) -> None:
     rows = np.concatenate([segment.vectors for segment in segments])  # (n, width), ids from 1
     photos = library.questions(Kind.PHOTO)[Kind.PHOTO]  # they ask for others than themselves
     asked = {
-        Kind.TEXT: Asking(vectors=with_alpha(words, args.alpha), own=np.full(len(words), -1)),
-        Kind.PHOTO: Asking(vectors=photos.vectors[:QUERIES], own=photos.own[:QUERIES]),
+        Kind.TEXT: TuningQueries(
+            vectors=with_alpha(words, args.alpha), own=np.full(len(words), -1)
+        ),
+        Kind.PHOTO: TuningQueries(vectors=photos.vectors[:QUERIES], own=photos.own[:QUERIES]),
     }
     questions = {
         kind: Questions(asking=each, truth=nearest(segments, each, K))
@@ -200,14 +202,14 @@ def numpy_scan(rows: NDArray[np.float16], questions: dict[Kind, Questions]) -> T
 
 def own(library: Library, questions: dict[Kind, Questions]) -> Iterator[Trial]:
     """Measure the exact index of a library, then its lists."""
-    for aim in (Aim(recall=1.0), Aim(exact_rows=0)):
+    for aim in (RecallTarget(recall=1.0), RecallTarget(exact_rows=0)):
         started = time.process_time()
         library.tune(aim)
         build = time.process_time() - started
         index = library.saved_index(Kind.PHOTO)
         (file,) = (library.folder / "ann").glob("photo-*")
         size = file.stat().st_size / len(index)
-        if not isinstance(index, InvertedIndex):
+        if not isinstance(index, IvfIndex):
             yield trial("twinlens, exact", "", found_by(index.search), questions, size, build)
             continue
         chosen = index.probes_for(K)
@@ -311,7 +313,7 @@ def table(trials: Sequence[Trial], size: int) -> None:
 def cold(library: Library, words: Vectors, alpha: float) -> None:
     """Ask once in a new process: with the lists, then with the exact index."""
     np.save(library.folder / "cold.npy", with_alpha(words[:1], alpha))
-    for name, aim in (("lists", library.aim), ("exact", Aim(recall=1.0))):
+    for name, aim in (("lists", library.aim), ("exact", RecallTarget(recall=1.0))):
         library.tune(aim)
         command = [sys.executable, __file__, "--cold", str(library.folder)]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

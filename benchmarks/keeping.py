@@ -20,14 +20,14 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from indexer.batch import Batch, Entry
-from indexer.build import index_folders
-from indexer.changes import FileState
-from indexer.check import check
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.types import Hubness, Kind
-from indexer.walk import WalkOptions, walk
+from indexer.catalog.changes import FileState
+from indexer.core.encoder import Vectors
+from indexer.core.types import Hubness, Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.ingest.walker import WalkOptions, walk
+from indexer.library.batch import BatchEntry, IndexBatch
+from indexer.library.library import Library
+from indexer.library.verify import check
 
 DIM, BATCH, NEW = 256, 5_000, 100
 
@@ -117,10 +117,10 @@ def fill(library: Library, encoder: RandomEncoder, folder: Path) -> None:
         some = found[start : start + BATCH]
         vectors = encoder.vectors(len(some))
         entries = [
-            Entry(state=state(file.path), texts=("",), vectors=vectors[row : row + 1])
+            BatchEntry(state=state(file.path), texts=("",), vectors=vectors[row : row + 1])
             for row, file in enumerate(some)
         ]
-        library.commit(Batch(entries=entries, roots=[folder] if not start else ()))
+        library.commit(IndexBatch(entries=entries, roots=[folder] if not start else ()))
 
 
 def state(path: Path) -> FileState:

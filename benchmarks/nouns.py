@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from objects import embed
 
-from indexer.hubness import with_alpha, with_hubness
-from indexer.types import Kind
+from indexer.calibration.hubness import with_alpha, with_hubness
+from indexer.core.types import Kind
 from retrieval.models import load_encoder
-from retrieval.search.prompts import ensemble
+from retrieval.search.prompt_ensemble import ensemble
 
 FEWEST, MOST = 8, 400
 LEAST_LETTERS = 3

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.evaluation.instructions import Exam, evaluate_instructions, exam_of
+from retrieval.instructions.benchmark import InstructionBenchmark, evaluate_instructions, exam_of
+from retrieval.instructions.templates import asks_of
 from retrieval.models import load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking import Asked, Reranker, Scores, Sight, load_reranker
-from retrieval.reranking.grammar import asks_of
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Asked, Reranker, Scores, Sight
 
 
 class Obedient:
@@ -33,7 +34,7 @@ class Obedient:
         weight: of a wish.
     """
 
-    def __init__(self, other: Reranker, exam: Exam, weight: float) -> None:
+    def __init__(self, other: Reranker, exam: InstructionBenchmark, weight: float) -> None:
         self.name, self._other = "obedient", other
         self.fusion = replace(other.fusion, instructed=weight)
         self._photo = {id(sight): number for number, sight in enumerate(exam.sights)}

@@ -23,14 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.encoder import Vectors
-from indexer.hubness import with_alpha, with_hubness
-from indexer.photos import read_photo
-from indexer.types import Kind
+from indexer.calibration.hubness import with_alpha, with_hubness
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.media.image import read_photo
 from retrieval.evaluation.second_stage import SecondStage
-from retrieval.models import TowerEncoder, load_encoder
-from retrieval.reranking import Reranker, Sight, load_reranker
-from retrieval.search.prompts import ensemble
+from retrieval.models import TorchEncoder, load_encoder
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Reranker, Sight
+from retrieval.search.prompt_ensemble import ensemble
 
 BATCH = 250
 FEWEST = 3
@@ -50,7 +51,7 @@ Right = dict[str, NDArray[np.bool_]]
 
 
 def embed(
-    encoder: TowerEncoder, labels: Path, rows: list[dict[str, Any]], reranker: Reranker | None
+    encoder: TorchEncoder, labels: Path, rows: list[dict[str, Any]], reranker: Reranker | None
 ) -> tuple[Vectors, list[Sight]]:
     """Embed the photos, shape (photos, dim); return what the reranker reads of them, too."""
     vectors = []

@@ -25,12 +25,19 @@ import numpy as np
 from index_types import Borrowed, fill
 
 import retrieval
-from indexer.encoder import Vectors
-from indexer.hubness import with_alpha
-from indexer.inverted import InvertedIndex
-from indexer.library import Library
-from indexer.tuning import Aim, Asking, Ranks, fitted, halved, recall_at
-from indexer.types import Kind
+from indexer.calibration.hubness import with_alpha
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.library.library import Library
+from indexer.vectors.ivf_index import IvfIndex
+from indexer.vectors.nprobe_tuning import (
+    Ranks,
+    RecallTarget,
+    TuningQueries,
+    choose_nprobe,
+    halved,
+    recall_at,
+)
 
 AIMS = (0.95, 0.96, 0.97, 0.98, 0.99)
 WANTED, MANY, TIMED = 0.95, 1_000, 200
@@ -74,14 +81,14 @@ def asked(args: argparse.Namespace) -> Iterator[tuple[str, Vectors]]:
 
 def compare(library: Library, words: dict[str, Vectors]) -> None:
     """Print what each aim finds of each kind of question."""
-    library.tune(Aim(exact_rows=0))
+    library.tune(RecallTarget(exact_rows=0))
     questions = library.questions(Kind.PHOTO)
     chosen = library.ranks(Kind.PHOTO, halved(questions, 0))
     ranks = others(library, halved(questions, 1), words)
     ranks |= {f"{few} captions": ranks["captions"][:few] for few in (300, 30)}
     print(f"{'aim':>5}  {'depth':>5}  {'lists':>5}  {'ms':>5}  " + "  ".join(ranks))
     for aim in AIMS:
-        lists = fitted(chosen, aim)
+        lists = choose_nprobe(chosen, aim)
         for depth in DEPTHS:
             found = (recall_at(each[:, :depth], lists[depth]) for each in ranks.values())
             shown = (f"{each:{len(name)}.3f}" for name, each in zip(ranks, found, strict=True))
@@ -90,7 +97,7 @@ def compare(library: Library, words: dict[str, Vectors]) -> None:
                 f"{aim:5}  {depth:5}  {lists[depth]:5}  {ms:5.2f}  " + "  ".join(shown), flush=True
             )
     for name, each in ranks.items():
-        shares = (each[:, :10] < fitted(chosen, AIMS[0])[10]).mean(axis=1)
+        shares = (each[:, :10] < choose_nprobe(chosen, AIMS[0])[10]).mean(axis=1)
         needed = next(n for n in count(1) if recall_at(each[:, :10], n) >= WANTED)
         error = shares.std() / len(shares) ** 0.5
         print(f"{name}: needs {needed} lists for {WANTED} of ten; standard error {error:.3f}")
@@ -99,7 +106,7 @@ def compare(library: Library, words: dict[str, Vectors]) -> None:
 def milliseconds(library: Library, queries: Vectors, depth: int, lists: int) -> float:
     """Return the CPU time of the median query that looks through so many lists."""
     index, taken = library.saved_index(Kind.PHOTO), []
-    assert isinstance(index, InvertedIndex)
+    assert isinstance(index, IvfIndex)
     for query in queries:
         started = time.process_time()
         index.probe(query[None], depth, probes=lists)
@@ -108,13 +115,13 @@ def milliseconds(library: Library, queries: Vectors, depth: int, lists: int) -> 
 
 
 def others(
-    library: Library, own: Mapping[Kind, Asking], words: Mapping[str, Vectors]
+    library: Library, own: Mapping[Kind, TuningQueries], words: Mapping[str, Vectors]
 ) -> dict[str, Ranks]:
     """Return the ranks of the lists that hold what questions look for, that had no part."""
     texts = [own[Kind.TEXT].vectors, *words.values()]
     every = np.concatenate(texts)
     asking = {
-        Kind.TEXT: Asking(vectors=every, own=np.full(len(every), -1)),
+        Kind.TEXT: TuningQueries(vectors=every, own=np.full(len(every), -1)),
         Kind.PHOTO: own[Kind.PHOTO],
     }
     found = library.ranks(Kind.PHOTO, asking)

@@ -19,15 +19,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval._resources import resource
+from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, load_reranker_checkpoint
+from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.training.features import gather
+from retrieval.builtin_reranker.word_detectors import Floats
+from retrieval.instructions.caption_labels import Labels
+from retrieval.instructions.templates import shipped_grammar
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking.grammar import shipped_grammar
-from retrieval.reranking.labels import Labels
-from retrieval.reranking.reading import TextReader
-from retrieval.reranking.spotting import Floats
-from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
-from retrieval.shipped import shipped
-from retrieval.training.reranker.material import gather
 
 FEWEST = 5
 """Photos with an attribute, and without it, for the attribute to count."""
@@ -35,7 +35,7 @@ FEWEST = 5
 
 @torch.inference_mode()
 def looked(
-    checkpoint: Checkpoint, encoder: TowerEncoder, phrases: list[str], tokens: Floats
+    checkpoint: Checkpoint, encoder: TorchEncoder, phrases: list[str], tokens: Floats
 ) -> Floats:
     """Let the network look for each phrase on each photo, as for an instruction. (t, p)."""
     network = checkpoint.network
@@ -55,11 +55,11 @@ def main() -> None:
     """Print what each of the three sees."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, required=True)
-    parser.add_argument("--reranker", type=Path, default=shipped("reranker"), metavar="DIR")
+    parser.add_argument("--reranker", type=Path, default=resource("reranker"), metavar="DIR")
     parser.add_argument("--photos", type=int, default=400)
     chosen = parser.parse_args()
     encoder, grammar = load_encoder("builtin", "cpu"), shipped_grammar()
-    assert isinstance(encoder, TowerEncoder)
+    assert isinstance(encoder, TorchEncoder)
     checkpoint = load_reranker_checkpoint(chosen.reranker)
     material = gather(encoder, read_pairs(chosen.pairs).pairs[: chosen.photos], grammar)
     tokens, phrases = material.views[0].float().numpy(), [a.phrase for a in grammar.attributes]

@@ -27,18 +27,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.models import TowerEncoder, load_encoder
+from retrieval.builtin_reranker.cross_attention import NetworkConfig
+from retrieval.builtin_reranker.instruction_reranker import SURE, TokenReranker
+from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.training.polarity import Signs
+from retrieval.builtin_reranker.training.polarity_run import learn_signs
+from retrieval.builtin_reranker.training.run import Watch
+from retrieval.builtin_reranker.training.training_config import RerankerTraining
+from retrieval.instructions.parser import clauses
+from retrieval.instructions.templates import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
+from retrieval.models import TorchEncoder, load_encoder
 from retrieval.pairs import read_pairs
-from retrieval.reranking import TokenReranker, load_reranker
-from retrieval.reranking.clauses import clauses
-from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
-from retrieval.reranking.network import NetworkConfig
-from retrieval.reranking.reading import TextReader
-from retrieval.reranking.reranker import SURE
-from retrieval.training.reranker.config import RerankerTraining
-from retrieval.training.reranker.run import Watch
-from retrieval.training.reranker.sign_run import learn_signs
-from retrieval.training.reranker.signs import Signs
+from retrieval.rerankers import load_reranker
 
 TRIED = 600
 """Wordings that signs are tried on, of each group that was left out."""
@@ -144,7 +144,7 @@ def _subjects(grammar: Grammar, ask: Ask, held: bool) -> Iterator[Attribute | No
             yield each
 
 
-def leave_out(encoder: TowerEncoder, args: argparse.Namespace) -> Iterator[dict[str, object]]:
+def leave_out(encoder: TorchEncoder, args: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Learn signs without each group of telling words, and try them on the group."""
     captions = [text for pair in read_pairs(args.pairs).pairs for text in pair.captions]
     lessons = Signs(shipped_grammar(), captions)
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     encoder = load_encoder(args.model)
-    if not isinstance(encoder, TowerEncoder):
+    if not isinstance(encoder, TorchEncoder):
         parser.error("--model: no model of twinlens's own kind")
     if args.leave_out:
         lines = leave_out(encoder, args)

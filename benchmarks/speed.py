@@ -20,12 +20,12 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from indexer.encoder import Encoder, TokenEncoder
+from indexer.core.encoder import Encoder, TokenEncoder
 from retrieval import quick_encoder
-from retrieval.models import TowerEncoder, load_model, towers
-from retrieval.models.towers import TwinTowers, regularise
-from retrieval.reranking import load_reranker
-from retrieval.training.memory import keep_freed_memory
+from retrieval.models import TorchEncoder, dual_encoder, load_model
+from retrieval.models.dual_encoder import DualEncoder, regularise
+from retrieval.rerankers import load_reranker
+from retrieval.training.malloc import keep_freed_memory
 
 PHOTOS = 512
 CAPTION = "a black dog is running after a white dog in the snow"
@@ -47,9 +47,9 @@ def learn(*, patch_drop: float = 0.0, spelled_out: bool = True, keep: bool = Tru
     if keep:
         keep_freed_memory()
     if not spelled_out:
-        towers._attend = lambda q, k, v, seen: F.scaled_dot_product_attention(q, k, v, seen)
+        dual_encoder._attend = lambda q, k, v, seen: F.scaled_dot_product_attention(q, k, v, seen)
     module = load_model().module
-    assert isinstance(module, TwinTowers)
+    assert isinstance(module, DualEncoder)
     tower = module.visual.bfloat16().train()
     regularise(module, drop_path=0.0, patch_drop=patch_drop)
     photos = PHOTOS if patch_drop else PHOTOS // 8  # all patches of 512 photos need 25 GB
@@ -61,7 +61,7 @@ def captions(group: int) -> str:
     """Run the text tower forward and backward over captions of 1 to 35 words."""
     keep_freed_memory()
     model = load_model()
-    towers.GROUP = group
+    dual_encoder.GROUP = group
     tower = model.module.text.bfloat16().train()
     words = CAPTION.split() * 4
     lengths = np.random.default_rng(0).gamma(6.0, 2.0, 1024).clip(1, 35).astype(int)
@@ -71,7 +71,7 @@ def captions(group: int) -> str:
 
 def encode_photos() -> str:
     """Encode photos as `twinlens index` does, without decoding them."""
-    encoder = TowerEncoder(load_model(), "cpu")
+    encoder = TorchEncoder(load_model(), "cpu")
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     photos = [Image.fromarray(noise)] * 256
     return f"{256 / seconds(lambda: encoder.encode_images(photos)):.0f} photos/s"
@@ -79,7 +79,7 @@ def encode_photos() -> str:
 
 def encode_text() -> str:
     """Encode one text, as a query."""
-    encoder = TowerEncoder(load_model(), "cpu")
+    encoder = TorchEncoder(load_model(), "cpu")
     return f"{1000 * seconds(lambda: encoder.encode_texts([CAPTION])):.1f} ms"
 
 
@@ -108,7 +108,7 @@ def one_core_text() -> str:
 
 def rerank() -> str:
     """Rescore 50 photos for one text, their tokens at hand, under an instruction."""
-    encoder = TowerEncoder(load_model(), "cpu")
+    encoder = TorchEncoder(load_model(), "cpu")
     reranker = load_reranker("builtin", encoder)
     shape = encoder.token_shape
     assert shape is not None
@@ -128,7 +128,7 @@ LINES: dict[str, Callable[[], str]] = {
     "half": lambda: learn(patch_drop=0.5),
     "half-returned": lambda: learn(patch_drop=0.5, keep=False),
     "captions-together": lambda: captions(group=1 << 30),
-    "captions-grouped": lambda: captions(group=towers.GROUP),
+    "captions-grouped": lambda: captions(group=dual_encoder.GROUP),
     "encode-photos": encode_photos,
     "encode-text": encode_text,
     "one-core-photos": one_core_photos,

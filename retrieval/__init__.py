@@ -7,42 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.lazy import loader
+from retrieval._lazy import loader
 
 if TYPE_CHECKING:
-    from indexer.build import IndexOptions, IndexReport, index_folders
-    from indexer.check import Finding, check, repair
-    from indexer.decoding import DecodeOptions
-    from indexer.duplicates import Group, find_duplicates
-    from indexer.encoder import Encoder
-    from indexer.errors import TwinlensError
-    from indexer.library import Library
-    from indexer.reindex import ReindexReport, reindex
-    from indexer.tune import Setting, tune
-    from indexer.tuning import Aim
-    from indexer.types import Kind
-    from indexer.writer import Patience
-    from retrieval.engine.choice import quick_encoder
-    from retrieval.evaluation import (
-        Comparison,
-        Evaluation,
-        Obedience,
-        compare,
-        evaluate,
-        evaluate_instructions,
-        exam_of,
-    )
+    from indexer.core.encoder import Encoder
+    from indexer.core.errors import TwinlensError
+    from indexer.core.types import Kind
+    from indexer.decoding.pool import DecodeOptions
+    from indexer.duplicates.finder import DuplicateGroup, find_duplicates
+    from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+    from indexer.ingest.reindex import ReindexReport, reindex
+    from indexer.library.library import Library
+    from indexer.library.lock import LockTimeout
+    from indexer.library.tuning_report import SearchSetting, tune
+    from indexer.library.verify import Finding, check, repair
+    from indexer.vectors.nprobe_tuning import RecallTarget
+    from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
+    from retrieval.contact_sheet import SheetRow, contact_sheet
+    from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
+    from retrieval.instructions.benchmark import InstructionResult, evaluate_instructions, exam_of
     from retrieval.models import load_encoder
-    from retrieval.names import Concept, Concepts, Learned, LearnOptions, learn_concept
     from retrieval.pairs import PairSet, read_pairs
-    from retrieval.report import Row, contact_sheet
-    from retrieval.reranking import (
-        Reranker,
-        default_fusion,
-        default_reranker,
-        load_reranker,
-        reranker_needs_torch,
-    )
+    from retrieval.rerankers import default_reranker, load_reranker, reranker_needs_torch
+    from retrieval.reranking import Reranker, default_fusion
+    from retrieval.runtime.select_encoder import quick_encoder
     from retrieval.search import (
         Answers,
         Hit,
@@ -57,33 +45,33 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Aim",
     "Answers",
     "Comparison",
     "Concept",
     "Concepts",
     "DecodeOptions",
+    "DuplicateGroup",
     "Encoder",
     "Evaluation",
     "Finding",
-    "Group",
     "Hit",
     "IndexOptions",
     "IndexReport",
+    "InstructionResult",
     "Kind",
     "LearnOptions",
-    "Learned",
+    "LearnedConcept",
     "Library",
-    "Obedience",
+    "LockTimeout",
     "Page",
     "PairSet",
-    "Patience",
     "Query",
+    "RecallTarget",
     "ReindexReport",
     "Reranker",
-    "Row",
+    "SearchSetting",
     "Searcher",
-    "Setting",
+    "SheetRow",
     "Term",
     "TwinlensError",
     "check",
@@ -112,38 +100,32 @@ __all__ = [
 ]
 
 _HOMES = {
-    "indexer.build": ("IndexOptions", "IndexReport", "index_folders"),
-    "indexer.check": ("Finding", "check", "repair"),
-    "indexer.decoding": ("DecodeOptions",),
-    "indexer.duplicates": ("Group", "find_duplicates"),
-    "indexer.encoder": ("Encoder",),
-    "indexer.errors": ("TwinlensError",),
-    "indexer.library": ("Library", "Patience"),
-    "indexer.reindex": ("ReindexReport", "reindex"),
-    "indexer.tune": ("Setting", "tune"),
-    "indexer.tuning": ("Aim",),
-    "indexer.types": ("Kind",),
-    "retrieval.evaluation": (
-        "Comparison",
-        "Evaluation",
-        "Obedience",
-        "compare",
-        "evaluate",
-        "evaluate_instructions",
-        "exam_of",
-    ),
-    "retrieval.engine.choice": ("quick_encoder",),
+    "indexer.ingest.pipeline": ("IndexOptions", "IndexReport", "index_folders"),
+    "indexer.library.verify": ("Finding", "check", "repair"),
+    "indexer.decoding.pool": ("DecodeOptions",),
+    "indexer.duplicates.finder": ("DuplicateGroup", "find_duplicates"),
+    "indexer.core.encoder": ("Encoder",),
+    "indexer.core.errors": ("TwinlensError",),
+    "indexer.library.library": ("Library", "LockTimeout"),
+    "indexer.ingest.reindex": ("ReindexReport", "reindex"),
+    "indexer.library.tuning_report": ("SearchSetting", "tune"),
+    "indexer.vectors.nprobe_tuning": ("RecallTarget",),
+    "indexer.core.types": ("Kind",),
+    "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
+    "retrieval.instructions.benchmark": ("InstructionResult", "evaluate_instructions", "exam_of"),
+    "retrieval.runtime.select_encoder": ("quick_encoder",),
     "retrieval.models": ("load_encoder",),
     "retrieval.pairs": ("PairSet", "read_pairs"),
-    "retrieval.names": ("Concept", "Concepts", "LearnOptions", "Learned", "learn_concept"),
-    "retrieval.report": ("Row", "contact_sheet"),
-    "retrieval.reranking": (
-        "Reranker",
-        "default_fusion",
-        "default_reranker",
-        "load_reranker",
-        "reranker_needs_torch",
+    "retrieval.concepts": (
+        "Concept",
+        "Concepts",
+        "LearnOptions",
+        "LearnedConcept",
+        "learn_concept",
     ),
+    "retrieval.contact_sheet": ("SheetRow", "contact_sheet"),
+    "retrieval.rerankers": ("default_reranker", "load_reranker", "reranker_needs_torch"),
+    "retrieval.reranking": ("Reranker", "default_fusion"),
     "retrieval.search": (
         "Answers",
         "Hit",

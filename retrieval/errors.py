@@ -1,8 +1,8 @@
-"""Errors of models, training, search and evaluation; the tree is drawn in `indexer.errors`."""
+"""Errors of models, training, search and evaluation; the tree is drawn in `indexer.core.errors`."""
 
 from __future__ import annotations
 
-from indexer.errors import TwinlensError, UsageError
+from indexer.core.errors import TwinlensError, UsageError
 
 
 class ModelUnavailable(TwinlensError):

@@ -27,11 +27,19 @@ from pathlib import Path
 
 from PIL import Image
 
-from indexer.errors import FileUnreadable
-from indexer.lines import Row, column_names, decoded, delimiter_of, named, read_lines, rows
-from indexer.photos import read_bytes
-from indexer.pictures import read_data
-from indexer.types import Skip
+from indexer.core.errors import FileUnreadable
+from indexer.core.types import Skip
+from indexer.decoding.render import read_data
+from indexer.media.image import read_bytes
+from indexer.media.text_lines import (
+    TableRow,
+    column_names,
+    decoded,
+    delimiter_of,
+    named,
+    read_lines,
+    rows,
+)
 from retrieval.errors import PairsInvalid
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -271,7 +279,7 @@ def _from_table(source: Path) -> Iterator[Pair | Skip]:
     wanted = frozenset(IMAGE_COLUMNS), frozenset(CAPTION_COLUMNS)
     delimiter = "\t" if source.suffix == ".tsv" else delimiter_of(first, *wanted)
     table = rows(chain([first], lines), delimiter)
-    header = column_names(next(table, Row(line=1)).cells)
+    header = column_names(next(table, TableRow(line=1)).cells)
     for columns, what in ((IMAGE_COLUMNS, "image"), (CAPTION_COLUMNS, "caption")):
         if not set(columns) & set(header):
             raise PairsInvalid(_without(source, what, columns, header))

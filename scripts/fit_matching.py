@@ -4,9 +4,9 @@
         --labels caltech_dev.jsonl imagenet_dev.jsonl stanford40.jsonl --scenes ade20k.jsonl \\
         [--wordnet /usr/share/wordnet] [--cache DIR] [--out data/matching.safetensors] [--seed 0]
 
-Writes the network of `Matching.probability` (`retrieval/search/matching.py`). Prints the weights of
-`Matching._anything` and their threshold, which a person copies into that module, and how well both
-do on questions that they did not learn from.
+Writes the network of `MatchCalibrator.probability` (`retrieval/search/match_probability.py`).
+Prints the weights of `MatchCalibrator._anything` and their threshold, which a person copies into
+that module, and how well both do on questions that they did not learn from.
 
 `--captions`: JSONLs of `{"image", "captions"}`. `--labels`: of `{"image", "label"}`; labels that
 all begin with a word in -ing name what people do. `--scenes`: the same for places, which other
@@ -16,8 +16,8 @@ of the whole library and of samples of 30, 100 and 300 of its photos. What they 
 photos answer them, says `matching_questions.py`.
 
 Questions are asked as by the command line: names by several sentences, hubness held back, the first
-hits rescored by the reranker that ships. What is read of a hit comes from `Matching` itself. A hash
-of its text tells whether a question is learned from or reported.
+hits rescored by the reranker that ships. What is read of a hit comes from `MatchCalibrator` itself.
+A hash of its text tells whether a question is learned from or reported.
 
 1. A logistic regression learns whether one of the first ten hits is right. Its threshold refuses
    3 % of the questions for which one is.
@@ -47,19 +47,19 @@ from safetensors.numpy import save
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
-from indexer.encoder import Vectors
-from indexer.hubness import with_alpha, with_hubness
-from indexer.moments import SAMPLE, cohort_of, measure
-from indexer.photos import read_photo
-from indexer.segments import replacing
-from indexer.types import Kind
+from indexer.calibration.hubness import with_alpha, with_hubness
+from indexer.calibration.score_stats import SAMPLE, cohort_of, measure
+from indexer.core.atomic_io import replacing
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.media.image import read_photo
 from retrieval import default_reranker, quick_encoder
+from retrieval._resources import resource
+from retrieval.builtin_reranker.word_detectors import load_spotter
 from retrieval.reranking import fused
-from retrieval.reranking.spotting import load_spotter
-from retrieval.search import matching, prompts
-from retrieval.search.asking import POOL, Unit
-from retrieval.search.matching import Matching, Sample
-from retrieval.shipped import shipped
+from retrieval.search import match_probability, prompt_ensemble
+from retrieval.search.composed_query import POOL, ScoreScale
+from retrieval.search.match_probability import MatchCalibrator, ScoreSample
 
 BATCH = 64  # photos that are read at once
 SAMPLES = (30, 100, 300)  # photos; only of libraries that have half as many again
@@ -84,7 +84,7 @@ class Asked:
     sample: int  # photos that were asked; 0 for all
     values: Floats  # what the network reads of each hit, the best first; (hits, v)
     right: Floats  # how right each is; (hits,)
-    known: dict[str, float]  # what `Matching` knows of the question
+    known: dict[str, float]  # what `MatchCalibrator` knows of the question
     common: bool  # many photos are right
 
     @property
@@ -95,7 +95,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Rows:
-    """Stands in for the network that `Matching` asks, and returns the values that it is given."""
+    """Stands in for the network of `MatchCalibrator`, and returns the values that it is given."""
 
     usual: dict[str, float]
 
@@ -147,7 +147,7 @@ class Bench:
     ) -> Iterator[Asked]:
         """Ask all questions of the library, and of samples of it."""
         moments = measure(self.bank, photos.vectors[:SAMPLE], items=len(photos.rows))
-        unit = Unit(mean=moments.mean(self.alpha), spread=moments.spread(self.alpha))
+        unit = ScoreScale(mean=moments.mean(self.alpha), spread=moments.spread(self.alpha))
         for kind, text, right in asked:
             query = self._query(text)
             for size in (0, *(size for size in SAMPLES if 1.5 * size < len(right))):
@@ -160,16 +160,18 @@ class Bench:
                     yield Asked(kind, text, photos.name, size, *told, common)
 
     def _query(self, text: str) -> Vectors:
-        if prompts.is_name(text):
-            return with_alpha(prompts.ensemble(self.encoder, [text]), self.alpha)[0]
+        if prompt_ensemble.is_name(text):
+            return with_alpha(prompt_ensemble.ensemble(self.encoder, [text]), self.alpha)[0]
         return with_alpha(self.encoder.encode_texts([text]), self.alpha)[0]
 
-    def _matching(self, text: str, query: Vectors, scores: Vectors, unit: Unit) -> Matching:
+    def _matching(
+        self, text: str, query: Vectors, scores: Vectors, unit: ScoreScale
+    ) -> MatchCalibrator:
         generic = self.cohort @ query
-        return Matching(
+        return MatchCalibrator(
             unit=unit,
-            own=Unit(mean=float(generic.mean()), spread=float(generic.std())),
-            here=Sample.of(scores),
+            own=ScoreScale(mean=float(generic.mean()), spread=float(generic.std())),
+            here=ScoreSample.of(scores),
             query=Kind.TEXT,
             item=Kind.PHOTO,
             items=len(scores),
@@ -191,12 +193,12 @@ class Bench:
         return ids[order], scores[order]
 
 
-def terms(asked: Sequence[Asked], network: matching._Network | None) -> Floats:
-    """What `Matching._anything` adds up for each question; without a network, `likely` is 0."""
+def terms(asked: Sequence[Asked], network: match_probability._Network | None) -> Floats:
+    """What `MatchCalibrator._anything` sums for each question; without a network, `likely` is 0."""
     rows = []
     for each in asked:
         best, known = each.values[:1], each.known
-        sharpness = min(matching._SHARPEST, known["sharpness"])
+        sharpness = min(match_probability._SHARPEST, known["sharpness"])
         own, blunt = best[0, 0], min(0.0, sharpness)
         likely = network.log_odds(best)[0] if network else 0.0
         rest = [known[name] for name in KNOWN]
@@ -211,7 +213,7 @@ class Anything(NamedTuple):
     threshold: float
 
 
-def fit_anything(asked: Sequence[Asked], network: matching._Network | None) -> Anything:
+def fit_anything(asked: Sequence[Asked], network: match_probability._Network | None) -> Anything:
     """Fit it; the more questions a library answers alike, the less each of them counts."""
     told = [each for each in asked if each.answered is not None]
     groups = [(each.library, each.sample, each.answered) for each in told]
@@ -224,14 +226,14 @@ def fit_anything(asked: Sequence[Asked], network: matching._Network | None) -> A
 
 
 def refused(
-    asked: Sequence[Asked], anything: Anything, network: matching._Network | None
+    asked: Sequence[Asked], anything: Anything, network: match_probability._Network | None
 ) -> NDArray[np.bool_]:
-    """Tell which questions nothing matches, as `Matching.anything` does."""
+    """Tell which questions nothing matches, as `MatchCalibrator.anything` does."""
     table = terms(asked, network)
     low: NDArray[np.bool_] = table @ anything.weights < anything.threshold
     if network is None:
         return low
-    return low | (table[:, 0] < math.log(matching.FAINT / (1 - matching.FAINT)))
+    return low | (table[:, 0] < math.log(match_probability.FAINT / (1 - match_probability.FAINT)))
 
 
 def hit_weights(asked: Sequence[Asked], right: Floats) -> Floats:
@@ -249,7 +251,9 @@ def hit_weights(asked: Sequence[Asked], right: Floats) -> Floats:
     return shares * weights / totals
 
 
-def fit_network(asked: Sequence[Asked], usual: dict[str, float], seed: int) -> matching._Network:
+def fit_network(
+    asked: Sequence[Asked], usual: dict[str, float], seed: int
+) -> match_probability._Network:
     """Learn from all hits at once. Softplus keeps above 0 what must be."""
     torch.manual_seed(seed)
     values = np.concatenate([each.values for each in asked])
@@ -274,13 +278,13 @@ def fit_network(asked: Sequence[Asked], usual: dict[str, float], seed: int) -> m
     within = torch.cat([F.softplus(inner[:RISING]), inner[RISING:]])
     fitted = (within, bias, F.softplus(outer), outer_bias)
     arrays = [mean, spread, *(each.detach().double().numpy() for each in fitted)]
-    return matching._Network(
-        **dict(zip(matching._Network.ARRAYS, arrays, strict=True)), usual=usual
+    return match_probability._Network(
+        **dict(zip(match_probability._Network.ARRAYS, arrays, strict=True)), usual=usual
     )
 
 
 def report(
-    asked: Sequence[Asked], anything: Anything, network: matching._Network
+    asked: Sequence[Asked], anything: Anything, network: match_probability._Network
 ) -> dict[str, object]:
     """What is refused, and how true the probabilities of the other questions' hits are."""
     out = refused(asked, anything, network)
@@ -320,9 +324,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors and tokens of photos")
     chosen = parser.parse_args()
 
-    spotter = load_spotter(shipped("reranker"))
+    spotter = load_spotter(resource("reranker"))
     usual = dict(zip(spotter.words, spotter.usual.tolist(), strict=True))
-    matching._network = lambda: Rows(usual)
+    match_probability._network = lambda: Rows(usual)
     asked = gather(Bench(chosen.cache), chosen)
     learned, tested = ([each for each in asked if half(each.text) == which] for which in (0, 1))
     nothing = refused(learned, fit_anything(learned, None), None)

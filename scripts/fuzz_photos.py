@@ -21,10 +21,10 @@ import atheris
 from PIL import Image
 
 with atheris.instrument_imports(include=["PIL", "indexer", "defusedxml"]):
-    from indexer.errors import FileUnreadable
-    from indexer.formats import Form
-    from indexer.look import Look, read_back, written
-    from indexer.sight import see
+    from indexer.core.errors import FileUnreadable
+    from indexer.core.file_types import MediaType
+    from indexer.decoding.messages import DecodeRequest, read_back, written
+    from indexer.decoding.task import decode
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
@@ -32,8 +32,8 @@ XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
  exif:GPSLatitude="41,53.5N" exif:GPSLongitude="12,30,0E"><dc:subject><rdf:Bag><rdf:li>sea</rdf:li>
  </rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"""
-LOOK = Look(
-    form=Form.PICTURE, size_hint=16, max_megapixels=1.0, frames=4, allow_truncated=False
+LOOK = DecodeRequest(
+    form=MediaType.PICTURE, size_hint=16, max_megapixels=1.0, frames=4, allow_truncated=False
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 def look_at(data: bytes) -> None:
     """Look at a file of these bytes; its metadata must come through the pipe as they are."""
     try:
-        about = see(data, LOOK).about
+        about = decode(data, LOOK).about
     except FileUnreadable:
         return
     assert read_back(written(about)) == about

@@ -26,9 +26,9 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from indexer.photos import read_photo
-from retrieval.models.images import ImageSpec
+from indexer.media.image import read_photo
 from retrieval.models.pixels import Preprocess
+from retrieval.models.preprocess import ImageSpec
 
 BATCH = 100
 TOO_GENERAL = 6  # kinds with fewer steps to the root name nothing that a person would type

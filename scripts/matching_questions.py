@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.encoder import Vectors
-from retrieval.reranking.spotting import words_of as all_words_of
-from retrieval.search import matching
+from indexer.core.encoder import Vectors
+from retrieval.instructions.templates import words_of as all_words_of
+from retrieval.search import match_probability
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from objects import by_everyday_word
@@ -56,7 +56,7 @@ KINDS = {
 """What a photo shows, too, whose captions say something narrower."""
 
 BROAD = {"people", "man", "woman", "child", "animal", "vehicle", "food", "water"}
-EMPTY_WORDS = all_words_of(" ".join(matching._EMPTY_WORDS))
+EMPTY_WORDS = all_words_of(" ".join(match_probability._EMPTY_WORDS))
 SAYS_LITTLE = EMPTY_WORDS | all_words_of("""
     from up down another he she they as into through over around other one two three four front side
     back top out behind off very being has have who there this that several many while all during

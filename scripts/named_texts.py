@@ -25,8 +25,8 @@ from pathlib import Path
 
 from label_pairs import TOO_GENERAL, Taxonomy, ancestors, depth
 
-from retrieval.search.prompts import prompts
-from retrieval.shipped import shipped
+from retrieval._resources import resource
+from retrieval.search.prompt_ensemble import prompts
 
 MORE = 4  # further sentences for a name, beside all those of search
 ASIDE = 2  # sentences in which a name is one thing among others
@@ -266,5 +266,5 @@ def _fill(template: str, name: str, rng: random.Random) -> str:
 
 def _templates(name: str) -> list[str]:
     """Read the sentences of a file that ships with twinlens, each once."""
-    lines = shipped(name).read_text(encoding="utf-8").splitlines()
+    lines = resource(name).read_text(encoding="utf-8").splitlines()
     return list(dict.fromkeys(line.strip() for line in lines if "{}" in line))

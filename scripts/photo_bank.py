@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoder import Vectors
-from indexer.errors import FileUnreadable
-from indexer.photos import read_photo
-from retrieval.models import TowerEncoder, load_encoder
-from retrieval.models.banks import load_bank, save_bank
+from indexer.core.encoder import Vectors
+from indexer.core.errors import FileUnreadable
+from indexer.media.image import read_photo
+from retrieval.models import TorchEncoder, load_encoder
+from retrieval.models.reference_vectors import load_bank, save_bank
 
 BATCH = 250
 
@@ -34,7 +34,7 @@ def draw(listed: Path, size: int, seed: int) -> list[Path]:
     return photos[:size]
 
 
-def embed(encoder: TowerEncoder, paths: Sequence[Path]) -> Vectors:
+def embed(encoder: TorchEncoder, paths: Sequence[Path]) -> Vectors:
     """Embed the photos that can be read; name the others. Shape (photos, dim)."""
     photos = []
     for path in paths:

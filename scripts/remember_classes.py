@@ -30,12 +30,12 @@ from label_pairs import Taxonomy, classify
 from torch import Tensor
 from torch.nn import functional as F
 
-from indexer.photos import read_photo
-from retrieval.choices import Storage
-from retrieval.models import TowerEncoder, load_model
+from indexer.media.image import read_photo
+from retrieval._enums import WeightStorage
+from retrieval.models import TorchEncoder, load_model
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.model import Model
-from retrieval.models.towers import TwinTowers
+from retrieval.models.dual_encoder import DualEncoder
+from retrieval.models.loaded_model import Model
 
 BATCH = 100
 RIDGE = 10.0
@@ -121,7 +121,7 @@ def fitted_keys(photos: Photos, labels: list[str]) -> tuple[Tensor, Tensor]:
     return weight, keys[-1] - weight @ mean
 
 
-def name_vectors(encoder: TowerEncoder, names: list[list[str]]) -> Tensor:
+def name_vectors(encoder: TorchEncoder, names: list[list[str]]) -> Tensor:
     """Embed the names of each kind, zero for one without. Shape (kinds, d)."""
     each = [(row, name) for row, some in enumerate(names) for name in some]
     flat = [(row, template.format(name)) for row, name in each for template in NAMED]
@@ -179,7 +179,7 @@ def main() -> None:
     weight, bias = fitted_keys(photos, labels)
     model.module.float().load_state_dict(state)
 
-    encoder = TowerEncoder(model, "cpu")
+    encoder = TorchEncoder(model, "cpu")
     lines = [json.loads(line) for line in chosen.captions.read_text("utf-8").splitlines()]
     captions = encoder.encode_texts([row["captions"][0] for row in lines])
     kinds = name_vectors(encoder, [taxonomy.names(kind) for kind in taxonomy.kinds])
@@ -188,12 +188,12 @@ def main() -> None:
 
     config = twin_config(model.architecture)
     config = replace(config, image=replace(config.image, classes=len(weight)))
-    module = TwinTowers(config)
+    module = DualEncoder(config)
     memory = {"keys.weight": weight, "keys.bias": bias, "values": chosen.strength * values}
     state = {**model.module.state_dict(), **{f"visual.memory.{n}": w for n, w in memory.items()}}
     module.load_state_dict(state)
     remembering = replace(model, module=module, architecture={"family": "twin", **asdict(config)})
-    save_checkpoint(remembering, chosen.out, Storage.INT8)
+    save_checkpoint(remembering, chosen.out, WeightStorage.INT8)
     print(f"{chosen.out}: {len(weight)} classes, {len(paths)} photos")
 
 

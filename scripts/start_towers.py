@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from retrieval.models import load_model
-from retrieval.models.checkpoint import Storage, save_checkpoint
-from retrieval.models.images import ImageSpec
-from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.checkpoint import WeightStorage, save_checkpoint
+from retrieval.models.dual_encoder import DualEncoder, DualEncoderConfig, TextTowerConfig
+from retrieval.models.loaded_model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
-from retrieval.models.tokenizer import WordPieces
-from retrieval.models.towers import TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.preprocess import ImageSpec
+from retrieval.models.tokenizer import WordPieceTokenizer
 from retrieval.training.optimizer import freeze_bottom
 
 LOWER = 0.5  # of the layers of each tower; `--freeze` of the training that follows
@@ -76,8 +76,8 @@ def main() -> None:
     chosen = parser.parse_args()
 
     torch.manual_seed(chosen.seed)
-    config = TwinConfig(dim=chosen.dim, hidden=chosen.hidden)
-    module = TwinTowers(config)
+    config = DualEncoderConfig(dim=chosen.dim, hidden=chosen.hidden)
+    module = DualEncoder(config)
     state = image_weights(load_file(chosen.image))
     state |= text_weights(load_file(chosen.text / "model.safetensors"), config.text)
     missing, unexpected = module.load_state_dict(state, strict=False)
@@ -93,14 +93,14 @@ def main() -> None:
     model = Model(
         name="start",
         module=module,
-        tokenize=TensorTokenizer(WordPieces(tokenizer, config.text.context)),
+        tokenize=TensorTokenizer(WordPieceTokenizer(tokenizer, config.text.context)),
         preprocess=Preprocess(image),
         image=image,
         architecture={"family": "twin", **asdict(config)},
         dim=config.dim,
         tokenizer_file=tokenizer,
     )
-    save_checkpoint(model, chosen.out, Storage.FLOAT16)
+    save_checkpoint(model, chosen.out, WeightStorage.FLOAT16)
     print(f"{chosen.out}: {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters")
 
 

@@ -31,12 +31,12 @@ from teach_names import kept_directions, read_rows, text_readouts, turned_heads
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from indexer.photos import read_photo
-from retrieval.choices import Storage
+from indexer.media.image import read_photo
+from retrieval._enums import WeightStorage
 from retrieval.models import load_model
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.model import Model
-from retrieval.models.towers import ProjectionHead, TwinTowers
+from retrieval.models.dual_encoder import DualEncoder, ProjectionHead
+from retrieval.models.loaded_model import Model
 from retrieval.training.losses import similarity_logits
 
 BATCH = 50  # photos that are read at once
@@ -208,11 +208,11 @@ def main() -> None:
     for tower, head in (("visual", image), ("text", text)):
         state |= {f"{tower}.head.{name}": weight for name, weight in head.state_dict().items()}
 
-    module = TwinTowers(replace(config, hidden=image.mlp.fc1.out_features))
+    module = DualEncoder(replace(config, hidden=image.mlp.fc1.out_features))
     module.load_state_dict(turned_heads(state, kept_directions(spoken, config.dim)))
     plain = {"family": "twin", **asdict(module.config)}
     headed = replace(model, module=module, architecture=plain)
-    save_checkpoint(headed, chosen.out, Storage.FLOAT16)
+    save_checkpoint(headed, chosen.out, WeightStorage.FLOAT16)
     print(f"{chosen.out}: {len(heads)} heads in one of {module.config.hidden} hidden units")
 
 

@@ -33,12 +33,12 @@ from remember_classes import readouts
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval.choices import Storage
+from retrieval._enums import WeightStorage
 from retrieval.models import load_model
-from retrieval.models.banks import generic_captions
 from retrieval.models.checkpoint import save_checkpoint, twin_config
-from retrieval.models.model import Model
-from retrieval.models.towers import TwinTowers
+from retrieval.models.dual_encoder import DualEncoder
+from retrieval.models.loaded_model import Model
+from retrieval.models.reference_vectors import generic_captions
 
 BATCH = 128
 EPOCHS, SIZE, RATE, DECAY = 20, 1024, 5e-3, 0.01  # of the softmax regression
@@ -129,7 +129,7 @@ def coded(model: Model, found: State, code: int) -> Model:
     old = twin_config(model.architecture)
     text = replace(old.text, names=len(found["text.memory.values"]))
     config = replace(old, text=text, code=code, known=KNOWN)
-    module = TwinTowers(config)
+    module = DualEncoder(config)
     module.load_state_dict(found)
     return replace(model, module=module, architecture={"family": "twin", **asdict(config)})
 
@@ -180,7 +180,7 @@ def main() -> None:
     found["visual.memory.values"] = torch.cat([found["visual.memory.values"], codes], dim=1)
     memory["values"] = LOUD * kinds
     found |= {f"text.memory.{name}": weights for name, weights in memory.items()}
-    save_checkpoint(coded(model, found, chosen.code), chosen.out, Storage.INT8)
+    save_checkpoint(coded(model, found, chosen.code), chosen.out, WeightStorage.INT8)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import random
 from pathlib import Path
 
 from retrieval.models import load_encoder
-from retrieval.models.banks import generic_captions, load_bank, save_bank
+from retrieval.models.reference_vectors import generic_captions, load_bank, save_bank
 from retrieval.pairs import read_pairs
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoder import Vectors
-from indexer.hubness import hubness, with_alpha
-from indexer.types import Kind
+from indexer.calibration.hubness import hubness, with_alpha
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
 from retrieval.evaluation.metrics import Relevant, hit_rate_at_k, ranks_of_vectors
 from retrieval.models import load_encoder
 from retrieval.pairs import read_pairs

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.encoder import Vectors
-from indexer.types import Hubness, Kind
-from retrieval.reranking.fusion import Fusion
+from indexer.core.encoder import Vectors
+from indexer.core.types import Hubness, Kind
+from retrieval.reranking.score_fusion import Fusion
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -28,7 +28,7 @@ COLOURS = {
 class ColourEncoder:
     """Embeds a photo as the shares of its colours, a text as the counts of its colour words.
 
-    Satisfies `indexer.encoder.Encoder` without a model. Each vector depends on its own input
+    Satisfies `indexer.core.encoder.Encoder` without a model. Each vector depends on its own input
     alone, so batches change nothing. One more dimension stands for "no colour at all".
     `generic` are the colour words of its banks: a photo and a text of the same colours are the
     same vector. Without them nothing is corrected for hubness.

@@ -9,18 +9,23 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from retrieval.choices import Storage
+from retrieval._enums import WeightStorage
 from retrieval.models.checkpoint import save_checkpoint
-from retrieval.models.images import ImageSpec
-from retrieval.models.model import Model, TensorTokenizer
+from retrieval.models.dual_encoder import (
+    DualEncoder,
+    DualEncoderConfig,
+    ImageTowerConfig,
+    TextTowerConfig,
+)
+from retrieval.models.loaded_model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
-from retrieval.models.tokenizer import WordPieces
-from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.preprocess import ImageSpec
+from retrieval.models.tokenizer import WordPieceTokenizer
 from tests.fakes import COLOURS, draw
 
 WORDS = ["[PAD]", "[UNK]", *COLOURS, "a", "photo", "of", "and", "beside", "stripe", "the", "."]
 
-CONFIG = TwinConfig(
+CONFIG = DualEncoderConfig(
     image=ImageTowerConfig(size=32, patch=8, width=48, layers=2, heads=3),
     text=TextTowerConfig(vocabulary=len(WORDS), context=12, width=32, layers=2, heads=4),
     dim=16,
@@ -37,7 +42,7 @@ CODED = replace(
 )
 
 
-def tiny_model(folder: Path, seed: int = 0, config: TwinConfig = CONFIG) -> Model:
+def tiny_model(folder: Path, seed: int = 0, config: DualEncoderConfig = CONFIG) -> Model:
     """Make a tiny model with random weights and save it in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     words = Tokenizer(models.WordLevel(dict(zip(WORDS, range(99), strict=False)), "[UNK]"))
@@ -46,21 +51,21 @@ def tiny_model(folder: Path, seed: int = 0, config: TwinConfig = CONFIG) -> Mode
     words.save(str(folder / "words.json"))
     torch.manual_seed(seed)
     image = ImageSpec(size=config.image.size)
-    module = TwinTowers(config).eval()
+    module = DualEncoder(config).eval()
     for name, weight in module.named_parameters():
         if name.endswith("memory.values"):
             torch.nn.init.normal_(weight)
     model = Model(
         name="tiny",
         module=module,
-        tokenize=TensorTokenizer(WordPieces(folder / "words.json", config.text.context)),
+        tokenize=TensorTokenizer(WordPieceTokenizer(folder / "words.json", config.text.context)),
         preprocess=Preprocess(image),
         image=image,
         architecture={"family": "twin", **asdict(config)},
         dim=config.dim,
         tokenizer_file=folder / "words.json",
     )
-    save_checkpoint(model, folder, Storage.FLOAT32)
+    save_checkpoint(model, folder, WeightStorage.FLOAT32)
     return model
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.types import Kind
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.library.library import Library
 
 
 def main() -> None:

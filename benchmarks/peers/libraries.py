@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.batch import Batch, Entry
-from indexer.changes import FileState
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.metadata import METADATA_VERSION
-from indexer.types import Kind, Metadata
+from indexer.catalog.changes import FileState
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind, Metadata
+from indexer.library.batch import BatchEntry, IndexBatch
+from indexer.library.library import Library
+from indexer.metadata.extract import METADATA_VERSION
 
 COMMIT, BYTES, SPREAD = 10_000, 3_300_000, 0.5
 RCLIP_TABLE = """
@@ -76,11 +76,11 @@ def fill_twinlens(library: Library, photos: Path, vectors: Vectors) -> None:
     """Commit the vectors as an index run would have."""
     for start in range(0, len(vectors), COMMIT):
         some = list(entries(photos, start, vectors[start : start + COMMIT]))
-        library.commit(Batch(entries=some, roots=() if start else [photos]))
+        library.commit(IndexBatch(entries=some, roots=() if start else [photos]))
     library.refresh_index()
 
 
-def entries(photos: Path, first: int, vectors: Vectors) -> Iterator[Entry]:
+def entries(photos: Path, first: int, vectors: Vectors) -> Iterator[BatchEntry]:
     """Describe photos, numbered from `first`, that say nothing of themselves but their size."""
     for number, vector in enumerate(vectors, first):
         state = FileState(
@@ -93,7 +93,7 @@ def entries(photos: Path, first: int, vectors: Vectors) -> Iterator[Entry]:
             stamp=f"{METADATA_VERSION} 0",
         )
         about = Metadata(width=4000, height=3000)
-        yield Entry(state=state, texts=("",), vectors=vector[None], about=about)
+        yield BatchEntry(state=state, texts=("",), vectors=vector[None], about=about)
 
 
 def fill_rclip(folder: Path, photos: Path, vectors: Vectors) -> None:

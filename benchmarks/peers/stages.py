@@ -16,12 +16,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from indexer.build import IndexOptions
-from indexer.decoding import decoders_for
-from indexer.encoder import Encoder, TokenEncoder
-from indexer.reading import Job, Loaded, Reader, reading_threads
-from indexer.types import Skip
-from indexer.walk import Found, WalkOptions, walk
+from indexer.core.encoder import Encoder, TokenEncoder
+from indexer.core.types import Skip
+from indexer.decoding.pool import decoders_for
+from indexer.ingest.pipeline import IndexOptions
+from indexer.ingest.prefetch import LoadedFile, Prefetcher, ReadJob, reading_threads
+from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from retrieval import quick_encoder
 
 WARM = 16  # photos before the clock starts
@@ -41,12 +41,12 @@ def decode(folder: Path, encoder: Encoder) -> tuple[float, list[Image.Image]]:
     """Read, decode and cut a folder as the index line does. Returns photos a second, and photos."""
     options = IndexOptions()
     found = walk([folder], options=WalkOptions())
-    jobs = [Job(found=file, known=None) for file in found if isinstance(file, Found)]
+    jobs = [ReadJob(found=file, known=None) for file in found if isinstance(file, FoundFile)]
     with (
         decoders_for(encoder, options.decode) as decoders,
         reading_threads(options.threads, decoders) as pool,
     ):
-        reader = Reader(decoders=decoders, limits=options.decode, ahead=options.batch_size)
+        reader = Prefetcher(decoders=decoders, limits=options.decode, ahead=options.batch_size)
         deque(reader.read_all(jobs[:WARM], pool), maxlen=0)
         photos: list[Image.Image] = []
         rate = timed(len(jobs), lambda: photos.extend(_photos(reader.read_all(jobs, pool))))
@@ -54,10 +54,10 @@ def decode(folder: Path, encoder: Encoder) -> tuple[float, list[Image.Image]]:
     return rate, photos
 
 
-def _photos(loaded: Iterable[Loaded | Skip]) -> Iterator[Image.Image]:
+def _photos(loaded: Iterable[LoadedFile | Skip]) -> Iterator[Image.Image]:
     """Yield the decoded photos."""
     for file in loaded:
-        assert isinstance(file, Loaded)
+        assert isinstance(file, LoadedFile)
         yield from file.photos
 
 

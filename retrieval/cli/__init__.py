@@ -6,6 +6,6 @@ when it is imported: what it runs comes from `retrieval`, whose names are lazy.
 
 from __future__ import annotations
 
-from retrieval.cli.edge import main
+from retrieval.cli.app import main
 
 __all__ = ["main"]

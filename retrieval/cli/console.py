@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import click
 
-from indexer.types import Gap, Skip, printable
+from indexer.core.types import Gap, Skip, printable
 
 __all__ = [
     "bare",

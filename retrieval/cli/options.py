@@ -14,7 +14,7 @@ import click
 from platformdirs import user_data_path
 
 import retrieval
-from indexer.types import readable
+from indexer.core.types import readable
 from retrieval.cli.console import note
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def with_patience(function: F) -> Callable[..., Any]:
     @wraps(function)
     def wrapped(*, no_wait: bool, **others: Any) -> Any:
         seconds = 0.0 if no_wait else math.inf
-        return function(patience=retrieval.Patience(seconds=seconds, tell=note), **others)
+        return function(patience=retrieval.LockTimeout(seconds=seconds, tell=note), **others)
 
     return wrapped
 

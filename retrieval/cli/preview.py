@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from indexer.errors import FileUnreadable
-from indexer.pictures import read_picture
+from indexer.core.errors import FileUnreadable
+from indexer.decoding.render import read_picture
 
 CELLS = 40
 """Width of a preview in terminal cells; its height follows."""

@@ -12,10 +12,10 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from indexer.reach import NOT_REACHABLE
-from indexer.types import Kind
+from indexer.core.reachability import NOT_REACHABLE
+from indexer.core.types import Kind
 from retrieval.cli.console import printable
-from retrieval.cli.hits import percent
+from retrieval.cli.output import percent
 from retrieval.cli.preview import show
 from retrieval.cli.terminal import terminal
 

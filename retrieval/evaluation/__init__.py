@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from retrieval.evaluation.compare import Comparison, Difference, compare
-from retrieval.evaluation.evaluate import Direction, Directions, Estimate, Evaluation, evaluate
-from retrieval.evaluation.instructions import Obedience, evaluate_instructions, exam_of
+from retrieval.evaluation.retrieval_eval import (
+    Direction,
+    Directions,
+    Estimate,
+    Evaluation,
+    evaluate,
+)
 
 __all__ = [
     "Comparison",
@@ -13,9 +18,6 @@ __all__ = [
     "Directions",
     "Estimate",
     "Evaluation",
-    "Obedience",
     "compare",
     "evaluate",
-    "evaluate_instructions",
-    "exam_of",
 ]

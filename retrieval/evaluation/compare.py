@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationInvalid
-from retrieval.evaluation.evaluate import CUTS, Evaluation
 from retrieval.evaluation.metrics import Ranks, hit_rate_at_k, recall_at_k
+from retrieval.evaluation.retrieval_eval import CUTS, Evaluation
 
 Floats = NDArray[np.float64]
 

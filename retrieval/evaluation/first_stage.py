@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from indexer.encoder import Encoder, Vectors
-from indexer.hubness import with_alpha, with_hubness
-from indexer.types import Hubness, Kind
+from indexer.calibration.hubness import with_alpha, with_hubness
+from indexer.core.encoder import Encoder, Vectors
+from indexer.core.types import Hubness, Kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.encoder import Vectors
+from indexer.core.encoder import Vectors
 from retrieval.errors import EvaluationInvalid
 
 Ranks: TypeAlias = tuple[NDArray[np.int64], ...]

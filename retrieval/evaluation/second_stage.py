@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.types import Kind
+from indexer.core.types import Kind
 from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
 
 DEPTH = 50

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.lazy import loader
+from retrieval._lazy import loader
 
 if TYPE_CHECKING:
-    from retrieval.models.encoder import TowerEncoder
-    from retrieval.models.folder import BUILTIN
-    from retrieval.models.model import Model
+    from retrieval.models.loaded_model import Model
+    from retrieval.models.model_folder import BUILTIN
     from retrieval.models.registry import load_encoder, load_model
+    from retrieval.models.torch_encoder import TorchEncoder
 
-__all__ = ["BUILTIN", "Model", "TowerEncoder", "load_encoder", "load_model"]
+__all__ = ["BUILTIN", "Model", "TorchEncoder", "load_encoder", "load_model"]
 
 __getattr__ = loader(
     __name__,
     {
-        "retrieval.models.encoder": ("TowerEncoder",),
-        "retrieval.models.folder": ("BUILTIN",),
-        "retrieval.models.model": ("Model",),
+        "retrieval.models.torch_encoder": ("TorchEncoder",),
+        "retrieval.models.model_folder": ("BUILTIN",),
+        "retrieval.models.loaded_model": ("Model",),
         "retrieval.models.registry": ("load_encoder", "load_model"),
     },
 )

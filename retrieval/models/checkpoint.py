@@ -7,7 +7,7 @@ FOLDER/
   tokenizer.json      for the built-in architecture
   train.json          how it came to be
   README.md           the model card, where there is one
-  *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.banks`
+  *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.reference_vectors`
 ```
 
 The setting `hubness` is read by search alone: changing it makes no other model.
@@ -29,11 +29,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from indexer.segments import replacing
-from indexer.types import Hubness
-from retrieval.choices import Storage
+from indexer.core.atomic_io import replacing
+from indexer.core.types import Hubness
+from retrieval._enums import WeightStorage
 from retrieval.errors import ModelUnavailable
-from retrieval.models.folder import (
+from retrieval.models.dual_encoder import (
+    DualEncoder,
+    DualEncoderConfig,
+    ImageTowerConfig,
+    TextTowerConfig,
+)
+from retrieval.models.loaded_model import Model, TensorTokenizer
+from retrieval.models.model_folder import (
     CONFIG,
     FORMAT,
     HUBNESS,
@@ -42,15 +49,15 @@ from retrieval.models.folder import (
     describe,
     file_fingerprint,
 )
-from retrieval.models.model import Model, TensorTokenizer
 from retrieval.models.pixels import Preprocess
-from retrieval.models.tokenizer import WordPieces
-from retrieval.models.towers import ImageTowerConfig, TextTowerConfig, TwinConfig, TwinTowers
+from retrieval.models.tokenizer import WordPieceTokenizer
 
 _SCALE = ":scale"
 
 
-def save_checkpoint(model: Model, folder: Path, storage: Storage = Storage.FLOAT16) -> None:
+def save_checkpoint(
+    model: Model, folder: Path, storage: WeightStorage = WeightStorage.FLOAT16
+) -> None:
     """Write a model into a folder: weights first, the config that names them last."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = save(pack(model.module.state_dict(), storage))
@@ -102,9 +109,9 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Model:
     )
 
 
-def twin_config(architecture: dict[str, Any]) -> TwinConfig:
+def twin_config(architecture: dict[str, Any]) -> DualEncoderConfig:
     """Rebuild the configuration of the built-in architecture from its JSON form."""
-    return TwinConfig(
+    return DualEncoderConfig(
         image=ImageTowerConfig(**architecture["image"]),
         text=TextTowerConfig(**architecture["text"]),
         dim=architecture["dim"],
@@ -114,14 +121,14 @@ def twin_config(architecture: dict[str, Any]) -> TwinConfig:
     )
 
 
-def pack(state: dict[str, Tensor], storage: Storage) -> dict[str, Tensor]:
+def pack(state: dict[str, Tensor], storage: WeightStorage) -> dict[str, Tensor]:
     """Return the tensors as they lie on disk."""
     packed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         whole = tensor.detach().cpu().contiguous()
-        if storage == Storage.INT8 and whole.ndim >= 2 and len(whole) >= 16:
+        if storage == WeightStorage.INT8 and whole.ndim >= 2 and len(whole) >= 16:
             packed |= _quantize(name, whole)
-        elif storage == Storage.FLOAT32 or not whole.is_floating_point():
+        elif storage == WeightStorage.FLOAT32 or not whole.is_floating_point():
             packed[name] = whole
         else:
             packed[name] = whole.half()
@@ -154,9 +161,9 @@ def _quantize(name: str, matrix: Tensor) -> dict[str, Tensor]:
 def _rebuild(architecture: dict[str, Any], folder: Path) -> tuple[nn.Module, Any, int]:
     """Make the module, its tokenizer and its dimension, without weights."""
     if architecture["family"] == "open_clip":
-        from retrieval.models.openclip import build_architecture
+        from retrieval.models.open_clip_models import build_architecture
 
         return build_architecture(architecture["name"])
     config = twin_config(architecture)
-    words = WordPieces(folder / TOKENIZER, config.text.context)
-    return TwinTowers(config), TensorTokenizer(words), config.dim
+    words = WordPieceTokenizer(folder / TOKENIZER, config.text.context)
+    return DualEncoder(config), TensorTokenizer(words), config.dim

@@ -18,7 +18,7 @@ PORTS = {"http": 80, "https": 443}
 FAILURES = (OSError, RuntimeError, ValueError, KeyError, ImportError)
 
 
-class HubAbsent(ConnectionError):
+class HubUnavailable(ConnectionError):
     """The hub would have to be asked, and cannot be; the message says why."""
 
 
@@ -37,7 +37,7 @@ def from_cache_or_hub(make: Callable[[], Made]) -> Made:
     except FAILURES as error:
         reason = why_absent()
         if reason is not None:
-            raise HubAbsent(reason) from error
+            raise HubUnavailable(reason) from error
     return make()
 
 

@@ -1,4 +1,4 @@
-"""Phrases: words, and slots for vectors that no vocabulary holds; see `retrieval.models.slots`."""
+"""Phrases: words, and slots for soft tokens that no vocabulary holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.encoder import Encoder, Vectors
+from indexer.core.encoder import Encoder, Vectors
 
 Phrase: TypeAlias = tuple[str | range, ...]
 """Words, and ranges of rows of a table, in the order in which they are read."""

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from retrieval.models.images import ImageSpec
+from retrieval.models.preprocess import ImageSpec
 
 
 def canvas(spec: ImageSpec, image: Image.Image, size: int) -> Tensor:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
-from retrieval.models.encoder import TowerEncoder
-from retrieval.models.folder import BUILTIN, folder_of
-from retrieval.models.model import Model
+from retrieval.models.loaded_model import Model
+from retrieval.models.model_folder import BUILTIN, folder_of
+from retrieval.models.torch_encoder import TorchEncoder
 
 
 def load_model(spec: str = BUILTIN) -> Model:
@@ -30,11 +30,11 @@ def load_model(spec: str = BUILTIN) -> Model:
             f"no model '{spec}': use 'builtin', a folder written by `twinlens train`, "
             "ARCH/TAG or ARCH/FILE of open_clip, or hf-hub:ORG/NAME"
         )
-    from retrieval.models.openclip import load_open_clip
+    from retrieval.models.open_clip_models import load_open_clip
 
     return load_open_clip(spec)
 
 
-def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TowerEncoder:
+def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TorchEncoder:
     """Load a model by its spec (see `load_model`), ready to encode on `device`."""
-    return TowerEncoder(load_model(spec), device)
+    return TorchEncoder(load_model(spec), device)

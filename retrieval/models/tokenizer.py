@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 PAD = 0
 WHOLE = 3  # ids of a text of one word: its beginning, the word, its end
@@ -60,7 +60,7 @@ def _row(ids: Ids) -> list[int]:
     return [id_ for id_ in row if id_ != PAD]
 
 
-class TextReader(Protocol):
+class Tokenizer(Protocol):
     """Turns texts into token ids."""
 
     def ids(self, texts: Sequence[str]) -> Ids:
@@ -68,12 +68,12 @@ class TextReader(Protocol):
         ...
 
 
-class WordPieces:
+class WordPieceTokenizer:
     """The words of the built-in text tower: a `tokenizers` file, cut at `context` tokens."""
 
     def __init__(self, file: Path, context: int) -> None:
         self.file = file
-        self._tokenizer = _cut(Tokenizer.from_file(str(file)), context)
+        self._tokenizer = _cut(tokenizers.Tokenizer.from_file(str(file)), context)
 
         self._unknown = _unknown(self._tokenizer)
 
@@ -96,21 +96,21 @@ class WordPieces:
         return known or [self._unknown]
 
 
-def _cut(tokenizer: Tokenizer, context: int) -> Tokenizer:
+def _cut(tokenizer: tokenizers.Tokenizer, context: int) -> tokenizers.Tokenizer:
     """Cut at `context` tokens, and pad with 0."""
     tokenizer.enable_truncation(max_length=context)
     tokenizer.enable_padding(pad_id=PAD)
     return tokenizer
 
 
-def _unknown(tokenizer: Tokenizer) -> int:
+def _unknown(tokenizer: tokenizers.Tokenizer) -> int:
     """Return the id of words that the tokenizer does not know; -1 where there is none."""
     token = getattr(tokenizer.model, "unk_token", None)
     found = tokenizer.token_to_id(token) if token else None
     return -1 if found is None else found
 
 
-def _encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> Ids:
+def _encoded(tokenizer: tokenizers.Tokenizer, texts: Sequence[str]) -> Ids:
     """Return ids, shape (texts, longest)."""
     encoded = tokenizer.encode_batch(list(texts))
     return np.array([entry.ids for entry in encoded], dtype=np.int64).reshape(len(texts), -1)

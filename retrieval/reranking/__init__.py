@@ -4,47 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.lazy import loader
+from retrieval._lazy import loader
 
 if TYPE_CHECKING:
-    from retrieval.reranking.config import default_fusion
-    from retrieval.reranking.fusion import Fusion, Scores, fused
     from retrieval.reranking.protocol import Asked, Reranker, Sight
-    from retrieval.reranking.registry import (
-        BUILTIN,
-        default_reranker,
-        load_reranker,
-        reranker_needs_torch,
-    )
-    from retrieval.reranking.reranker import TokenReranker
+    from retrieval.reranking.reranker_config import default_fusion
+    from retrieval.reranking.score_fusion import Fusion, Scores, fused
 
 __all__ = [
-    "BUILTIN",
     "Asked",
     "Fusion",
     "Reranker",
     "Scores",
     "Sight",
-    "TokenReranker",
     "default_fusion",
-    "default_reranker",
     "fused",
-    "load_reranker",
-    "reranker_needs_torch",
 ]
 
 __getattr__ = loader(
     __name__,
     {
-        "retrieval.reranking.config": ("default_fusion",),
-        "retrieval.reranking.fusion": ("Fusion", "Scores", "fused"),
+        "retrieval.reranking.reranker_config": ("default_fusion",),
+        "retrieval.reranking.score_fusion": ("Fusion", "Scores", "fused"),
         "retrieval.reranking.protocol": ("Asked", "Reranker", "Sight"),
-        "retrieval.reranking.registry": (
-            "BUILTIN",
-            "default_reranker",
-            "load_reranker",
-            "reranker_needs_torch",
-        ),
-        "retrieval.reranking.reranker": ("TokenReranker",),
     },
 )

@@ -7,8 +7,8 @@ from typing import Protocol, TypeAlias
 
 from PIL import Image
 
-from indexer.encoder import Tokens, TokenShape
-from retrieval.reranking.fusion import Fusion, Scores
+from indexer.core.encoder import Tokens, TokenShape
+from retrieval.reranking.score_fusion import Fusion, Scores
 
 Asked: TypeAlias = tuple[str, str]
 """A query, and the instruction that goes with it; "" for none."""

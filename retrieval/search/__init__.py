@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from retrieval.search.answers import Answers, Page
 from retrieval.search.hit import Hit, newest_first
-from retrieval.search.prompts import ensemble
+from retrieval.search.prompt_ensemble import ensemble
 from retrieval.search.query import Query, Term, compose, parse_query
+from retrieval.search.results import Answers, Page
 from retrieval.search.searcher import Searcher
 
 __all__ = [

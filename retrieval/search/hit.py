@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from indexer.types import Candidate, Kind, Metadata, Record, spot
-from retrieval.search.matching import UNLIKELY, Matching
+from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from retrieval.search.match_probability import UNLIKELY, MatchCalibrator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def hits_of(
     ]
 
 
-def with_match(hits: Sequence[Hit], matching: Matching) -> list[Hit]:
+def with_match(hits: Sequence[Hit], matching: MatchCalibrator) -> list[Hit]:
     """Say how likely each hit is a match, by its score and by how likely it obeys.
 
     A hit that nobody looked at counts as one that obeys as often as the others do.

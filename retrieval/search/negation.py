@@ -102,7 +102,7 @@ _WORN = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parted:
+class NegatedQuery:
     """A query and what it says shall not be there.
 
     Attributes:
@@ -114,7 +114,7 @@ class Parted:
     unwanted: tuple[str, ...]
 
 
-def parted(text: str) -> Parted | None:
+def parted(text: str) -> NegatedQuery | None:
     """Part what a query asks for from what it takes away; None where it negates nothing clearly."""
     marks = [mark for mark in _MARK.finditer(text) if _negates(mark, text)]
     if not marks:
@@ -130,7 +130,7 @@ def parted(text: str) -> Parted | None:
     wanted = _JOINS.sub("", " ".join(wanted.split())).strip(" ,;")
     if _NOTHING_SAID.match(wanted):
         wanted = ""
-    return Parted(wanted=wanted, unwanted=tuple(dict.fromkeys(unwanted)))
+    return NegatedQuery(wanted=wanted, unwanted=tuple(dict.fromkeys(unwanted)))
 
 
 def worn(text: str) -> str:

@@ -6,9 +6,9 @@
 | `./cat.jpg` `../cat.jpg` `/photos/cat.jpg` `~/cat.jpg` `file:///photos/cat.jpg` | a photo |
 | `./note.txt` | the words in that file |
 | `Path("cat.jpg")` (from Python) | a file, whatever it looks like |
-| `a cat after:2019 camera:x100` | words and filters; see `retrieval.search.filters` |
+| `a cat after:2019 camera:x100` | words and filters; see `retrieval.search.filter_syntax` |
 | `after:2019` | filters alone: all photos that they let through |
-| `beach + sunset - people` | terms, each of the above; see `retrieval.search.algebra` |
+| `beach + sunset - people` | terms, each of the above; see `retrieval.search.query_terms` |
 | `a beach without people` | `a beach - people`; see `retrieval.search.negation` |
 | `"a beach without people"` (quotes around all) | the words as they stand |
 | an open picture, or an array of its pixels (from Python) | a photo |
@@ -29,14 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.errors import FileUnreadable
-from indexer.formats import kind_of
-from indexer.texts import read_passages
-from indexer.types import Kind, readable
-from indexer.wanted import Filter
+from indexer.core.errors import FileUnreadable
+from indexer.core.file_types import kind_of
+from indexer.core.filters import Filter
+from indexer.core.types import Kind, readable
+from indexer.media.text import read_passages
 from retrieval.errors import QueryInvalid
-from retrieval.search.algebra import FILE_MARKS, Part, Written, exists, path_of, split_terms
-from retrieval.search.filters import (
+from retrieval.search.filter_syntax import (
     misspelt_filter,
     parse_filters,
     places_meant,
@@ -44,6 +43,14 @@ from retrieval.search.filters import (
     written_filters,
 )
 from retrieval.search.negation import parted, worn
+from retrieval.search.query_terms import (
+    FILE_MARKS,
+    QueryPart,
+    Written,
+    exists,
+    path_of,
+    split_terms,
+)
 
 Searchable: TypeAlias = Written | os.PathLike[str] | NDArray[np.uint8]
 """What a piece of a query may be."""
@@ -133,7 +140,7 @@ def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -
     among = [*within, *filters]
     where, told, notes = parse_filters(among), written_filters(among), places_meant(among)
     literal = len(pieces) == 1 and bool(_quoted(pieces[0]))
-    parts = [Part(written=pieces[0])] if literal else split_terms(pieces)
+    parts = [QueryPart(written=pieces[0])] if literal else split_terms(pieces)
     terms = [term for part in parts for term in _terms(part)]
     if not terms and where is None:
         raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
@@ -235,7 +242,7 @@ def _quoted(piece: object) -> str:
     return found[1] if found is not None else ""
 
 
-def _terms(part: Part) -> list[Term]:
+def _terms(part: QueryPart) -> list[Term]:
     """Return a part of a query as a term; one that negates something as several."""
     written = part.written
     is_words = isinstance(written, str) and not (written.startswith(FILE_MARKS) or _quoted(written))

@@ -7,21 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from indexer.encoder import CuttingEncoder, Encoder, RestingEncoder, Vectors
-from indexer.library import Library
-from indexer.moments import FEWEST_QUERIES
-from indexer.types import Candidate, Kind
-from indexer.wanted import AllOf
-from retrieval.choices import ENSEMBLE, POOL, Sort
+from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
+from indexer.core.filters import AllOf
+from indexer.core.types import Candidate, Kind
+from indexer.library.library import Library
+from retrieval._enums import ENSEMBLE, POOL, SortOrder
+from retrieval.concepts import reader_of
 from retrieval.errors import QueryInvalid
-from retrieval.names import reader_of
 from retrieval.reranking import Reranker
-from retrieval.search import prompts
-from retrieval.search.answers import Answers, Page, answered
-from retrieval.search.asking import (
-    Asked,
-    Taken,
-    Unit,
+from retrieval.search import prompt_ensemble
+from retrieval.search.composed_query import (
+    ComposedQuery,
+    NegativeTerm,
+    ScoreScale,
     candidates,
     joined,
     mixed,
@@ -29,13 +28,14 @@ from retrieval.search.asking import (
     shown_as,
     without,
 )
-from retrieval.search.frames import one_a_video
-from retrieval.search.fusion import NO_LIFTS, SHARED, fused, lifts, telling
 from retrieval.search.hit import Hit, hits_of, with_match
-from retrieval.search.matching import Matching, Sample, lifted_to
+from retrieval.search.lexical_fusion import NO_LIFTS, SHARED, distinctive, exact_match_boosts, fused
+from retrieval.search.match_probability import MatchCalibrator, ScoreSample, lifted_to
 from retrieval.search.query import Query, Searchable, parse_query
-from retrieval.search.second_look import Note, SecondLook, photo_of
-from retrieval.search.spelling import spelling, told_unread, unknown_words
+from retrieval.search.rerank_stage import Note, RerankStage, photo_of
+from retrieval.search.results import Answers, Page, answered
+from retrieval.search.spell_hints import spelling, told_unread, unknown_words
+from retrieval.search.video_frames import one_a_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Searcher:
         self._reader = reader_of(library, encoder)
         self._encoder = self._reader.encoder
         self._second = (
-            SecondLook(library=library, reranker=reranker, size_hint=encoder.image_size, note=note)
+            RerankStage(library=library, reranker=reranker, size_hint=encoder.image_size, note=note)
             if reranker
             else None
         )
@@ -100,7 +100,7 @@ class Searcher:
         kind: Kind = Kind.PHOTO,
         top: int = 10,
         offset: int = 0,
-        sort: Sort = Sort.SCORE,
+        sort: SortOrder = SortOrder.SCORE,
         hubness: bool = True,
         ensemble: bool = ENSEMBLE,
         words: bool = True,
@@ -119,11 +119,13 @@ class Searcher:
             offset: how many of the best to pass over: the pages before.
             sort: by date, the same hits are shown newest first.
             hubness: hold back what is near to every query, where words look for photos or a
-                photo for texts; see `indexer.hubness`. Else a score is the plain cosine.
+                photo for texts; see `indexer.calibration.hubness`. Else a score is the plain
+                cosine.
             ensemble: ask for photos of a bare name by several sentences about it.
-            words: put forward what shares words with the query; see `retrieval.search.fusion`.
-            frames: every frame of a video may be a hit, not the best alone.
-            instruct: what the answers shall be like, in words ("no people"), for the reranker.
+            words: put forward what shares words with the query; see
+            `retrieval.search.lexical_fusion`. frames: every frame of a video may be a hit, not the
+            best alone. instruct: what the answers shall be like, in words ("no people"), for the
+            reranker.
 
         Raises:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
@@ -203,7 +205,7 @@ class Searcher:
 
         Added terms are read as one phrase.
         """
-        if not isinstance(self._encoder, CuttingEncoder):
+        if not isinstance(self._encoder, TruncatingEncoder):
             return ""
         asked = [term.query for term in joined(query.terms)] or [query]
         return told_unread(self._encoder, [each.text for each in asked if each.text])
@@ -221,17 +223,22 @@ class Searcher:
         return spelling([each for each in unknown if not self._library.worded(each, kind, 1)], text)
 
     def _first_look(
-        self, query: Query, way: _Way, asked: Asked, matching: Matching | None, depth: int
+        self,
+        query: Query,
+        way: _Way,
+        asked: ComposedQuery,
+        matching: MatchCalibrator | None,
+        depth: int,
     ) -> list[Hit]:
         """Find the best items by their vectors, and by words they share with the query."""
-        if isinstance(self._encoder, RestingEncoder):
+        if isinstance(self._encoder, ReleasableEncoder):
             self._encoder.rest()  # its memory is free for the vectors that are looked through
         found = candidates(self._library, asked, way.kind, depth, where=query.where)
         spoken = query.words if way.words else ""
         shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
         best = found[0].score if found else -math.inf
         lifted = NO_LIFTS
-        if telling(shared) and matching is not None:
+        if distinctive(shared) and matching is not None:
             lifted = self._lifts(asked, query, way.kind, lifted_to(matching, best))
         score = partial(scores_of, self._library, asked, way.kind)
         found = fused(found, shared, score, lifted)[:depth]
@@ -255,75 +262,81 @@ class Searcher:
         shown = [each for term in query.terms for each in shown_as(term.query)]
         asked = [self._ask(each, replace(way, hubness=False)) for each in shown]
         costs = [
-            Taken(vector=each.vector[0], floor=each.unit.floor if each.unit else -1.0, weight=1.0)
+            NegativeTerm(
+                vector=each.vector[0], floor=each.unit.floor if each.unit else -1.0, weight=1.0
+            )
             for each in asked
         ]
         found = without(library, costs, way.kind, newest, depth)
         return hits_of(found, library.records([each.id for each in found]))
 
-    def _lifts(self, asked: Asked, query: Query, kind: Kind, target: float) -> Mapping[int, float]:
+    def _lifts(
+        self, asked: ComposedQuery, query: Query, kind: Kind, target: float
+    ) -> Mapping[int, float]:
         """Lift what has all the words nearly to a score, where a query asks in words alone."""
         if any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms):
             return NO_LIFTS
         named = self._library.worded(query.words, kind, SHARED, where=query.where, every=True)
         score = partial(scores_of, self._library, replace(asked, taken=()), kind)
-        return lifts(named, score, target)
+        return exact_match_boosts(named, score, target)
 
-    def _second_look(self, query: Query, kind: Kind, instruct: str) -> SecondLook | None:
+    def _second_look(self, query: Query, kind: Kind, instruct: str) -> RerankStage | None:
         """Return the second stage where it takes part; it cannot read learned names."""
         second = self._second
         if second is None or self._reader.reads_name(query.text):
             return None
         return second if second.sees(query, kind, instruct) else None
 
-    def _ask(self, query: Query, way: _Way) -> Asked:
+    def _ask(self, query: Query, way: _Way) -> ComposedQuery:
         """Turn a query, of one term or several, into what the items are scored by."""
         if query.terms:
             terms = joined(query.terms)
             plain = replace(way, hubness=False)
             asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
             return mixed(asked, [term.weight for term in terms])
-        named = way.ensemble and way.kind == Kind.PHOTO and prompts.is_name(query.text)
+        named = way.ensemble and way.kind == Kind.PHOTO and prompt_ensemble.is_name(query.text)
         alpha = self._encoder.hubness.alpha(query=query.kind, item=way.kind)
         alpha = alpha if way.hubness else 0.0
         unit = self._unit(query.kind, way.kind, alpha)
-        return Asked(vector=self._encode(query, named=named), alpha=alpha, unit=unit)
+        return ComposedQuery(vector=self._encode(query, named=named), alpha=alpha, unit=unit)
 
-    def _unit(self, query: Kind, item: Kind, alpha: float) -> Unit | None:
+    def _unit(self, query: Kind, item: Kind, alpha: float) -> ScoreScale | None:
         """Say what unrelated items score in this direction, where the library can tell."""
         moments = self._library.moments(query, item)
         if moments is None or not moments.spread(alpha):
             return None
-        return Unit(mean=moments.mean(alpha), spread=moments.spread(alpha))
+        return ScoreScale(mean=moments.mean(alpha), spread=moments.spread(alpha))
 
-    def _matching(self, asked: Asked, query: Query, kind: Kind) -> Matching | None:
+    def _matching(self, asked: ComposedQuery, query: Query, kind: Kind) -> MatchCalibrator | None:
         """Say how scores become probabilities, where the library can tell."""
         if asked.unit is None:
             return None
         library, alpha = self._library, asked.alpha
         seen, items = library.score_sample(asked.vector, kind, alpha=alpha, where=query.where)
-        return Matching(
+        return MatchCalibrator(
             unit=asked.unit,
             own=self._own_unit(asked, kind) if query.kind != kind else None,
-            here=Sample.of(seen),
+            here=ScoreSample.of(seen),
             query=query.kind,
             item=kind,
             items=max(1, items),
             text=query.words,
         )
 
-    def _own_unit(self, asked: Asked, kind: Kind) -> Unit | None:
+    def _own_unit(self, asked: ComposedQuery, kind: Kind) -> ScoreScale | None:
         """Say what generic items score for this very question, if there are enough to tell."""
         scores = self._library.score_cohort(asked.vector, kind, alpha=asked.alpha)
         if len(scores) < FEWEST_QUERIES or not scores.std():
             return None
-        return Unit(mean=float(scores.mean()), spread=float(scores.std()))
+        return ScoreScale(mean=float(scores.mean()), spread=float(scores.std()))
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
         if query.kind == Kind.TEXT:
             encode = (
-                partial(prompts.ensemble, self._encoder) if named else self._encoder.encode_texts
+                partial(prompt_ensemble.ensemble, self._encoder)
+                if named
+                else self._encoder.encode_texts
             )
             return encode([query.text])
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import UsageError
-from retrieval.choices import Loss, Precision, Storage
+from indexer.core.errors import UsageError
+from retrieval._enums import Loss, Precision, WeightStorage
 
 WISE_AUTO = "auto"
 
@@ -123,7 +123,7 @@ class TrainConfig:
     canvas: int = 0
     cache_gib: float = 4.0
     precision: Precision = Precision.FP32
-    storage: Storage = Storage.FLOAT16
+    storage: WeightStorage = WeightStorage.FLOAT16
     device: str = "auto"
     seed: int = 0
     workers: int = 2

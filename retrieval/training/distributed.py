@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

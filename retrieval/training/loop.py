@@ -12,42 +12,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from indexer.types import Skip
-from retrieval.choices import Loss, Storage
+from indexer.core.types import Skip
+from retrieval._enums import Loss, WeightStorage
+from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable, TrainingFailed
-from retrieval.files import write_json, written
 from retrieval.models import load_model
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
-from retrieval.models.encoder import choose_device
-from retrieval.models.folder import CONFIG, RECORD
-from retrieval.models.model import Model
+from retrieval.models.dual_encoder import regularise
+from retrieval.models.loaded_model import Model
+from retrieval.models.model_folder import CONFIG, RECORD
 from retrieval.models.pixels import normalize
-from retrieval.models.towers import regularise
-from retrieval.shipped import shipped
-from retrieval.training.arithmetic import advice
-from retrieval.training.augment import Draw, augment
+from retrieval.models.torch_encoder import choose_device
+from retrieval.output_files import write_json, written
 from retrieval.training.config import TrainConfig
-from retrieval.training.curves import draw_curves
-from retrieval.training.data import (
+from retrieval.training.cpu import advice
+from retrieval.training.data.augment import Draw, augment
+from retrieval.training.data.dataset import (
     GIB,
     Batch,
-    Canvases,
-    Gathered,
+    DecodedPhotos,
+    JoinedPairs,
     TrainingSet,
     gather_pairs,
     prefetched,
 )
+from retrieval.training.data.same_photos import find_twins, twins_line
+from retrieval.training.data.skipped_pairs import SkippedPairs
 from retrieval.training.distributed import World, world
-from retrieval.training.guard import check_gradient, check_loss, why_stop
+from retrieval.training.finetune.wise_ft import TUNED, choose_share, share_line
 from retrieval.training.lessons import Kinds, Lesson, Lessons, Vocabulary
-from retrieval.training.memory import keep_freed_memory
+from retrieval.training.malloc import keep_freed_memory
+from retrieval.training.nonfinite import check_gradient, check_loss, why_stop
 from retrieval.training.optimizer import Trainer, schedule
-from retrieval.training.skips import Skips
-from retrieval.training.state import POINTER, Place, clear_state, load_state, save_state
+from retrieval.training.plots import draw_curves
+from retrieval.training.resume import POINTER, ResumePoint, clear_state, load_state, save_state
 from retrieval.training.step import Chunk, Objective, Reading, backward
-from retrieval.training.twins import find_twins, twins_line
-from retrieval.training.validation import Snapshot, Validation, sum_of_recalls
-from retrieval.training.wise import TUNED, choose_share, share_line
+from retrieval.training.validation import DevSet, EvalCopy, sum_of_recalls
 
 SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
 LOG, CURVES = "log.jsonl", "curves.png"
@@ -58,7 +58,7 @@ PROBE = "two unusually well-behaved dogs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainProgress:
     """Where a run is, for whoever shows it: optimizer steps, and photos learned from.
 
     `batch` is the photos of the last batch alone.
@@ -73,7 +73,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class TrainObserver:
     """How a run reports: each may be replaced; by default nobody watches.
 
     `phase` is called with the name of what is done between two steps, or after the last.
@@ -82,7 +82,7 @@ class Watch:
     note: Callable[[str], None] = lambda _: None
     phase: Callable[[str], None] = lambda _: None
     decoded: Callable[[int, int], None] = lambda _done, _all: None
-    progress: Callable[[Progress], None] = lambda _: None
+    progress: Callable[[TrainProgress], None] = lambda _: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class TrainResult:
     log: tuple[dict[str, Any], ...]
 
 
-def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
+def train(config: TrainConfig, watch: TrainObserver | None = None) -> TrainResult:
     """Train a dual encoder; the best weights on `val` (else the last) end up in `config.out`.
 
     A run that was killed goes on where its last state was saved, to the same result.
@@ -112,7 +112,7 @@ def train(config: TrainConfig, watch: Watch | None = None) -> TrainResult:
     if device.type == "cpu":
         keep_freed_memory()
     with world(device) as here:
-        run = _Run(config, watch or Watch(), device, here)
+        run = _TrainingRun(config, watch or TrainObserver(), device, here)
         try:
             for batch, canvas in run.batches():
                 loss = run.learn(batch, canvas)
@@ -139,21 +139,21 @@ def _claim(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-class _Run:
+class _TrainingRun:
     """One training run in progress."""
 
     def __init__(
-        self, config: TrainConfig, watch: Watch, device: torch.device, here: World
+        self, config: TrainConfig, watch: TrainObserver, device: torch.device, here: World
     ) -> None:
         self.config, self.watch, self.device, self.here = config, watch, device, here
         self.model = load_model(config.init)
-        self.snapshot = Snapshot(self.model)
+        self.snapshot = EvalCopy(self.model)
         self.snapshot.model.module.to(device)
         regularise(self.model.module, config.drop_path, config.patch_drop)
         self.model.module.to(device).train()
         self.trainer = Trainer(self.model.module, config)
         self.objective = self._objective()
-        self.skips = Skips(config.out, watch.note)
+        self.skips = SkippedPairs(config.out, watch.note)
         self.canvases, self.data = self._prepare(gather_pairs(config.pairs))
         self.lessons = self._lessons()
         self.validation = self._validation(config.val)
@@ -195,11 +195,11 @@ class _Run:
             self.trainer.fill("logit_bias", SIGMOID_BIAS)
         return bias
 
-    def _prepare(self, gathered: Gathered) -> tuple[Canvases, TrainingSet]:
+    def _prepare(self, gathered: JoinedPairs) -> tuple[DecodedPhotos, TrainingSet]:
         """Decode the photos, leaving out those that do not decode, and say what there is."""
         size = self.config.canvas or self.model.image.size * 8 // 7
         cache = self.config.cache_gib * GIB
-        canvases = Canvases(gathered.pairs, self.model.image, size, cache, self.config.workers)
+        canvases = DecodedPhotos(gathered.pairs, self.model.image, size, cache, self.config.workers)
         gathered = gathered.without(canvases.keep(self.device, self.watch.decoded))
         pairs = gathered.pairs
         twins = find_twins([pair.photo for pair in pairs], self.config.workers)
@@ -217,7 +217,7 @@ class _Run:
         """Read the sentences that names are put into, if the run uses them."""
         if not self.config.templates:
             return []
-        return shipped("templates.txt").read_text(encoding="utf-8").splitlines()
+        return resource("templates.txt").read_text(encoding="utf-8").splitlines()
 
     def _lessons(self) -> Lessons:
         """Open what is taught beside the captions."""
@@ -229,12 +229,12 @@ class _Run:
             self.data.phrase,
         )
 
-    def _validation(self, source: Path | None) -> Validation | None:
+    def _validation(self, source: Path | None) -> DevSet | None:
         """Prepare pairs to measure on, in the process that leads."""
         if source is None or not self.here.leads:
             return None
         gathered = gather_pairs([source])
-        validation = Validation(self.model, gathered.pairs)
+        validation = DevSet(self.model, gathered.pairs)
         self.skips.add([*gathered.skipped, *validation.skipped])
         return validation
 
@@ -353,7 +353,7 @@ class _Run:
         self.log.append({"step": self.step, "loss": round(loss, 5)})
         total = self.steps * self.config.accumulate * photos
         self.watch.progress(
-            Progress(
+            TrainProgress(
                 step=self.step,
                 steps=self.steps,
                 loss=loss,
@@ -407,7 +407,7 @@ class _Run:
         """Write the model and how it came to be; aside in full precision if it is to be blended."""
         record = {"step": self.step, "config": self.config.as_json(), "dev": self._kept_dev()}
         if self.config.shares:
-            _write(model, self.config.out / TUNED, Storage.FLOAT32, record)
+            _write(model, self.config.out / TUNED, WeightStorage.FLOAT32, record)
         else:
             _write(model, self.config.out, self.config.storage, record)
 
@@ -445,7 +445,7 @@ class _Run:
         """Save the state that a killed run resumes from, and the log so far."""
         if not self.here.leads:
             return
-        place = Place(
+        place = ResumePoint(
             step=self.step, best=self.best[0], best_step=self.best[1], log=tuple(self.log)
         )
         save_state(self.config.out, self.trainer, place, self.config.as_json())
@@ -485,7 +485,7 @@ def _read_alike(one: Model, other: Model) -> bool:
     return one.image == other.image and torch.equal(*ids)
 
 
-def _write(model: Model, folder: Path, storage: Storage, record: dict[str, Any]) -> None:
+def _write(model: Model, folder: Path, storage: WeightStorage, record: dict[str, Any]) -> None:
     """Write a model and the record of how it came to be."""
     save_checkpoint(model, folder, storage)
     write_json(folder / RECORD, record)

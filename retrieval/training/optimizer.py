@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from retrieval.choices import Precision
+from retrieval._enums import Precision
 from retrieval.training.config import TrainConfig
 from retrieval.training.lora import UP, Adapters, freeze_all_but_adapted
 

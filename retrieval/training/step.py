@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from retrieval.choices import Loss
-from retrieval.models.model import Towers
+from retrieval._enums import Loss
+from retrieval.models.loaded_model import Towers
 from retrieval.training.distributed import World
 from retrieval.training.lessons import Lesson
 from retrieval.training.losses import (

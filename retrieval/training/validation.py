@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from indexer.encoder import Vectors
-from indexer.errors import FileUnreadable
-from indexer.types import Skip
+from indexer.core.encoder import Vectors
+from indexer.core.errors import FileUnreadable
+from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid
 from retrieval.evaluation.metrics import Ranks, hit_rate_at_k, ranks_of_vectors
-from retrieval.models.encoder import batches
-from retrieval.models.model import Model
+from retrieval.models.loaded_model import Model
 from retrieval.models.pixels import canvas, normalize
+from retrieval.models.torch_encoder import batches
 from retrieval.pairs import Pair
 
 _BATCH = 250
 
 
-class Snapshot:
+class EvalCopy:
     """A float32 twin of the model in training; takes its weights to be measured and saved."""
 
     def __init__(self, model: Model) -> None:
@@ -41,7 +41,7 @@ class Snapshot:
         return self.model
 
 
-class Validation:
+class DevSet:
     """Pairs to measure on, decoded once and kept as pixels.
 
     Photos that do not decode take no part, nor do their captions; `skipped` names them.

@@ -29,12 +29,12 @@ WRITES = (
     "os:fsync",
     "shutil:copyfile",
     "shutil:rmtree",
-    "indexer.sums:seal",
-    "indexer.tokens:_put",
-    "indexer.catalog:_write_meta",
-    "indexer.catalog:Catalog.apply",
-    "indexer.catalog:Catalog.rewrite",
-    "indexer.vectors:write",
+    "indexer.catalog.row_checksums:seal",
+    "indexer.vectors.patch_tokens:_put",
+    "indexer.catalog.writer:_write_meta",
+    "indexer.catalog.writer:Catalog.apply",
+    "indexer.catalog.writer:Catalog.rewrite",
+    "indexer.vectors.flat_index:write",
 )
 """What writes: a child dies before the n-th call of any of them, or behind it."""
 

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from indexer import sums
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check, repair
-from indexer.errors import LibraryDamaged, LibraryMissing, TwinlensError
-from indexer.library import Library
-from indexer.types import Kind
-from indexer.view import BROKEN
+from indexer.catalog import row_checksums
+from indexer.catalog.reader import BROKEN
+from indexer.core.errors import LibraryDamaged, LibraryMissing, TwinlensError
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check, repair
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic=GENERIC)
@@ -211,7 +211,7 @@ def test_a_bit_flipped_in_the_catalog(folder: Path) -> None:
 def test_an_item_without_its_vector(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as connection, connection:
         connection.execute("UPDATE items SET id = 10000 WHERE id = 5")
-        sums.seal_all(connection)  # as if it had been written so
+        row_checksums.seal_all(connection)  # as if it had been written so
     assert _faults(folder) == {"catalog.sqlite": "and the segments differ in 2 photos"}
     assert repair(folder).dropped == 1
     assert _again(folder) == 1
@@ -306,9 +306,9 @@ def _free(disk: Path) -> int:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from indexer.build import IndexOptions, index_folders
-from indexer.errors import TwinlensError
-from indexer.library import Library
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.core.errors import TwinlensError
+from indexer.library.library import Library
 from tests.fakes import ColourEncoder
 
 with Library.open(Path(sys.argv[1])) as library:

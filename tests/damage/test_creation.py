@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.check import check
-from indexer.errors import UsageError
-from indexer.library import Library
+from indexer.core.errors import UsageError
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check
 from tests.damage import nursery
 from tests.fakes import GENERIC, ColourEncoder, draw
 

@@ -8,11 +8,11 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check
-from indexer.library import Library
-from indexer.reindex import reindex
-from indexer.tuning import Aim
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.reindex import reindex
+from indexer.library.library import Library
+from indexer.library.verify import check
+from indexer.vectors.nprobe_tuning import RecallTarget
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 
@@ -70,7 +70,7 @@ class Life:
 
     def tune(self) -> None:
         with Library.open(self.library) as library:
-            library.tune(Aim())
+            library.tune(RecallTarget())
 
 
 def test_check_finds_nothing_whatever_was_done(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.check import check, repair
-from indexer.errors import LibraryDamaged, TwinlensError
-from indexer.library import NEXT, Library
-from indexer.reindex import reindex
-from indexer.types import Kind
+from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.ingest.reindex import reindex
+from indexer.library.library import NEXT, Library
+from indexer.library.verify import check, repair
 from tests.fakes import ColourEncoder
 
 sys.path.append(str(Path(__file__).parents[2]))

@@ -24,9 +24,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.errors import FileUnreadable
-from indexer.photos import opened
-from indexer.pictures import read_picture
+from indexer.core.errors import FileUnreadable
+from indexer.decoding.render import read_picture
+from indexer.media.image import opened
 from tests.clips import clip, scene
 from tests.raws import dng
 
@@ -36,10 +36,10 @@ FILES = 500
 _RUN = """
 import json, os, sys
 from pathlib import Path
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check
-from indexer.decoding import DecodeOptions
-from indexer.library import Library
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.verify import check
+from indexer.decoding.pool import DecodeOptions
+from indexer.library.library import Library
 from tests.fakes import ColourEncoder
 folder, library = map(Path, sys.argv[1:])
 with Library.create(library, ColourEncoder()) as opened:
@@ -260,7 +260,7 @@ def _decoders_of(parent: int) -> list[str]:
     found = []
     for each in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if f"indexer.decoder_process\0{parent}\0".encode() in each.read_bytes():
+            if f"indexer.decoding.worker\0{parent}\0".encode() in each.read_bytes():
                 found.append(each.parent.name)
     return found
 

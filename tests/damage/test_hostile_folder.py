@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from indexer.build import IndexOptions, IndexReport, index_folders
-from indexer.check import check
-from indexer.decoding import DecodeOptions
-from indexer.encoder import Vectors
-from indexer.library import Library
-from indexer.photos import TRUNCATED
-from indexer.types import Kind
+from indexer.core.encoder import Vectors
+from indexer.core.types import Kind
+from indexer.decoding.pool import DecodeOptions
+from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check
+from indexer.media.image import TRUNCATED
 from tests.fakes import ColourEncoder, draw
 
 NAMES = [

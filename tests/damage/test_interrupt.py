@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.check import check
-from indexer.library import Library
-from indexer.types import Kind
+from indexer.core.types import Kind
+from indexer.library.library import Library
+from indexer.library.verify import check
 from tests.fakes import draw
 
 ROOT = Path(__file__).parents[2]

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build import IndexOptions, index_folders
-from indexer.check import check, repair
-from indexer.library import Library
-from indexer.reindex import reindex
-from indexer.tuning import Aim
-from indexer.types import Kind
-from retrieval.names import Concept, Concepts
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.reindex import reindex
+from indexer.library.library import Library
+from indexer.library.verify import check, repair
+from indexer.vectors.nprobe_tuning import RecallTarget
+from retrieval.concepts import Concept, Concepts
 from tests.damage import nursery
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
@@ -54,7 +54,7 @@ def mend(folder: str) -> None:
 def tune(folder: str) -> None:
     """Give a library indexes of lists."""
     with Library.open(folder) as library:
-        library.tune(Aim(recall=0.9, exact_rows=0))
+        library.tune(RecallTarget(recall=0.9, exact_rows=0))
 
 
 def learn(folder: str) -> None:

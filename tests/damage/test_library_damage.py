@@ -12,11 +12,11 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from indexer.build import index_folders
-from indexer.check import check
-from indexer.errors import LibraryDamaged, LibraryTooNew
-from indexer.library import Library
-from indexer.types import Kind
+from indexer.core.errors import LibraryDamaged, LibraryTooNew
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check
 from tests.fakes import GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic=GENERIC)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.build import IndexOptions, index_folders
-from indexer.changes import Change
-from indexer.check import check, repair
-from indexer.encoder import TokenShape
-from indexer.library import NEXT, Library
-from indexer.tokens import TOKENS
-from indexer.types import Kind
-from retrieval.names import Concept, Concepts
+from indexer.catalog.changes import Transaction
+from indexer.core.encoder import TokenShape
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import NEXT, Library
+from indexer.library.verify import check, repair
+from indexer.vectors.patch_tokens import TOKENS
+from retrieval.concepts import Concept, Concepts
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic=GENERIC)
@@ -187,7 +187,7 @@ def test_what_an_older_version_forgot_is_erased_by_repair(tmp_path: Path) -> Non
         with library.catalog._engine.begin() as connection:  # as versions without erasing did
             connection.exec_driver_sql("PRAGMA secure_delete=OFF")
         known = library.catalog.files_below([private])
-        library.catalog.apply(Change(removed=list(known)))
+        library.catalog.apply(Transaction(removed=list(known)))
     assert _told(folder)
     repair(folder)
     assert _told(folder) == set()

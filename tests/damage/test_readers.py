@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.check import check
-from indexer.connection import failure
-from indexer.errors import LibraryDamaged
-from indexer.library import Library
-from indexer.types import Kind
-from indexer.wanted import Tag
+from indexer.catalog.connection import failure
+from indexer.core.errors import LibraryDamaged
+from indexer.core.filters import HasTag
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.verify import check
 from tests.fakes import GENERIC, ColourEncoder, draw
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_what_a_killed_writer_left_is_searched_where_nobody_may_write(as_a_user:
         assert _names(library) == {"red.png", "green.png"}
         assert library.info().photos == 2
         assert library.search(
-            ENCODER.encode_texts(["red"]), Kind.PHOTO, 9, where=Tag(name="x")
+            ENCODER.encode_texts(["red"]), Kind.PHOTO, 9, where=HasTag(name="x")
         ) == [[]]
     assert check(folder) == []
     assert not (folder / "catalog.sqlite-shm").exists()
@@ -91,14 +91,14 @@ def test_a_reader_that_may_not_write_sees_each_new_commit(as_a_user: Path) -> No
             _close(folder)
             assert f"{name}.png" in _names(reader)
             assert reader.info().photos == reader.counts()[Kind.PHOTO]
-            assert len(reader.catalog.newest(Kind.PHOTO, Tag(name="x"), 9)) == 0
+            assert len(reader.catalog.newest(Kind.PHOTO, HasTag(name="x"), 9)) == 0
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from indexer.batch import Batch
-from indexer.library import Library
+from indexer.library.batch import Batch
+from indexer.library.library import Library
 
 folder = Path(sys.argv[1])
 for number in range(int(sys.argv[2])):

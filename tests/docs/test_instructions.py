@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import retrieval
-from retrieval.cli import demo, main
-from retrieval.cli.edge import COMMANDS
+from retrieval.cli import main
+from retrieval.cli.app import COMMANDS
+from retrieval.cli.commands import demo
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ import torch
 from transformers import BlipConfig, BlipForImageTextRetrieval
 
 from retrieval.reranking import Fusion
-from retrieval.reranking.large import DEFAULT
-from retrieval.training.reranker.triples import read_triples
+from retrieval.reranking.hf_reranker import DEFAULT
+from retrieval.training.finetune.judgments import read_triples
 from tests.fakes import draw
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 import skimage
 
-from indexer import errors as indexer_errors
-from indexer.errors import TwinlensError
+from indexer.core import errors as indexer_errors
+from indexer.core.errors import TwinlensError
 from retrieval import errors as retrieval_errors
-from retrieval.cli.codes import ExitCode
-from retrieval.cli.edge import COMMANDS
+from retrieval.cli.app import COMMANDS
+from retrieval.cli.exit_codes import ExitCode
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 GUIDES = [README.parent / "ARCHITECTURE.md", README.parent / "CONTRIBUTING.md"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.errors import UsageError
-from indexer.library import Library
-from indexer.types import Kind, Metadata
+from indexer.core.errors import UsageError
+from indexer.core.types import Kind, Metadata
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder, draw
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.library import Library
-from indexer.rescue import rescue
-from indexer.types import Kind
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.repair import rescue
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder, draw
 

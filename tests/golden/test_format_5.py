@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import index_folders
-from indexer.changes import FolderState
-from indexer.check import check, repair
-from indexer.library import Library
-from indexer.skips import SKIPPED, Noted
-from indexer.types import Kind, Skip
+from indexer.catalog.changes import FolderState
+from indexer.core.types import Kind, Skip
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.library.skipped_files import SKIPPED, SkippedFiles
+from indexer.library.verify import check, repair
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder, draw
 
@@ -48,7 +48,7 @@ def test_it_knows_what_is_missing_and_what_was_skipped(library: Path) -> None:
             FLAG.parent: FolderState(inode=901, mounted=False),
             TOWER.parent: FolderState(inode=2, mounted=True),
         }
-        noted = Noted(opened.view.noted(SKIPPED))
+        noted = SkippedFiles(opened.view.noted(SKIPPED))
     assert Skip(path=ROOT / "closed.jpg", reason="permission denied") in noted
 
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from retrieval.cli import main
-from retrieval.cli.edge import COMMANDS
+from retrieval.cli.app import COMMANDS
 
 SNAPSHOTS = Path(__file__).parent / "help"
 

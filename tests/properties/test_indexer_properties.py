@@ -11,12 +11,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.build import IndexOptions, index_folders
-from indexer.hubness import with_alpha
-from indexer.library import Library
-from indexer.segments import Segment, SegmentStore
-from indexer.types import Kind
-from indexer.vectors import VectorIndex
+from indexer.calibration.hubness import with_alpha
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.library.library import Library
+from indexer.vectors.flat_index import MutableFlatIndex
+from indexer.vectors.segments import Segment, SegmentStore
 from tests.fakes import COLOURS, ColourEncoder, draw
 
 few = settings(max_examples=30, deadline=None)
@@ -63,7 +63,7 @@ def test_search_equals_a_full_sort(
     ids = np.random.default_rng(seed).permutation(10 * rows)[:rows].astype(np.int64)
     excluded = np.array(data.draw(st.lists(st.sampled_from(ids.tolist()), unique=True)), np.int64)
     vectors, queries = _half(seed, rows, dim), _half(seed + 1, 3, dim).astype(np.float32)
-    index = VectorIndex(dim)
+    index = MutableFlatIndex(dim)
     index.add(ids, vectors)
     scores = queries @ vectors.astype(np.float32).T  # exact: small multiples of 1/16
     for query, hits in enumerate(index.search(queries, k, excluded=excluded)):
@@ -84,7 +84,7 @@ def test_one_more_dimension_subtracts_the_hubness(
 ) -> None:
     vectors, queries = _half(seed, rows, dim), _half(seed + 1, 3, dim).astype(np.float32)
     hubs = _half(seed + 2, rows, 1)  # (rows, 1)
-    index = VectorIndex(dim + 1)
+    index = MutableFlatIndex(dim + 1)
     index.add(np.arange(rows), np.concatenate([vectors, hubs], axis=1))
     # exact: small multiples of 1/16; at alpha 0 these are the plain products
     scores = queries @ vectors.astype(np.float32).T - alpha * hubs[:, 0].astype(np.float32)

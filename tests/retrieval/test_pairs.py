@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import FileUnreadable
+from indexer.core.errors import FileUnreadable
 from retrieval.errors import PairsInvalid
 from retrieval.pairs import PairSet, read_pairs
 from tests.fakes import COLOURS, draw

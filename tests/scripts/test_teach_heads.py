@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from retrieval.models.towers import ProjectionHead
+from retrieval.models.dual_encoder import ProjectionHead
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 teach_heads = pytest.importorskip("teach_heads")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import told
-from indexer.types import Skip
+from indexer.core.errors import told
+from indexer.core.types import Skip
+from retrieval.cli.app import _usage
+from retrieval.cli.commands.index import passed_over
 from retrieval.cli.console import list_skipped
-from retrieval.cli.edge import _usage
-from retrieval.cli.index import passed_over
-from retrieval.names import Concepts
+from retrieval.concepts import Concepts
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 import retrieval
-from indexer.library import Library
-from indexer.types import Kind
-from retrieval.cli import edge, main
-from retrieval.cli.index import MANY
+from indexer.core.types import Kind
+from indexer.library.library import Library
+from retrieval.cli import app, main
+from retrieval.cli.commands.index import MANY
 from retrieval.cli.options import Reranking, with_reranking
 from tests.fakes import ColourEncoder, draw
 from tests.tiny import tiny_model
@@ -352,7 +352,7 @@ def test_what_nobody_planned_has_a_code_too(
         raise raised
 
     monkeypatch.setattr(retrieval, "parse_query", fail, raising=False)
-    monkeypatch.setattr(edge, "_drop_stdout", lambda: None)  # the test runner's has no number
+    monkeypatch.setattr(app, "_drop_stdout", lambda: None)  # the test runner's has no number
     result = run("search", "x")
     assert result.exit_code == code
     assert line in result.stderr
@@ -528,7 +528,7 @@ def test_train_refuses_patience_without_pairs_to_count_on(run: Run, tmp_path: Pa
 def test_the_list_of_commands_says_whole_sentences(run: Run) -> None:
     _, _, commands = run("--help").stdout.partition("Commands:\n")
     lines = commands.partition("\n\n")[0].splitlines()
-    assert len(lines) == len(edge.COMMANDS)
+    assert len(lines) == len(app.COMMANDS)
     assert [line for line in lines if line.endswith("...")] == []
 
 

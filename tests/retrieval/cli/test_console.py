@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from indexer.types import Kind, Metadata, Skip
+from indexer.core.types import Kind, Metadata, Skip
 from retrieval.cli.console import list_skipped, printable
 from retrieval.cli.progress import phase, progress
 from retrieval.cli.table import shorten_left, write_table

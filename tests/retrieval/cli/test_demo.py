@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrieval.cli import demo
-from retrieval.shipped import shipped
+from retrieval._resources import resource
+from retrieval.cli.commands import demo
 
 if TYPE_CHECKING:
     from tests.retrieval.cli.conftest import Run
 
 
 def test_every_listed_photo_is_in_the_wheels_and_has_a_licence() -> None:
-    lines = (shipped("demo") / "photos.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (resource("demo") / "photos.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(demo._photos()) == len(rows)
     for row in rows:

@@ -16,11 +16,11 @@ from PIL import Image
 from rich.console import Console
 
 import retrieval
-from indexer.types import Kind
-from retrieval.choices import Sort
-from retrieval.cli import hits as printing
+from indexer.core.types import Kind
+from retrieval._enums import SortOrder
+from retrieval.cli import output as printing
 from retrieval.cli import preview
-from retrieval.cli.hits import Layout, write_hits
+from retrieval.cli.output import Layout, write_hits
 from retrieval.search import Hit, Page
 from tests.fakes import COLOURS, ColourEncoder, draw
 from tests.retrieval.cli.conftest import Run
@@ -116,7 +116,7 @@ def test_pages_are_filled_with_what_matches(
 ) -> None:
     # As a second look orders them: 2 and 5 are no match, whatever stands behind them.
     found = [hit for hit in hits(0.9, 0.01, 0.8, 0.7, 0.02, 0.6) if (hit.match or 0) > 0.1]
-    page = Page(top=top, offset=offset, sort=Sort.SCORE).of(found)
+    page = Page(top=top, offset=offset, sort=SortOrder.SCORE).of(found)
     assert [(hit.rank, hit.id) for hit in page] == list(zip(ranks, ids, strict=True))
 
 

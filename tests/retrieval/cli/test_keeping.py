@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from indexer.types import Kind
+from indexer.core.types import Kind
 from retrieval.cli.table import write_table
 from retrieval.search import Hit
 from tests.fakes import draw

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from indexer.types import Kind, Metadata
+from indexer.core.types import Kind, Metadata
 from retrieval.cli import preview
-from retrieval.cli.hits import Layout, cell, write_hits
-from retrieval.cli.search import _dated, _found
+from retrieval.cli.commands.search import _dated, _found
+from retrieval.cli.output import Layout, cell, write_hits
 from retrieval.search import Hit
 from tests.fakes import draw
 from tests.retrieval.cli.conftest import Run

@@ -10,15 +10,15 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from retrieval.builtin_reranker.cross_attention import RerankerNetwork
+from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, save_reranker
 from retrieval.cli import main
 from retrieval.models import load_encoder
 from retrieval.reranking import Fusion
-from retrieval.reranking.network import RerankerNetwork
-from retrieval.reranking.store import Checkpoint, save_reranker
 from tests.fakes import draw
 from tests.large import tiny_blip
-from tests.retrieval.reranking.test_network import SHAPE
-from tests.retrieval.reranking.test_spotting import spotter
+from tests.retrieval.builtin_reranker.test_cross_attention import SHAPE
+from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import colour_pairs, half_of, tiny_model
 
 Run = Callable[..., Result]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys
 from pathlib import Path
-from indexer.library import Library
+from indexer.library.library import Library
 with Library.open(Path(sys.argv[1])) as library, library.writing():
     print("holding", flush=True)
     sys.stdin.readline()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from indexer.types import Kind
+from indexer.core.types import Kind
 from retrieval.cli.table import write_table
 from retrieval.search import Hit
 from tests.clips import clip, scene

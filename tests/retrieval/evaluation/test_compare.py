@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from indexer.encoder import Vectors
+from indexer.core.encoder import Vectors
 from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation import Evaluation, compare, evaluate
 from retrieval.evaluation.compare import bootstrap_differences, sign_flip_p

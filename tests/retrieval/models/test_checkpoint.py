@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from indexer.types import Hubness
-from retrieval.choices import Storage
+from indexer.core.types import Hubness
+from retrieval._enums import WeightStorage
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model
 from retrieval.models.checkpoint import load_checkpoint, pack, save_checkpoint, unpack
@@ -49,7 +49,7 @@ def test_a_model_written_before_there_were_codes_is_read(tmp_path: Path) -> None
 
 def test_float16_comes_back_rounded_to_float16(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "a")
-    save_checkpoint(model, tmp_path / "b", Storage.FLOAT16)
+    save_checkpoint(model, tmp_path / "b", WeightStorage.FLOAT16)
     for name, tensor in weights(tmp_path / "b").items():
         assert torch.equal(tensor, model.module.state_dict()[name].half().float()), name
 
@@ -57,7 +57,7 @@ def test_float16_comes_back_rounded_to_float16(tmp_path: Path) -> None:
 def test_int8_is_off_by_half_a_step_at_most() -> None:
     torch.manual_seed(0)
     matrix = torch.randn(200, 300) * torch.rand(200, 1)
-    packed = pack({"w": matrix, "b": torch.ones(4)}, Storage.INT8)
+    packed = pack({"w": matrix, "b": torch.ones(4)}, WeightStorage.INT8)
     assert packed["w"].dtype == torch.int8
     back = unpack(packed)
     steps = packed["w:scale"].float()[:, None]

@@ -158,6 +158,6 @@ def test_before_a_proxy_stands_only_the_proxy(
 
 
 def test_a_model_of_other_packages_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.models.openclip.find_spec", lambda _: None)
+    monkeypatch.setattr("retrieval.models.open_clip_models.find_spec", lambda _: None)
     with pytest.raises(ModelUnavailable, match=r"pip install 'twinlens\[transformers\]', or"):
         load_model("ViT-B-16-SigLIP2-256/webli")

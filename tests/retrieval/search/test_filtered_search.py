@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.build import index_folders
-from indexer.errors import LibraryDamaged, TwinlensError
-from indexer.library import Library
-from indexer.types import Kind
-from retrieval.choices import Sort
+from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from retrieval._enums import SortOrder
 from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher, parse_query
-from retrieval.search.filters import MOST_FILTERS
+from retrieval.search.filter_syntax import MOST_FILTERS
 from tests.fakes import COLOURS, ColourEncoder
 
 TAKEN, EXIF, DESCRIPTION = 0x9003, 0x8769, 0x010E
@@ -79,7 +79,7 @@ def test_pages_join_without_gap_or_overlap(searcher: Searcher) -> None:
 
 
 def test_by_date(searcher: Searcher) -> None:
-    hits = searcher.search("red", top=0, sort=Sort.DATE)
+    hits = searcher.search("red", top=0, sort=SortOrder.DATE)
     assert names(hits)[:3] == ["2019", "2018", "2017"]
     assert names(hits)[-1] == "green"  # it has no date
     assert [hit.rank for hit in hits] == list(range(1, 23))

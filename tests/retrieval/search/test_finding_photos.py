@@ -11,14 +11,14 @@ import pytest
 import skimage
 from PIL import Image
 
-from indexer.build import index_folders
-from indexer.library import Library
-from retrieval.engine.choice import quick_encoder
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
 from retrieval.errors import QueryInvalid
 from retrieval.models import load_encoder
+from retrieval.runtime.select_encoder import quick_encoder
 from retrieval.search import Query, Searcher, parse_query
-from retrieval.search.matching import UNLIKELY
-from retrieval.search.spelling import unknown_words
+from retrieval.search.match_probability import UNLIKELY
+from retrieval.search.spell_hints import unknown_words
 
 DATA = Path(skimage.__file__).parent / "data"
 NAMES = (

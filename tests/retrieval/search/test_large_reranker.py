@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build import index_folders
-from indexer.library import Library
-from indexer.photos import read_photo
-from indexer.types import Kind
-from retrieval.reranking import Reranker, load_reranker
+from indexer.core.types import Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
+from indexer.media.image import read_photo
+from retrieval.rerankers import load_reranker
+from retrieval.reranking import Reranker
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder
 from tests.large import tiny_blip, tiny_yes_no

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.types import Kind
+from indexer.core.types import Kind
 from retrieval.errors import QueryInvalid
 from retrieval.search import Query, parse_query
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build import index_folders
-from indexer.encoder import Vectors
-from indexer.errors import ModelMismatch
-from indexer.library import Library
-from indexer.types import Hubness, Kind
+from indexer.core.encoder import Vectors
+from indexer.core.errors import ModelMismatch
+from indexer.core.types import Hubness, Kind
+from indexer.ingest.pipeline import index_folders
+from indexer.library.library import Library
 from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, draw

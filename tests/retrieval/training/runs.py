@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.choices import Precision
-from retrieval.training.arithmetic import knows_bfloat16
+from retrieval._enums import Precision
 from retrieval.training.config import AugmentConfig, TrainConfig
+from retrieval.training.cpu import knows_bfloat16
 from tests.tiny import colour_pairs
 
 STILL = AugmentConfig(crop=0.9, flip=0.0, colour=0.0, grey=0.0)

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from indexer.types import Skip
+from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid, TrainingFailed
 from retrieval.pairs import PhotoFile, read_pairs
 from retrieval.training import loop
-from retrieval.training.data import TrainingSet
-from retrieval.training.guard import STEPS_IN_A_ROW, check_gradient, check_loss
-from retrieval.training.loop import Watch, train
+from retrieval.training.data.dataset import TrainingSet
+from retrieval.training.data.same_photos import END, find_twins
+from retrieval.training.data.skipped_pairs import SkippedPairs, kind_of
+from retrieval.training.loop import TrainObserver, train
 from retrieval.training.losses import Targets, info_nce, sigmoid_loss
+from retrieval.training.nonfinite import STEPS_IN_A_ROW, check_gradient, check_loss
 from retrieval.training.optimizer import Trainer
-from retrieval.training.skips import Skips, kind_of
-from retrieval.training.twins import END, find_twins
 from tests.fakes import draw
 from tests.retrieval.training.runs import COMMAND, config, log, losses, options
 from tests.tiny import colour_pairs, tiny_model
@@ -41,7 +41,7 @@ def skip(name: str, reason: str) -> Skip:
 
 def test_skips_are_counted_by_reason_and_few_are_named(tmp_path: Path) -> None:
     notes: list[str] = []
-    skips = Skips(tmp_path, notes.append)
+    skips = SkippedPairs(tmp_path, notes.append)
     gone = [skip(f"{n}.png", f"missing (named by x.jsonl:{n})") for n in range(12)]
     skips.add([*gone, gone[0], skip("b.png", "broken image data (no end)")])
     assert notes[:10] == [f"skipping {each.path}: {each.reason}" for each in gone[:10]]
@@ -53,7 +53,7 @@ def test_skips_are_counted_by_reason_and_few_are_named(tmp_path: Path) -> None:
     assert [row["path"] for row in rows] == [*(f"{n}.png" for n in range(12)), "b.png", "late.png"]
     with (tmp_path / "skipped.jsonl").open("a") as file:
         file.write('{"path": "cut')  # what a kill leaves
-    again = Skips(tmp_path, notes.append)
+    again = SkippedPairs(tmp_path, notes.append)
     again.add(gone)
     assert again.all == skips.all
     assert len(notes) == 11
@@ -111,7 +111,7 @@ def test_a_run_says_once_how_many_photos_are_twins(start: Path) -> None:
     with run.pairs[0].open("a") as file:
         file.write(json.dumps({"image": "copy.png", "captions": ["red beside green"]}) + "\n")
     notes: list[str] = []
-    done = train(run, Watch(note=notes.append))
+    done = train(run, TrainObserver(note=notes.append))
     (said,) = [note for note in notes if "repeat another" in note]
     assert said.startswith("1 photos repeat another one under a different name")
     assert said.endswith("copy.png is red-green.png")
@@ -140,13 +140,13 @@ def test_without_a_cache_the_run_is_the_same(start: Path) -> None:
 def test_photos_that_vanish_while_a_run_goes_on_stop_it_with_its_state(start: Path) -> None:
     run = config(start, cache_gib=0.0, epochs=9, checkpoint_every=2)
 
-    def vanish(now: loop.Progress) -> None:
+    def vanish(now: loop.TrainProgress) -> None:
         if now.step == 5:
             for photo in run.pairs[0].parent.glob("*.png"):
                 photo.unlink()
 
     with pytest.raises(TrainingFailed, match=r"no photo of a batch could be decoded at step \d"):
-        train(run, Watch(progress=vanish))
+        train(run, TrainObserver(progress=vanish))
     assert (run.out / "resume.json").exists()
 
 
@@ -235,7 +235,7 @@ def test_one_bad_gradient_leaves_one_step_out(start: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Trainer, "step", poisoned)
     notes: list[str] = []
     run = config(start)
-    train(run, Watch(note=notes.append))
+    train(run, TrainObserver(note=notes.append))
     assert torch.equal(before[2], before[3])
     assert not torch.equal(before[3], before[4])
     assert [line for line in log(run.out) if "gradient" in line] == [{"step": 3, "gradient": "inf"}]

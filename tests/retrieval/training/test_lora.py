@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.choices import Precision, Storage
+from retrieval._enums import Precision, WeightStorage
 from retrieval.models import load_model
-from retrieval.models.towers import TwinTowers
+from retrieval.models.dual_encoder import DualEncoder
 from retrieval.training.config import AugmentConfig, TrainConfig
 from retrieval.training.loop import train
 from retrieval.training.lora import Adapters, adaptable, freeze_all_but_adapted
@@ -89,7 +89,7 @@ def test_factors_get_the_gradients_of_explicit_low_rank_paths() -> None:
 
 
 def test_what_is_adapted_in_our_towers_and_in_open_clips() -> None:
-    ours = adaptable(TwinTowers(CONFIG), 2)
+    ours = adaptable(DualEncoder(CONFIG), 2)
     assert "visual.blocks.0.attn.qkv.weight" in ours
     assert "text.head.mlp.fc2.weight" in ours
     assert "visual.patch_embed.weight" in ours
@@ -104,11 +104,11 @@ def test_what_is_adapted_in_our_towers_and_in_open_clips() -> None:
 
 
 def test_everything_else_is_frozen() -> None:
-    module = TwinTowers(CONFIG)
+    module = DualEncoder(CONFIG)
     adapted = freeze_all_but_adapted(module, 2, heads=False)
     learning = {name for name, p in module.named_parameters() if p.requires_grad}
     assert learning == {*adapted, "logit_scale", "logit_bias"}
-    module = TwinTowers(CONFIG)
+    module = DualEncoder(CONFIG)
     adapted = freeze_all_but_adapted(module, 2, heads=True)
     learning = {name for name, p in module.named_parameters() if p.requires_grad}
     heads = {name for name, _ in module.named_parameters() if ".head." in name}
@@ -121,7 +121,7 @@ def test_the_model_starts_unchanged_and_its_average_is_the_merged_one(
     precision: Precision,
 ) -> None:
     torch.manual_seed(0)
-    module = TwinTowers(CONFIG)
+    module = DualEncoder(CONFIG)
     before = {name: weight.detach().clone() for name, weight in module.named_parameters()}
     trainer = Trainer(module, settings(precision=precision, ema=0.5, weight_decay=0.0))
     for name, weight in trainer.averaged().items():
@@ -129,7 +129,7 @@ def test_the_model_starts_unchanged_and_its_average_is_the_merged_one(
     for parameter in trainer.parameters():
         parameter.grad = torch.ones_like(parameter)
     trainer.step(1.0)
-    for name in adaptable(TwinTowers(CONFIG), 2):
+    for name in adaptable(DualEncoder(CONFIG), 2):
         down, up = trainer.masters[f"{name}:down"], trainer.masters[f"{name}:up"]
         merged = before[name] + (16.0 / 2) * (up @ down).view_as(before[name])
         assert torch.equal(module.get_parameter(name), merged.to(trainer.dtype))
@@ -142,7 +142,7 @@ def test_the_model_starts_unchanged_and_its_average_is_the_merged_one(
 
 
 def test_factors_learn_at_the_rate_of_their_layer() -> None:
-    trainer = Trainer(TwinTowers(CONFIG), settings(lr=1.0, layer_decay=0.5))
+    trainer = Trainer(DualEncoder(CONFIG), settings(lr=1.0, layer_decay=0.5))
     rates = learning_rates(list(trainer.masters), settings(lr=1.0, layer_decay=0.5))
     assert rates["visual.blocks.1.attn.qkv.weight:up"] == 1.0
     assert rates["visual.blocks.0.attn.qkv.weight:down"] == 0.5
@@ -150,9 +150,9 @@ def test_factors_learn_at_the_rate_of_their_layer() -> None:
 
 def test_what_is_saved_is_the_start_plus_a_low_rank_change(start: Path) -> None:
     before = load_file(start / "model.safetensors")
-    done = train(config(start, lora=3, lr=1e-2, storage=Storage.FLOAT32, epochs=4))
+    done = train(config(start, lora=3, lr=1e-2, storage=WeightStorage.FLOAT32, epochs=4))
     after = load_file(done.out / "model.safetensors")
-    adapted = set(adaptable(TwinTowers(CONFIG), 3))
+    adapted = set(adaptable(DualEncoder(CONFIG), 3))
     for name, weight in after.items():
         if name in adapted:
             change = (weight - before[name]).flatten(1)
@@ -171,7 +171,7 @@ def test_adapters_of_open_clip_learn_colours(start: Path, precision: Precision) 
     few.write_text("\n".join(few.with_name("pairs.jsonl").read_text().splitlines()[::5]))
     run = config(
         start, init=f"{SMALL}/{weights}", pairs=(few,), lora=4, lr=3e-3, epochs=6, batch_size=12,
-        captions=1, precision=precision, storage=Storage.FLOAT32,
+        captions=1, precision=precision, storage=WeightStorage.FLOAT32,
         augment=AugmentConfig(crop=1.0, flip=0.0, colour=0.0, grey=0.0),
     )  # fmt: skip
     train(run)
@@ -197,15 +197,15 @@ def test_a_stopped_run_resumes_to_the_same_result(
     train(whole)
     from retrieval.training import loop
 
-    record = loop._Run.record
+    record = loop._TrainingRun.record
 
-    def stop(self: loop._Run, loss: float, photos: int) -> None:
+    def stop(self: loop._TrainingRun, loss: float, photos: int) -> None:
         record(self, loss, photos)
         if self.step == 8:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "record", stop)
+        patched.setattr(loop._TrainingRun, "record", stop)
         with pytest.raises(KeyboardInterrupt):
             train(stopped)
     state = load_file(stopped.out / "resume-0000006.safetensors")

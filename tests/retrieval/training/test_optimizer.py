@@ -9,8 +9,8 @@ import open_clip
 import pytest
 import torch
 
-from retrieval.choices import Precision
-from retrieval.models.towers import TwinConfig, TwinTowers
+from retrieval._enums import Precision
+from retrieval.models.dual_encoder import DualEncoder, DualEncoderConfig
 from retrieval.training.config import TrainConfig
 from retrieval.training.optimizer import (
     Trainer,
@@ -27,7 +27,7 @@ def config(**changes: object) -> TrainConfig:
 
 
 def test_layers_are_counted_from_the_top_in_our_towers() -> None:
-    names = [name for name, _ in TwinTowers(TwinConfig(dim=8, hidden=8)).named_parameters()]
+    names = [name for name, _ in DualEncoder(DualEncoderConfig(dim=8, hidden=8)).named_parameters()]
     depths = layer_depths(names)
     assert depths["visual.head.linear.weight"] == 0
     assert depths["visual.blocks.11.attn.qkv.weight"] == 0
@@ -47,7 +47,7 @@ def test_layers_are_counted_from_the_top_in_our_towers() -> None:
     ],
 )
 def test_the_lowest_layers_may_be_frozen(share: float, frozen: set[str]) -> None:
-    towers = TwinTowers(CONFIG)  # two layers each
+    towers = DualEncoder(CONFIG)  # two layers each
     freeze_bottom(towers, share)
     for name, parameter in towers.named_parameters():
         place = name.split(".")[2] if ".blocks." in name else "above"
@@ -59,7 +59,7 @@ def test_the_lowest_layers_may_be_frozen(share: float, frozen: set[str]) -> None
 
 
 def test_frozen_layers_stay_bit_for_bit() -> None:
-    towers = TwinTowers(CONFIG)
+    towers = DualEncoder(CONFIG)
     before = {name: weight.clone() for name, weight in towers.state_dict().items()}
     trainer = Trainer(towers, config(freeze=0.5, lr=1.0))
     pixels = torch.randn(2, 3, 32, 32)
@@ -111,7 +111,7 @@ def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
 @pytest.mark.parametrize("precision", list(Precision))
 def test_the_working_weights_are_the_masters_rounded(precision: Precision) -> None:
     torch.manual_seed(0)
-    trainer = Trainer(TwinTowers(CONFIG), config(precision=precision, ema=0.5))
+    trainer = Trainer(DualEncoder(CONFIG), config(precision=precision, ema=0.5))
     before = {name: weight.detach().clone() for name, weight in trainer.masters.items()}
     for parameter in trainer.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -126,7 +126,7 @@ def test_the_working_weights_are_the_masters_rounded(precision: Precision) -> No
 @pytest.mark.parametrize("precision", list(Precision))
 def test_batch_norms_keep_their_statistics(precision: Precision) -> None:
     torch.manual_seed(0)
-    towers = TwinTowers(CONFIG)
+    towers = DualEncoder(CONFIG)
     towers.visual.norm = torch.nn.Sequential(Transposed(48))
     trainer = Trainer(towers.train(), config(precision=precision))
     before = {name: value.clone() for name, value in towers.named_buffers()}

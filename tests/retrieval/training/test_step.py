@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from retrieval.choices import Loss
-from retrieval.models.model import Model
+from retrieval._enums import Loss
+from retrieval.models.loaded_model import Model
 from retrieval.training.distributed import World
 from retrieval.training.losses import Targets
 from retrieval.training.step import Chunk, Objective, backward

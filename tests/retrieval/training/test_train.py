@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retrieval.choices import Loss, Precision
+from retrieval._enums import Loss, Precision
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models import load_encoder
-from retrieval.training.loop import Watch, train
+from retrieval.training.loop import TrainObserver, train
 from tests.retrieval.training.runs import COMMAND, config, losses, options, quick_precisions
 from tests.tiny import tiny_model
 
@@ -139,7 +139,7 @@ def test_broken_photos_are_left_out_counted_and_named(start: Path) -> None:
     (folder / "red-green.png").write_bytes(b"no picture")
     (folder / "red-blue.png").unlink()
     notes: list[str] = []
-    done = train(run, Watch(note=notes.append))
+    done = train(run, TrainObserver(note=notes.append))
     assert {skip.path.name for skip in done.skipped} == {"red-green.png", "red-blue.png"}
     assert any(note.startswith("54 photos") and "2 left out" in note for note in notes)
 
@@ -158,7 +158,7 @@ def test_a_broken_photo_costs_its_shard_no_other(start: Path) -> None:
                 tar.addfile(member, io.BytesIO(b"no picture" if broken else content))
     notes: list[str] = []
     shard = config(start, "from-shard", pairs=(start.parent / "shard.tar",), batch_size=3)
-    done = train(shard, Watch(note=notes.append))
+    done = train(shard, TrainObserver(note=notes.append))
     assert len(done.skipped) == 1
     assert any(note.startswith("3 photos, 3 captions, 1 left out") for note in notes)
 

@@ -1,0 +1,1 @@
+"""Reference vectors, by which hubness and scores are measured."""

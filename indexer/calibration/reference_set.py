@@ -1,0 +1,90 @@
+"""The banks of a library: generic vectors by which the hubness of its items is measured.
+
+They are written once, before the catalog, and never change: all items of a library, whenever
+they come, are corrected by the same banks. A search reads them to tell how likely a hit is a match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.core.atomic_io import UNREADABLE, read_sealed, replacing, sealed
+from indexer.core.encoder import Encoder, Vectors, checked
+from indexer.core.errors import LibraryDamaged, way_out
+from indexer.core.types import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceSet:
+    """Unit vectors of generic photos (p, dim) and generic texts (t, dim); either may be empty."""
+
+    photos: NDArray[np.float16]
+    texts: NDArray[np.float16]
+
+    def of(self, kind: Kind) -> Vectors:
+        """Return the bank of a kind. Shape (bank, dim)."""
+        return (self.photos if kind == Kind.PHOTO else self.texts).astype(np.float32)
+
+    def facing(self, kind: Kind) -> Vectors:
+        """Return the bank that corrects items of a kind: it is of the other kind."""
+        return self.of(Kind.TEXT if kind == Kind.PHOTO else Kind.PHOTO)
+
+
+def banks_of(encoder: Encoder) -> ReferenceSet:
+    """Ask an encoder for its banks.
+
+    Raises:
+        TwinlensError: it gave something else than unit vectors.
+    """
+    photos, texts = (_half(encoder, kind) for kind in (Kind.PHOTO, Kind.TEXT))
+    return ReferenceSet(photos=photos, texts=texts)
+
+
+def write_banks(path: Path, banks: ReferenceSet) -> None:
+    """Write the banks of a library; return once they are on the disk."""
+    with replacing(path, private=True) as part:
+        part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
+
+
+def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> ReferenceSet:
+    """Read the banks of a library.
+
+    Args:
+        path: the file.
+        photos: vectors of photos that the catalog says are there.
+        texts: vectors of texts likewise.
+        dim: length of every vector.
+
+    Raises:
+        LibraryDamaged: the file is missing, truncated, or not what the catalog says.
+    """
+    try:
+        tensors, _ = read_sealed(path)
+        banks = ReferenceSet(photos=tensors["photos"], texts=tensors["texts"])
+    except FileNotFoundError as error:
+        raise _damage(path, "is missing") from error
+    except UNREADABLE as error:
+        raise _damage(path, f"is broken ({error})") from error
+    for bank, rows, kind in ((banks.photos, photos, Kind.PHOTO), (banks.texts, texts, Kind.TEXT)):
+        if bank.dtype != np.float16 or bank.shape != (rows, dim):
+            raise _damage(path, f"does not hold {rows} {kind} vectors of length {dim}")
+    return banks
+
+
+def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
+    """Return one bank of an encoder in the precision of the library. Shape (bank, dim)."""
+    bank = encoder.bank(kind)
+    return checked(bank, encoder=encoder, rows=len(bank)).astype(np.float16)
+
+
+def _damage(path: Path, fault: str) -> LibraryDamaged:
+    """Name the file, what still works, and the way out."""
+    remedy = (
+        "what is indexed can be searched; twinlens check --repair and twinlens index make it anew "
+        "with the same model. If they cannot, "
+    )
+    return LibraryDamaged(path, fault, remedy + way_out(path.parent))

@@ -1,0 +1,116 @@
+"""Filter expressions: which items a search may answer, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from indexer.core.errors import UsageError
+from indexer.core.types import Orientation
+
+
+@dataclass(frozen=True, kw_only=True)
+class DateRange:
+    """Photos taken from `since` on and before `until`, in local time; None is open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearPosition:
+    """Photos taken at most `km` from a position in degrees, along the ground."""
+
+    latitude: float
+    longitude: float
+    km: float
+
+    def __post_init__(self) -> None:
+        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180 and self.km > 0):
+            raise UsageError(
+                f"no circle of {self.km:g} km around {self.latitude:g}, {self.longitude:g} on earth"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceName:
+    """Photos taken in a country or state: its name ends the name of their place.
+
+    Attributes:
+        name: "Italy", or "Texas, United States"; case makes no difference.
+        others: other names that what photos say may have for it.
+    """
+
+    name: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraName:
+    """Photos whose camera's name holds each of these words, or parts of words."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InFolder:
+    """Items in a folder: below a path, or in any folder whose name holds these words."""
+
+    folder: Path | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HasTag:
+    """Photos with a keyword; case, width and composition of its letters make no difference."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileType:
+    """Files with one of these suffixes, such as ".jpg"."""
+
+    suffixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HasOrientation:
+    """Photos of an orientation."""
+
+    orientation: Orientation
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinRating:
+    """Photos of so many stars or more."""
+
+    at_least: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllOf:
+    """What matches each of these filters; everything, if there is none."""
+
+    filters: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyOf:
+    """What matches one of these filters."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Not:
+    """What does not match a filter."""
+
+    filter: Filter
+
+
+Told: TypeAlias = DateRange | NearPosition | PlaceName | CameraName | HasOrientation | MinRating
+"""Filters of what the row of a photo says."""
+
+Filter: TypeAlias = Told | InFolder | HasTag | FileType | AllOf | AnyOf | Not

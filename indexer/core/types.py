@@ -1,0 +1,252 @@
+"""The plain records that travel between the rooms of the indexer."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+from indexer.core.errors import UsageError
+
+State: TypeAlias = tuple[bytes, int, int, int | None, int | None, str | None]
+"""Path, size, both times of change, inode and stamp, as in `indexer.catalog.changes.FileState`.
+
+A file without a stamp is looked at again.
+"""
+
+
+class Kind(StrEnum):
+    """What an item of the library is."""
+
+    PHOTO = "photo"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hubness:
+    """How much an item that is near to every query is held back; see `indexer.calibration.hubness`.
+
+    An alpha of 0.25 gained with every bank measured. Larger ones gain more where the bank is of
+    the same kind as the library, and lose where it is not; a model may say so for its own banks.
+
+    Attributes:
+        k: neighbours in the bank whose mean cosine is an item's hubness.
+        text_to_image: alpha, the share of a photo's hubness that leaves its score for words.
+        image_to_text: alpha of a text's hubness, where a photo looks for texts.
+    """
+
+    k: int = 16
+    text_to_image: float = 0.25
+    image_to_text: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"hubness: k must be above 0, not {self.k}")
+        for alpha in (self.text_to_image, self.image_to_text):
+            if not (math.isfinite(alpha) and alpha >= 0):
+                raise UsageError(f"hubness: an alpha must be 0 or above, not {alpha}")
+
+    def alpha(self, *, query: Kind, item: Kind) -> float:
+        """Return the alpha of a direction: 0 within one kind, which has no hubs to correct."""
+        if query == item:
+            return 0.0
+        return self.text_to_image if item == Kind.PHOTO else self.image_to_text
+
+
+class Orientation(StrEnum):
+    """How a photo is held when it is seen upright."""
+
+    LANDSCAPE = "landscape"
+    PORTRAIT = "portrait"
+    SQUARE = "square"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a photo's file and its sidecar say about it. What they do not say is None or empty.
+
+    Attributes:
+        taken: when, by the camera's own clock: local time, of no time zone.
+        latitude: in degrees, north positive.
+        longitude: in degrees, east positive.
+        place: the town nearest to that position, "Rome, Italy".
+        camera: make and model, "Canon EOS R5".
+        lens: its model.
+        rating: 1 to 5 stars, or -1 for rejected.
+        keywords: in the order of the file, each once.
+        title: one line.
+        caption: what is seen.
+        width: pixels of the upright photo.
+        height: pixels of the upright photo.
+        also: names of the files of the same shot beside it: its RAW, the film of a Live Photo.
+    """
+
+    taken: datetime | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    place: str = ""
+    camera: str = ""
+    lens: str = ""
+    rating: int | None = None
+    keywords: tuple[str, ...] = ()
+    title: str = ""
+    caption: str = ""
+    width: int = 0
+    height: int = 0
+    also: tuple[str, ...] = ()
+
+    @property
+    def orientation(self) -> Orientation:
+        """Return how the upright photo is held."""
+        if self.width == self.height:
+            return Orientation.SQUARE
+        return Orientation.LANDSCAPE if self.width > self.height else Orientation.PORTRAIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One item of the library: a photo, a frame of a video, or one passage of a text file.
+
+    `id` is issued by the catalog, never reused. `text` is the passage (empty for a photo),
+    `about` what the file says of a photo (empty for a text), `time` how many seconds into its
+    video a frame is shown (None for what is no frame).
+    """
+
+    id: int
+    kind: Kind
+    path: Path
+    text: str
+    about: Metadata = field(default_factory=Metadata)
+    time: float | None = None
+
+
+def readable(text: str) -> str:
+    """Return a name or a query as UTF-8 can write it; a byte that is no UTF-8 becomes "\ufffd"."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    """Escape what could break a line or steer a terminal; other bytes that are no UTF-8 stay.
+
+    Control characters are escaped, and single bytes from 0x80 to 0x9f, which some terminals read as
+    control characters.
+    """
+    return "".join(_escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """Return a character as it may be printed."""
+    if "\udc80" <= char <= "\udc9f":
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    if char.isprintable() or "\udca0" <= char <= "\udcff":
+        return char
+    return ascii(char)[1:-1]
+
+
+def spot(name: str, time: float | None) -> str:
+    """Name a file and, of a video, the moment: "clip.mp4 @ 0:12"."""
+    return name if time is None else f"{name} @ {clock(time)}"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as players do: "0:12", "1:02:03"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One answer of the vector search: an item's id and its inner product with the query."""
+
+    id: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """A file (or one row of it) that could not be indexed, and why.
+
+    `wants` is the extra of this package that reads it, where it only lacks that; see
+    `indexer.core.file_types.EXTRAS`.
+    """
+
+    path: Path
+    reason: str
+    wants: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A folder whose files were not found and are kept: how many, and why they are."""
+
+    folder: Path
+    reason: str
+    files: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentRow:
+    """A segment that the catalog names: `rows` vectors of a kind in the file of that number."""
+
+    number: int
+    kind: Kind
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetadataSummary:
+    """What the photos of a library say, summed up.
+
+    Attributes:
+        first: date of the oldest photo.
+        last: date of the newest.
+        dated: photos with a date.
+        placed: photos with a position.
+        cameras: photos of each camera, the most used first.
+    """
+
+    first: datetime | None = None
+    last: datetime | None = None
+    dated: int = 0
+    placed: int = 0
+    cameras: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryInfo:
+    """What a library holds.
+
+    Attributes:
+        photos: how many.
+        videos: how many.
+        frames: of these videos.
+        texts: how many passages.
+        skipped: files that could not be read, whole or in part.
+        folders: that were indexed.
+        model: the name of the encoder.
+        fingerprint: of the encoder.
+        dim: length of every vector.
+        hubness: the kinds whose items are corrected for hubness.
+        described: dates, positions and cameras of the photos, summed up.
+        format: of the files on disk.
+        bytes: that they take.
+    """
+
+    photos: int
+    videos: int
+    frames: int
+    texts: int
+    skipped: int
+    folders: tuple[Path, ...]
+    model: str
+    fingerprint: str
+    dim: int
+    hubness: tuple[Kind, ...]
+    described: MetadataSummary
+    format: int
+    bytes: int

@@ -1,0 +1,1 @@
+"""Files are decoded in child processes that may harm nobody."""

@@ -1,0 +1,94 @@
+"""What a person sees of a file: a photo, the picture of a RAW, a frame of a video.
+
+All of it is decoded in processes of their own (`indexer.decoding.pool`), as for a library.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from indexer.core.errors import FileUnreadable
+from indexer.core.file_types import MediaType
+from indexer.decoding.messages import DecodedFile, DecodeRequest
+from indexer.media.file_signature import form_in
+from indexer.media.image import MAX_MEGAPIXELS, read_bytes
+
+
+def read_picture(
+    path: Path,
+    *,
+    size_hint: int,
+    time: float | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    page: int | None = None,
+) -> Image.Image:
+    """Read the picture that a file shows, by its suffix; see `indexer.media.image.read_photo`.
+
+    Args:
+        path: of the file.
+        size_hint: pixels a side that are needed.
+        time: of a frame, in seconds; None for the one that stands for its video.
+        max_megapixels: larger ones are refused.
+        page: the number of a frame or page of a photo; None for the one that tells most.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    form = form_in(path) or MediaType.PICTURE
+    look = DecodeRequest(
+        form=form,
+        size_hint=size_hint,
+        max_megapixels=max_megapixels,
+        frames=1,
+        one=True,
+        time=time,
+        page=page,
+    )
+    return looked_at(_body(path, form), look).photos[0]
+
+
+def read_data(data: bytes, *, size_hint: int) -> Image.Image:
+    """Read the photo that some bytes are; see `indexer.media.image.read_photo`.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    look = DecodeRequest(
+        form=MediaType.PICTURE,
+        size_hint=size_hint,
+        max_megapixels=MAX_MEGAPIXELS,
+        frames=1,
+        one=True,
+    )
+    return looked_at(data, look).photos[0]
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read width and height in pixels of a photo or a RAW, upright.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    form = form_in(path) or MediaType.PICTURE
+    look = DecodeRequest(
+        form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False
+    )
+    about = looked_at(_body(path, form), look).about
+    if not about.width or not about.height:
+        raise FileUnreadable("its header tells no size")
+    return about.width, about.height
+
+
+def looked_at(body: bytes, look: DecodeRequest) -> DecodedFile:
+    """Look at a file in a process that is kept for the next one."""
+    from indexer.decoding.pool import shared_decoders  # a search by words needs none of it
+
+    return shared_decoders().look(body, look)
+
+
+def _body(path: Path, form: MediaType) -> bytes:
+    """Return what a decoder is sent of a file: of a video its path, else its bytes."""
+    return os.fsencode(path.absolute()) if form == MediaType.VIDEO else read_bytes(path)

@@ -1,0 +1,1 @@
+"""Copies of one picture, and which of them is the original."""

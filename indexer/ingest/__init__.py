@@ -1,0 +1,1 @@
+"""Folders become a library: walk, decode, embed, commit."""

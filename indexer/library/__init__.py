@@ -1,0 +1,1 @@
+"""One library: create, open, verify, repair, tune."""

@@ -1,0 +1,1 @@
+"""Files become pixels and passages: photos, RAW, videos, texts."""

@@ -1,0 +1,1 @@
+"""Vectors on disk and the FAISS indexes over them."""

@@ -1,0 +1,175 @@
+"""Immutable files of vectors: the source of truth for what was embedded.
+
+A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
+metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written
+once, whole, and never changed. Every read compares the checksum, so a bit that flipped on the disk
+is never searched, nor merged on. Files of before there was one have none, and are taken as they
+are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.core.atomic_io import UNREADABLE, discard, read_sealed, replacing, sealed
+from indexer.core.errors import LibraryDamaged, mending
+from indexer.core.permissions import make_folder
+from indexer.core.types import Kind, SegmentRow
+
+SEGMENT_FORMAT = "1"
+
+MERGED_ROWS = 65_536
+"""Merging stops at so many rows: 64 MB at 512 dimensions, little enough to read in one go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Vectors of one kind under the ids of their items.
+
+    Attributes:
+        kind: what the items are.
+        ids: ascending. Shape (n,).
+        vectors: of unit norm; in a library of format 2 followed by the item's hubness. Shape
+            (n, width).
+    """
+
+    kind: Kind
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+
+class SegmentStore:
+    """The segments of a library: one folder of numbered files.
+
+    Args:
+        folder: where they lie.
+        width: length of every row.
+    """
+
+    def __init__(self, folder: Path, width: int) -> None:
+        self._folder = folder
+        self._width = width
+
+    def path(self, number: int) -> Path:
+        """Return where a segment lies."""
+        return self._folder / f"{number:06d}.safetensors"
+
+    def write(self, segments: Iterable[Segment], first: int) -> list[SegmentRow]:
+        """Write segments under the numbers from `first` on; return once they are on the disk."""
+        make_folder(self._folder)
+        rows = []
+        for number, segment in enumerate(segments, start=first):
+            with replacing(self.path(number), private=True) as part:
+                part.write_bytes(_file(segment))
+            rows.append(SegmentRow(number=number, kind=segment.kind, rows=len(segment.ids)))
+        return rows
+
+    def read(self, row: SegmentRow) -> Segment:
+        """Read a segment that the catalog names.
+
+        Raises:
+            LibraryDamaged: the file is missing, truncated, or not what the catalog says.
+        """
+        path = self.path(row.number)
+        try:
+            tensors, metadata = read_sealed(path)
+            ids, vectors = tensors["ids"], tensors["vectors"]
+        except FileNotFoundError as error:
+            raise _damage(path, "is missing") from error
+        except UNREADABLE as error:
+            raise _damage(path, f"is broken ({error})") from error
+        found = [metadata.get("kind"), ids.dtype, ids.shape, vectors.dtype, vectors.shape]
+        wanted: list[object]
+        wanted = [row.kind.value, np.int64, (row.rows,), np.float16, (row.rows, self._width)]
+        if found != wanted:
+            what = f"does not hold {row.rows} {row.kind} vectors of length {self._width}"
+            raise _damage(path, what)
+        return Segment(kind=row.kind, ids=ids, vectors=vectors)
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of all segments on the disk, whoever names them."""
+        names = [path.stem for path in self._folder.glob("*.safetensors")]
+        return [int(name) for name in names if name.isascii() and name.isdecimal()]
+
+    def survey(self, number: int) -> tuple[SegmentRow, Segment]:
+        """Read a segment that no catalog tells about.
+
+        Raises:
+            LibraryDamaged: it is broken, or of another width.
+        """
+        path = self.path(number)
+        try:
+            tensors, metadata = read_sealed(path)
+            row = SegmentRow(
+                number=number, kind=Kind(metadata.get("kind", "")), rows=len(tensors["ids"])
+            )
+        except UNREADABLE as error:
+            raise _damage(path, f"is broken ({error})") from error
+        return row, self.read(row)
+
+    def joined(
+        self, rows: Iterable[SegmentRow], *, without: NDArray[np.int64]
+    ) -> Iterator[Segment]:
+        """Yield the vectors of segments of one kind again, as few and larger segments.
+
+        Args:
+            rows: the segments, in the order of their numbers.
+            without: ids to leave out. Shape (n,).
+        """
+        pending: list[Segment] = []
+        for row in rows:
+            pending.append(_less(self.read(row), without))
+            if sum(len(segment.ids) for segment in pending) >= MERGED_ROWS:
+                yield _concatenated(pending)
+                pending = []
+        if any(len(segment.ids) for segment in pending):
+            yield _concatenated(pending)
+
+    def sweep(self, numbers: Collection[int]) -> None:
+        """Delete every file of the folder but the segments of these numbers."""
+        names = {self.path(number).name for number in numbers}
+        for path in self._folder.glob("*"):
+            if path.name not in names:
+                discard(path)
+
+
+def checksum_of_ids(ids: NDArray[np.int64]) -> str:
+    """Hash ids alone: a search that reads single vectors compares it, and not all of the file."""
+    return f"{crc32(ids.tobytes()):08x}"
+
+
+def _file(segment: Segment) -> bytes:
+    """Lay out a segment as a file."""
+    return sealed(
+        {"ids": segment.ids, "vectors": segment.vectors},
+        {
+            "format": SEGMENT_FORMAT,
+            "kind": segment.kind.value,
+            "ids": checksum_of_ids(segment.ids),
+        },
+    )
+
+
+def _less(segment: Segment, ids: NDArray[np.int64]) -> Segment:
+    """Leave some ids out of a segment."""
+    kept = ~np.isin(segment.ids, ids)
+    return Segment(kind=segment.kind, ids=segment.ids[kept], vectors=segment.vectors[kept])
+
+
+def _concatenated(segments: Sequence[Segment]) -> Segment:
+    """Join segments of one kind, by ascending id."""
+    ids = np.concatenate([segment.ids for segment in segments])
+    vectors = np.concatenate([segment.vectors for segment in segments])
+    order = np.argsort(ids)
+    return Segment(kind=segments[0].kind, ids=ids[order], vectors=vectors[order])
+
+
+def _damage(path: Path, fault: str) -> LibraryDamaged:
+    """Name the file and the way out."""
+    return LibraryDamaged(path, fault, mending(path.parent.parent))

@@ -1,0 +1,48 @@
+"""Choices that configurations are made of; no heavy imports, so that `--help` lists them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+ENSEMBLE = True
+"""Whether a search asks for a bare name by several sentences, unless told otherwise."""
+
+POOL = 50
+"""Candidates of a search that get a second look, or as many as are asked for if that is more."""
+
+
+class SortOrder(StrEnum):
+    """In which order hits are shown."""
+
+    SCORE = "score"
+    DATE = "date"
+
+
+class Loss(StrEnum):
+    """Which contrastive loss."""
+
+    INFONCE = "infonce"
+    SIGMOID = "sigmoid"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the towers in training. Weights are kept in float32 either way."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class WeightStorage(StrEnum):
+    """How weights lie on disk."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+class RerankCriterion(StrEnum):
+    """How a reranker is judged: by the order of a list, by yes and no, or by both."""
+
+    LISTWISE = "listwise"
+    YES_NO = "yes-no"
+    BOTH = "both"

@@ -1,0 +1,1 @@
+"""The reranker that ships: word detectors, caption language models, instructions."""

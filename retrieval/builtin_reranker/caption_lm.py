@@ -1,0 +1,363 @@
+"""How likely a caption is of a photo: small language models that look at image tokens.
+
+    told(text, photo) = 2 Σ (log p(word | other words, photo) - log p(word | other words))
+
+over the words of the text that are known, and the mean over the models: every second one reads from
+the right, so that "other words" are those before it and those behind it. A model has learned to do
+without a photo, too: that is the second term. Texts of few words tell nothing, since captions do
+not begin with a bare name.
+
+Detectors of words (`retrieval.builtin_reranker.word_detectors`) know a text as a bag of words;
+these know what follows what. Both are log-likelihoods, and are added up; these are surer, and count
+more.
+
+In numpy, a thread a model: a search by words loads no torch.
+
+Shapes: t texts, p photos, c couples, n words of a text with its marks, m image tokens, h heads.
+
+Source: Church and Hanks 1990, for mutual information of words; Vaswani et al. 2017, Attention is
+all you need (arXiv 1706.03762), for a decoder that attends to what it describes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from indexer.core.atomic_io import replacing
+from retrieval.errors import ModelUnavailable
+
+TELLING = "telling.safetensors"
+
+PADDING, START, END, UNKNOWN = range(4)
+"""What stands before the words in a vocabulary."""
+
+HEADS = 4
+LONGEST = 24  # words of a text that are read
+SHORTEST = 4  # words below which a text is a name, not a caption
+
+_SURER = 2.0  # chosen on the dev photos that choose the weights of the fusion
+_COUPLES = 64  # told at once: 15 MB of keys and values
+_NEVER = -1e9
+_SCALE = ":scale"
+
+_FRAME = re.compile(r"^\s*(?:an? |the |some )?(?:photo|photograph|picture|image)s? of ")
+_WORD = re.compile(r"[a-z]+")
+_PLURAL = re.compile(r"(?<=...)s$")
+
+Floats: TypeAlias = NDArray[np.float32]
+Places: TypeAlias = NDArray[np.int64]
+Weights: TypeAlias = Mapping[str, Floats]
+
+
+def sentence(text: str) -> list[str]:
+    """Return the words of a text in their order, in small letters, without the s of a plural.
+
+    What "a photo of" stands before is the caption: it would say so of every photo.
+    """
+    said = _FRAME.sub("", text.lower())
+    return [_PLURAL.sub("", word) for word in _WORD.findall(said)][:LONGEST]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Teller:
+    """The models.
+
+    Attributes:
+        words: that they know, after the four marks.
+        models: weights of each; the first reads from the left, the second from the right, and so
+            on. With none, every text is as likely with a photo as without.
+    """
+
+    words: tuple[str, ...]
+    models: tuple[Weights, ...]
+
+    def score(
+        self, texts: Sequence[str], tokens: Floats, text: Sequence[int], photo: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Say how much likelier texts are with photos than without. Shape (c,).
+
+        Args:
+            texts: (t).
+            tokens: of the photos. (p, m, d).
+            text: which texts, in couples. (c,).
+            photo: which photos. (c,).
+        """
+        told = np.zeros(len(text))
+        read = [self.read(each) for each in texts]
+        couples = np.array([text, photo], dtype=np.int64).T.reshape(-1, 2)
+        wanted = [len(read[row]) >= SHORTEST for row in couples[:, 0]]
+        if not self.models or not any(wanted):
+            return told
+        asked, back = np.unique(couples[wanted], axis=0, return_inverse=True)
+
+        def tell(number: int) -> NDArray[np.float64]:
+            ids = [_marked(words[:: -1 if number % 2 else 1]) for words in read]
+            return _told(self.models[number], ids, tokens, asked)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for each in pool.map(tell, range(len(self.models))):
+                told[wanted] += each[back.reshape(-1)]
+        return _SURER * told / len(self.models)
+
+    def read(self, text: str) -> list[int]:
+        """Return the places of a text's words in the vocabulary."""
+        return [self._places.get(word, UNKNOWN) for word in sentence(text)]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each word stands."""
+        return {word: place for place, word in enumerate(self.words, start=UNKNOWN + 1)}
+
+
+def no_telling() -> Teller:
+    """Return a teller without a model."""
+    return Teller(words=(), models=())
+
+
+def padded(rows: Sequence[Sequence[int]]) -> Places:
+    """Make rows of one length. Shape (rows, n)."""
+    ids = np.full((len(rows), max(map(len, rows))), PADDING, dtype=np.int64)
+    for row, each in zip(ids, rows, strict=True):
+        row[: len(each)] = each
+    return ids
+
+
+def _marked(words: Sequence[int]) -> list[int]:
+    """Put the marks around a text."""
+    return [START, *words, END]
+
+
+def _told(
+    weights: Weights, ids: Sequence[list[int]], tokens: Floats, couples: Places
+) -> NDArray[np.float64]:
+    """Compare texts with and without their photos. Couples (c, 2) of places → (c,)."""
+    texts, text = np.unique(couples[:, 0], return_inverse=True)
+    photos, photo = np.unique(couples[:, 1], return_inverse=True)
+    rows = [ids[place] for place in texts]
+    nobody = np.stack([np.arange(len(rows)), np.zeros(len(rows), int)], axis=1)
+    alone = _likely(weights, rows, _keys(weights, _nothing(weights)), nobody)
+    seen = _keys(weights, _sights(weights, tokens[photos]))
+    return _likely(weights, rows, seen, np.stack([text, photo], axis=1)) - alone[text]
+
+
+def _likely(
+    weights: Weights, rows: Sequence[list[int]], seen: list[tuple[Floats, Floats]], couples: Places
+) -> NDArray[np.float64]:
+    """Sum log p of the known words of texts beside photos. Couples (c, 2) of places → (c,)."""
+    likely = np.zeros(len(couples))
+    length = np.array([len(row) for row in rows])[couples[:, 0]]
+    order = np.lexsort((couples[:, 0], length))  # like lengths together, to fill up little
+    for start in range(0, len(couples), _COUPLES):
+        some = order[start : start + _COUPLES]
+        text, photo = couples[some].T
+        once, text = np.unique(text, return_inverse=True)
+        ids = padded([rows[place] for place in once])
+        logits = _decoded(weights, ids[:, :-1], text, [(k[photo], v[photo]) for k, v in seen])
+        following = ids[text, 1:]
+        said = np.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
+        logs = np.where(following > UNKNOWN, said - _log_total(logits), 0.0)
+        likely[some] = logs.sum(axis=1, dtype=np.float64)
+    return likely
+
+
+def _decoded(
+    weights: Weights, ids: Places, text: Places, seen: list[tuple[Floats, Floats]]
+) -> Floats:
+    """Return the logits of the word after each, beside photos. (t, n), (c,) → (c, n, words).
+
+    Until they first look at a photo, the words of a text are the same beside each.
+    """
+    n = ids.shape[1]
+    later = np.triu(np.full((n, n), _NEVER, dtype=np.float32), 1)
+    x = weights["embed.weight"][ids] + weights["place"][:n]
+    for number, (keys, values) in enumerate(seen):
+        block = f"blocks.{number}."
+        normed = _norm(weights, f"{block}norm1", x)
+        q, k, v = np.split(_linear(weights, f"{block}qkv", normed), 3, axis=2)
+        attended = _attend(_by_head(q), _by_head(k), _by_head(v), later)
+        x = x + _linear(weights, f"{block}proj", attended)
+        q = _linear(weights, f"{block}query", _norm(weights, f"{block}norm2", x))
+        if number == 0:
+            x, q = x[text], q[text]
+        x = x + _linear(weights, f"{block}look", _attend(_by_head(q), keys, values))
+        inner = _gelu(_linear(weights, f"{block}fc1", _norm(weights, f"{block}norm3", x)))
+        x = x + _linear(weights, f"{block}fc2", inner)
+    table = {"words.weight": weights["embed.weight"], "words.bias": weights["bias"]}
+    return _linear(table, "words", _norm(weights, "norm", x))
+
+
+def _keys(weights: Weights, sights: Floats) -> list[tuple[Floats, Floats]]:
+    """Return keys and values of photos in each block. (p, m, w) → (p, h, m, w/h) each."""
+    blocks = sum(name.endswith(".key_value.weight") for name in weights)
+    both = (_linear(weights, f"blocks.{n}.key_value", sights) for n in range(blocks))
+    return [(_by_head(k), _by_head(v)) for k, v in (np.split(each, 2, axis=2) for each in both)]
+
+
+def _sights(weights: Weights, tokens: Floats) -> Floats:
+    """Prepare photos. (p, m, d) → (p, m, w)."""
+    standard = (tokens - weights["mean"]) / weights["spread"]
+    return _norm(weights, "seen", _linear(weights, "image", standard) + weights["patch"])
+
+
+def _nothing(weights: Weights) -> Floats:
+    """Return what a model sees where there is no photo. Shape (1, 1, w)."""
+    return _norm(weights, "seen", weights["nothing"])
+
+
+def _attend(q: Floats, k: Floats, v: Floats, later: Floats | None = None) -> Floats:
+    """Attend: `softmax(QKᵀ/√(w/h)) V`. (c, h, n, w/h), (c, h, m, w/h) → (c, n, w)."""
+    scores = q @ k.swapaxes(2, 3) * np.float32(q.shape[-1] ** -0.5)
+    if later is not None:
+        scores = scores + later
+    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    scores /= scores.sum(axis=-1, keepdims=True)
+    c, h, n, d = q.shape
+    attended: Floats = (scores @ v).swapaxes(1, 2).reshape(c, n, h * d)
+    return attended
+
+
+def _by_head(x: Floats) -> Floats:
+    """Split each token's numbers among the heads. (b, n, w) → (b, h, n, w/h)."""
+    b, n, w = x.shape
+    return x.reshape(b, n, HEADS, w // HEADS).swapaxes(1, 2)
+
+
+def _linear(weights: Weights, name: str, x: Floats) -> Floats:
+    """Apply a linear layer. (…, in) → (…, out)."""
+    weight = weights[f"{name}.weight"]
+    flat = x.reshape(-1, x.shape[-1]) @ weight.T  # one large product
+    flat += weights[f"{name}.bias"]
+    return flat.reshape(*x.shape[:-1], len(weight))
+
+
+def _norm(weights: Weights, name: str, x: Floats) -> Floats:
+    """Apply a layer norm. (…, w) → (…, w)."""
+    normed: Floats = x - x.mean(axis=-1, keepdims=True)
+    square = np.einsum("...i,...i->...", normed, normed)[..., None] / np.float32(x.shape[-1])
+    normed /= np.sqrt(square + np.float32(1e-5))
+    normed *= weights[f"{name}.weight"]
+    normed += weights[f"{name}.bias"]
+    return normed
+
+
+def _gelu(x: Floats) -> Floats:
+    """Apply GELU, by its tanh: `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`."""
+    bent: Floats = x * x
+    bent *= np.float32(0.7978845608 * 0.044715)
+    bent += np.float32(0.7978845608)
+    bent *= x
+    np.tanh(bent, out=bent)
+    bent += np.float32(1)
+    bent *= x
+    bent *= np.float32(0.5)
+    return bent
+
+
+def _log_total(logits: Floats) -> Floats:
+    """Return `log Σ exp(logits)`, and overwrite them. (…, words) → (…)."""
+    top = logits.max(axis=-1, keepdims=True)
+    logits -= top
+    np.exp(logits, out=logits)
+    total: Floats = np.log(logits.sum(axis=-1)) + top[..., 0]
+    return total
+
+
+def rounded(weights: Weights) -> Weights:
+    """Return weights as they come back from disk."""
+    return _unpacked(_packed(weights))
+
+
+def save_teller(teller: Teller, folder: Path, run: str = "") -> None:
+    """Write `telling.safetensors`; its header holds words, and the mark of a run that goes on.
+
+    Without a mark the same models are the same bytes: safetensors writes a header's entries in no
+    order.
+    """
+    arrays = {
+        f"{number}.{name}": array
+        for number, weights in enumerate(teller.models)
+        for name, array in _packed(weights).items()
+    }
+    header = {"words": " ".join(teller.words)} | ({"run": run} if run else {})
+    with replacing(folder / TELLING) as part:
+        part.write_bytes(save(arrays, metadata=header))
+
+
+def load_teller(folder: Path, models: int) -> Teller:
+    """Read so many models that `save_teller` wrote.
+
+    Raises:
+        ModelUnavailable: the file is missing, damaged, or holds another number of them.
+    """
+    if not models:
+        return no_telling()
+    path = folder / TELLING
+    try:
+        teller, _ = _read(path)
+        if len(teller.models) != models:
+            raise ValueError(f"it holds {len(teller.models)} models, not {models}")
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"reranker '{folder}' lacks {TELLING}") from error
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelUnavailable(f"'{path}' is damaged or of another kind: {error}") from error
+    return teller
+
+
+def saved_teller(folder: Path, run: str) -> Teller | None:
+    """Return what a run has saved so far; None where it has saved nothing."""
+    try:
+        teller, mark = _read(folder / TELLING)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return teller if mark == run else None
+
+
+def _read(path: Path) -> tuple[Teller, str]:
+    """Read models, and the mark of the run that learned them."""
+    found: dict[int, dict[str, NDArray[Any]]] = {}
+    with safe_open(path, framework="numpy") as opened:
+        header = opened.metadata()
+        for key in opened.keys():  # noqa: SIM118 - it is no dict
+            number, _, name = key.partition(".")
+            found.setdefault(int(number), {})[name] = opened.get_tensor(key)
+    words = tuple(header["words"].split())
+    models = tuple(_unpacked(found[number]) for number in range(len(found)))
+    if any(len(weights["bias"]) != len(words) + UNKNOWN + 1 for weights in models):
+        raise ValueError("its words are not those of its weights")
+    return Teller(words=words, models=models), header.get("run", "")
+
+
+def _packed(weights: Weights) -> dict[str, NDArray[Any]]:
+    """Return matrices as int8 rows with a float16 scale each, the rest as float16."""
+    packed: dict[str, NDArray[Any]] = {}
+    for name, weight in weights.items():
+        if weight.ndim != 2:
+            packed[name] = np.ascontiguousarray(weight, dtype=np.float16)
+            continue
+        scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True) / 127, 1e-7)
+        packed[name + _SCALE] = scale = scale.astype(np.float16)
+        whole = np.rint(weight / scale.astype(np.float32))
+        packed[name] = np.clip(whole, -127, 127).astype(np.int8)
+    return packed
+
+
+def _unpacked(packed: Mapping[str, NDArray[Any]]) -> Weights:
+    """Return float32 weights; the inverse of `_packed`."""
+    ones = np.ones(1, dtype=np.float32)
+    return {
+        name: array.astype(np.float32) * packed.get(name + _SCALE, ones).astype(np.float32)
+        for name, array in packed.items()
+        if not name.endswith(_SCALE)
+    }

@@ -1,0 +1,136 @@
+"""The reranker of twinlens where no instruction is given: it needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from indexer.core.encoder import Encoder, TokenEncoder, TokenShape
+from retrieval.builtin_reranker.caption_lm import Teller, load_teller
+from retrieval.builtin_reranker.word_detectors import Floats, Spotter, load_spotter
+from retrieval.errors import ModelUnavailable
+from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.reranker_config import read_config
+from retrieval.reranking.score_fusion import Fusion, Scores
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class WordReranker:
+    """Rescores by the words of a query that are spotted on a photo, and by what captions say of it.
+
+    Scores are those of `TokenReranker` for the same couples.
+
+    Args:
+        name: what a person calls it.
+        spotter: the words.
+        teller: how likely captions are of a photo.
+        fusion: how the scores count.
+        encoder: gives the image tokens.
+    """
+
+    def __init__(
+        self, name: str, spotter: Spotter, teller: Teller, fusion: Fusion, encoder: TokenEncoder
+    ) -> None:
+        self.name, self.fusion = name, fusion
+        self._spotter, self._teller, self._encoder = spotter, teller, encoder
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of the tokens that it reads from a library."""
+        return self._encoder.token_shape
+
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+        """Return the tokens of RGB photos. Shape (tokens, width) each."""
+        _, tokens = self._encoder.encode_with_tokens(photos)
+        return list(tokens)
+
+    def cuts(self, instruction: str) -> bool:  # noqa: ARG002 - there is none
+        """Say that nothing is cut: there is no instruction."""
+        return False
+
+    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+        """Score couples of texts and photos. Shape (couples,).
+
+        Raises:
+            ModelUnavailable: a text comes with an instruction.
+        """
+        if any(wish for _, wish in asked):
+            raise ModelUnavailable(
+                f"the reranker {self.name!r} was loaded for queries without an instruction"
+            )
+        if not asked:
+            return np.zeros(0)
+        return score_queries(self._spotter, self._teller, seated(asked, sights))
+
+
+class Seated(NamedTuple):
+    """Couples by their places among queries and photos, each of which stands once.
+
+    Attributes:
+        texts: the queries. (t).
+        tokens: of the photos. (p, m, d).
+        text: the query of each couple. (c).
+        photo: the photo of each couple. (c).
+    """
+
+    texts: list[str]
+    tokens: Floats
+    text: list[int]
+    photo: list[int]
+
+
+def seated(asked: Sequence[Asked], sights: Sequence[Sight]) -> Seated:
+    """Find the places of couples, of which there is one at least; photos are told by identity."""
+    queries = places(query for query, _ in asked)
+    photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
+    seats = places(photos)
+    return Seated(
+        texts=list(queries),
+        tokens=np.stack(list(photos.values())),
+        text=[queries[query] for query, _ in asked],
+        photo=[seats[id(sight)] for sight in sights],
+    )
+
+
+def places(keys: Iterable[Key]) -> dict[Key, int]:
+    """Number things in the order in which they come first."""
+    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
+
+
+def score_queries(spotter: Spotter, teller: Teller, couples: Seated) -> Scores:
+    """Score queries with photos, by words that are spotted and as captions. Shape (couples,)."""
+    texts, tokens, text, photo = couples
+    spotted: Scores = spotter.score(texts, tokens)[text, photo]
+    return spotted + teller.score(texts, tokens, text, photo)
+
+
+def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordReranker:
+    """Load what a reranker of twinlens needs without instructions.
+
+    Raises:
+        ModelUnavailable: it is missing or damaged, or reads with another encoder.
+    """
+    config = read_config(folder)
+    check_encoder(str(config.get("encoder")), encoder, name)
+    try:
+        fusion, tellers = Fusion(**config["fusion"]), int(config.get("tellers", 0))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelUnavailable(
+            f"reranker '{folder}' is damaged or of another kind: {error}"
+        ) from error
+    return WordReranker(name, load_spotter(folder), load_teller(folder, tellers), fusion, encoder)
+
+
+def check_encoder(wanted: str, encoder: Encoder, name: str) -> None:
+    """Refuse an encoder whose tokens a reranker did not learn from."""
+    if wanted != encoder.fingerprint:
+        raise ModelUnavailable(
+            f"the reranker {name!r} reads with the model {wanted[:12]}, not with "
+            f"{encoder.name!r} ({encoder.fingerprint[:12]}); train one for it with "
+            "`twinlens train-reranker`, or search with --no-rerank"
+        )

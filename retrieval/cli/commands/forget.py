@@ -1,0 +1,37 @@
+"""`twinlens forget`: what lies below a folder leaves the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import retrieval
+from retrieval.cli.console import counted, note
+from retrieval.cli.exit_codes import ExitCode
+from retrieval.cli.options import example, with_library, with_patience
+
+if TYPE_CHECKING:
+    from retrieval import LockTimeout
+
+
+@click.command(epilog=example("twinlens forget ~/Pictures/screenshots"))
+@click.argument("folder", type=click.Path(path_type=Path))
+@with_library
+@with_patience
+def command(folder: Path, library: Path, patience: LockTimeout) -> int:
+    """Drop all that lies below FOLDER from the library.
+
+    It is erased from the library's files, with all that was removed before.
+    The files themselves stay where they are. FOLDER need not exist any more, and may be a
+    single file. To keep the next `twinlens index` from adding it again, name it in a
+    .twinlensignore file of the folder above.
+    """
+    with retrieval.Library.open(library) as opened, opened.writing(patience):
+        count = opened.forget(folder)
+    if not count:
+        note(f"the library holds nothing of {folder}")
+        return ExitCode.NOTHING
+    click.echo(f"{counted(count, 'file')} forgotten")
+    return ExitCode.DONE

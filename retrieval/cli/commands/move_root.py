@@ -1,0 +1,37 @@
+"""`twinlens move-root`: a folder lies elsewhere now, and keeps its vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import retrieval
+from retrieval.cli.console import counted, note
+from retrieval.cli.exit_codes import ExitCode
+from retrieval.cli.options import example, with_library, with_patience
+
+if TYPE_CHECKING:
+    from retrieval import LockTimeout
+
+
+@click.command("move-root", epilog=example("twinlens move-root /media/old/Pictures ~/Pictures"))
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@with_library
+@with_patience
+def command(old: Path, new: Path, library: Path, patience: LockTimeout) -> int:
+    """Tell the library that the folder OLD lies at NEW now.
+
+    For a drive that was moved or is mounted elsewhere. Nothing is read or embedded, whatever
+    its size. OLD need not exist any more. It is one commit: all files get their new paths, or
+    none does.
+    """
+    with retrieval.Library.open(library) as opened, opened.writing(patience):
+        paths = opened.move_root(old, new)
+    click.echo(f"{counted(len(paths), 'file')} moved to {new}")
+    missing = sum(not path.exists() for path in paths)
+    if missing:
+        note(f"{missing:,} of them are not there; the next twinlens index drops them")
+    return ExitCode.DONE

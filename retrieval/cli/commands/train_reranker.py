@@ -1,0 +1,177 @@
+"""`twinlens train-reranker`: teach the second stage, from photos with captions or from triples.
+
+The options are the fields of `RerankerTraining`; their help is the docstring of that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+
+from retrieval._enums import Precision, RerankCriterion
+from retrieval.builtin_reranker.training.training_config import RerankerTraining
+from retrieval.cli.config_options import documented, option
+from retrieval.cli.console import list_skipped, note
+from retrieval.cli.exit_codes import ExitCode
+from retrieval.cli.options import ModelChoice, example, with_model
+from retrieval.cli.progress import progress
+
+_OF_TRIPLES = {"steps", "lr", "rank", "seed"}
+_PATH = click.Path(path_type=Path)
+
+
+def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every field of the configuration."""
+    hints, texts = get_type_hints(RerankerTraining), documented(RerankerTraining)
+    for field in reversed(dataclasses.fields(RerankerTraining)):
+        function = option(field, hints[field.name], texts[field.name])(function)
+    return function
+
+
+@click.command(
+    epilog=example(
+        "twinlens train-reranker --pairs train.jsonl --val dev.jsonl --out runs/two",
+        'twinlens search "a vehicle" --instruct "no motorcycles" --reranker runs/two',
+        "twinlens train-reranker --triples mine.jsonl --init MODEL --out runs/large",
+    )
+)
+@click.option(
+    "--pairs",
+    type=_PATH,
+    multiple=True,
+    metavar="PAIRS",
+    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
+)
+@click.option(
+    "--triples",
+    type=_PATH,
+    metavar="JSONL",
+    help="Instead: query, instruction, candidate and label, for a model of transformers.",
+)
+@click.option(
+    "--val",
+    type=_PATH,
+    metavar="PAIRS",
+    help="Pairs to choose on how far the reranker is trusted; not to be learned from.",
+)
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
+@click.option(
+    "--init", metavar="SPEC", help="Reranker to start from; with --pairs [default: a new one]."
+)
+@click.option(
+    "--signs-only",
+    is_flag=True,
+    help="Of --init, learn anew only to tell what an instruction asks from what it forbids.",
+)
+@click.option("--rank", type=int, default=None, help="Of the adapters, with --triples.")
+@_with_fields
+@with_model("builtin")
+def command(
+    pairs: tuple[Path, ...],
+    triples: Path | None,
+    val: Path | None,
+    out: Path,
+    init: str | None,
+    model: ModelChoice,
+    **given: Any,
+) -> int:
+    """Teach a reranker to order photos and follow instructions.
+
+    It reads with the dual encoder --model, which stays as it is. Lessons are made of the captions:
+    photos near to them, and wishes that some photos meet and others do not. A run that was stopped
+    goes on when the same command is given again.
+
+    With --signs-only, the rest of --init stays as it is, but for looks ("black and white") and how
+    far instructions carry. Of the options, --steps, --signs, --lr and --seed count; with --steps 0
+    the signs stay, too.
+
+    With --triples, low-rank adapters of a large reranker --init learn from
+    {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
+    --steps, --lr, --rank, --seed and --device count.
+    """
+    signs_only = bool(given.pop("signs_only"))
+    settings = {name: value for name, value in given.items() if value is not None}
+    if triples is not None:
+        return _from_triples(triples, init, out, model, settings)
+    return _from_pairs(pairs, val, out, init, (model, settings, signs_only))
+
+
+def _from_triples(
+    triples: Path, init: str | None, out: Path, model: ModelChoice, settings: dict[str, Any]
+) -> int:
+    """Fine-tune a large reranker."""
+    unfit = sorted(set(settings) - _OF_TRIPLES)
+    if unfit or init is None:
+        what = f"do not go with it: --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
+        raise click.UsageError(f"--triples: {what}")
+    from retrieval.models.torch_encoder import choose_device
+    from retrieval.training.finetune.judgments import read_triples
+    from retrieval.training.finetune.lora_reranker import Tuning, tune_large
+
+    tuning = Tuning(**settings)
+    with progress("learning", "steps") as bar:
+        skipped = tune_large(
+            init,
+            read_triples(triples),
+            tuning,
+            out,
+            choose_device(model.device),
+            lambda step, _loss: bar(step, tuning.steps),
+        )
+    list_skipped(skipped)
+    note(f"wrote {out}")
+    return ExitCode.SKIPPED if skipped else ExitCode.DONE
+
+
+def _from_pairs(
+    pairs: tuple[Path, ...],
+    val: Path | None,
+    out: Path,
+    init: str | None,
+    how: tuple[ModelChoice, dict[str, Any], bool],
+) -> int:
+    """Train the network that reads with a built-in encoder, or its signs alone."""
+    model, settings, signs_only = how
+    if not pairs or val is None:
+        raise click.UsageError("name --pairs to learn from and --val to choose on, or --triples")
+    if "rank" in settings:
+        raise click.UsageError("--rank is for --triples")
+    training = _training(settings)
+    from retrieval.builtin_reranker.training.polarity_run import run_sign_training
+    from retrieval.builtin_reranker.training.run import RerankerRun, Watch, run_reranker_training
+
+    run = run_sign_training if signs_only else run_reranker_training
+    encoder, start = model.load(), Path(init) if init else None
+    config = RerankerRun(pairs=pairs, val=val, out=out, init=start, training=training)
+    with ExitStack() as stack:
+        done = run(config, encoder, Watch(note=note, phase=_Bars(stack).phase))
+    list_skipped(done.skipped)
+    weights = dataclasses.asdict(done.fusion).items()
+    trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)
+    note(f"wrote {out}; weights beside the first stage: {trusted}")
+    return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+class _Bars:
+    """One bar after another, each with the name of what is done."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def phase(self, name: str, unit: str) -> Callable[[int, int], None]:
+        """Close the bar before, and open one for what begins."""
+        self._stack.close()
+        return self._stack.enter_context(progress(name, unit, announced=True))
+
+
+def _training(given: dict[str, Any]) -> RerankerTraining:
+    """Turn options into the configuration."""
+    for name, kind in (("verdict", RerankCriterion), ("precision", Precision)):
+        if name in given:
+            given[name] = kind(given[name])
+    return RerankerTraining(**given)

@@ -1,0 +1,228 @@
+"""Hits on stdout: a table or previews for people, lines for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial, wraps
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from indexer.core.errors import UsageError
+from indexer.core.reachability import NOT_REACHABLE, unreachable
+from indexer.core.types import clock
+from retrieval.cli.console import bare, counted, note, printable, put
+from retrieval.cli.options import with_one_of
+from retrieval.output_files import check_page
+
+if TYPE_CHECKING:
+    from retrieval import Hit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Layout(StrEnum):
+    """How hits are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    PATHS = "paths"
+    NUL = "nul"
+    CSV = "csv"
+    PREVIEW = "preview"
+
+
+FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
+"""What JSON and CSV tell of a hit."""
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
+"""How a formula of a spreadsheet may begin, wide characters too; and the apostrophe itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where hits go: to stdout in a layout, and to a contact sheet if `html` names one."""
+
+    layout: Layout
+    html: Path | None
+
+
+_FLAGS = (
+    (("--json",), "json", "Print one JSON object a line."),
+    (("--csv",), "csv", "Print CSV with a header line."),
+    (("-f", "--filepath-only"), "paths", "Print bare paths, one a line."),
+    (("-0", "--null"), "nul", "Print bare paths, each ended by NUL."),
+    (("-p", "--preview"), "preview", "Show the photos in the terminal."),
+)
+
+
+def with_output(function: F) -> Callable[..., Any]:
+    """Add `--json`, `--csv`, `-f`, `-0`, `-p`, `--html`; the command takes `output: Output`."""
+
+    @with_one_of("layout", _FLAGS)
+    @with_sheet
+    @wraps(function)
+    def wrapped(*, layout: str | None, html: Path | None, **others: Any) -> Any:
+        output = Output(layout=Layout(layout or "table"), html=html)
+        return function(output=output, **others)
+
+    return wrapped
+
+
+def with_sheet(function: F) -> F:
+    """Add `--html`; the command takes `html: Path | None`, a path that may be written."""
+
+    def checked(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None:
+            check_page(path)  # before the search, which may take minutes
+        return path
+
+    return click.option(
+        "--html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        callback=checked,
+        help="Write a contact sheet, too.",
+    )(function)
+
+
+def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> None:
+    """Print hits to stdout, in a table with their dates if those are what counts.
+
+    A table becomes tab-separated lines where no one watches. Files that are not reachable are
+    marked, and counted on stderr.
+    """
+    away = unreachable(hit.path for hit in hits)
+    _write_hits(hits, layout, away, dated=dated)
+    if away:
+        note(
+            f"{NOT_REACHABLE}: {counted(len(away), 'file')}; the drive is away, or they were "
+            "deleted since the last twinlens index"
+        )
+
+
+def _write_hits(hits: Sequence[Hit], layout: Layout, away: frozenset[Path], *, dated: bool) -> None:
+    """Print hits; those whose files are away are marked."""
+    if layout == Layout.TABLE and not sys.stdout.isatty():
+        return _write(partial(_plain, away), hits)
+    if layout in (Layout.TABLE, Layout.PREVIEW):
+        return _draw(hits, layout, away, dated=dated) if hits else None
+    if layout == Layout.CSV:
+        return _write_csv(hits)
+    lines: dict[Layout, Callable[[Hit], str]] = {
+        Layout.JSON: partial(_json, away),
+        Layout.PATHS: _path,
+        Layout.NUL: _path,
+    }
+    return _write(lines[layout], hits, end="\0" if layout == Layout.NUL else "\n")
+
+
+def check_previews() -> None:
+    """Refuse previews where the package that draws them is missing.
+
+    Raises:
+        UsageError: says how to install it.
+    """
+    if find_spec("textual_image") is None:
+        raise UsageError(
+            "-p draws with the package textual-image; install it with: "
+            "pip install 'twinlens[preview]'"
+        )
+
+
+def _draw(hits: Sequence[Hit], layout: Layout, away: frozenset[Path], *, dated: bool) -> None:
+    """Print a table or previews, with what takes a while to import."""
+    from retrieval.cli.table import write_previews, write_table
+
+    if layout == Layout.PREVIEW:
+        return write_previews(hits, away)
+    return write_table(hits, dated=dated, away=away)
+
+
+def percent(match: float | None) -> str:
+    """Say a probability for a person; nothing where it is not known."""
+    return "" if match is None else f"{100 * match:.0f} %"
+
+
+def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
+    """Print one line a hit."""
+    for hit in hits:
+        put(line(hit) + end)
+
+
+def _plain(away: frozenset[Path], hit: Hit) -> str:
+    """Score, path, and the text or the time in a video, parted by tabs; last, that it is away."""
+    within = hit.text if hit.time is None else clock(hit.time)
+    parts = [f"{hit.score:.4f}", str(hit.path), *([within] if within else [])]
+    parts += [NOT_REACHABLE] * (hit.path in away)
+    return "\t".join(printable(part) for part in parts)
+
+
+def _path(hit: Hit) -> str:
+    """The path: exact for a program, escaped on a terminal."""
+    return bare(str(hit.path))
+
+
+def _json(away: frozenset[Path], hit: Hit) -> str:
+    """One JSON object; what a photo does not say is left out, and that it is reachable."""
+    reach = {"reachable": False} if hit.path in away else {}
+    return json.dumps({**_values(hit), **reach, **_about(hit)})
+
+
+def _about(hit: Hit) -> dict[str, object]:
+    """Return what a photo says about itself as plain values."""
+    about = hit.about
+    told = {
+        "unlikely": None if hit.likely else True,
+        "date": about.taken.isoformat() if about.taken else None,
+        "latitude": about.latitude,
+        "longitude": about.longitude,
+        "place": about.place,
+        "camera": about.camera,
+        "lens": about.lens,
+        "rating": about.rating,
+        "keywords": list(about.keywords),
+        "title": about.title,
+        "caption": about.caption,
+        "also": [str(hit.path.with_name(name)) for name in about.also],
+    }
+    return {name: value for name, value in told.items() if value not in (None, "", [])}
+
+
+def _values(hit: Hit) -> dict[str, object]:
+    """What is told of a hit, as plain values under the names of `FIELDS`."""
+    values = {field: getattr(hit, field) for field in FIELDS}
+    match = None if hit.match is None else round(hit.match, 4)
+    return {**values, "score": round(hit.score, 6), "match": match, "path": str(hit.path)}
+
+
+def _write_csv(hits: Sequence[Hit]) -> None:
+    """Print a header and one row a hit; what is not known stays empty."""
+    page = io.StringIO()
+    writer = csv.DictWriter(page, FIELDS)
+    writer.writeheader()
+    for hit in hits:
+        values = _values(hit)
+        cells = {name: cell(bare(str(values[name]))) for name in ("kind", "path", "text")}
+        writer.writerow({**values, **cells})
+    put(page.getvalue())
+
+
+def cell(text: str) -> str:
+    """Return a text as a CSV cell that no spreadsheet takes for a formula.
+
+    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Whoever
+    reads the file takes one apostrophe off each text that begins with one, and has the text again.
+
+    Source: OWASP, CSV injection.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text

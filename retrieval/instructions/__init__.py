@@ -1,0 +1,1 @@
+"""Instructions: how they are written, read, and measured."""

@@ -1,0 +1,179 @@
+"""Files that are written for a person: whole or not at all, and never over something else.
+
+A file is written under a temporary name in its folder and then gets its own name in one step. A
+full disk, a lost drive or a killed process therefore leaves no half of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from indexer.core.errors import TwinlensError, UsageError
+
+PAGE_MARK = '<meta name="generator" content="twinlens">'
+"""Stands in the head of every contact sheet, by which it is known again."""
+
+_PAGE_HEAD = 4096  # bytes in which the mark stands
+_PAGES = frozenset({".html", ".htm", ".xhtml"})
+
+_PREFIX, _SUFFIX = ".twinlens-", ".part"
+_LONGEST = 255  # bytes of a name on the file systems of Linux
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
+"""What a file system answers that has no hard links: FAT, exFAT, some network shares."""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Give a temporary file to write; on leaving, it takes the place of `path`.
+
+    If `path` is a link to a file, the file that it points to is replaced, and the link stays.
+
+    Raises:
+        TwinlensError: the disk is full, the folder is missing or closed to us.
+    """
+    target = path.resolve()
+    try:
+        with _part(target.parent) as part:
+            yield part
+            _sync(part)
+            part.replace(target)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def write_json(path: Path, plain: dict[str, Any]) -> None:
+    """Write plain values as a JSON file for people: indented, with a newline at its end.
+
+    Raises:
+        TwinlensError: the file cannot be written.
+    """
+    with written(path) as part:
+        part.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+
+
+def place(folder: Path, name: str, fill: Callable[[Path], object]) -> Path:
+    """Write a new file under the first free name of NAME, NAME-2, NAME-3 and so on.
+
+    Args:
+        folder: where to; it must exist.
+        name: of the file.
+        fill: writes the content into the path that it is given.
+
+    Returns:
+        The path of the file. Nothing that was in the folder is overwritten.
+
+    Raises:
+        TwinlensError: the disk is full or the folder is closed to us.
+    """
+    try:
+        with _part(folder) as part:
+            fill(part)
+            _sync(part)
+            return _named(part, folder, name)
+    except OSError as error:
+        raise _refused(folder / name, error) from error
+
+
+def free_names(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the paths NAME, NAME-2, NAME-3 and so on, each short enough for a file system."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    yield folder / name
+    for number in count(2):
+        end = f"-{number}{suffix}"
+        room = max(1, len(os.fsencode(name)) - len(os.fsencode(end)))
+        fits = len(os.fsencode(stem + end)) <= _LONGEST
+        yield folder / ((stem if fits else os.fsdecode(os.fsencode(stem)[:room])) + end)
+
+
+def check_page(path: Path) -> None:
+    """Refuse to write a page over a file that is none.
+
+    Raises:
+        UsageError: a photo, a folder or another file is there, or there is no such folder.
+    """
+    try:
+        if not path.resolve().parent.is_dir():
+            raise UsageError(
+                f"no folder at '{path.parent}' to write '{path.name}' in; make it first"
+            )
+        taken = path.exists() and not _is_page(path)
+    except OSError as error:
+        raise UsageError(f"cannot write '{path}': {error.strerror or error}") from error
+    if taken:
+        raise UsageError(
+            f"'{path}' is there and is not a contact sheet; choose a new name that ends in .html"
+        )
+
+
+def _is_page(path: Path) -> bool:
+    """Tell whether a file may be replaced: a page, an older contact sheet, or an empty file."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() in _PAGES:
+        return True
+    with path.open("rb") as file:
+        head = file.read(_PAGE_HEAD)
+    return not head or PAGE_MARK.encode() in head
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[Path]:
+    """Make an empty temporary file; it is gone afterwards unless it was renamed."""
+    part = folder / f"{_PREFIX}{token_hex(8)}{_SUFFIX}"
+    try:
+        part.touch(exist_ok=False)
+        yield part
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _named(part: Path, folder: Path, name: str) -> Path:
+    """Give a finished file the first free name."""
+    for target in free_names(folder, name):
+        try:
+            _name(part, target)
+        except FileExistsError:
+            continue
+        return target
+    raise AssertionError("names do not end")  # pragma: no cover
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give a finished file a name that is free.
+
+    Raises:
+        FileExistsError: it is taken.
+    """
+    try:
+        os.link(part, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        target.touch(exist_ok=False)  # takes the name, or finds it taken
+        part.replace(target)
+
+
+def _sync(part: Path) -> None:
+    """Wait until a file is on the disk; on some file systems only this tells that it is full."""
+    with suppress(PermissionError), part.open("rb" if os.name == "posix" else "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _refused(path: Path, error: OSError) -> TwinlensError:
+    """Say which file cannot be written, why, and what to do."""
+    why = (error.strerror or str(error)).lower()
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TwinlensError(
+            f"cannot write '{path}': {why}; free some space, or name another folder"
+        )
+    return TwinlensError(f"cannot write '{path}': {why}")

@@ -1,0 +1,246 @@
+"""The `Encoder` without torch: photos and texts through the graphs of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from indexer.core.encoder import Tokens, TokenShape, Vectors
+from indexer.core.resize import ImageInputSpec
+from indexer.core.types import Hubness, Kind
+from retrieval.errors import ModelUnavailable
+from retrieval.models.clip_tokenizer import ClipTokenizer
+from retrieval.models.phrases import Phrase
+from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
+from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer, is_whole, unread
+from retrieval.runtime.graph import Arrays, Graph, cores
+from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
+
+if TYPE_CHECKING:
+    from retrieval.models.torch_encoder import TorchEncoder
+
+PHOTOS = 16
+"""Photos of one request: while two are computed, the next is prepared. Eight at once
+take a tenth longer."""
+
+TEXTS = 32
+"""Texts of one request, of like length."""
+
+T = TypeVar("T")
+
+
+class WeightSource(Protocol):
+    """Where the parts of an engine come from."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's own folder, where its banks lie; None if it has none."""
+        ...
+
+    @property
+    def towers(self) -> TorchEncoder:
+        """The model in torch."""
+        ...
+
+    def prepare(self, folder: GraphCache, part: Tower) -> None:
+        """Make a part in a folder, if it can be made."""
+        ...
+
+
+class EngineEncoder:
+    """Encodes with the graphs of an engine; each is made when it is first needed.
+
+    Args:
+        about: what the model is.
+        source: makes the parts, and has the model in torch for what has no part.
+        few: only a few texts or photos will be encoded, so that towers may rest after them.
+    """
+
+    def __init__(self, about: ModelInfo, source: WeightSource, *, few: bool = False) -> None:
+        self._about, self._source, self._few = about, source, few
+        self._folder = engine_folder(about.fingerprint)
+
+    @property
+    def name(self) -> str:
+        """What a person calls the model."""
+        return self._about.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of architecture, weights and preprocessing."""
+        return self._about.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return self._about.dim
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side that the image tower sees."""
+        return self._about.image.size
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return "cpu"
+
+    @property
+    def square(self) -> ImageInputSpec:
+        """How a photo becomes what the image tower sees."""
+        return self._about.image
+
+    @property
+    def hubness(self) -> Hubness:
+        """How the hubness of items is measured and corrected with this model."""
+        return self._about.hubness
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """Size of a photo's image tokens; None for towers that give none."""
+        return self._about.tokens
+
+    def bank(self, kind: Kind) -> Vectors:
+        """Return vectors of generic photos or texts. Shape (bank, dim); empty for none.
+
+        Raises:
+            ModelUnavailable: the model's own bank is broken or of other weights.
+        """
+        folder = self._source.folder
+        file = bank_file(folder, kind) if folder else None
+        if file is not None and file.exists():
+            return load_bank(file, fingerprint=self.fingerprint, dim=self.dim)
+        return self.encode_texts(generic_captions() if kind == Kind.TEXT else [])
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Embed RGB photos. Shape (photos, dim), unit norm."""
+        if self._images is None:
+            return self.towers.encode_images(images)
+        return self._joined(self._see(images))
+
+    def encode_with_tokens(self, images: Sequence[Image.Image]) -> tuple[Vectors, Tokens]:
+        """Embed RGB photos, and give the image tokens that a reranker reads, in one pass.
+
+        Shapes (photos, dim) and (photos, tokens, width).
+
+        Raises:
+            ModelUnavailable: the towers give no tokens.
+        """
+        shape = self.token_shape
+        if shape is None:
+            raise ModelUnavailable(f"the model {self.name!r} gives no image tokens")
+        if self._images is None:
+            return self.towers.encode_with_tokens(images)
+        seen = self._see(images)
+        empty = np.zeros((0, shape.tokens, shape.width), dtype=np.float32)
+        return self._joined(seen), np.concatenate([empty, *(each[1] for each in seen)])
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts. Shape (texts, dim), unit norm."""
+        if self._texts is None:
+            return self.towers.encode_texts(texts)
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        read = [self._words(batch) for batch in _batches([texts[row] for row in order], TEXTS)]
+        vectors = self._joined(self._texts.run_all(read))
+        return vectors[np.argsort(order)] if len(texts) else vectors
+
+    def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
+        """Embed phrases with slots for rows of a table, with torch. Shape (phrases, dim)."""
+        return self.towers.encode_phrases(phrases, table)
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is read as one; until there is a text tower here, all are."""
+        return not self._has_texts or is_whole(self._reader.ids([word]))
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; empty for none."""
+        return unread(text, self._reader.ids) if self._has_texts else self.towers.unread(text)
+
+    @property
+    def _has_texts(self) -> bool:
+        """Tell whether there is a text tower here."""
+        return bool(self._about.words) and self._folder.graph(Tower.TEXTS).exists()
+
+    def rest(self) -> None:
+        """Close the towers where only few inputs were to come; one more input opens them again."""
+        if self._few:
+            vars(self).pop("_images", None)
+            vars(self).pop("_texts", None)
+
+    @property
+    def towers(self) -> TorchEncoder:
+        """The same model in torch."""
+        return self._source.towers
+
+    @cached_property
+    def _images(self) -> Graph | None:
+        """The image tower; None if it stays with torch."""
+        return self._graph(Tower.IMAGES, streams=cores())
+
+    @cached_property
+    def _texts(self) -> Graph | None:
+        """The text tower; None if it stays with torch."""
+        return self._graph(Tower.TEXTS, streams=1) if self._about.words else None
+
+    @cached_property
+    def _reader(self) -> Tokenizer:
+        """What cuts texts into tokens."""
+        if self._about.words == TokenizerKind.PIECES:
+            return WordPieceTokenizer(self._folder.tokenizer, self._about.context)
+        return ClipTokenizer(self._folder.pairs, self._about.context)
+
+    @cached_property
+    def _table(self) -> NDArray[np.float16]:
+        """The vectors of words, read from disk as they are used. Shape (vocabulary, width)."""
+        table: NDArray[np.float16] = np.load(self._folder.words, mmap_mode="r")
+        return table
+
+    def _graph(self, part: Tower, streams: int) -> Graph | None:
+        """Open a tower: made if it is not there, and made anew if it is broken."""
+        file = self._folder.graph(part)
+        for _ in range(2):
+            if not file.exists():
+                self._source.prepare(self._folder, part)
+            if not file.exists():
+                return None
+            try:
+                return Graph(
+                    file,
+                    compiled=self._folder.compiled,
+                    streams=streams,
+                    many=part == Tower.IMAGES,
+                )
+            except RuntimeError:  # all that OpenVINO raises
+                file.unlink()
+        return None
+
+    def _see(self, images: Sequence[Image.Image]) -> list[Arrays]:
+        """Run the image tower over photos: vectors, and tokens if it gives any, a batch each."""
+        assert self._images is not None
+        return self._images.run_all(
+            (np.stack([self._about.image.pixels(image) for image in batch]),)
+            for batch in _batches(images, PHOTOS)
+        )
+
+    def _words(self, texts: Sequence[str]) -> Arrays:
+        """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
+        ids = self._reader.ids(texts)
+        return self._table[ids].astype(np.float32), ids
+
+    def _joined(self, parts: Sequence[Arrays]) -> Vectors:
+        """Put batches together, each vector of unit length. Shape (n, dim)."""
+        empty = np.zeros((0, self.dim), dtype=np.float32)
+        vectors: Vectors = np.concatenate([empty, *(each[0].astype(np.float32) for each in parts)])
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Cut a sequence into runs of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,180 @@
+"""The quickest encoder for a model on this machine: its engine on a CPU, torch on a GPU."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.core.encoder import Encoder, TokenShape
+from indexer.core.errors import TwinlensError, told
+from retrieval.models.model_folder import (
+    BUILTIN,
+    CONFIG,
+    TWIN,
+    WEIGHTS,
+    ModelDescription,
+    describe,
+    file_fingerprint,
+    folder_of,
+)
+from retrieval.runtime.graph_cache import (
+    CACHE_VARIABLE,
+    GraphCache,
+    ModelInfo,
+    TokenizerKind,
+    Tower,
+    engine_folder,
+    known_fingerprint,
+    remember_fingerprint,
+)
+from retrieval.runtime.graph_encoder import EngineEncoder
+
+if TYPE_CHECKING:
+    from retrieval.models.torch_encoder import TorchEncoder
+
+Note = Callable[[str], None]
+Phase = Callable[[str], AbstractContextManager[None]]
+"""Shows what takes its time for as long as it does."""
+
+_TOWERS = {Tower.IMAGES: "image", Tower.TEXTS: "text"}
+
+_GPUS = ("/dev/nvidiactl", "/dev/kfd")  # of NVIDIA's driver, of AMD's
+
+
+def quick_encoder(
+    spec: str = BUILTIN,
+    device: str = "auto",
+    *,
+    few: bool = False,
+    note: Note = lambda _: None,
+    phase: Phase | None = None,
+) -> Encoder:
+    """Return the quickest encoder for a model; its vectors are torch's to a cosine of 0.999.
+
+    Args:
+        spec: of the model, as `retrieval.load_encoder` takes it.
+        device: `cpu`, `cuda`, `mps`, or `auto`: a GPU if there is one, else the CPU.
+        few: only a few texts or photos will be encoded, a query's: a GPU is not worth its start.
+        note: receives a line where something goes wrong.
+        phase: shows what takes its time; without it, `note` receives its name.
+
+    Raises:
+        ModelUnavailable: no such model, or its files are not here and cannot be fetched.
+    """
+    if device != "cpu" and not (device == "auto" and (few or not has_gpu())):
+        return _load(spec, device)
+    source = _Source(spec, note, phase or partial(_noted, note))
+    return EngineEncoder(_about(spec) or source.about(), source, few=few)
+
+
+def has_gpu() -> bool:
+    """Tell whether torch may find a GPU here: asking torch itself would take two seconds."""
+    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    return apple or any(Path(device).exists() for device in _GPUS)
+
+
+class _Source:
+    """Where the parts of an engine come from: the model in torch, loaded when one is missing."""
+
+    def __init__(self, spec: str, note: Note, phase: Phase) -> None:
+        self._spec, self._note, self._phase = spec, note, phase
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's own folder; None for open_clip's."""
+        return folder_of(self._spec)
+
+    @cached_property
+    def towers(self) -> TorchEncoder:
+        """The model in torch."""
+        return _load(self._spec, "cpu")
+
+    def about(self) -> ModelInfo:
+        """Say what the model is, and keep it for the next time."""
+        from retrieval.runtime.graph_export import describe_model
+
+        about = describe_model(self.towers.model)
+        folder = engine_folder(about.fingerprint)
+        try:
+            folder.make()
+            folder.write(about)
+        except (OSError, TwinlensError) as error:
+            self._note(f"cannot keep what is known of the model: {error}")
+        remember_fingerprint(*_weights_of(self._spec), about.fingerprint)
+        return about
+
+    def prepare(self, folder: GraphCache, part: Tower) -> None:
+        """Make a part of the engine, or note in its folder why it stays with torch."""
+        if folder.refusal(part).exists():
+            return
+        whose = "" if self._spec == BUILTIN else f" of {self._spec}"
+        model = f"{_TOWERS[part]} model{whose}"
+        try:
+            with self._phase(f"preparing the {model} for this computer (once, about 20 s)"):
+                from retrieval.runtime.graph_export import (
+                    export_part,  # brings torch: seconds of these
+                )
+
+                export_part(self.towers.model, folder, part)
+        except (OSError, TwinlensError) as error:
+            why = told(error, folder.path) if isinstance(error, OSError) else error
+            self._note(
+                f"cannot keep the {model}: {why}, or name another folder with {CACHE_VARIABLE}; "
+                "torch is used, which starts more slowly"
+            )
+
+
+@contextmanager
+def _noted(note: Note, name: str) -> Iterator[None]:
+    """Name what takes its time in a note."""
+    note(name)
+    yield
+
+
+def _load(spec: str, device: str) -> TorchEncoder:
+    """Load a model with torch."""
+    from retrieval.models.registry import load_encoder
+
+    return load_encoder(spec, device)
+
+
+def _about(spec: str) -> ModelInfo | None:
+    """Say what a model is without torch, if that is known."""
+    folder = folder_of(spec)
+    said = describe(folder) if folder else None
+    fingerprint = known_fingerprint(*_weights_of(spec))
+    if folder is None or said is None or said.architecture["family"] != TWIN:
+        return engine_folder(fingerprint).read() if fingerprint else None
+    if fingerprint is None:
+        fingerprint = file_fingerprint(said.fingerprinted, folder / WEIGHTS)
+        remember_fingerprint(*_weights_of(spec), fingerprint)
+    return _about_twin(BUILTIN if spec == BUILTIN else str(folder.resolve()), fingerprint, said)
+
+
+def _about_twin(name: str, fingerprint: str, said: ModelDescription) -> ModelInfo:
+    """Say what a model of the built-in architecture is."""
+    image = said.architecture["image"]
+    side = image["size"] // image["patch"] // 2
+    return ModelInfo(
+        name=name,
+        fingerprint=fingerprint,
+        dim=said.architecture["dim"],
+        image=said.image,
+        tokens=TokenShape(tokens=1 + side**2, width=image["width"]),
+        hubness=said.hubness,
+        words=TokenizerKind.PIECES,
+        context=said.architecture["text"]["context"],
+    )
+
+
+def _weights_of(spec: str) -> tuple[str, list[Path]]:
+    """Return a key for a model, and the files that it changes with."""
+    folder = folder_of(spec)
+    if folder is not None:
+        return str(folder.resolve()), [folder / CONFIG, folder / WEIGHTS]
+    file = Path(spec.partition("/")[2]).expanduser()
+    return spec, [file] if file.is_file() else []

@@ -1,0 +1,88 @@
+"""Fusion: words that a query shares with captions and names add to the score of the embedding.
+
+    score(item) = embedding score + lift(item) + WEIGHT * BM25(item) / log(items)
+
+A word counts by its rarity, about 1 for one that a single item has, nothing for one that half of
+them have. An item that shares no word keeps its score: where nothing matches, nothing changes.
+
+What has all the words of a query, and telling ones, is lifted nearly to where a hit is as likely a
+match as not: an embedding knows no "Zanzibar" and no "IMG 0017", and what it guesses of them would
+bury the one photo that is called so.
+Where pictures are likely to show the thing, it is lifted less: see `matching.lifted_to`.
+
+The sum was chosen over ranks. On Flickr8k's dev split (1,000 photos, a query each, R@1 38.2 by the
+embedding) the sum gives 49.9 where all photos have a caption and 38.9 where 30 % have; reciprocal
+rank fusion 46.7 and 20.7, for it puts any captioned photo before those without a caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.core.types import Candidate
+
+WEIGHT = 0.07
+"""Of one rare word. Twice as much gains 3 points of R@1 where all photos have captions, and costs
+2 where 30 % have."""
+
+TELLING = 0.3
+"""Words that count so much make an item a match in their own right: a file that is called so."""
+
+LIFT = 0.9
+"""Of what a hit lacks to an even chance: the rest keeps the hits in the order of the embedding."""
+
+SHARED = 1_000
+"""Items that share words which are looked at: the best of them by BM25."""
+
+NO_LIFTS: Mapping[int, float] = MappingProxyType({})
+"""Where no item has all the words, or nobody can tell what a score means."""
+
+
+def fused(
+    candidates: Sequence[Candidate],
+    shared: Sequence[tuple[int, float]],
+    score: Callable[[Sequence[int]], NDArray[np.float32]],
+    exact_match_boosts: Mapping[int, float] = NO_LIFTS,
+) -> list[Candidate]:
+    """Put the items that share words among the candidates, best first.
+
+    Args:
+        candidates: the best by the embedding.
+        shared: ids and word scores of the items that share words with the query.
+        score: gives the embedding scores of ids.
+        lifts: what is added to items that have all the words.
+    """
+    scores = {candidate.id: candidate.score for candidate in candidates}
+    absent = [id_ for id_, _ in shared if id_ not in scores]
+    if absent:
+        scores.update(zip(absent, score(absent).tolist(), strict=True))
+    for id_, words in shared:
+        scores[id_] += exact_match_boosts.get(id_, 0.0) + WEIGHT * words
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return [Candidate(id=id_, score=total) for id_, total in ordered]
+
+
+def exact_match_boosts(
+    named: Sequence[tuple[int, float]],
+    score: Callable[[Sequence[int]], NDArray[np.float32]],
+    even: float,
+) -> dict[int, float]:
+    """Return what lifts the items that have all the words of a query, where those tell enough.
+
+    Args:
+        named: ids and word scores of these items.
+        score: gives the embedding scores of ids, without what is taken away from a query.
+        even: the score to which they are lifted, see `matching.lifted_to`.
+    """
+    ids = distinctive(named)
+    missing = LIFT * np.maximum(0.0, even - score(ids)) if ids else np.zeros(0)
+    return dict(zip(ids, missing.tolist(), strict=True))
+
+
+def distinctive(shared: Sequence[tuple[int, float]]) -> list[int]:
+    """Return the ids of the items that share words which tell enough."""
+    return [id_ for id_, words in shared if words >= TELLING]

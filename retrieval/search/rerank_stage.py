@@ -1,0 +1,172 @@
+"""The second stage of search: the first candidates, rescored by a model that sees both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from indexer.core.errors import FileUnreadable, TwinlensError
+from indexer.core.types import Kind
+from indexer.decoding.render import read_picture
+from indexer.library.library import Library
+from indexer.media.image import seen
+from retrieval.errors import QueryInvalid
+from retrieval.models.tokenizer import behind
+from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
+from retrieval.search.hit import Hit
+from retrieval.search.query import Query
+from retrieval.search.spell_hints import shortened
+
+MOST = 200
+"""Candidates that are rescored at most; what lies behind them follows as the first stage had it."""
+
+Note = Callable[[str], None]
+"""Called with a line for the person who searches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankStage:
+    """Rescores the hits of one library.
+
+    Attributes:
+        library: where the photos' tokens are kept.
+        reranker: the model.
+        size_hint: pixels a side that it sees; a decoder may stop at twice that.
+        note: receives the names of photos that cannot be read, and what is cut.
+    """
+
+    library: Library
+    reranker: Reranker
+    size_hint: int
+    note: Note
+
+    def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
+        """Tell whether a second look changes anything: across kinds, where it is on.
+
+        It reads words or a photo, not both in one query.
+        """
+        photos = any(term.query.kind == Kind.PHOTO for term in query.terms)
+        if query.is_filter or query.only_takes_away or photos:
+            return False
+        fusion = self.reranker.fusion
+        steered = bool(instruction) and fusion.instructed > 0
+        return query.kind != kind and (steered or fusion.weight(query=query.kind, item=kind) > 0)
+
+    def rescored(
+        self, query: Query, hits: Sequence[Hit], kind: Kind, instruction: str = ""
+    ) -> list[Hit]:
+        """Return the hits in the order of first stage and reranker together, best first.
+
+        A photo that cannot be read keeps the score of the first stage, and is named.
+
+        Raises:
+            QueryInvalid: the photo that is searched with cannot be read.
+        """
+        hits, rest = hits[:MOST], hits[MOST:]
+        if not hits:
+            return []
+        sights = self._sights(query, hits)
+        texts = [query.words if kind == Kind.PHOTO else hit.text for hit in hits]
+        wishes = ["", instruction] if instruction else [""]
+        asked = [(text, wish) for wish in wishes for text in texts]
+        scores = self._scores(asked, sights * len(wishes)).reshape(len(wishes), len(texts))
+        first = np.array([hit.score for hit in hits])
+        fusion = self.reranker.fusion
+        plain = fused(first, scores[0], fusion.weight(query=query.kind, item=kind))
+        total, obeys = plain, np.full(len(hits), np.nan)
+        if instruction:
+            change = scores[1] - scores[0]
+            total, obeys = fused(plain, change, fusion.instructed), fusion.obeys(change)
+            if self.reranker.cuts(instruction):
+                end = shortened(behind(instruction, self.reranker.cuts))
+                cut = "the instruction is too long for the reranker; its end is left out"
+                self.note(f"{cut}: '{end}'")
+        order = np.argsort(-total, kind="stable")
+        ordered = [
+            replace(
+                hits[place],
+                score=float(total[place]),
+                plain=float(plain[place]),
+                obeys=None if np.isnan(obeys[place]) else float(obeys[place]),
+            )
+            for place in order
+        ]
+        return [replace(hit, rank=rank) for rank, hit in enumerate([*ordered, *rest], start=1)]
+
+    def _scores(self, asked: Sequence[Asked], sights: Sequence[Sight | None]) -> Scores:
+        """Score what can be seen; NaN for the rest. Shape (hits,)."""
+        scores = np.full(len(asked), np.nan)
+        seen = [(place, sight) for place, sight in enumerate(sights) if sight is not None]
+        if seen:
+            places = [place for place, _ in seen]
+            found = self.reranker.score([asked[n] for n in places], [sight for _, sight in seen])
+            scores[places] = found
+        return scores
+
+    def _sights(self, query: Query, hits: Sequence[Hit]) -> list[Sight | None]:
+        """Return the photo of each couple as the reranker reads it: the query's, or each hit's."""
+        if query.kind != Kind.PHOTO:
+            return self._of_hits(hits)
+        (sight,) = self.reranker.look([photo_of(query, size_hint=self.size_hint)])
+        return [sight] * len(hits)
+
+    def _of_hits(self, hits: Sequence[Hit]) -> list[Sight | None]:
+        """Return kept tokens; read the photos that have none, and keep theirs for the next time."""
+        shape = self.reranker.token_shape
+        ids = [hit.id for hit in hits]
+        kept = self.library.tokens(ids, shape) if shape else [None] * len(ids)
+        sights: list[Sight | None] = list(kept)
+        missing = [place for place, sight in enumerate(sights) if sight is None]
+        fresh = self._read([hits[place] for place in missing])
+        for place, sight in zip(missing, fresh, strict=True):
+            sights[place] = sight
+        if shape is not None:
+            self._keep({ids[place]: sights[place] for place in missing})
+        return sights
+
+    def _read(self, hits: Sequence[Hit]) -> list[Sight | None]:
+        """Read photos from their files; count those that cannot be read, and name the first."""
+        photos: list[Image.Image | None] = []
+        failed: list[str] = []
+        for hit in hits:
+            try:
+                photo = read_picture(hit.path, time=hit.time, size_hint=self.size_hint)
+                photos.append(photo)
+            except FileUnreadable as error:
+                photos.append(None)
+                failed.append(f"{hit.where}: {error}")
+        if failed:  # one line: of a drive that is unplugged, all are gone
+            more = f", and {len(failed) - 1:,} more" if failed[1:] else ""
+            self.note(f"not looked at again: {failed[0]}{more}")
+        readable = [photo for photo in photos if photo is not None]
+        looked = iter(self.reranker.look(readable) if readable else ())  # else no tower is opened
+        return [None if photo is None else next(looked) for photo in photos]
+
+    def _keep(self, fresh: dict[int, Sight | None]) -> None:
+        """Keep tokens that had to be computed, if nobody else is writing."""
+        found = {item: sight for item, sight in fresh.items() if isinstance(sight, np.ndarray)}
+        if not found:
+            return
+        try:
+            self.library.keep_tokens(list(found), np.stack(list(found.values())))
+        except TwinlensError:
+            return  # a library that is busy, or closed to us: they are computed again next time
+
+
+def photo_of(query: Query, *, size_hint: int) -> Image.Image:
+    """Return the photo that a query asks with.
+
+    Raises:
+        QueryInvalid: it cannot be read.
+    """
+    try:
+        if query.photo is not None:
+            return seen(query.photo, size_hint=size_hint)
+        assert query.path is not None
+        return read_picture(query.path, size_hint=size_hint)
+    except FileUnreadable as error:
+        named = f"'{query.path}'" if query.path else "the picture"
+        raise QueryInvalid(f"cannot search with {named}: {error}") from error

@@ -1,0 +1,182 @@
+"""Words of a query that its model does not know or read: misspelt, foreign, or too many.
+
+A model cuts a word that it does not know into pieces, and answers for the pieces, with nothing to
+show for it. Rare words are cut, too, and may be understood all the same: so this is a hint for the
+person who asks, and changes no answer.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from indexer.catalog.reader import STOP_WORDS
+from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
+from retrieval.models.reference_vectors import generic_captions
+
+if TYPE_CHECKING:
+    from spellchecker import SpellChecker
+
+SHORTEST = 3
+"""Letters; shorter words are too near to each other to tell which was meant."""
+
+LONGEST_CODE = 4
+"""Letters of what may be an abbreviation if it is in capitals: "NASA" is not misspelt."""
+
+FOREIGN = 20.0
+"""So many times as common must a word be in another language that English has, too: "playa"."""
+
+SHORT, USUAL = 3, 1e-6
+"""A lone word of so few letters is foreign if it is one in a million there: not "sno"."""
+
+LANGUAGES = {
+    "es": "Spanish",
+    "fr": "French",
+    "it": "Italian",
+    "de": "German",
+    "pt": "Portuguese",
+    "nl": "Dutch",
+}
+"""Those that are recognised, the smallest dictionaries of `spellchecker` first."""
+
+_SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
+_LATIN = ("LATIN", "FEMININE", "MASCULINE", "MICRO", "MODIFIER")
+_NO_WORD = "qzxjvkwq"  # of a model that knows it, all words are known
+_SHOWN = 60  # characters of what is not read
+
+
+def unknown_words(encoder: Encoder, text: str) -> list[str]:
+    """Return the words of a text, in small letters, that a model has to cut into pieces.
+
+    Of a model that cannot tell, all words are known.
+    """
+    if not isinstance(encoder, VocabularyEncoder):
+        return []
+    codes = {word.lower() for word in _words(text) if word.isupper() and len(word) <= LONGEST_CODE}
+    english = not encoder.knows(_NO_WORD)
+    return [
+        word
+        for word in dict.fromkeys(words_of(text))
+        if (english and script_of(word))
+        or (len(word) >= SHORTEST and word not in codes and not encoder.knows(word))
+    ]
+
+
+def spelling(unknown: Sequence[str], text: str) -> str:
+    """Say what may be meant by the unknown words of a text; empty where nothing comes near.
+
+    A text is in another language if that has all its words, and English lacks one that is unknown,
+    or has it far more seldom.
+    """
+    for word in unknown:
+        if script := script_of(word):
+            return (
+                f"the model reads English; '{shortened(word)}' ({script}) is looked for in "
+                "captions, keywords and names alone"
+            )
+    if not unknown:
+        return ""
+    strange = [word for word in unknown if not _dictionary("en").known([word])]
+    language = _language(words_of(text), unknown, strange)
+    if language:
+        return f"that looks {language}; the model reads English"
+    meant = {word: _meant(word) for word in strange}
+    hints = (f"did you mean '{other}' by '{word}'?" for word, other in meant.items() if other)
+    return " ".join(hints)
+
+
+def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[str]) -> str:
+    """Name the language of some words, of which English lacks those that are strange, or "".
+
+    Where English lacks none, a lone word may still be far more usual in another language.
+    """
+    if not strange and len(words) > 1:
+        return ""
+    for code, language in LANGUAGES.items():
+        there = _dictionary(code)
+        if len(there.known(words)) < len(set(words)):
+            continue
+        short = len(words) == 1 and len(words[0]) <= SHORT
+        if short and there.word_usage_frequency(words[0]) < USUAL:
+            continue
+        if strange or any(_is_rather(word, there) for word in unknown):
+            return language
+    return ""
+
+
+def told_unread(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
+    """Say which words of some texts are behind what a model reads; empty where it reads all."""
+    for text in texts:
+        end = encoder.unread(text)
+        if end:
+            read = len(text.split()) - len(end.split())
+            return (
+                f"the query is too long: the model reads its first {read} words; left out: "
+                f"'{shortened(end)}'"
+            )
+    return ""
+
+
+def shortened(text: str) -> str:
+    """Return a text, or its beginning and its end."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
+
+
+def script_of(word: str) -> str:
+    """Name the script of a word that is not in Latin letters; empty for one that is."""
+    names = (unicodedata.name(char, "LATIN").split()[0] for char in word if char.isalpha())
+    others = [name for name in names if name not in _LATIN]
+    kana = [name for name in others if _SCRIPTS.get(name) == "Japanese"]
+    return next((_SCRIPTS.get(name, name.title()) for name in (*kana, *others)), "")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in small letters, without figures and signs."""
+    return _words(text.lower())
+
+
+def _words(text: str) -> list[str]:
+    """Cut a text at all that is no letter or mark upon one."""
+    return "".join(char if _is_letter(char) else " " for char in text).split()
+
+
+def _is_letter(char: str) -> bool:
+    """Tell a letter, or a mark upon one."""
+    return unicodedata.category(char)[0] in "LM"
+
+
+def _is_rather(word: str, there: SpellChecker) -> bool:
+    """Tell whether a word is far more usual in another language than in English."""
+    here: float = _dictionary("en").word_usage_frequency(word)
+    return bool(there.word_usage_frequency(word) > FOREIGN * here)
+
+
+def _meant(word: str) -> str:
+    """Return the word that may be meant by a misspelt one; empty where none comes near.
+
+    The one that captions use most, and rather one with a letter more than one with a letter less.
+    """
+    english, told = _dictionary("en"), _caption_words()
+    near = [each for each in english.candidates(word) or () if each not in STOP_WORDS]
+    ranked = sorted(
+        near,
+        key=lambda each: (len(each) < len(word), -told[each], -english.word_usage_frequency(each)),
+    )
+    return ranked[0] if ranked and ranked[0] != word else ""
+
+
+@cache
+def _caption_words() -> Counter[str]:
+    """Count the words of generic captions."""
+    return Counter(word for caption in generic_captions() for word in words_of(caption))
+
+
+@cache
+def _dictionary(language: str) -> SpellChecker:
+    """Return the words of a language; two that differ in one letter are alike."""
+    from spellchecker import SpellChecker
+
+    return SpellChecker(language=language, distance=1)

@@ -1,0 +1,24 @@
+"""Which numbers this CPU computes with quickly."""
+
+from __future__ import annotations
+
+import torch
+
+from retrieval._enums import Precision
+
+
+def knows_bfloat16() -> bool:
+    """Tell whether PyTorch multiplies bfloat16 with units of this CPU.
+
+    Without them it does so one number at a time: ten times as slowly as in float32, and more.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def advice(precision: Precision, device: torch.device) -> str | None:
+    """Return what to tell a person who asked for an arithmetic that is slow here; None for none."""
+    if precision == Precision.BF16 and device.type == "cpu" and not knows_bfloat16():
+        return "this CPU has no units for bfloat16: with --precision fp32 it is many times as fast"
+    return None

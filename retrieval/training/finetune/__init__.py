@@ -1,0 +1,1 @@
+"""Fine-tuning: weight averaging, and rerankers on judged photos."""

@@ -1,0 +1,130 @@
+"""Signs learned alone: nothing else of a reranker changes, and what is learned is told apart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from indexer.core.errors import UsageError
+from retrieval.builtin_reranker.cross_attention import NetworkConfig, RerankerNetwork
+from retrieval.builtin_reranker.reranker_checkpoint import (
+    SIGNS,
+    Checkpoint,
+    load_reranker_checkpoint,
+    save_reranker,
+)
+from retrieval.builtin_reranker.training.polarity import Signs, sign_loss
+from retrieval.builtin_reranker.training.polarity_run import learn_signs, run_sign_training
+from retrieval.builtin_reranker.training.run import RerankerRun, Watch
+from retrieval.builtin_reranker.training.training_config import RerankerTraining
+from retrieval.errors import ModelUnavailable, TrainingFailed
+from retrieval.models import TorchEncoder, load_encoder
+from retrieval.reranking.reranker_config import CONFIG, WEIGHTS
+from retrieval.reranking.score_fusion import Fusion
+from tests.tiny import colour_pairs, half_of, tiny_model
+
+SHAPE = NetworkConfig(
+    image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=1, sign_depth=1
+)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
+    return TorchEncoder(tiny_model(tmp_path_factory.mktemp("tiny")), "cpu")
+
+
+@pytest.fixture
+def run(tmp_path: Path, encoder: TorchEncoder) -> RerankerRun:
+    torch.manual_seed(0)
+    fusion = Fusion(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
+    made = Checkpoint(network=RerankerNetwork(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
+    save_reranker(
+        made, tmp_path / "init", {"run": {"words": 1}, "validation": {"text_to_image": 2}}
+    )
+    source = colour_pairs(tmp_path)
+    return RerankerRun(
+        pairs=(source,),
+        val=half_of(source),
+        out=tmp_path / "out",
+        init=tmp_path / "init",
+        training=RerankerTraining(steps=3, signs=8),
+    )
+
+
+def test_nothing_but_the_signs_and_their_weight_changes(
+    run: RerankerRun, encoder: TorchEncoder
+) -> None:
+    assert run.init is not None
+    steps: list[int] = []
+    done = run_sign_training(run, encoder, Watch(learned=lambda step, _: steps.append(step)))
+    assert steps == [1, 2, 3]
+    before, after = (load_file(folder / WEIGHTS) for folder in (run.init, run.out))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith(SIGNS) for name in changed)
+    assert set(before) == set(after)
+    made = load_reranker_checkpoint(run.out)
+    assert (made.fusion.text_to_image, made.fusion.image_to_text) == (0.02, 0.01)
+    assert made.fusion == done.fusion
+    record = json.loads((run.out / "train.json").read_text())
+    assert (record["run"]["words"], record["validation"]["text_to_image"]) == (1, 2)
+    assert record["run"]["signs"]["training"]["steps"] == 3
+    with pytest.raises(TrainingFailed, match="holds a finished reranker"):
+        run_sign_training(run, encoder)
+
+
+def test_a_reranker_of_an_older_format_gets_signs(run: RerankerRun, encoder: TorchEncoder) -> None:
+    assert run.init is not None
+    config = json.loads((run.init / CONFIG).read_text())
+    (run.init / CONFIG).write_text(json.dumps({**config, "format": 1}))
+    with pytest.raises(ModelUnavailable, match="--signs-only --init"):
+        load_reranker_checkpoint(run.init)
+    run_sign_training(run, encoder)
+    assert load_reranker_checkpoint(run.out).network.config == SHAPE
+
+
+def test_what_cannot_be_taught_is_refused(
+    run: RerankerRun, encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="name it by --init"):
+        run_sign_training(replace(run, init=None), encoder)
+    tiny_model(tmp_path / "other", seed=1)
+    other = load_encoder(str(tmp_path / "other"), "cpu")
+    with pytest.raises(ModelUnavailable, match="reads with another --model"):
+        run_sign_training(run, other)
+
+
+def test_the_loss_is_the_smoothed_cross_entropy() -> None:
+    chances = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    reference = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(chances.log(), torch.tensor([0, 2]))
+    both = sign_loss(torch.stack([chances, chances]), torch.tensor([-1, 1]))
+    assert both.item() == pytest.approx(reference.item())
+
+
+def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
+    rows = {"no": torch.eye(32)[0], "do": torch.eye(32)[1], "dog": torch.eye(32)[2]}
+
+    class Two(Signs):
+        def __init__(self) -> None:
+            pass
+
+        def draw(self, count, rng):  # type: ignore[no-untyped-def]
+            told = rng.choice([-1, 1], count)
+            return ["no dog" if sign < 0 else "do dog" for sign in told], told
+
+    class Reader:
+        def early(self, texts):  # type: ignore[no-untyped-def]
+            states = torch.stack([torch.stack([rows[w] for w in t.split()]) for t in texts])
+            return states, torch.ones(states.shape[:2], dtype=torch.bool)
+
+    training = RerankerTraining(steps=200, signs=16, lr=5e-3)
+    learned = learn_signs(Two(), Reader(), SHAPE, training, Watch())  # type: ignore[arg-type]
+    with torch.no_grad():
+        read = learned(*Reader().early(["no dog", "do dog"])).numpy()
+    assert np.sign(read).tolist() == [-1.0, 1.0]
