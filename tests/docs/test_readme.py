@@ -125,3 +125,15 @@ def test_the_marked_blocks_run(folder: Path) -> None:
         for run in runs:
             done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{run[-1]}\n{done.stderr}"
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    tests = README.parent / "tests"
+    written = (README.parent / "docs" / "safety.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests/)?[\w/]*\btest_\w+\.py|tests/[\w/]+/)(?:::(\w+))?`", written)
+    assert len(named) > 30
+    for file, function in named:
+        found = [README.parent / file] if "/" in file else [*tests.rglob(file)]
+        assert found, file
+        assert found[0].exists(), file
+        assert not function or f"def {function}(" in found[0].read_text(encoding="utf-8"), function
