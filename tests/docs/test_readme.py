@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import skimage
 
+import retrieval
 from indexer.core import errors as indexer_errors
 from indexer.core.errors import TwinlensError
 from retrieval import errors as retrieval_errors
@@ -125,6 +126,22 @@ def test_the_marked_blocks_run(folder: Path) -> None:
         for run in runs:
             done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{run[-1]}\n{done.stderr}"
+
+
+def test_the_names_in_the_python_pages_are_public() -> None:
+    listed = re.findall(r"^\| (`.+?`) \|", read(README.parent / "docs" / "python.md"), re.MULTILINE)
+    named = {word for cell in listed for word in re.findall(r"(?:^|, )?`(\w+)[`(.]", cell)}
+    imports = [
+        re.findall(r"^from retrieval import (.+)$", read(page), re.MULTILINE) for page in PAGES
+    ]
+    named |= {name for lines in imports for line in lines for name in line.split(", ")}
+    assert len(named) > 20
+    assert named - {"create", "open_or_create"} <= set(retrieval.__all__)  # methods of Library
+
+
+def read(page: Path) -> str:
+    """The text of a page."""
+    return page.read_text(encoding="utf-8")
 
 
 def test_every_promise_names_tests_that_exist() -> None:
