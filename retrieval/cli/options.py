@@ -81,15 +81,15 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
         @click.option(
             "--model",
             metavar="SPEC",
-            help="builtin, a folder from `twinlens train`, ARCH/TAG of open_clip, or "
-            f"hf-hub:ORG/NAME [default: {default}].",
+            help="Model to use: builtin, a folder from `twinlens train`, an open_clip ARCH/TAG, "
+            f"or hf-hub:ORG/NAME [default: {default}].",
         )
         @click.option(
             "--device",
             metavar="NAME",
             default="auto",
             show_default=True,
-            help="auto, cpu, cuda or mps.",
+            help="Where the model runs: auto, cpu, cuda or mps.",
         )
         @wraps(function)
         def wrapped(*, model: str | None, device: str, **others: Any) -> Any:
@@ -157,12 +157,14 @@ def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
         @click.option(
             "--rerank/--no-rerank",
             default=None,
-            help="Look twice at the first answers [default: where the reranker gains].",
+            help="Score the first 50 candidates again with a reranker [default: for the kinds of "
+            "search that it improves].",
         )
         @click.option(
             "--reranker",
             metavar="SPEC",
-            help="builtin, a folder from `twinlens train-reranker`, or a model of transformers.",
+            help="Reranker to use: builtin, a folder from `twinlens train-reranker`, or a model of "
+            "Transformers [default: builtin].",
         )
         @wraps(function)
         def wrapped(
@@ -181,7 +183,7 @@ _INSTRUCT = click.option(
     "--instruct",
     metavar="WORDS",
     default="",
-    help='What the answers shall be like: "only photos with snow", "no people".',
+    help='Instruction for the reranker: "only photos with snow", "no people".',
 )
 
 
@@ -191,7 +193,8 @@ def with_hubness(function: F) -> F:
         "--hubness/--no-hubness",
         default=True,
         show_default=True,
-        help="Hold back what is near to every query, from words to photos and back.",
+        help="Correct the scores of hubs: photos and texts that are near to almost every query. "
+        "Applies to searches between words and photos.",
     )(function)
 
 
@@ -201,7 +204,7 @@ def with_patience(function: F) -> Callable[..., Any]:
     @click.option(
         "--no-wait",
         is_flag=True,
-        help="End with code 12 if another process is writing, instead of waiting for it.",
+        help="If another process is writing to the library, end with code 12 instead of waiting.",
     )
     @wraps(function)
     def wrapped(*, no_wait: bool, **others: Any) -> Any:

@@ -57,11 +57,11 @@ class Output:
 
 
 _FLAGS = (
-    (("--json",), "json", "Print one JSON object a line."),
+    (("--json",), "json", "Print one JSON object per line."),
     (("--csv",), "csv", "Print CSV with a header line."),
-    (("-f", "--filepath-only"), "paths", "Print bare paths, one a line."),
-    (("-0", "--null"), "nul", "Print bare paths, each ended by NUL."),
-    (("-p", "--preview"), "preview", "Show the photos in the terminal."),
+    (("-f", "--filepath-only"), "paths", "Print only the paths, one per line."),
+    (("-0", "--null"), "nul", "Print only the paths, each followed by NUL."),
+    (("-p", "--preview"), "preview", "Show previews of the photos in the terminal."),
 )
 
 
@@ -91,7 +91,7 @@ def with_sheet(function: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
         callback=checked,
-        help="Write a contact sheet, too.",
+        help="Also write a contact sheet: an HTML page with the photos.",
     )(function)
 
 

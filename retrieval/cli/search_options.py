@@ -183,8 +183,8 @@ def with_question(function: F) -> Callable[..., Any]:
         "--threshold",
         metavar="P",
         type=click.FloatRange(min=0, max=1),
-        help="Show hits that match with probability P or more; 0 shows all "
-        "[default: as many as asked for, if anything matches]",
+        help="Show only hits whose match probability is P or more; 0 shows hits even if nothing "
+        "matches [default: the --top best, or none if nothing matches].",
     )
     @with_reranking(instruct=True)
     @with_scoring
@@ -228,13 +228,13 @@ def with_scoring(function: F) -> Callable[..., Any]:
         "--ensemble/--no-ensemble",
         default=ENSEMBLE,
         show_default=True,
-        help="Ask for photos of a bare name by several sentences about it.",
+        help='Search for a bare name, such as "golden retriever", with several sentences about it.',
     )
     @click.option(
         "--words/--no-words",
         default=True,
         show_default=True,
-        help="Put forward whose captions, keywords, file, folder or place names share words.",
+        help="Also match words in captions, keywords, file names, folders and places.",
     )
     @wraps(function)
     def wrapped(*, hubness: bool, ensemble: bool, words: bool, **others: Any) -> Any:
@@ -257,7 +257,7 @@ def with_page(function: F) -> Callable[..., Any]:
         type=click.IntRange(min=0),
         default=10,
         show_default=True,
-        help="How many to find; 0 for all.",
+        help="Number of hits to show; 0 shows all.",
     )
     @click.option(
         "--page",
@@ -265,14 +265,14 @@ def with_page(function: F) -> Callable[..., Any]:
         metavar="N",
         type=click.IntRange(min=1),
         default=1,
-        help="Show the N-th so many, from 1.",
+        help="Show page N of the hits, counted from 1. A page holds --top hits.",
     )
     @click.option(
         "--offset",
         metavar="N",
         type=click.IntRange(min=0),
         default=0,
-        help="Pass over the N best.",
+        help="Skip the N best hits.",
     )
     @click.option(
         "--sort",
@@ -280,9 +280,13 @@ def with_page(function: F) -> Callable[..., Any]:
         default=SortOrder.SCORE.value,
         show_default=True,
         callback=lambda _ctx, _param, value: SortOrder(value),
-        help="The order in which they are shown.",
+        help="Order of the hits on a page: best first, or newest first.",
     )
-    @click.option("--frames", is_flag=True, help="Show all frames of a video that match, not one.")
+    @click.option(
+        "--frames",
+        is_flag=True,
+        help="Show every matching frame of a video, not only the best one.",
+    )
     @wraps(function)
     def wrapped(
         *, top: int, number: int, offset: int, sort: SortOrder, frames: bool, **others: Any

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("twinlens check", "twinlens check --repair"))
 @with_library
-@click.option("--repair", is_flag=True, help="Mend what can be mended.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @with_patience
 @with_json
 def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -> int:
-    """Look for damage in the library.
+    """Check the library for damage.
 
-    Every file of the library is read and compared with its checksums. Each finding says what is
-    wrong, where, and what to do. No photo is touched.
+    It reads every file of the library and compares it with its checksums. Each finding says what
+    is wrong, where, and what to do. Your photos are not touched.
     """
     if repair:
         done = retrieval.repair(library, patience=patience)

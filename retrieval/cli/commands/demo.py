@@ -56,15 +56,15 @@ class _Question:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the library and the contact sheet [default: a new temporary one].",
+    help="Folder for the library and the contact sheet [default: a new temporary folder].",
 )
 @with_model("builtin")
 def command(out: Path | None, model: ModelChoice) -> int:
-    """Search real photos in every direction.
+    """Try each kind of search on sample photos.
 
-    Some twenty photos and forty texts are indexed, then words look for photos, also under an
-    instruction, a photo for photos, and a photo for words. scikit-image and scikit-learn carry
-    the photos; the extra "demo" of twinlens installs both.
+    It indexes about twenty photos and forty texts. Then it searches for photos by words, by
+    words with an instruction and by a photo, and for texts by a photo. The photos come with
+    scikit-image and scikit-learn; pip install 'twinlens[demo]' installs both.
     """
     photos = _photos()
     folder = out or Path(tempfile.mkdtemp(prefix="twinlens-demo-"))

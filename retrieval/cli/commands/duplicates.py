@@ -27,13 +27,14 @@ ALIKE = 0.9  # as `indexer.duplicates.similarity` has it, whose import takes in 
 
 
 _FLAGS = (
-    (("--json",), "json", "Print one JSON object a group."),
+    (("--json",), "json", "Print one JSON object per group."),
     (
         ("-f", "--filepath-only"),
         "paths",
-        "Print bare paths of exact copies that can be dropped, one a line.",
+        "Print only the paths of copies that can be deleted, one per line: exact copies, or near "
+        "ones with --near.",
     ),
-    (("-0", "--null"), "nul", "The same, each ended by NUL."),
+    (("-0", "--null"), "nul", "Like -f, but each path is followed by NUL."),
 )
 
 
@@ -59,12 +60,12 @@ def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.FloatRange(min=0, max=1),
     default=ALIKE,
     show_default=True,
-    help="Correlation from which two pictures are near copies.",
+    help="Correlation at which two pictures count as near copies.",
 )
 @click.option(
     "--near",
     is_flag=True,
-    help="Only near copies; -f and -0 print exact ones without it.",
+    help="Show only near copies.",
 )
 @with_layout
 @with_sheet
@@ -77,12 +78,12 @@ def command(
     layout: str,
     html: Path | None,
 ) -> int:
-    """Find photos that are there more than once.
+    """Find exact and near copies of photos.
 
-    Exact copies hold the same, in all frames and pages. Near ones were resized, recompressed,
-    brightened or cropped a little. The original comes first: what says most about itself, has a
-    date, more bits a colour, more pixels; else the oldest file. Only photos that are indexed are
-    looked at; nothing is deleted.
+    Exact copies show the same picture, in every frame and page. Near copies were resized,
+    recompressed, brightened or slightly cropped. Each group begins with the photo to keep and
+    says why. These count, in this order: more metadata, an earlier date, more bits per colour,
+    more pixels, an older file. Only indexed photos are compared. Nothing is deleted.
     """
     with retrieval.Library.open(library) as opened, progress("comparing") as report:
         groups = retrieval.find_duplicates(opened, folders, alike=threshold, progress=report)

@@ -46,18 +46,18 @@ TOO_FEW = 10  # photos among which the top ten holds every one
     required=True,
     metavar="PAIRS",
     type=click.Path(path_type=Path),
-    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder.",
+    help="Photos with captions: a .jsonl, .csv, .tsv or .tar file, or a folder.",
 )
 @click.option(
     "--compare",
     nargs=2,
     metavar="A B",
-    help="Measure two models instead, and what B has more than A.",
+    help="Measure two models and the difference, B minus A.",
 )
 @click.option(
     "--instructions",
     is_flag=True,
-    help="Measure instead how well the reranker follows instructions.",
+    help="Measure how well the reranker follows instructions.",
 )
 @with_reranking(instruct=False)
 @with_hubness
@@ -74,17 +74,19 @@ def command(  # noqa: PLR0913 - one a group of options
 ) -> int:
     """Measure a model on photos with captions.
 
-    Each caption looks for its photo among all photos, each photo for its captions among all
-    captions. R@k is the share of queries with a right answer in the top k; recall@k the share
-    of right answers there. Intervals are 95 % bootstrap intervals over the queries. Scores are
-    corrected for hubness as in search; what cosines alone reach stands beside.
+    Each caption is a query for its photo among all photos, and each photo a query for its
+    captions among all captions. R@k is the share of queries with a right answer in the top k;
+    recall@k is the share of all right answers that are in the top k. Intervals are 95 %
+    bootstrap intervals over the queries. Scores are corrected for hubs, as in a search; the
+    table also shows the figures of the plain cosines.
 
-    With --compare, intervals and p are of the difference, drawn by photo with all its captions:
-    p is how often chance alone would give so large a difference in either direction.
+    --compare shows the difference of two models with its interval and its p-value: the
+    probability that chance alone gives a difference this large, in either direction. Both treat
+    a photo and its captions as one unit.
 
-    With --rerank, each query's first 50 are rescored. With --instructions, things are asked for
-    under wishes whose kind and wording the reranker has not learned: p-MRR is how far photos fall
-    that break the wish, Robustness@10 the nDCG@10 of the worst wording.
+    --rerank also reranks the first 50 candidates of each query. --instructions adds constraints
+    of kinds and wordings that the reranker was not trained on. p-MRR is how far photos fall that
+    break the constraint; Robustness@10 is the nDCG@10 of the worst wording.
     """
     pairs = retrieval.read_pairs(data)
     if compare is not None:

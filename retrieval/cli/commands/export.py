@@ -53,21 +53,22 @@ class ExportMode(StrEnum):
     metavar="DIR",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to fill; it is made if it is not there.",
+    help="Folder for the files; it is created if it does not exist.",
 )
 @with_one_of(
     "way",
     (
         (("--copy",), "copy", "Copy the files [default]."),
         (("--link",), "link", "Make symbolic links to the files."),
-        (("--list",), "list", "Write the manifest alone."),
+        (("--list",), "list", "Write only the manifest."),
     ),
 )
 def command(question: Question, folder: Path, way: str | None) -> int:
-    """Copy, link or list what a search finds.
+    """Copy, link or list the files that a search finds.
 
-    DIR gets the files and manifest.csv, which says what each is, where it came from and how well
-    it matched. Nothing in DIR is overwritten: a name that is taken gets a number.
+    QUERY is that of `twinlens search`. DIR receives the files and manifest.csv, which lists the
+    name, source, score and match probability of each. Nothing in DIR is overwritten: if a name
+    is taken, the new file gets a number.
     """
     hits = question.answers()
     if not hits:

@@ -53,32 +53,40 @@ def with_index_options(function: F) -> Callable[..., Any]:
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
-        help="Photos that the model sees at once.",
+        help="Number of photos that the model encodes at once.",
     )
     @click.option(
         "--exclude-dir",
         multiple=True,
         metavar="NAME",
-        help="Name of folders to pass over, beside those of trash, snapshots, thumbnails and "
-        "systems. Repeatable.",
+        help="Name of folders to skip, in addition to folders of trash, snapshots, thumbnails and "
+        "the system. Repeatable.",
     )
-    @click.option("--include-hidden", is_flag=True, help="Index what begins with a dot, too.")
+    @click.option(
+        "--include-hidden",
+        is_flag=True,
+        help="Also index files and folders whose name begins with a dot.",
+    )
     @click.option(
         "--max-image-megapixels",
         metavar="N",
         type=click.FloatRange(min=0, min_open=True),
         default=MAX_MEGAPIXELS,
         show_default=True,
-        help="Skip larger photos.",
+        help="Skip photos of more megapixels.",
     )
-    @click.option("--allow-truncated", is_flag=True, help="Index photos whose end is missing.")
+    @click.option(
+        "--allow-truncated",
+        is_flag=True,
+        help="Also index photos whose end is missing, by the part that is left.",
+    )
     @click.option(
         "--video-frames",
         metavar="N",
         type=click.IntRange(min=1),
         default=MOST_FRAMES,
         show_default=True,
-        help="Frames by which a long video is found, at most.",
+        help="Index at most N frames of a video.",
     )
     @wraps(function)
     def wrapped(
@@ -113,7 +121,7 @@ def with_prune(function: F) -> Callable[..., Any]:
     @click.option(
         "--prune",
         is_flag=True,
-        help="Drop all files that are not found, even if their drive may be away.",
+        help="Remove all files that are not found, even if their drive may be unplugged.",
     )
     @wraps(function)
     def wrapped(*, options: IndexOptions, prune: bool, **others: Any) -> Any:
@@ -146,13 +154,15 @@ def command(
 ) -> int:
     """Index photos, camera RAW, videos and texts.
 
-    What is new or changed below FOLDER is added, what is deleted is forgotten. Where a whole
-    folder or a large share of the files is not found, the drive may be away: they are kept and
-    named, until they are back or --prune says that they are gone. Files that cannot be read are
-    skipped and listed. Run it again whenever files have changed; only those are read.
+    New and changed files below FOLDER are added, and deleted files are removed. Run it again
+    whenever files have changed; it reads only those. Files that cannot be read are skipped and
+    listed.
 
-    A video is found by frames of it. The RAW of a JPEG and the film of a Live Photo count as one
-    with the photo of that name.
+    If a whole folder or a large share of the files is not found, the drive may be unplugged.
+    Such files stay in the library and are reported, until they are back or --prune removes them.
+
+    A video is found by its frames. A RAW file and the video of a Live Photo form one item with
+    the photo of the same name.
     """
     encoder = model.quick(model_of(library))
     with (

@@ -29,7 +29,7 @@ CAMERAS = 5  # that are named
 @with_library
 @with_json
 def command(library: Path, as_json: bool) -> int:
-    """Show what the library holds."""
+    """Show what the library contains."""
     with retrieval.Library.open(library) as opened:
         info = opened.info()
     if as_json:

@@ -59,7 +59,8 @@ def with_request(function: F) -> Callable[..., Any]:
         "--like",
         metavar="WORD",
         default="",
-        help="Plain word for what they show [default: the one that fits the photos].",
+        help="General word for what the photos show, such as dog [default: the word that fits "
+        "them best].",
     )
     @click.option(
         "--seed",
@@ -67,10 +68,10 @@ def with_request(function: F) -> Callable[..., Any]:
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="The same seed learns the same.",
+        help="Seed of the random choices. The same seed gives the same result.",
     )
-    @click.option("--list", "listed", is_flag=True, help="Show the names that were learned.")
-    @click.option("--forget", metavar="NAME", help="Forget a name.")
+    @click.option("--list", "listed", is_flag=True, help="List the learned names.")
+    @click.option("--forget", metavar="NAME", help="Delete a learned name.")
     @wraps(function)
     def wrapped(
         *, name: str, photos: tuple[Path, ...], like: str, seed: int, listed: bool, **others: Any
@@ -97,8 +98,9 @@ def with_request(function: F) -> Callable[..., Any]:
 def command(request: LearnRequest, library: Path, model: ModelChoice, as_json: bool) -> int:
     """Learn a name from about five photos.
 
-    PHOTO is a file, or a folder of them. Then NAME may stand in any query to this library. The
-    model, and queries without NAME, stay as they are. The same name again is learned anew.
+    PHOTO is a photo or a folder of photos. Afterwards you can use NAME in any query to this
+    library. The model does not change, and queries without NAME find the same as before. If
+    NAME is already learned, it is replaced.
     """
     request.check()
     with retrieval.Library.open(library) as opened:

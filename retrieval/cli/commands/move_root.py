@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 @with_library
 @with_patience
 def command(old: Path, new: Path, library: Path, patience: LockTimeout) -> int:
-    """Tell the library that the folder OLD lies at NEW now.
+    """Record that a folder moved from OLD to NEW.
 
-    For a drive that was moved or is mounted elsewhere. Nothing is read or embedded, whatever
-    its size. OLD need not exist any more. It is one commit: all files get their new paths, or
-    none does.
+    Use it for a drive that is mounted elsewhere, or for a folder that you moved. No file is
+    read or embedded again. OLD need not exist any more. If the command fails, all files keep
+    their old paths.
     """
     with retrieval.Library.open(library) as opened, opened.writing(patience):
         paths = opened.move_root(old, new)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 @with_prune
 @with_patience
 def command(library: Path, model: ModelChoice, options: IndexOptions, patience: LockTimeout) -> int:
-    """Embed the whole library anew, with another model.
+    """Embed the whole library again, with another model.
 
-    Searches go on with the old model until all is done; then one commit switches. Killed
-    before that, the library is as it was, and the same command goes on where it stopped. It
-    takes the disk space of two libraries meanwhile. While a drive is away nothing is changed;
-    --prune leaves behind what is not found.
+    Searches use the old model until everything is embedded; then one commit switches to the new
+    one. If the command is stopped before that, the library is unchanged, and the same command
+    continues where it stopped. Until it ends, it needs the disk space of two libraries. If a
+    drive is unplugged, nothing is changed; --prune leaves out the files that are not found.
     """
     with retrieval.Library.open(library) as opened:
         total, before = opened.catalog.count_files(), opened.fingerprint

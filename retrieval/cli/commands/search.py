@@ -45,14 +45,15 @@ _TITLE = 80  # characters of a query in the title of a page
 @with_question
 @with_output
 def command(question: Question, output: Output) -> int:
-    """Find photos or texts by words or photo.
+    """Find photos or texts by words or by a photo.
 
-    QUERY is words; or a file, photo or text, if it begins with ./ ../ ~/ / or file://
+    QUERY is words. It is a photo or a text file if it begins with ./ ../ ~/ / or file://
 
-    Several are joined by + and -, with a space on each side; 2:dogs counts twice.
+    Add and remove terms with + and -, with a space on each side: "beach" + "sunset" - "people".
+    A term such as 2:dogs counts twice.
 
-    Filters may stand among the words: "beach after:2019 -tag:work". Without words, all that the
-    filters let through is found, newest first.
+    A query may contain filters: "beach after:2019 -tag:work". A query of filters alone finds
+    everything that passes them, newest first.
     """
     if output.layout == Layout.PREVIEW:
         check_previews()

@@ -52,24 +52,30 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     type=_PATH,
     multiple=True,
     metavar="PAIRS",
-    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
+    help="Photos with captions: a .jsonl, .csv, .tsv or .tar file, or a folder. Repeatable; all "
+    "are mixed.",
 )
-@click.option("--val", type=_PATH, metavar="PAIRS", help="Pairs to choose the best weights on.")
+@click.option(
+    "--val",
+    type=_PATH,
+    metavar="PAIRS",
+    help="Pairs for validation; the weights that are best on them are kept.",
+)
 @click.option(
     "--keep",
     type=_PATH,
     metavar="PAIRS",
-    help="Pairs of what must not be forgotten; with --wise they count as much as --val.",
+    help="Pairs for what the model must not forget. With --wise, they count as much as --val.",
 )
-@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
-@click.option("--config", type=_PATH, metavar="TOML", help="File with any of these settings.")
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder for the result.")
+@click.option("--config", type=_PATH, metavar="TOML", help="TOML file with any of these settings.")
 @_with_fields
 def command(config: Path | None, **given: Any) -> int:
-    """Teach a dual encoder from photos with captions.
+    """Train a dual encoder on photos with captions.
 
-    DIR receives the model (for --model), its log, and curves of loss and recall. A run that was
-    stopped goes on where it was when the same command is given again. What cannot be used is
-    left out and counted; DIR/skipped.jsonl names it. With several GPUs:
+    DIR receives the model (for --model), its log, and plots of loss and recall. To continue a
+    run that was stopped, give the same command again. Pairs that cannot be used are skipped and
+    counted; DIR/skipped.jsonl lists them. With several GPUs:
     torchrun --nproc-per-node N -m retrieval.cli train ...
     """
     settings = _read(config) if config else {}

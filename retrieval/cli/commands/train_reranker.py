@@ -45,30 +45,36 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     type=_PATH,
     multiple=True,
     metavar="PAIRS",
-    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
+    help="Photos with captions: a .jsonl, .csv, .tsv or .tar file, or a folder. Repeatable; all "
+    "are mixed.",
 )
 @click.option(
     "--triples",
     type=_PATH,
     metavar="JSONL",
-    help="Instead: query, instruction, candidate and label, for a model of transformers.",
+    help="Judged candidates (query, instruction, candidate, label) for a Transformers reranker; "
+    "replaces --pairs.",
 )
 @click.option(
     "--val",
     type=_PATH,
     metavar="PAIRS",
-    help="Pairs to choose on how far the reranker is trusted; not to be learned from.",
+    help="Pairs for validation: they choose the weight of the reranker's scores. Keep them apart "
+    "from --pairs.",
 )
-@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder for the result.")
 @click.option(
-    "--init", metavar="SPEC", help="Reranker to start from; with --pairs [default: a new one]."
+    "--init",
+    metavar="SPEC",
+    help="Reranker to start from. Required with --triples [default: a new one].",
 )
 @click.option(
     "--signs-only",
     is_flag=True,
-    help="Of --init, learn anew only to tell what an instruction asks from what it forbids.",
+    help="Train only the polarity classifier of --init: does an instruction ask for something or "
+    "forbid it?",
 )
-@click.option("--rank", type=int, default=None, help="Of the adapters, with --triples.")
+@click.option("--rank", type=int, default=None, help="Rank of the adapters, with --triples.")
 @_with_fields
 @with_model("builtin")
 def command(
@@ -80,19 +86,19 @@ def command(
     model: ModelChoice,
     **given: Any,
 ) -> int:
-    """Teach a reranker to order photos and follow instructions.
+    """Train a reranker to order photos and follow instructions.
 
     It reads with the dual encoder --model, which stays as it is. Lessons are made of the captions:
     photos near to them, and wishes that some photos meet and others do not. A run that was stopped
     goes on when the same command is given again.
 
-    With --signs-only, the rest of --init stays as it is, but for looks ("black and white") and how
-    far instructions carry. Of the options, --steps, --signs, --lr and --seed count; with --steps 0
-    the signs stay, too.
+    --signs-only trains the polarity classifier of --init, and fits its style attributes ("black
+    and white") and the weight of instructions; nothing else changes. It uses --steps, --signs,
+    --lr and --seed. With --steps 0, the polarity classifier does not change either.
 
-    With --triples, low-rank adapters of a large reranker --init learn from
-    {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
-    --steps, --lr, --rank, --seed and --device count.
+    --triples trains low-rank adapters of the large reranker --init. Each line of the file is
+    {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1}. It uses --steps, --lr,
+    --rank, --seed and --device.
     """
     signs_only = bool(given.pop("signs_only"))
     settings = {name: value for name, value in given.items() if value is not None}

@@ -57,11 +57,12 @@ Wanted: TypeAlias = "Callable[[Change, str], bool]"
 def command(
     folders: tuple[Path, ...], library: Path, model: ModelChoice, options: IndexOptions
 ) -> int:
-    """Index folders, then keep the library up with them.
+    """Index folders, then keep the library up to date.
 
-    What comes, changes, moves or goes below FOLDER is in the library a few seconds later. A
-    drive that is unplugged is kept in mind, and indexed again once it is back. The model stays
-    loaded. Ends with Ctrl-C or a TERM signal. Needs the package watchfiles.
+    Files that are added, changed, moved or deleted below FOLDER are updated in the library
+    within a few seconds. The files of an unplugged drive stay in the library, and are checked
+    again when the drive is back. The model stays loaded. Stop it with Ctrl-C or a TERM signal.
+    Requires the package watchfiles: pip install 'twinlens[watch]'.
     """
     watched = _Watched(folders, _unless_passed_over(folders, library, options))
     encoder = model.quick(model_of(library))
