@@ -1,4 +1,4 @@
-"""Names that a package offers, each loaded from its module when it is first used (PEP 562)."""
+"""Lazy package names: each is loaded from its module when it is first used (PEP 562)."""
 
 from __future__ import annotations
 

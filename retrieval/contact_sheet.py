@@ -1,7 +1,7 @@
-"""The contact sheet: queries and what they found, as one self-contained HTML file.
+"""The contact sheet: queries and their hits, as one self-contained HTML file.
 
 Photos are embedded as small JPEGs, so the file can be mailed or kept. It runs no script and
-fetches nothing; a Content-Security-Policy in its head forbids both. Each picture is a link to its
+loads nothing; a Content-Security-Policy in its head forbids both. Each picture is a link to its
 file, which works where the file is.
 """
 

@@ -1,7 +1,7 @@
-"""Files that are written for a person: whole or not at all, and never over something else.
+"""Write files for people: completely or not at all, and never over another kind of file.
 
-A file is written under a temporary name in its folder and then gets its own name in one step. A
-full disk, a lost drive or a killed process therefore leaves no half of it.
+A file is written under a temporary name in its folder and then renamed in one step. So a full
+disk, a lost drive or a killed process leaves no half-written file.
 """
 
 from __future__ import annotations
@@ -103,19 +103,19 @@ def check_page(path: Path) -> None:
     try:
         if not path.resolve().parent.is_dir():
             raise UsageError(
-                f"no folder at '{path.parent}' to write '{path.name}' in; make it first"
+                f"no folder at '{path.parent}' to write '{path.name}' in; create it first"
             )
         taken = path.exists() and not _is_page(path)
     except OSError as error:
         raise UsageError(f"cannot write '{path}': {error.strerror or error}") from error
     if taken:
         raise UsageError(
-            f"'{path}' is there and is not a contact sheet; choose a new name that ends in .html"
+            f"'{path}' exists and is not a contact sheet; choose a new name that ends in .html"
         )
 
 
 def _is_page(path: Path) -> bool:
-    """Tell whether a file may be replaced: a page, an older contact sheet, or an empty file."""
+    """Return whether a file may be replaced: a page, an older contact sheet, or an empty file."""
     if not path.is_file():
         return False
     if path.suffix.lower() in _PAGES:

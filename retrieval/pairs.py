@@ -1,17 +1,17 @@
-"""Image-text pairs, from the forms that people have them in.
+"""Read image-text pairs, in the formats that people have them in.
 
-| source | form |
+| source | format |
 |---|---|
-| `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` a line |
+| `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` on each line |
 | `x.csv`, `x.tsv` | a header with an image and a caption column; one caption a row; TSV unquoted |
 | a folder | photos, each with a same-named `.txt`, one caption a line |
 | `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
-Nothing is decoded here; a photo is opened when it is asked for. A photo is known by its file, in a
-shard by the shard's path and its place in it: shards may have one name in several folders, and a
-key may come again. Column names count without capitals and spaces. A row that cannot be used is
-kept in `PairSet.skipped` with its reason. Blank captions are passed over; a photo without any
-other is kept in `PairSet.uncaptioned`.
+Nothing is decoded here; a photo is opened when it is needed. A photo is identified by its file, or
+in a shard by the shard's path and its position, because shards in several folders may share a name
+and a key may occur twice. Capitals and spaces in column names do not matter. A row that cannot be
+used is kept in `PairSet.skipped` with its reason. Blank captions are ignored; a photo with no other
+caption is kept in `PairSet.uncaptioned`.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _rows(source: Path) -> Iterator[Pair | Skip]:
         yield from _from_table(source)
     else:
         raise PairsInvalid(
-            f"'{source}' is no form of pairs that is known: use .jsonl, .csv, .tsv, .tar "
+            f"'{source}' is not a known format of pairs: use .jsonl, .csv, .tsv, .tar "
             "or a folder of photos with same-named .txt files"
         )
 
@@ -241,7 +241,7 @@ def _lines_of(source: Path) -> Iterator[str]:
     try:
         yield from read_lines(source)
     except UnicodeError as error:
-        raise PairsInvalid(f"'{source}' is no text ({error}); save it as UTF-8") from error
+        raise PairsInvalid(f"'{source}' is not a text ({error}); save it as UTF-8") from error
 
 
 def _object(text: str) -> dict[str, object] | str:
@@ -263,7 +263,7 @@ def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name stands twice in an object")
+        raise ValueError("a key occurs twice in an object")
     return found
 
 
@@ -296,10 +296,13 @@ def _without(source: Path, what: str, columns: Sequence[str], header: Sequence[s
     """Say which column a table lacks, and which it has."""
     there = ", ".join(header) or "no header"
     if "\0" in there:
-        return f"'{source}' holds zero bytes, as UTF-16 without a mark does; save it as UTF-8"
+        return (
+            f"'{source}' contains zero bytes, as UTF-16 without a byte order mark does; save it as "
+            "UTF-8"
+        )
     return (
         f"'{source}' has no {what} column: it has {there}; "
-        f"name one of them {' or '.join(columns[:2])}"
+        f"rename one of them to {' or '.join(columns[:2])}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Rerankers by name."""
+"""Load rerankers by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUILTIN = "builtin"
 
 
 def default_reranker(encoder: Encoder, *, instructed: bool = True) -> Reranker | None:
-    """Return the reranker that ships, if it reads with this encoder; else None."""
+    """Return the shipped reranker, if it was trained for this encoder; else None."""
     try:
         folder = resource("reranker")
     except FileNotFoundError:
@@ -48,12 +48,14 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
 
         return load_token_reranker(folder, encoder, name)
     if not isinstance(encoder, TokenEncoder):
-        raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
+        raise ModelUnavailable(
+            f"the reranker {name!r} does not work with the model {encoder.name!r}"
+        )
     return load_word_reranker(folder, encoder, name)
 
 
 def reranker_needs_torch(spec: str, *, instructed: bool) -> bool:
-    """Tell whether a reranker, and the encoder that it stands behind, must be torch's."""
+    """Return whether a reranker needs torch, and an encoder in torch."""
     return instructed or _folder_of(spec) is None
 
 

@@ -1,4 +1,4 @@
-"""What a commit changes: files that come, move and go, and the segments of their vectors."""
+"""The records of one commit: files added, moved and removed, and the segments of their vectors."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class NewFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """A known file with the same content at another path, of another date, or described anew.
+    """A known file with the same content at another path, of another date, or with other metadata.
 
     `about` takes the place of what was known of a photo; None leaves it.
     """

@@ -1,4 +1,4 @@
-"""Files, their items and the folders they came from, as rows of the catalog."""
+"""Rows of the catalog for files, their items and the folders that they came from."""
 
 from __future__ import annotations
 

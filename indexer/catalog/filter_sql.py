@@ -1,6 +1,6 @@
-"""Filters become SQL: which items a search may answer.
+"""Filter expressions as SQL conditions on the items that a search may return.
 
-They are applied before the vector search, so that k items come back whenever k match.
+They are applied before the vector search, so k items come back whenever k items pass.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Catalogs of older formats become those of today, within one transaction of the next writer."""
+"""Migrations of older catalog formats, which the next writer runs within one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What photos say about themselves, as rows of the catalog."""
+"""Rows of the catalog for the metadata of photos."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a search reads of the catalog.
+"""Everything that a search reads from the catalog.
 
-In SQL as it is written, by Python's own `sqlite3`: SQLAlchemy, which `indexer.catalog.writer` does
-all else with, takes longer to import than a search in a library of 100,000 photos takes.
+It uses plain SQL and Python's own `sqlite3`. SQLAlchemy, which `indexer.catalog.writer` uses, takes
+longer to import than a search in a library of 100,000 photos takes.
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ class CatalogReader:
         self._sqlite: Connection | None = None  # one transaction at a time
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         if self._sqlite is not None:
             self._sqlite.close()
             self._sqlite = None
 
     def facts(self) -> LibraryMeta:
-        """Return the facts as of the last commit.
+        """Return the library's metadata as of the last commit.
 
         Raises:
             LibraryTooNew: a newer version wrote them.
@@ -106,7 +106,7 @@ class CatalogReader:
         return facts_of(self._path, self._ask(_meta))
 
     def noted(self, key: str) -> str:
-        """Return one fact, empty if it was never noted."""
+        """Return one stored value by its key; empty if it was never stored."""
         return self._ask(_meta).get(key, "")
 
     def snapshot(self, kind: Kind) -> VectorSnapshot:
@@ -127,7 +127,7 @@ class CatalogReader:
     def worded(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
-        """Return ids and word scores of the items of a kind that share words, best first.
+        """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         A word score is the item's BM25 over the logarithm of the number of items, so that it
         means the same in a small library and a large one: a rare word counts about 1.
@@ -229,7 +229,7 @@ _WORDED = """
     FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
     WHERE words MATCH :asked_words AND files.kind = :asked_kind
     ORDER BY score DESC, words.rowid LIMIT :asked_limit"""
-# "+ 0": else SQLite may ask the index of words anew for each item that there is.
+# "+ 0": else SQLite may ask the index of words again for each item that there is.
 
 
 def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:

@@ -1,7 +1,7 @@
-"""The catalog: a SQLite database that is the only truth about what a library holds.
+"""The catalog for writers: the SQLite database that decides what a library contains.
 
-Every change is one transaction, so a process killed at any moment leaves the last commit whole.
-Readers see one commit at a time while the one writer adds the next.
+Every change is one transaction, so a process that is killed leaves the last commit intact. Readers
+see one commit at a time while the single writer adds the next.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ class CatalogWriter(CatalogReader):
         """One transaction over a catalog that knows metadata, which a filter needs."""
         if self.facts().format < 3:
             raise UsageError(
-                f"{self._path.parent} knows no dates, places and words yet; read them with: "
+                f"{self._path.parent} has no dates, places and words yet; add them with: "
                 "twinlens index FOLDER"
             )
         with self._reading() as connection:
@@ -423,8 +423,8 @@ class CatalogWriter(CatalogReader):
             clash = [path for path, id_ in there.items() if id_ not in moved]
             if clash:
                 raise UsageError(
-                    f"the library knows {clash[0]} already, and {len(clash) - 1:,} more below "
-                    f"'{new}'; forget them first with: twinlens forget {new}"
+                    f"the library already contains {clash[0]} and {len(clash) - 1:,} more files "
+                    f"below '{new}'; remove them first with: twinlens forget {new}"
                 )
             # Old and new paths may overlap: out of the way first, then to their places.
             file_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
@@ -463,7 +463,7 @@ class CatalogWriter(CatalogReader):
             connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
 
     def rewrite(self) -> None:
-        """Write the catalog anew without what was removed: freed pages, and words."""
+        """Rewrite the catalog without what was removed: freed pages, and words."""
         self.forget_words()
         with self._engine.connect() as connection:
             driver = schema.driver(connection)

@@ -1,4 +1,4 @@
-"""Filter expressions: which items a search may answer, as plain values."""
+"""Filter expressions as plain values: they say which items a search may return."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class InFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class HasTag:
-    """Photos with a keyword; case, width and composition of its letters make no difference."""
+    """Photos with a keyword; case, letter width and Unicode composition make no difference."""
 
     name: str
 
@@ -84,28 +84,28 @@ class HasOrientation:
 
 @dataclass(frozen=True, kw_only=True)
 class MinRating:
-    """Photos of so many stars or more."""
+    """Photos with so many stars or more."""
 
     at_least: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllOf:
-    """What matches each of these filters; everything, if there is none."""
+    """Items that pass all of these filters; every item, if there is none."""
 
     filters: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnyOf:
-    """What matches one of these filters."""
+    """Items that pass one of these filters."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Not:
-    """What does not match a filter."""
+    """Items that do not pass a filter."""
 
     filter: Filter
 

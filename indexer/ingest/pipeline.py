@@ -1,4 +1,4 @@
-"""The index line: folders become a searchable library."""
+"""The index pipeline: walk, decode, encode, append segments, commit."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class IndexOptions:
-    """How an index run goes.
+    """The options of an index run.
 
     Attributes:
-        batch_size: photos or passages that the encoder sees at once.
-        commit_every: photos and passages a commit. A commit waits some 10 ms for the disk: under
-            1 % of the time of 256 photos even at 250 photos/s. A kill then loses a second of work.
-        threads: files read and decoded at once, one batch ahead of the encoder.
-        decode: what one photo may cost.
+        batch_size: photos or passages that the model encodes at once.
+        commit_every: photos and passages in one commit. A commit waits about 10 ms for the disk:
+            under 1 % of the time of 256 photos even at 250 photos/s. A kill loses a second of work.
+        threads: files that are read and decoded at once, one batch ahead of the encoder.
+        decode: limits of decoding one photo.
         wait_seconds: how long to wait for another process that writes to the library.
-        walk: what to pass over.
-        prune: drop all that is not found, even if its drive may be away.
+        walk: what to skip.
+        prune: remove all files that are not found, even if their drive may be unplugged.
     """
 
     batch_size: int = 64
@@ -75,11 +75,11 @@ class IndexOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexProgress:
-    """How far an index run is.
+    """The progress of an index run.
 
     Attributes:
         met: files that the walk has met so far, some batches ahead.
-        files: of these, how many are done with, and what became of them.
+        files: how many of these are done; the other fields count what became of them.
     """
 
     met: int
@@ -93,7 +93,7 @@ class IndexProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """What an index run did.
+    """The result of an index run.
 
     Attributes:
         photos: photos that are new.
@@ -136,25 +136,27 @@ def index_folders(
     options: IndexOptions | None = None,
     progress: Callable[[IndexProgress], None] | None = None,
 ) -> IndexReport:
-    """Make a library hold what the folders hold: new and changed files come, lost ones go.
+    """Bring a library up to date with folders: add new and changed files, remove deleted ones.
 
-    A file that cannot be read is skipped and listed. Only files below `folders` change or go;
-    those below a folder that cannot be entered stay, and so do those whose drive may be away. Of
-    several folders one that is away is kept as it is, and the others are indexed. Killed at any
-    moment, the library is whole as of the last commit, and the next run goes on from there.
+    A file that cannot be read is skipped and listed. Only files below `folders` change or are
+    removed. Files below a folder that cannot be entered stay, and so do files whose drive may be
+    unplugged. If one of several folders is unplugged, its files are kept and the others are
+    indexed. If the run is killed, the library is intact as of its last commit, and the next run
+    continues from there.
 
     Args:
-        library: where to.
+        library: the library to update.
         encoder: the model that the library was made for.
-        folders: what to index; single files too.
-        options: the defaults suit most.
+        folders: what to index; single files, too.
+        options: the defaults suit most uses.
         progress: called after each batch.
 
     Raises:
-        UsageError: a folder does not exist, or all are empty where the library knows of files.
+        UsageError: a folder does not exist, or all are empty although the library has files of
+            them.
         ModelMismatch: the library was made for another encoder.
         LibraryLocked: another process is writing.
-        TwinlensError: the encoder gave something else than unit vectors.
+        TwinlensError: the encoder gave something other than unit vectors.
     """
     options = options or IndexOptions()
     library.check_model(encoder)
@@ -285,7 +287,7 @@ class _IndexRun:
         return next(touched, None) or next(lost, None)
 
     def _is_touched(self, origin: FileRecord, file: LoadedFile) -> bool:
-        """Tell whether a known file has other dates alone."""
+        """Return whether a known file has other dates alone."""
         state = file.state
         same = (origin.path, origin.stamp) == (state.path, state.stamp)
         return same and file.about is None
@@ -427,7 +429,7 @@ class _IndexRun:
         )
 
     def _is_same(self, old: FileRecord, file: FoundFile) -> bool:
-        """Tell whether a file needs no second look; an older format knew no inodes."""
+        """Return whether a file is unchanged; an older format stored no inodes."""
         same = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
         same &= old.ctime_ns is None or (old.ctime_ns, old.inode) == (file.ctime_ns, file.inode)
         return same and self.reader.is_settled(old) and self.reader.is_described(old, file)
@@ -452,7 +454,7 @@ class _IndexRun:
         self._list(old.path, old.reasons, before=old.reasons)
 
     def _add(self, file: LoadedFile) -> None:
-        """Count a file that was read anew."""
+        """Count a file that was read again."""
         self._count["files"] += 1
         if file.remark:
             self._damaged.append(Skip(path=file.state.path, reason=file.remark))
@@ -543,14 +545,14 @@ def _root(library: Library, folder: Path, *, prune: bool) -> Path:
     except FileNotFoundError as error:
         raise UsageError(f"no folder at '{folder}'; is its drive plugged in?") from error
     except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot look into '{folder}': {error}") from error
+        raise UsageError(f"cannot read the folder '{folder}': {error}") from error
     if empty and not prune and library.catalog.files_below([root]):
         raise UsageError(
             f"'{folder}' is empty, but the library holds files of it; is its drive plugged in? "
             f"If they are gone for good, drop them with: twinlens index '{folder}' --prune"
         )
     if not root.is_dir() and kind_in(root) is None:
-        raise UsageError(f"'{folder}' is neither a folder, nor a photo or text that is read")
+        raise UsageError(f"'{folder}' is neither a folder nor a supported photo, video or text")
     return root
 
 
@@ -596,7 +598,7 @@ def _chunks(
 
 
 def _is_moved(old: Path, new: Path) -> bool:
-    """Tell whether a file may have moved: the old path is free, and a text has its format still."""
+    """Return whether a file may have moved: its old path is free, and a text keeps its format."""
     try:
         old.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,10 +1,10 @@
-"""Files of one shot that count once: RAW beside JPEG, and the short film of a Live Photo.
+"""Stacks: files of one shot that count as one item, such as RAW beside JPEG and Live Photos.
 
-They lie in one folder under one name: `IMG_1.JPG`, `IMG_1.CR2`, `IMG_1.MOV`. The picture leads; it
-is what is embedded and shown. Without it the RAW leads. What follows is named with its leader
-(`Metadata.also`), and is a photo of its own as soon as the leader has gone. A film follows if it is
-that of a Live Photo, see `indexer.media.live_photo`: an hour of film beside its preview is a film
-of its own.
+They are in one folder under one name: `IMG_1.JPG`, `IMG_1.CR2`, `IMG_1.MOV`. The picture leads: it
+is embedded and shown. Without a picture, the RAW file leads. The other files are listed with the
+leader (`Metadata.also`), and become items of their own when the leader is gone. A video belongs to
+the stack only if it is that of a Live Photo (see `indexer.media.live_photo`): an hour of video
+beside its preview is an item of its own.
 """
 
 from __future__ import annotations

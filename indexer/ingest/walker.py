@@ -1,7 +1,7 @@
-"""Folders become files to index, in a fixed order.
+"""Walk folders for files to index, in a fixed order.
 
-The order is sorted, so two runs over one tree see it alike. Real folders come before linked ones,
-so a photo is known by its real path when both lead to it.
+The order is sorted, so two runs over one tree see the same order. Real folders come before linked
+ones, so a photo is known by its real path if both lead to it.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def _state(folder: _Folder, status: os.stat_result) -> FolderState:
 
 
 def _is_folder(root: Path) -> bool:
-    """Tell whether a root is a folder; one that the system does not show is one, and closed."""
+    """Return whether a root is a folder; one that the system does not show is one, and closed."""
     try:
         return root.is_dir()
     except OSError:
@@ -244,14 +244,14 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: IgnoreRules) -> bool:
-    """Tell whether a name is not looked at: hidden, excluded, or ignored."""
+    """Return whether a name is not looked at: hidden, excluded, or ignored."""
     if entry.name.startswith(".") and not options.include_hidden:
         return True  # and its kind need not be asked for
     return _is_left_out(entry.path, options, ignore, is_dir=_is_dir(entry))
 
 
 def _is_left_out(path: str, options: WalkOptions, ignore: IgnoreRules, *, is_dir: bool) -> bool:
-    """Tell whether a path is hidden, excluded, or ignored."""
+    """Return whether a path is hidden, excluded, or ignored."""
     if _name(path).startswith(".") and not options.include_hidden:
         return True
     if is_dir and is_excluded(path, options.exclude_dirs):
@@ -269,7 +269,7 @@ class PassedOver:
         }
 
     def covers(self, path: str) -> bool:
-        """Tell whether a file below the roots is passed over, whatever is there now."""
+        """Return whether a file below the roots is passed over, whatever is there now."""
         if path in self._ignores:
             return False
         ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `FoundFile`

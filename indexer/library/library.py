@@ -1,4 +1,4 @@
-"""A library: photos and texts that were embedded, found again by vector."""
+"""The library: add embedded photos and texts, and find them by vector."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ NEXT = "next"
 
 
 class Library:
-    """An open library. Any number may read one folder; one at a time writes.
+    """An open library. Any number of processes may read one folder; one at a time writes.
 
     Make one with `open`, `create` or `open_or_create`, and close it, or use it as a context
-    manager. Every search answers from the last commit, whoever made it.
+    manager. Every search reads the last commit, whichever process made it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,7 +94,7 @@ class Library:
 
     @classmethod
     def create(cls, folder: str | Path, encoder: Encoder) -> Library:
-        """Make an empty library for the vectors of one encoder: banks first, the catalog last.
+        """Create an empty library for one encoder: the reference set first, the catalog last.
 
         Raises:
             UsageError: the folder holds a library, or other files.
@@ -107,7 +107,7 @@ class Library:
 
     @classmethod
     def open_or_create(cls, folder: str | Path, encoder: Encoder) -> Library:
-        """Open a library for an encoder; make it first where there is none.
+        """Open a library for an encoder; create it if there is none.
 
         Raises:
             ModelMismatch: it was built with another encoder.
@@ -130,7 +130,7 @@ class Library:
         return library
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self.view.close()
         if "catalog" in vars(self):
             self.catalog.close()
@@ -152,10 +152,10 @@ class Library:
         self.close()
 
     def check_model(self, encoder: Encoder) -> None:
-        """Refuse an encoder whose vectors lie in another space.
+        """Refuse an encoder whose vectors are not comparable with those of the library.
 
         Raises:
-            ModelMismatch: tells both models, and what to do.
+            ModelMismatch: names both models, and what to do.
         """
         if encoder.fingerprint != self.fingerprint:
             raise ModelMismatch(
@@ -178,19 +178,20 @@ class Library:
         alpha: float = 0.0,
         where: Filter | None = None,
     ) -> list[list[Candidate]]:
-        """Return for each query its `k` best items of a kind, or all there are if fewer.
+        """Return the `k` best items of a kind for each query, or all items if there are fewer.
 
-        Best first; of equal scores, the lower id first. A score is the cosine, less `alpha`
-        times the hubness of the item. A library that format 1 began knows no hubness: cosines
-        alone. A filter goes first: `k` items come back whenever `k` match.
+        Best first; of equal scores, the lower id first. A score is the cosine, less `alpha` times
+        the hubness of the item. A library that format 1 began stores no hubness, so its scores are
+        plain cosines. Filters are applied first: `k` items come back whenever `k` pass.
 
         Args:
             queries: unit vectors of the library's model. Shape (queries, dim).
             kind: what to find.
-            k: how many candidates a query gets.
-            excluded: ids that are never answered. Shape (n,).
-            alpha: share of an item's hubness that leaves its score; 0 for the plain cosine.
-            where: which items may be answered.
+            k: number of candidates for each query.
+            excluded: ids that are never returned. Shape (n,).
+            alpha: share of an item's hubness that is subtracted from its score; 0 for the plain
+                cosine.
+            where: which items may be returned.
 
         Raises:
             LibraryDamaged: a segment is missing or broken.
@@ -250,7 +251,7 @@ class Library:
                 ) from error
 
     def tokens(self, ids: Sequence[int], shape: TokenShape) -> list[Tokens | None]:
-        """Return each photo's tokens as a reranker reads them; None where none were kept.
+        """Return each photo's patch tokens as a reranker reads them; None if none were kept.
 
         Shape (tokens, width) each.
         """
@@ -272,23 +273,23 @@ class Library:
         return self._yardstick.sample(kind, count, seed=seed)[:, : self.dim]
 
     def moments(self, query: Kind, item: Kind) -> ScoreStats | None:
-        """Return how high generic queries of a kind score the items of a kind in this library.
+        """Return the score statistics of generic queries on the items of a kind in this library.
 
-        As measured at the end of the last index run, or now if that never was. None where the
-        library has no such generic queries, or too few items to tell.
+        They were measured at the end of the last index run, or are measured now if they never were.
+        None if the library has no such generic queries, or too few items.
         """
         return self._yardstick.moments(query, item)
 
     def score_cohort(self, query: Vectors, kind: Kind, *, alpha: float) -> NDArray[np.float32]:
-        """Score generic items of a kind as if they were in here: what no question asks for.
+        """Score reference items of a kind as if they were in this library, for one query.
 
         Args:
             query: one unit vector. Shape (1, dim).
             kind: of the items.
-            alpha: share of the hubness that leaves each score.
+            alpha: share of the hubness that is subtracted from each score.
 
         Returns:
-            Shape (n,); n is 0 where the library has no such bank, or it cannot be read.
+            Shape (n,); n is 0 if the library has no readable reference vectors of that kind.
         """
         asked = self._yardstick.asking(query, alpha)  # (1, width)
         scores: NDArray[np.float32] = self._yardstick.cohort(kind) @ asked[0]
@@ -297,14 +298,14 @@ class Library:
     def score_sample(
         self, query: Vectors, kind: Kind, *, alpha: float, where: Filter | None = None
     ) -> tuple[NDArray[np.float32], int]:
-        """Score some of the items that a search looks through; count all of these.
+        """Score a sample of the items that a search covers, and count all of them.
 
         Args:
             query: one unit vector. Shape (1, dim).
             kind: of the items.
-            alpha: share of the hubness that leaves each score.
-            where: which items may be answered. Where these are too few to tell, the scores are of
-                items of the whole library.
+            alpha: share of the hubness that is subtracted from each score.
+            where: which items may be returned. If they are too few for an estimate, items of the
+                whole library are scored.
 
         Returns:
             The scores, shape (n,), n at most `SEEN`; and how many items pass the filter.
@@ -316,7 +317,7 @@ class Library:
         return scores, count
 
     def records(self, ids: Sequence[int]) -> list[Record]:
-        """Return the items of these ids in their order; an id that has left gives none."""
+        """Return the items of these ids in their order; an id that no longer exists gives none."""
         return self.view.records(ids)
 
     def worded(
@@ -328,7 +329,7 @@ class Library:
         where: Filter | None = None,
         every: bool = False,
     ) -> list[tuple[int, float]]:
-        """Return ids and word scores of the items of a kind that share words, best first.
+        """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         With `every`, only items that have all the words.
 
@@ -343,7 +344,7 @@ class Library:
         return {kind: self.view.count(kind) for kind in Kind}
 
     def info(self) -> LibraryInfo:
-        """Say what the library holds."""
+        """Summarise what the library contains."""
         counts, facts = self.counts(), self.view.facts()
         banks = {Kind.PHOTO: facts.text_bank, Kind.TEXT: facts.photo_bank}
         frames, videos = self.catalog.count_frames()
@@ -367,10 +368,10 @@ class Library:
 
     @contextmanager
     def writing(self, patience: LockTimeout | None = None) -> Iterator[None]:
-        """Be the one writer. Files that no commit names, left by a killed writer, are swept.
+        """Hold the writer's lock. Files left by a writer that was killed are deleted first.
 
         Raises:
-            LibraryLocked: another process is writing; tells which, and since when.
+            LibraryLocked: another process is writing; names it, and says since when.
         """
         with held(self._writer, self.folder, patience, self.view):
             if self._writer.lock_counter == 1:
@@ -408,9 +409,10 @@ class Library:
             self.catalog.apply(change)
 
     def forget(self, folder: Path) -> int:
-        """Remove all that lies below a folder, which need not exist any more; count the files.
+        """Remove all below a folder, which need not exist any more; return the number of files.
 
-        Nothing of it, nor of what was removed before, stays in the files of the library.
+        The library's files are rewritten without it, and without everything that was removed
+        before.
         """
         root = folder.resolve()
         with self.writing():
@@ -424,7 +426,7 @@ class Library:
             return len(known)
 
     def erase(self) -> None:
-        """Take from the disk what was removed: vectors, tokens, words, rows of the catalog."""
+        """Delete from the disk what was removed: vectors, tokens, words, rows of the catalog."""
         with self.writing():
             gone = [int(id_) for kind in Kind for id_ in self.view.snapshot(kind).deleted]
             self._tokens.forget(gone)
@@ -433,7 +435,7 @@ class Library:
             self.catalog.rewrite()
 
     def restore_banks(self, encoder: Encoder) -> bool:
-        """Make broken banks anew with the model of the library; tell whether they are whole now.
+        """Rebuild a broken reference set with the library's model; return whether it is intact now.
 
         Raises:
             ModelMismatch: it is another model.
@@ -447,7 +449,7 @@ class Library:
                 return self._yardstick.restore_banks(banks_of(encoder))
 
     def mend(self) -> None:
-        """Make anew what is derived and broken, and take from the disk what was removed."""
+        """Rebuild broken derived files, and delete from the disk what was removed."""
         with self.writing():
             self._tokens.mend(self.catalog.item_ids(Kind.PHOTO).tolist())
             self._yardstick.mend()
@@ -472,13 +474,13 @@ class Library:
             remove(unfinished)
 
     def move_root(self, old: Path, new: Path) -> list[Path]:
-        """Know all that lies below a folder by its path below another: a moved drive.
+        """Change the paths below one folder to paths below another, for a drive that was moved.
 
         Every file keeps its vector. Returns the new paths.
 
         Raises:
-            UsageError: nothing of the old folder is known, nothing of it lies in the new one, or
-                a file there is known already.
+            UsageError: the library has nothing below the old folder, none of its files is below the
+                new one, or a file there is in the library already.
         """
         old, new = old.resolve(), new.resolve()
         with self.writing():
@@ -486,20 +488,20 @@ class Library:
             if not known:
                 folders = ", ".join(map(str, self.catalog.roots())) or "none"
                 raise UsageError(
-                    f"the library holds nothing of '{old}'; the folders it holds: {folders}"
+                    f"the library contains no files of '{old}'; its folders: {folders}"
                 )
             if not any((new / path.relative_to(old)).exists() for path in known):
                 raise UsageError(
-                    f"none of the {len(known):,} files of '{old}' lies below '{new}'; "
-                    "name the folder that took its place"
+                    f"none of the {len(known):,} files of '{old}' is below '{new}'; "
+                    "name the folder that they were moved to"
                 )
             self._forget_skips(old)
             return self.catalog.move_root(old, new)
 
     def adopt(self, other: Library, patience: LockTimeout | None = None) -> None:
-        """Hold what another library holds, model and all, by one commit; open it anew after that.
+        """Replace the content with that of another library, in one commit. Then open it again.
 
-        The vectors are written again, under ids and numbers that this library never gave out.
+        The vectors are written again, under ids and numbers that this library never issued.
         """
         with self.writing(patience):
             mine, theirs = self.view.facts(), other.catalog.facts()
@@ -530,7 +532,7 @@ class Library:
                 yield replace(segment, ids=segment.ids + shift)
 
     def refresh_index(self) -> None:
-        """Tidy up after a run of commits, where that pays: fewer segments, a saved index."""
+        """Compact the library after a run of commits: fewer segments, a saved index."""
         with self.writing():
             stale = [self.view.snapshot(kind).deleted for kind in Kind if self._is_stale(kind)]
             for gone in stale:
@@ -542,16 +544,16 @@ class Library:
             self._yardstick.refresh(self.catalog)
 
     def _is_stale(self, kind: Kind) -> bool:
-        """Tell whether what was deleted of a kind is to be taken from the disk now."""
+        """Return whether what was deleted of a kind is to be taken from the disk now."""
         return self._shelf.is_stale(self.view.snapshot(kind))
 
     @property
     def aim(self) -> RecallTarget:
-        """What the indexes have to reach."""
+        """The recall target of the indexes."""
         return self._shelf.aim()
 
     def tune(self, aim: RecallTarget) -> None:
-        """Make the saved indexes reach an aim, now and whenever they are written."""
+        """Make the saved indexes reach a recall target, now and whenever they are written."""
         with self.writing():
             self._shelf.set_aim(aim)
             for kind in Kind:
@@ -562,11 +564,11 @@ class Library:
         return self._shelf.load(kind).base
 
     def ranks(self, kind: Kind, asking: Mapping[Kind, TuningQueries]) -> dict[Kind, Ranks]:
-        """Return what decides the recall of the index of a kind."""
+        """Return the neighbour ranks that determine the recall of the index of a kind."""
         return self._shelf.ranks(kind, asking)
 
     def questions(self, item: Kind) -> dict[Kind, TuningQueries]:
-        """Return queries by their kind that look for the items of a kind, to tune their index."""
+        """Return the tuning queries of the index of a kind, by the kind of the query."""
         return self._yardstick.questions(item)
 
     def _sweep(self) -> None:

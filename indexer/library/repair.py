@@ -1,8 +1,8 @@
-"""A broken catalog is written anew, from the rows that are what was written, and the segments.
+"""Rebuild a broken catalog from the rows whose checksums match, and from the segments.
 
-Ids stand beside each vector, so a rescued row finds its vector again in whatever segment there
-is. Words are made of the rows again. A file whose rows or vectors are lost is not in the new
-catalog; the next index run embeds it.
+Each vector is stored with its id, so a saved row finds its vector again in any segment. The words
+are computed again from the rows. A file whose rows or vectors are lost is not in the new catalog;
+the next index run embeds it again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Rows:
 
 
 def rescue(folder: Path) -> int:
-    """Write the catalog of a library anew; count the files of the old one that are lost.
+    """Write the catalog of a library again; count the files of the old one that are lost.
 
     Only the one writer may call it. The broken catalog is kept beside the new one.
 
@@ -234,7 +234,7 @@ def _believed(theirs: Mapping[str, list[_Row]]) -> NewFile | None:
     """Turn rows without a checksum into a file to add; None if parts of it may be missing.
 
     Only a photo, and a file that could not be read, is sure to have all its items. What it says is
-    read anew.
+    read again.
     """
     (row,), items = theirs["files"], theirs.get("items", [])
     state = replace(_state(row), stamp="", ctime_ns=None, inode=None, sample=None)
@@ -252,7 +252,7 @@ def _state(row: _Row) -> FileState:
     known = {field.name: row[field.name] for field in fields(FileState) if field.name in row}
     wrong = [name for name, type_ in _TYPES.items() if not isinstance(row[name], type_)]
     if wrong:
-        raise ValueError(f"{wrong[0]} is not what was written")
+        raise ValueError(f"{wrong[0]} fails its checksum")
     plain = {
         "path": Path(os.fsdecode(row["path"])),
         "kind": Kind(row["kind"]),
@@ -296,4 +296,4 @@ def _write(
 
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
-_BEYOND = "it is beyond mending; keep what lies in concepts, delete the rest and index anew"
+_BEYOND = "it cannot be repaired; keep the folder concepts, delete the rest and index again"

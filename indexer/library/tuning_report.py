@@ -1,7 +1,7 @@
-"""Tuning: the recall and the latency of several settings, for words and for photos that ask.
+"""The tuning report: recall and latency of several settings, for queries by words and by photo.
 
-An index of lists is tuned whenever it is written; this measures more, and on queries that had no
-part in the choice: one half of them chooses, the other half reports.
+An IVF index is tuned whenever it is written. This report measures more settings, on held-out
+queries: one half of the tuning queries chooses nprobe, and the other half measures.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def tune(
 ) -> list[SearchSetting]:
     """Choose how the indexes of a library are searched, keep the choice, and tell what it gives.
 
-    An index is written anew where its type does not suit the aim, else only its setting changes.
+    An index is rewritten if its type does not suit the recall target; else only nprobe changes.
 
     Args:
         library: open.

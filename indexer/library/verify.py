@@ -1,7 +1,7 @@
-"""What is wrong with a library on disk, and how it is mended.
+"""Verify a library on disk, and repair it.
 
-The photos are the truth that can be embedded again; so a repair never guesses. What cannot be
-trusted is dropped and named, and the next index run makes it anew.
+The photos can always be embedded again, so a repair never guesses. Data that cannot be trusted are
+removed and reported, and the next index run makes them again.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from indexer.vectors.vector_store import VectorStore
 
 _LOOKS = 5
 
-_SLOW = "each search makes it anew, which takes time, until: twinlens check --repair"
-_ANEW = "twinlens check --repair drops them, the next twinlens index embeds them anew"
+_SLOW = "until you repair it with twinlens check --repair, each search rebuilds it, which is slow"
+_ANEW = "twinlens check --repair removes them, and the next twinlens index embeds them again"
 _HALF_ULP = 0.002  # what rounding to float16 may add to a norm
 
 
@@ -61,7 +61,7 @@ class Repair:
     Attributes:
         mended: what was wrong and is no longer.
         left: what is still wrong.
-        dropped: files whose vectors were lost; the next index run embeds them anew.
+        dropped: files whose vectors were lost; the next index run embeds them again.
     """
 
     mended: tuple[Finding, ...]
@@ -100,9 +100,9 @@ def check(folder: Path) -> list[Finding]:
 
 
 def repair(folder: Path, *, patience: LockTimeout | None = None) -> Repair:
-    """Mend what can be mended.
+    """Repair what can be repaired.
 
-    A broken catalog is written anew from the rows that can still be read; a saved index from the
+    A broken catalog is rewritten from the rows that can still be read; a saved index from the
     segments. Files whose vectors are lost leave the catalog.
 
     Raises:
@@ -135,7 +135,7 @@ def _broken_catalog(folder: Path) -> list[Finding]:
         if not catalog_path(folder).exists():
             raise
         fault = error.fault
-    remedy = f"twinlens check --repair rescues what can be read; the old one stays as {BROKEN}"
+    remedy = f"twinlens check --repair saves what can be read; the old file stays as {BROKEN}"
     return [Finding(path=catalog_path(folder), fault=fault, remedy=remedy)] if fault else []
 
 
@@ -222,12 +222,12 @@ def _saved_index(
         fault = error.fault if path.exists() else "is missing"
         yield Finding(path=path, fault=fault, remedy=_SLOW, grave=False)
     else:
-        fault = "does not hold what its segments hold"
+        fault = "does not match its segments"
         yield Finding(path=path, fault=fault, remedy=mending(folder))
 
 
 def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
-    """Read the banks of generic vectors."""
+    """Read the reference set."""
     facts = catalog.facts()
     if facts.width == facts.dim:
         return
@@ -239,12 +239,12 @@ def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
 
 
 def _cohorts(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
-    """Compare the cohorts that a writer kept with the banks that they are made of."""
+    """Compare the cohorts that a writer kept with the reference set that they are made from."""
     fault = ScoreNormalizer(
         folder, catalog, VectorStore(folder, catalog, lambda: catalog)
     ).cohort_fault()
     if fault:
-        remedy = "the next index run makes it anew, and each search until then"
+        remedy = "the next index run rebuilds it; until then, each search does"
         yield Finding(path=folder / COHORTS, fault=fault, remedy=remedy, grave=False)
 
 
@@ -252,7 +252,7 @@ def _tokens(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Compare the kept image tokens with their checksums."""
     fault = PatchTokenCache(folder).fault(catalog.item_ids(Kind.PHOTO).tolist())
     if fault:
-        remedy = "they are computed anew from the photos when they are needed"
+        remedy = "they are computed again from the photos when they are needed"
         yield Finding(path=folder / TOKENS, fault=fault, remedy=remedy, grave=False)
 
 
@@ -265,7 +265,7 @@ def _orphans(folder: Path, catalog: CatalogWriter, store: SegmentStore) -> Itera
     for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
         if path not in named:
             remedy = "the next index run deletes it"
-            fault = "is left over from a run that was killed, or of one that writes now"
+            fault = "is left over from a run that was stopped, or is being written now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)
 
 
@@ -273,15 +273,15 @@ def _unfinished(folder: Path) -> Iterator[Finding]:
     """Look at the unfinished set of another model, if there is one."""
     if not (folder / NEXT).exists():
         return
-    fault = "is the unfinished set of another model"
-    remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
+    fault = "is an unfinished reindex with another model"
+    remedy = "twinlens reindex continues it; delete it if you do not want that"
     if not is_sound(folder / NEXT):
-        fault, remedy = f"{fault}, and broken", "twinlens reindex begins it anew"
+        fault, remedy = f"{fault}, and broken", "twinlens reindex starts it again"
     yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
 
 
 def is_sound(folder: Path) -> bool:
-    """Tell whether there is a library without a grave fault."""
+    """Return whether there is a library without a grave fault."""
     try:
         return not any(finding.grave for finding in check(folder))
     except (LibraryMissing, LibraryDamaged):
@@ -289,7 +289,7 @@ def is_sound(folder: Path) -> bool:
 
 
 def _mend(library: Library, kind: Kind) -> int:
-    """Drop what has no vectors, and save the index of a kind anew where it is not right."""
+    """Drop what has no vectors, and save the index of a kind again where it is not right."""
     folder, catalog = library.folder, library.catalog
     store = SegmentStore(folder / "vectors", catalog.facts().width)
     vectors = _survey(store, catalog, kind)

@@ -1,8 +1,9 @@
-"""Is a film the moving half of a photo of its name? Told by identifiers, else by its length.
+"""Decide whether a video is the moving half of a Live Photo of the same name.
 
-Apple writes one identifier into both halves of a Live Photo: into the film as
-`com.apple.quicktime.content.identifier`, into the picture in its maker note. Other phones write
-none; their films last as long. Only heads are read: some kilobytes of each of a pair.
+Apple writes one identifier into both halves: into the video as
+`com.apple.quicktime.content.identifier`, and into the maker note of the picture. Other phones write
+no identifier; for them the length of the video decides. Only the heads are read, some kilobytes of
+each file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _CONTENT_TAG = 0x11
 
 
 def is_live(picture: Path, film: Path) -> bool:
-    """Tell whether a film belongs to a picture that lies beside it under its name."""
+    """Return whether a film belongs to a picture that lies beside it under its name."""
     try:
         if not (picture.is_file() and film.is_file()):  # a pipe would be waited for
             return False

@@ -1,18 +1,18 @@
-"""What a photo or a video says about itself, all its sources together.
+"""Combine all metadata sources of a photo or a video.
 
-| value | taken from, the first that has it |
+| value | first source that has it |
 |---|---|
 | title, caption, rating | sidecar, XMP, IPTC, EXIF, the texts of a PNG |
-| keywords, names of faces | all of them together |
+| keywords, names of faces | all sources together |
 | date | when the picture was made: sidecar, EXIF, XMP, IPTC; else when the file was made |
 | position | sidecar, EXIF, XMP |
-| place, where there is no position | sidecar, XMP, IPTC |
+| place, if there is no position | sidecar, XMP, IPTC |
 | camera, lens | EXIF, sidecar, XMP |
 
-Of a camera RAW its TIFF directories count as EXIF, of a video the tags of its container.
-Each source is read on its own: one that is broken costs its own values alone. A date is the
-camera's clock as written; a time zone beside it is left out. Videos that have universal time alone
-get that of this machine's time zone, see `indexer.metadata.dates`.
+The TIFF directories of a camera RAW count as EXIF, and so do the container tags of a video. Each
+source is read on its own: if one is broken, only its values are lost. A date is the camera's clock
+as written; its time zone is dropped. Videos that store only universal time get the local time of
+this machine: see `indexer.metadata.dates`.
 """
 
 from __future__ import annotations

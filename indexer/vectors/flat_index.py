@@ -1,4 +1,4 @@
-"""FAISS: an index of vectors by id, searched by inner product."""
+"""An exact FAISS index: vectors by id, searched by inner product."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class FlatIndex:
         return np.ascontiguousarray(vectors[:, : self.dim])
 
     def is_made_of(self, parts: Iterable[VectorBlock]) -> bool:
-        """Tell whether the index is what adding these parts in their order would give."""
+        """Return whether the index is what adding these parts in their order would give."""
         held, start = self.ids, 0
         for part in parts:
             rows = slice(start, start := start + len(part.ids))

@@ -1,7 +1,7 @@
-"""The saved indexes of a library: which type its size asks for, how it is made, tuned and opened.
+"""The saved indexes of a library: their type, and how they are built, tuned and opened.
 
-They are derived from the segments. The catalog names each by the number of the last segment in it,
-with a plan for one of lists; see `indexer.vectors.nprobe_tuning`.
+They are derived from the segments. The catalog names each index by the number of its last segment;
+for an IVF index it also stores the search parameters: see `indexer.vectors.nprobe_tuning`.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class IndexStore:
         """Return the seal of an index that was saved before there were any.
 
         Raises:
-            LibraryDamaged: it is missing, or not what its segments or its plan say.
+            LibraryDamaged: it is missing, or not what its segments or search parameters say.
         """
         path = self.path(kind, snapshot.base)
         if not self.is_whole(kind, snapshot, aim):
-            raise self._damage(path, "does not hold what its segments hold")
+            raise self._damage(path, "does not match its segments")
         named = replace(snapshot, segments=tuple(held(snapshot)))
         return self._seal(path, named, in_lists=bool(snapshot.plan)).dumps()
 
@@ -124,7 +124,7 @@ class IndexStore:
             return FlatIndex.load(path, dim=self._width, size=count(rows))
         plan = self._plan(kind, snapshot)
         if path.exists() and path.stat().st_size != plan.bytes:
-            raise self._damage(path, "is not as it was written")
+            raise self._damage(path, "fails its checksum")
         return IvfIndex.load(
             path,
             dim=self._width,
@@ -135,12 +135,12 @@ class IndexStore:
         )
 
     def suits(self, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
-        """Tell whether the index is of the type that the size asks for; true if none is saved."""
+        """Return whether the index is of the type that the size asks for; true if none is saved."""
         exact = aim.is_exact(count(snapshot.segments))
         return not snapshot.base or exact == (not snapshot.plan)
 
     def is_whole(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
-        """Tell whether the index holds what its segments hold.
+        """Return whether the index holds what its segments hold.
 
         Raises:
             LibraryDamaged: it is missing, or not what the catalog says.
@@ -158,7 +158,7 @@ class IndexStore:
     def tuned(
         self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget, questions: Questions
     ) -> str:
-        """Return the plan by which an index of lists reaches an aim; none for an exact one."""
+        """Return the search parameters of an IVF index for a recall target, else none."""
         if not snapshot.plan:
             return ""
         ranks = self.ranks(kind, snapshot, aim, halved(questions(kind), 0))
@@ -198,19 +198,19 @@ class IndexStore:
                 discard(path)
 
     def _plan(self, kind: Kind, snapshot: VectorSnapshot) -> SearchParams:
-        """Read the plan of an index of lists."""
+        """Read the search parameters of an IVF index."""
         try:
             return SearchParams.loads(snapshot.plan)
         except (ValueError, KeyError, TypeError) as error:
             path = self.path(kind, snapshot.base)
-            raise self._damage(path, "has a plan that cannot be read") from error
+            raise self._damage(path, "has search parameters that cannot be read") from error
 
     def _read_seal(self, path: Path, snapshot: VectorSnapshot) -> IndexSeal:
         """Read what the catalog noted of a file."""
         try:
             return IndexSeal.loads(snapshot.seal)
         except (ValueError, TypeError) as error:
-            raise self._damage(path, "has a seal that cannot be read") from error
+            raise self._damage(path, "has a checksum that cannot be read") from error
 
     def _seal(self, path: Path, snapshot: VectorSnapshot, *, in_lists: bool = False) -> IndexSeal:
         """Note what the file of an index over all segments of a snapshot is."""
@@ -229,7 +229,7 @@ class IndexStore:
         return index
 
     def _inverted(self, snapshot: VectorSnapshot) -> IvfIndex:
-        """Make an index of lists of all segments."""
+        """Make an IVF index of all segments."""
         rows, size = self.rows(snapshot.segments), count(snapshot.segments)
         drawn = np.random.default_rng(0).permutation(rows.ids)[: training_rows(size)]
         sample = rows.fetch(np.sort(drawn))

@@ -1,7 +1,7 @@
-"""Vectors of segments by id, read from the disk one by one.
+"""Read single vectors of segments by id, without loading the files.
 
-The files stay on the disk; what is looked at is read by the system's page. So only the ids are
-compared with a checksum here; that of the whole file `twinlens check` compares.
+The files are memory-mapped, and the system reads only the pages that are needed. So only the
+checksum of the ids is compared here; `twinlens check` compares that of the whole file.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def _tensors(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         tuple(header["vectors"]["shape"]),
     )
     if (header["ids"]["dtype"], header["vectors"]["dtype"]) != ("I64", "F16"):
-        raise ValueError("its numbers are of another type")
+        raise ValueError("its vectors have another type")
     noted = header.get("__metadata__", {}).get("ids", checksum_of_ids(ids))
     if noted != checksum_of_ids(ids) or (np.diff(ids) <= 0).any():
-        raise ValueError("its ids are not what was written")
+        raise ValueError("its ids fail their checksum")
     return ids, vectors

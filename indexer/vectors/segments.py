@@ -1,9 +1,9 @@
-"""Immutable files of vectors: the source of truth for what was embedded.
+"""Segments: immutable files of vectors, the source of truth for what was embedded.
 
 A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
 metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written
-once, whole, and never changed. Every read compares the checksum, so a bit that flipped on the disk
-is never searched, nor merged on. Files of before there was one have none, and are taken as they
+once, whole, and never changed. Every read compares the checksum, so a vector with a flipped bit is
+never searched and never copied on. Files of older versions without a checksum are accepted as they
 are.
 """
 

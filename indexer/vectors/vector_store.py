@@ -1,4 +1,4 @@
-"""The vectors of a library: segments and saved indexes on disk, one index a kind in memory."""
+"""The vector store of a library: segments and saved indexes on disk, one index per kind in RAM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from indexer.catalog.writer import CatalogWriter
 
 STALE_SHARE = 0.1
-"""The saved index is written anew once it lacks this share; deleted vectors go at this share."""
+"""The saved index is rewritten once it lacks this share; deleted vectors go at this share."""
 
 MAX_TAIL_ROWS = EXACT_ROWS
 """Or so many vectors, however large it is: each search looks at them one by one."""
@@ -36,7 +36,7 @@ MAX_TAIL = 8
 
 FEW_ROWS = 20_000
 """In a library of so many vectors what was deleted goes with the next index run: it costs less
-than a second to write them anew."""
+than a second to write them again."""
 
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
@@ -81,7 +81,7 @@ class VectorStore:
         try:
             return RecallTarget.loads(self._view.noted(_AIM))
         except (ValueError, TypeError, UsageError) as error:
-            fault = f"is broken (its aim cannot be read: {error})"
+            fault = f"is broken (its recall target cannot be read: {error})"
             raise LibraryDamaged(
                 catalog_path(self._folder), fault, mending(self._folder)
             ) from error
@@ -113,7 +113,7 @@ class VectorStore:
         self.sweep()
 
     def is_stale(self, snapshot: VectorSnapshot) -> bool:
-        """Tell whether the deleted vectors of a kind have to go: at once if that costs little."""
+        """Return whether the deleted vectors of a kind have to go: at once if that costs little."""
         deleted, total = len(snapshot.deleted), count(snapshot.segments)
         costs_little = total <= FEW_ROWS and not snapshot.plan
         return deleted > STALE_SHARE * total or (deleted > 0 and costs_little)
@@ -129,7 +129,7 @@ class VectorStore:
         self.sweep()
 
     def _holds(self, row: SegmentRow, ids: Ids) -> bool:
-        """Tell whether a segment holds one of some ids."""
+        """Return whether a segment holds one of some ids."""
         return bool(np.isin(self._segments.read(row).ids, ids).any())
 
     def sweep(self) -> None:
@@ -140,7 +140,7 @@ class VectorStore:
     def reseal(self) -> None:
         """Note what the saved indexes are that were written before there were seals.
 
-        One that is not what it should be is named no longer: the next run writes it anew.
+        One that is not what it should be is named no longer: the next run writes it again.
         """
         for kind in Kind:
             snapshot = self._view.snapshot(kind)
@@ -157,7 +157,9 @@ class VectorStore:
         loaded, facts = self._loaded.get(kind), self._view.facts()
         if facts.fingerprint != self._fingerprint:
             raise ModelMismatch(
-                self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
+                self._folder,
+                f"changed to the model {facts.model!r} after it was opened",
+                "open it again",
             )
         if loaded is None or loaded.generation != facts.generation:
             kept = [self._loaded.pop(kind, None)]  # once: a failed load leaves a half-grown tail
@@ -172,7 +174,7 @@ class VectorStore:
         self._whole().rebase(kind, self.indexes.write(kind, snapshot, self.aim(), questions))
 
     def tune(self, kind: Kind, questions: Questions) -> None:
-        """Make the saved index of a kind reach the aim; written anew where its type does not."""
+        """Make the saved index of a kind reach the recall target; rewrite it if need be."""
         snapshot, aim = self._view.snapshot(kind), self.aim()
         if snapshot.segments and not (snapshot.base and self.indexes.suits(snapshot, aim)):
             self.rebuild(kind, questions)
@@ -198,7 +200,7 @@ class VectorStore:
     def _merge(
         self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
     ) -> None:
-        """Write segments anew as fewer ones, without the vectors of the purged ids."""
+        """Rewrite segments as fewer ones, without the vectors of the purged ids."""
         if len(rows) < 2 and not len(purged):
             return
         new = self.write(self._segments.joined(rows, without=purged))

@@ -1,4 +1,4 @@
-"""Options made of the fields of a configuration; their help is the docstring of its class."""
+"""Options made from the fields of a configuration; the docstring of its class is their help."""
 
 from __future__ import annotations
 

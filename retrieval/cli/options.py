@@ -1,4 +1,4 @@
-"""Options that several commands share. Each decorator hands its command one value."""
+"""Options that several commands share. Each decorator passes one value to its command."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Reranking:
-    """Whether the first answers get a second look, by which reranker, and under what instruction.
+    """Whether the first candidates are reranked, by which reranker, and under what instruction.
 
     `wanted` is None where nothing was said: then the one that ships takes part where it can.
     """
@@ -113,18 +113,18 @@ class Reranking:
 
     @property
     def asked(self) -> bool:
-        """Tell whether a reranker was asked for."""
+        """Return whether a reranker was asked for."""
         return self.wanted is True or (self.spec is not None and self.wanted is None)
 
     def takes_part(self, usual: float) -> bool:
-        """Tell whether there is a second look; `usual` is its weight where nothing is said."""
+        """Return whether the reranker takes part; `usual` is its weight where nothing is said."""
         if self.spec or self.instruct or self.wanted is not None:
             return self.wanted is not False or bool(self.instruct)
         return usual > 0
 
     @property
     def needs_torch(self) -> bool:
-        """Tell whether it needs torch: for an instruction, and if it is one of transformers."""
+        """Return whether it needs torch: for an instruction, and if it is one of transformers."""
         return retrieval.reranker_needs_torch(
             self.spec or "builtin", instructed=bool(self.instruct)
         )
@@ -138,7 +138,7 @@ class Reranking:
         """Load the reranker, if one takes part."""
         if self.wanted is False:
             if self.instruct:
-                raise click.UsageError("--instruct is for the reranker; leave out --no-rerank")
+                raise click.UsageError("--instruct needs the reranker; leave out --no-rerank")
             return None
         if self.spec:
             return retrieval.load_reranker(self.spec, encoder, instructed=bool(self.instruct))

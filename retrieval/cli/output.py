@@ -1,4 +1,4 @@
-"""Hits on stdout: a table or previews for people, lines for programs."""
+"""Print hits on stdout: a table or previews for people, lines for programs."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> N
     _write_hits(hits, layout, away, dated=dated)
     if away:
         note(
-            f"{NOT_REACHABLE}: {counted(len(away), 'file')}; the drive is away, or they were "
+            f"{NOT_REACHABLE}: {counted(len(away), 'file')}; the drive is unplugged, or they were "
             "deleted since the last twinlens index"
         )
 
@@ -134,8 +134,7 @@ def check_previews() -> None:
     """
     if find_spec("textual_image") is None:
         raise UsageError(
-            "-p draws with the package textual-image; install it with: "
-            "pip install 'twinlens[preview]'"
+            "-p needs the package textual-image; install it with: pip install 'twinlens[preview]'"
         )
 
 

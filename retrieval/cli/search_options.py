@@ -1,4 +1,4 @@
-"""The question of a search: its options, and the hits that answer it."""
+"""The query and the options of a search, and the hits that answer it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Question:
         """Say what a person should know about the answers."""
         room = (self.page.top or len(answers.hits) + answers.left_out) - len(answers.hits)
         if answers.hits and (left_out := min(room, answers.left_out)):
-            note(f"{left_out:,} more are no match; show them with --threshold 0")
+            note(f"{left_out:,} more do not match; show them with --threshold 0")
         elif not answers.hits:
             note(self._nothing(answers))
 
@@ -159,7 +159,7 @@ class SearchRequest(click.Command):
         if joined is None:
             return
         known = f"-{joined[0]}" in self._named(flags=True) | self._named(flags=False)
-        meant = f"did you mean -{joined[0]}?" if known else f"to push it down write: - {joined[1]}"
+        meant = f"did you mean -{joined[0]}?" if known else f"to remove it, write: - {joined[1]}"
         ctx.fail(f"No such option '{written}'; {meant}")
 
 

@@ -1,4 +1,4 @@
-"""Hits on a terminal: a table, or a preview of each photo."""
+"""Show hits on a terminal: as a table, or as a preview of each photo."""
 
 from __future__ import annotations
 

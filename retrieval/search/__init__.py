@@ -1,4 +1,4 @@
-"""A question becomes the best photos or texts."""
+"""Search: a query becomes the best photos or texts."""
 
 from __future__ import annotations
 

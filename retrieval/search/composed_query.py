@@ -1,17 +1,18 @@
-"""A query as the vectors are asked: what is asked for in one vector, what is taken away beside it.
+"""Composed queries: the vectors of added terms and of negative terms, and how they are scored.
 
-What is asked for scores an item by `vector · v - alpha * h`, from its cosines and its hubness
-(`indexer.calibration.hubness`). A sum of such scores is one of them, so any number of terms costs
-one search:
+An added term scores an item by `vector · v - alpha * h`, from its cosine and its hubness
+(`indexer.calibration.hubness`). A sum of such scores has the same form, so any number of terms
+takes one search:
 
     score = sum of w+ * s+  -  sum of w- * max(0, s- - floor)      the w+ add up to 1
 
-The floor is what unrelated items reach, and half a spread more: what is not on a photo at all
-neither lifts nor lowers it. `benchmarks/algebra.py` compares this with other ways to take away.
+The floor is the mean score of unrelated items plus half their spread: a thing that is not on a
+photo neither raises nor lowers its score. `benchmarks/algebra.py` compares this with other ways to
+subtract a term.
 
 Each w is divided by the spread of its kind's scores (`indexer.calibration.score_stats`), so a photo
-counts as much as words do. Words that are added are asked as one phrase, "beach and sunset": a
-model knows what both look like together, and the mean of their vectors does not.
+counts as much as words do. Added words form one phrase, "beach and sunset": a model knows what both
+look like together, while the mean of their vectors does not.
 """
 
 from __future__ import annotations
@@ -212,7 +213,7 @@ def _cost(asked: ComposedQuery, items: Vectors) -> NDArray[np.float32]:
 def _lowered(
     library: Library, asked: ComposedQuery, kind: Kind, found: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Take away from the scores of candidates, and order them anew."""
+    """Take away from the scores of candidates, and order them again."""
     if not asked.taken or not found:
         return list(found)
     items = library.fetch([each.id for each in found], kind)  # (n, dim)

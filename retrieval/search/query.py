@@ -1,4 +1,4 @@
-"""A query as a person writes it: words, or a file that looks like one.
+"""Parse a query as a person writes it: words, or a file if it looks like one.
 
 | written | is |
 |---|---|
@@ -85,12 +85,12 @@ class Query:
 
     @property
     def is_filter(self) -> bool:
-        """Tell whether neither words nor a photo are looked for."""
+        """Return whether neither words nor a photo are looked for."""
         return not (self.text or self.path or self.terms or self.photo is not None)
 
     @property
     def only_takes_away(self) -> bool:
-        """Tell whether all that is asked for is the absence of something."""
+        """Return whether all that is asked for is the absence of something."""
         return bool(self.terms) and all(term.weight < 0 for term in self.terms)
 
     @property
@@ -116,9 +116,11 @@ class Term:
 
     def __post_init__(self) -> None:
         if not isinstance(self.query, Query):
-            raise QueryInvalid(f"a term holds a Query, not {_called(self.query)}; see parse_query")
+            raise QueryInvalid(f"a term needs a Query, not {_called(self.query)}; see parse_query")
         if self.query.terms:
-            raise QueryInvalid(f"'{self.query.text}' has terms of its own; join all in one query")
+            raise QueryInvalid(
+                f"'{self.query.text}' has terms of its own; write all terms in one query"
+            )
         if not math.isfinite(self.weight) or self.weight == 0:
             raise QueryInvalid(f"a weight must be a number other than 0, not {self.weight}")
 
@@ -185,7 +187,7 @@ def _picture(pixels: NDArray[Any]) -> Image.Image:
     channels = pixels.shape[2:]
     if pixels.dtype != np.uint8 or channels not in ((), (3,), (4,)) or not pixels.ndim >= 2:
         raise QueryInvalid(
-            f"an array of {pixels.dtype} and shape {pixels.shape} is no picture; give uint8 of "
+            f"an array of {pixels.dtype} and shape {pixels.shape} is not a picture; give uint8 of "
             "shape (height, width), (height, width, 3) or (height, width, 4)"
         )
     if not pixels.size:
@@ -218,7 +220,7 @@ def _without_filters(written: Sequence[Written]) -> tuple[list[Written], list[tu
 
 
 def _is_file(piece: str) -> bool:
-    """Tell whether a piece names a file that exists."""
+    """Return whether a piece names a file that exists."""
     return piece.startswith(FILE_MARKS) and exists(path_of(piece))
 
 
@@ -306,7 +308,7 @@ def _file_query(path: Path) -> Query:
     if not exists(path):
         raise QueryInvalid(f"no file at '{path}' to search with; words need no path before them")
     if not path.is_file():
-        raise QueryInvalid(f"'{path}' is no file; name one photo or text to search with")
+        raise QueryInvalid(f"'{path}' is not a file; name one photo or text to search with")
     if kind_of(path) == Kind.TEXT:
         return Query(kind=Kind.TEXT, text=_words(path), path=path)
     return Query(kind=Kind.PHOTO, path=path)
@@ -331,8 +333,8 @@ def _taken_hint(written: str) -> str:
     """Say how to take something away, where that may be meant."""
     found = _TAKEN.search(written)
     if found is not None:
-        return f"'{found[1]}' is searched for as it stands; to push it down write: - {found[1][1:]}"
+        return f"'{found[1]}' is searched for as it stands; to remove it, write: - {found[1][1:]}"
     absent = worn(written)
     if not absent:
         return ""
-    return f"searching for the words as they stand; to push down {absent} write: - {absent}"
+    return f"searching for the words as they stand; to remove {absent}, write: - {absent}"

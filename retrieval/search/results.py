@@ -1,4 +1,4 @@
-"""What a search answers: its hits, whether anything matches, and where hits become unlikely."""
+"""The results of a search: its hits, whether anything matches, and which hits are unlikely."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from retrieval.search.match_probability import FAINT
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """The hits of a page, and what is known of all of them.
+    """The hits of a page, and what is known about all hits.
 
     Attributes:
-        hits: of the page, in the order that was asked for.
-        found: whether anything matches; else there are no hits.
-        nearest: the best hit where nothing matches; None if there was none at all.
-        matching: how many hits there are on all pages, as far as they were looked for.
-        left_out: how many hits were left out as too unlikely, as far as they were looked for.
+        hits: the hits of the page, in the order that was asked for.
+        found: whether anything matches; if not, there are no hits.
+        nearest: the best hit if nothing matches; None if there was none at all.
+        matching: number of hits on all pages, as far as they were counted.
+        left_out: number of hits left out as too unlikely, as far as they were counted.
     """
 
     hits: list[Hit]
@@ -31,7 +31,7 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Which hits are shown: `top` of them, 0 for all, after the first `offset`, in an order."""
+    """The hits to show: `top` of them (0 for all) after the first `offset`, in an order."""
 
     top: int = 10
     offset: int = 0
@@ -39,7 +39,7 @@ class Page:
 
     @property
     def reach(self) -> int:
-        """How many of the best hits the page needs; 0 for all."""
+        """Number of best hits that the page needs; 0 for all."""
         return self.offset + self.top if self.top else 0
 
     def of(self, hits: Sequence[Hit]) -> list[Hit]:

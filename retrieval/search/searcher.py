@@ -1,4 +1,4 @@
-"""The search line: query -> encode -> candidates (filtered, words) -> records -> second look."""
+"""The search pipeline: query -> encode -> candidates (filters, BM25) -> records -> rerank stage."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def _checked(page: Page) -> Page:
 
 
 class Searcher:
-    """Finds photos and texts of one library with the model that the library was built with.
+    """Finds photos and texts of one library, with the model that the library was built with.
 
-    It reads the names that the library has learned by now (`learn_concept`).
+    It reads the names that the library has learned so far (`learn_concept`).
 
     Args:
         library: to search in.
         encoder: the model.
-        reranker: rescores the first candidates; None for the first stage alone.
-        note: receives lines for the person who searches.
+        reranker: scores the first candidates again; None for the first stage only.
+        note: receives messages for the person who searches.
 
     Raises:
         ModelMismatch: the encoder is another model than the library's.
@@ -109,23 +109,22 @@ class Searcher:
     ) -> list[Hit]:
         """Return the best `top` photos (or texts) for words or a photo, best first.
 
-        Filters go first: `top` hits come back whenever so many items match. Without words and
-        photo all that the filters let through is found, newest first.
+        Filters are applied first: `top` hits come back whenever so many items pass. Without words
+        and photo, all items that pass the filters are found, newest first.
 
         Args:
             query: words, a file, a picture, terms with signs, or what `parse_query` made of them.
             kind: what to find.
-            top: how many; 0 for all.
-            offset: how many of the best to pass over: the pages before.
+            top: number of hits; 0 for all.
+            offset: number of best hits to skip: the pages before.
             sort: by date, the same hits are shown newest first.
-            hubness: hold back what is near to every query, where words look for photos or a
-                photo for texts; see `indexer.calibration.hubness`. Else a score is the plain
-                cosine.
-            ensemble: ask for photos of a bare name by several sentences about it.
-            words: put forward what shares words with the query; see
-            `retrieval.search.lexical_fusion`. frames: every frame of a video may be a hit, not the
-            best alone. instruct: what the answers shall be like, in words ("no people"), for the
-            reranker.
+            hubness: correct the scores of hubs, between words and photos; see
+                `indexer.calibration.hubness`. If False, a score is the plain cosine.
+            ensemble: search for photos of a bare name with several sentences about it.
+            words: also match words in captions, keywords and names; see
+                `retrieval.search.lexical_fusion`.
+            frames: return every matching frame of a video, not only the best one.
+            instruct: an instruction for the reranker, in words ("no people").
 
         Raises:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
@@ -149,19 +148,19 @@ class Searcher:
         frames: bool = False,
         instruct: str = "",
     ) -> Answers:
-        """Search as `search` does, and say whether anything matches at all.
+        """Search as `search` does, and also say whether anything matches at all.
 
         Args:
-            query: as for `search`, as are all arguments that are not named here.
+            query: as for `search`, as are all arguments that are not listed here.
             kind: what to find.
             page: which hits are shown.
-            least: how likely a hit must be to be shown, from 0 to 1. None shows what was asked for,
-                where anything matches.
-            hubness: hold back what is near to every query.
-            ensemble: ask for photos of a bare name by several sentences about it.
-            words: put forward what shares words with the query.
-            frames: every frame of a video may be a hit.
-            instruct: what the answers shall be like.
+            least: smallest match probability of a hit, from 0 to 1. None shows what was asked for,
+                if anything matches.
+            hubness: correct the scores of hubs.
+            ensemble: search for photos of a bare name with several sentences about it.
+            words: also match words in captions, keywords and names.
+            frames: return every matching frame of a video.
+            instruct: an instruction for the reranker.
 
         Raises:
             QueryInvalid: as `search`.

@@ -1,8 +1,7 @@
-"""Words of a query that its model does not know or read: misspelt, foreign, or too many.
+"""Hints about words of a query that the model does not know: misspelt, foreign, or too many.
 
-A model cuts a word that it does not know into pieces, and answers for the pieces, with nothing to
-show for it. Rare words are cut, too, and may be understood all the same: so this is a hint for the
-person who asks, and changes no answer.
+A model cuts an unknown word into pieces and searches for the pieces, without saying so. It also
+cuts rare words that it understands. So this is only a hint for the person, and changes no result.
 """
 
 from __future__ import annotations
@@ -74,8 +73,8 @@ def spelling(unknown: Sequence[str], text: str) -> str:
     for word in unknown:
         if script := script_of(word):
             return (
-                f"the model reads English; '{shortened(word)}' ({script}) is looked for in "
-                "captions, keywords and names alone"
+                f"the model reads English; '{shortened(word)}' ({script}) is searched for only in "
+                "captions, keywords and names"
             )
     if not unknown:
         return ""
@@ -149,7 +148,7 @@ def _is_letter(char: str) -> bool:
 
 
 def _is_rather(word: str, there: SpellChecker) -> bool:
-    """Tell whether a word is far more usual in another language than in English."""
+    """Return whether a word is far more usual in another language than in English."""
     here: float = _dictionary("en").word_usage_frequency(word)
     return bool(there.word_usage_frequency(word) > FOREIGN * here)
 

@@ -1,4 +1,4 @@
-"""Everything that decides a training run, stored beside its checkpoint."""
+"""The configuration of a training run, stored beside its checkpoint."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class TrainConfig:
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if not 0.0 <= self.freeze < 1.0:
-            raise UsageError(f"freeze is a share of the layers below 1, not {self.freeze}")
+            raise UsageError(f"freeze must be 0 or more and below 1, not {self.freeze}")
         self._check_choosing()
 
     def _check_choosing(self) -> None:
@@ -161,13 +161,11 @@ class TrainConfig:
             UsageError: see there.
         """
         if self.patience and self.val is None:
-            raise UsageError(
-                "patience counts evaluations without a gain: name the pairs with --val"
-            )
+            raise UsageError("patience needs pairs for validation: name them with --val")
         if len(self.shares) > 1 and self.val is None:
-            raise UsageError(f"wise {self.wise} chooses by evaluation: name the pairs with --val")
+            raise UsageError(f"wise {self.wise} needs pairs for validation: name them with --val")
         if self.keep is not None and not self.shares:
-            raise UsageError("keep is measured when weights are blended: add --wise auto")
+            raise UsageError("keep is used only when weights are averaged: add --wise auto")
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -183,7 +181,7 @@ class TrainConfig:
         except ValueError:
             shares = (math.nan,)
         if not all(0.0 <= share <= 1.0 for share in shares):
-            raise UsageError(f"wise takes shares from 0 to 1 or '{WISE_AUTO}', not '{self.wise}'")
+            raise UsageError(f"wise takes weights from 0 to 1 or '{WISE_AUTO}', not '{self.wise}'")
         return shares
 
     def as_json(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Several processes as one: `torchrun --nproc-per-node N -m retrieval.cli train …`.
+"""Train with several processes: `torchrun --nproc-per-node N -m retrieval.cli train …`.
 
-Every process sees the same global batch as indices, runs its share of it through the towers, and
-computes the same loss over all embeddings. So one process and many give the same loss.
+Every process sees the indices of the same global batch, encodes its share of it, and computes the
+same loss over all embeddings. So one process and many give the same loss.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The train line: pairs → batch → towers → loss → step → evaluate → checkpoint."""
+"""The training loop: pairs → batch → towers → loss → step → evaluate → checkpoint."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class _TrainingRun:
             if not _read_alike(teacher, self.model):
                 raise ModelUnavailable(
                     f"teacher '{teacher.name}' reads other input than '{self.model.name}': "
-                    "a teacher must prepare photos and cut texts as its pupil does"
+                    "a teacher must prepare photos and truncate texts as the trained model does"
                 )
             teacher.module.to(self.device, self.trainer.dtype).requires_grad_(False)
         return Objective(
@@ -283,7 +283,7 @@ class _TrainingRun:
             self.here.add_gradients(self.trainer.split())
             norm = self.trainer.step(schedule(self.step - 1, self.steps, self.config.warmup))
             if check_gradient(norm, self.step, self.log, self.config.out):
-                self.watch.note(f"step {self.step} is left out: its gradient is {norm}")
+                self.watch.note(f"step {self.step} is skipped: its gradient is {norm}")
         return loss
 
     @property
@@ -383,7 +383,7 @@ class _TrainingRun:
             return
         model = self.snapshot.take(self.trainer.averaged())
         if self.validation is not None:
-            self.watch.phase("measuring on the dev pairs")
+            self.watch.phase("evaluating on the validation pairs")
             dev = self.validation.measure(model, self.device)
             self.log.append({"step": self.step, **dev})
             score = sum_of_recalls(dev)
@@ -425,7 +425,7 @@ class _TrainingRun:
             lambda tried: self.watch.note(share_line(tried)),
         )
         self.log.extend({"step": self.step, **tried} for tried in chosen.tried)
-        self.watch.note(f"kept {chosen.share:g} of what was learned")
+        self.watch.note(f"WiSE-FT: kept {chosen.share:g} of the trained weights")
         dev: dict[str, Any] | None = chosen.kept.get("val")
         record = {
             "step": self.best[1] or self.step,
@@ -463,7 +463,7 @@ class _TrainingRun:
         self.here.wait()
         dev = self._kept_dev()
         if self.here.leads:
-            self.watch.phase("choosing how much of it to keep")
+            self.watch.phase("choosing the WiSE-FT weight")
             dev = self._blend() or dev
             self.watch.phase("writing the model")
             self._write_log()
@@ -480,7 +480,7 @@ class _TrainingRun:
 
 
 def _read_alike(one: Model, other: Model) -> bool:
-    """Tell whether two models prepare photos and cut texts alike."""
+    """Return whether two models prepare photos and cut texts alike."""
     ids = [model.tokenize([PROBE]) for model in (one, other)]
     return one.image == other.image and torch.equal(*ids)
 

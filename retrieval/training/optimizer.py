@@ -1,4 +1,4 @@
-"""AdamW with layer-wise learning rates, float32 masters for bf16 towers, a running average."""
+"""AdamW with layer-wise learning rates, float32 masters for bf16 towers, and a moving average."""
 
 from __future__ import annotations
 

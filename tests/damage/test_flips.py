@@ -99,7 +99,7 @@ def test_the_full_text_index_is_made_again(folder: Path) -> None:
     whole = answers(folder)
     _execute(folder, "UPDATE words_data SET block = zeroblob(length(block)) WHERE id > 10")
     (finding,) = check(folder)
-    assert "the index of words does not fit the words" in finding.fault
+    assert "the full-text index does not match the texts" in finding.fault
     assert repair(folder).dropped == 0
     assert check(folder) == []
     assert _rounded(answers(folder)) == _rounded(whole)
@@ -110,7 +110,7 @@ def test_a_schema_that_is_no_text_is_damage(folder: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(b"CREATE INDEX ix_files_digest ON files (digest)") + 40] ^= 0x80
     path.write_bytes(data)
-    with pytest.raises(LibraryDamaged, match=r"is broken \(a text of it is no UTF-8\)"):
+    with pytest.raises(LibraryDamaged, match=r"is broken \(one of its texts is not UTF-8\)"):
         Library.open(folder)
     assert repair(folder).dropped == 0
 
@@ -135,7 +135,7 @@ def test_tokens_that_changed_are_computed_again(bench: Bench) -> None:
     Damage(path="tokens.bin", bit=8 * (size - 20)).inflict(bench.folder)
     (finding,) = check(bench.folder)
     assert (finding.fault, finding.grave) == (
-        "is broken (the checksums of 1 photos do not fit)",
+        "is broken (the checksums of 1 photos do not match)",
         False,
     )
     repair(bench.folder)

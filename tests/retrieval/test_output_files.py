@@ -175,7 +175,7 @@ def test_export_onto_a_full_disk_leaves_whole_photos_alone(
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "no space left on device; free some space" in done.stderr
-    assert "1 file was written before, whole" in done.stderr
+    assert "1 file was written completely before" in done.stderr
     assert left_on(small_disk) == ["a.bmp"]
     assert (small_disk / "a.bmp").read_bytes() == (photos / "a.bmp").read_bytes()
 

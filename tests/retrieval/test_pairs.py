@@ -214,9 +214,9 @@ def test_a_broken_photo_is_found_when_it_is_opened(tmp_path: Path) -> None:
     [
         ("x.jsonl", '{"image": "gone.png", "captions": ["a"]}', r"no usable .*gone\.png: missing"),
         ("x.jsonl", "", "no usable image-text pair in '.*x.jsonl'$"),
-        ("x.csv", "a,b\n1,2\n", "has no image column: it has a, b; name one of them image"),
+        ("x.csv", "a,b\n1,2\n", "has no image column: it has a, b; rename one of them to image"),
         ("x.csv", "image,b\n1,2\n", "has no caption column"),
-        ("x.xlsx", "", "no form of pairs that is known"),
+        ("x.xlsx", "", "is not a known format of pairs"),
         ("x.tar", "no tar", "cannot be read as a tar shard"),
     ],
 )
@@ -366,15 +366,13 @@ def test_a_name_that_stands_twice_in_an_object_costs_its_line(tmp_path: Path) ->
     )
     pairs = table(tmp_path, "x.jsonl", lines)
     assert captions(pairs) == {"blue.png": ("c",)}
-    assert [skip.reason for skip in pairs.skipped] == [
-        "not JSON (a name stands twice in an object)"
-    ]
+    assert [skip.reason for skip in pairs.skipped] == ["not JSON (a key occurs twice in an object)"]
 
 
 def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PairsInvalid, match=r"holds zero bytes.*save it as UTF-8"):
+    with pytest.raises(PairsInvalid, match=r"contains zero bytes.*save it as UTF-8"):
         table(tmp_path, "x.csv", "image,caption\nred.png,red\n".encode("utf-16-le"))
-    with pytest.raises(PairsInvalid, match=r"is no text .*save it as UTF-8"):
+    with pytest.raises(PairsInvalid, match=r"is not a text .*save it as UTF-8"):
         table(tmp_path, "x.csv", b"\xff\xfei\0m\0a\0\0\xd8")
 
 

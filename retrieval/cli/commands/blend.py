@@ -1,4 +1,4 @@
-"""`twinlens blend`: one model out of several, by the mean of their weights."""
+"""`twinlens blend`: average the weights of several models."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def _shares(models: int, weights: tuple[float, ...]) -> tuple[float, ...]:
         UsageError: too many or too few, or only one model.
     """
     if models < 2:
-        raise UsageError("a blend takes two models or more")
+        raise UsageError("a blend needs two models or more")
     if not weights:
         return (1.0 / models,) * models
     if len(weights) == models - 1:
         return (*weights, round(1.0 - sum(weights), 9))
     if len(weights) != models:
         raise UsageError(
-            f"{models} models take {models - 1} or {models} --weight, not {len(weights)}"
+            f"{models} models need {models - 1} or {models} --weight, not {len(weights)}"
         )
     return weights

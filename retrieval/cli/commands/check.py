@@ -1,4 +1,4 @@
-"""`twinlens check`: is the library whole?"""
+"""`twinlens check`: verify and repair the library."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -
         _print(done.mended, as_json, mended=True)
         if done.dropped:
             note(
-                f"{counted(done.dropped, 'file')} dropped, without their vectors; "
-                "embed them anew with: twinlens index"
+                f"{counted(done.dropped, 'file')} removed, whose vectors were lost; "
+                "embed them again with: twinlens index"
             )
         left = _with_model(library, list(done.left))
     else:
@@ -46,12 +46,12 @@ def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -
     left += _names(library)
     _print(left, as_json, mended=False)
     if not left and not as_json:
-        click.echo("the library is whole")
+        click.echo("the library is intact")
     return LibraryDamaged.exit_code if any(finding.grave for finding in left) else ExitCode.DONE
 
 
 def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
-    """Make anew what takes the model of the library, and return what is still wrong."""
+    """Make again what takes the model of the library, and return what is still wrong."""
     with retrieval.Library.open(library) as opened:
         banks = library / opened.view.facts().banks
         if banks not in [finding.path for finding in left]:
@@ -59,7 +59,7 @@ def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
         try:
             restored = opened.restore_banks(retrieval.load_encoder(opened.model))
         except TwinlensError as error:
-            note(f"the model is needed to mend {banks}: {error}")
+            note(f"the model is needed to repair {banks}: {error}")
             return left
     return retrieval.check(library) if restored else left
 
@@ -81,5 +81,5 @@ def _print(findings: Iterable[Finding], as_json: bool, *, mended: bool) -> None:
             values = {**asdict(finding), "path": str(finding.path), "mended": mended}
             click.echo(json.dumps(values))
         else:
-            end = "mended" if mended else finding.remedy
+            end = "repaired" if mended else finding.remedy
             click.echo(printable(f"{finding.path} {finding.fault}; {end}"))

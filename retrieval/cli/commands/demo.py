@@ -1,7 +1,7 @@
-"""`twinlens demo`: a tour over real photos that are already on the disk.
+"""`twinlens demo`: run each kind of search on sample photos.
 
-scikit-image and scikit-learn carry photos in their wheels; `data/demo/photos.jsonl` lists the
-ones used, with source and licence. Nothing is copied or fetched.
+scikit-image and scikit-learn contain the photos; `data/demo/photos.jsonl` lists them with source
+and licence. Nothing is copied or downloaded.
 """
 
 from __future__ import annotations

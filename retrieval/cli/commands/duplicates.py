@@ -1,4 +1,4 @@
-"""`twinlens duplicates`: photos that are there more than once."""
+"""`twinlens duplicates`: find exact and near copies of photos."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _lines(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
             yield f"  {size:>13}  {_bytes(copy.bytes):>9}  {printable(str(copy.path))}\n"
             yield from (f"{'':>28}also {printable(str(link))}\n" for link in copy.links)
             if copy.alone:
-                yield f"{'':>28}it alone has: {', '.join(copy.alone)}\n"
+                yield f"{'':>28}only this copy has: {', '.join(copy.alone)}\n"
         yield f"  keep the first: {printable(group.why)}\n"
 
 
@@ -161,21 +161,23 @@ def _heading(group: DuplicateGroup) -> str:
     """Say what a group is."""
     count = len(group.copies)
     return (
-        f"{count} exact copies" if group.exact else f"{count} near copies, {group.alike:.3f} alike"
+        f"{count} exact copies"
+        if group.exact
+        else f"{count} near copies, correlation {group.alike:.3f}"
     )
 
 
 def _summary(groups: Sequence[DuplicateGroup], threshold: float) -> str:
     """Say how much there is of what."""
     if not groups:
-        return f"no duplicates: nothing exact, and nothing {threshold:g} alike"
+        return f"no duplicates: no exact copies, and no near copies of correlation {threshold:g}"
     exact = sum(group.exact for group in groups)
     spare = {copy for group in groups for copy in group.copies[1:]}
     size = sum(copy.bytes for copy in spare)
     copies = "copy" if len(spare) == 1 else "copies"
     return (
-        f"{counted(len(groups), 'group')}: {exact:,} exact, {len(groups) - exact:,} near (at least "
-        f"{threshold:g} alike); {len(spare):,} {copies} beside the best, {_bytes(size)}"
+        f"{counted(len(groups), 'group')}: {exact:,} exact, {len(groups) - exact:,} near "
+        f"(correlation {threshold:g} or more); {len(spare):,} {copies} to spare, {_bytes(size)}"
     )
 
 
@@ -183,12 +185,12 @@ def _note_unlisted(groups: Sequence[DuplicateGroup], listed: Sequence[DuplicateG
     """Say which copies a list of bare paths leaves out."""
     left = len(groups) - len(listed)
     if left:
-        note(f"{counted(left, 'group')} of near copies left out; list them with --near")
+        note(f"{counted(left, 'group')} of near copies not listed; list them with --near")
     alone = sum(bool(copy.alone) for group in listed for copy in group.copies)
     if alone:
         note(
-            f"left out as well: copies that have something which the kept one lacks ({alone:,}); "
-            "see them without -f or -0"
+            f"not listed: copies that have something which the kept one lacks ({alone:,}); show "
+            "them without -f or -0"
         )
 
 
@@ -222,5 +224,5 @@ def _facts(copy: DuplicateFile) -> str:
         written = datetime.fromtimestamp(copy.path.stat().st_mtime)
         facts.append(written.date().isoformat())
     if copy.alone:
-        facts.append(f"it alone has: {', '.join(copy.alone)}")
+        facts.append(f"only this copy has: {', '.join(copy.alone)}")
     return " · ".join(facts)

@@ -1,4 +1,4 @@
-"""`twinlens evaluate`: how well a model matches your own photos and captions."""
+"""`twinlens evaluate`: measure how well a model matches photos and captions."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ def _note_limits(done: Evaluation) -> None:
     """Say what makes the figures worse or better than the model is."""
     if done.duplicates:
         note(
-            f"{len(done.duplicates):,} photos repeat another one pixel for pixel and tie with it, "
-            f"which counts against the model; the first: {done.duplicates[0]}"
+            f"{len(done.duplicates):,} photos are copies of another one, pixel for pixel; they tie "
+            f"with it, which counts against the model. The first: {done.duplicates[0]}"
         )
     if done.images <= TOO_FEW:
-        note(f"the top 10 of {done.images} photos holds them all: R@10 says nothing here")
+        note(f"the top 10 of {done.images} photos contains all of them: R@10 means nothing here")
 
 
 def _table(done: Evaluation) -> Table:

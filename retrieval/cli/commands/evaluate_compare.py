@@ -1,4 +1,4 @@
-"""Two models side by side, for `twinlens evaluate --compare`."""
+"""`twinlens evaluate --compare`: compare two models on the same pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`twinlens export`: what a search found, copied, linked or listed in a folder."""
+"""`twinlens export`: copy, link or list the hits of a search in a folder."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def command(question: Question, folder: Path, way: str | None) -> int:
     _make(folder)
     named, missing = _place(hits, folder, ExportMode(way or "copy"))
     manifest = _write_manifest(hits, named, folder)
-    note(f"{counted(len(named), 'file')}, told in {manifest}")
+    note(f"{counted(len(named), 'file')}, listed in {manifest}")
     for path in missing:
         note(f"skipping {path}: it is gone or cannot be read")
     return ExitCode.SKIPPED if missing else ExitCode.DONE
@@ -117,7 +117,7 @@ def _place(
 def _before(count: int) -> str:
     """Say what there is of an export that cannot go on; nothing if there is nothing."""
     were = "was" if count == 1 else "were"
-    return f"{counted(count, 'file')} {were} written before, whole" if count else ""
+    return f"{counted(count, 'file')} {were} written completely before" if count else ""
 
 
 def _copied(source: Path, folder: Path) -> str:

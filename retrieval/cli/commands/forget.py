@@ -1,4 +1,4 @@
-"""`twinlens forget`: what lies below a folder leaves the library."""
+"""`twinlens forget`: remove everything below a folder from the library."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(folder: Path, library: Path, patience: LockTimeout) -> int:
     with retrieval.Library.open(library) as opened, opened.writing(patience):
         count = opened.forget(folder)
     if not count:
-        note(f"the library holds nothing of {folder}")
+        note(f"the library contains no files of {folder}")
         return ExitCode.NOTHING
     click.echo(f"{counted(count, 'file')} forgotten")
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`twinlens index`: folders become a library."""
+"""`twinlens index`: add the files of folders to a library."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def command(
     list_kept(done.kept)
     truncated = any(skip.reason == TRUNCATED for skip in set(done.skipped) - set(done.still))
     if truncated and not options.decode.allow_truncated:
-        note("what is there of truncated photos is read with --allow-truncated")
+        note("to index the readable part of truncated photos, add --allow-truncated")
     note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
     return ExitCode.SKIPPED if new or done.kept else ExitCode.DONE
@@ -210,7 +210,7 @@ def model_of(folder: Path) -> str:
         with retrieval.Library.open(folder) as library:
             return library.model
     except LibraryMissing:
-        note(f"making a library at {folder}")
+        note(f"creating a library at {folder}")
         return "builtin"
 
 
@@ -219,10 +219,10 @@ def passed_over(counts: Mapping[str, int]) -> str:
     if not counts:
         return ""
     shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.items()]
-    more = [f"{sum(list(counts.values())[MOST_SUFFIXES:]):,} of other suffixes"]
+    more = [f"{sum(list(counts.values())[MOST_SUFFIXES:]):,} of other types"]
     told = ", ".join(shown[:MOST_SUFFIXES] + (more if len(shown) > MOST_SUFFIXES else []))
     return (
-        f"passed over {counted(sum(counts.values()), 'file')} of suffixes it does not read: {told}"
+        f"ignored {counted(sum(counts.values()), 'file')} of types that are not supported: {told}"
     )
 
 

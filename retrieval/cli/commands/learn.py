@@ -1,4 +1,4 @@
-"""`twinlens learn`: a name for what a few photos show, to be used in queries."""
+"""`twinlens learn`: learn a name from a few photos, for use in queries."""
 
 from __future__ import annotations
 
@@ -45,9 +45,11 @@ class LearnRequest:
         """
         asides = self.listed + (self.forget is not None)
         if asides > 1 or (asides and (self.name or self.photos)):
-            raise click.UsageError("--list and --forget stand alone, without NAME and PHOTO")
+            raise click.UsageError("use --list and --forget alone, without NAME and PHOTO")
         if not asides and not self.photos:
-            raise click.UsageError("name a NAME and its photos, e.g. twinlens learn Rex rex/*.jpg")
+            raise click.UsageError(
+                "give a NAME and photos of it, e.g. twinlens learn Rex rex/*.jpg"
+            )
 
 
 def with_request(function: F) -> Callable[..., Any]:
@@ -136,14 +138,14 @@ def _show(opened: Library, as_json: bool) -> int:
     elif concepts:
         terminal().print(_table(concepts, opened))
     else:
-        note("no names yet; teach one with: twinlens learn NAME PHOTO...")
+        note("no learned names yet; learn one with: twinlens learn NAME PHOTO...")
     if skipped:
         return ExitCode.SKIPPED
     return ExitCode.DONE if concepts else ExitCode.NOTHING
 
 
 def _usable(concept: Concept, opened: Library) -> bool:
-    """Tell whether a name was learned for the library's model."""
+    """Return whether a name was learned for the library's model."""
     return concept.fingerprint == opened.fingerprint
 
 
@@ -171,7 +173,7 @@ def _as_json(learned: LearnedConcept) -> dict[str, object]:
 def _sentence(learned: LearnedConcept) -> str:
     """Say in one line what was done."""
     concept = learned.concept
-    again = "learned anew" if learned.replaced else "learned"
+    again = "learned again" if learned.replaced else "learned"
     photos = f"{concept.photos} photo{'s' if concept.photos > 1 else ''}"
     return (
         f"{again} '{concept.name}', like '{concept.like}', from {photos} in {learned.seconds:.1f} s"
@@ -184,7 +186,7 @@ def _table(concepts: list[Concept], opened: Library) -> Table:
     for heading in ("name", "like", "photos", ""):
         table.add_column(heading, overflow="fold")
     for concept in concepts:
-        state = "" if _usable(concept, opened) else "of another model: learn it again"
+        state = "" if _usable(concept, opened) else "of another model; learn it again"
         row = (concept.name, concept.like, str(concept.photos), state)
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

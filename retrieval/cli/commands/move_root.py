@@ -1,4 +1,4 @@
-"""`twinlens move-root`: a folder lies elsewhere now, and keeps its vectors."""
+"""`twinlens move-root`: give a moved folder its new path, and keep its vectors."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def command(old: Path, new: Path, library: Path, patience: LockTimeout) -> int:
     click.echo(f"{counted(len(paths), 'file')} moved to {new}")
     missing = sum(not path.exists() for path in paths)
     if missing:
-        note(f"{missing:,} of them are not there; the next twinlens index drops them")
+        note(f"{missing:,} of them cannot be found; the next twinlens index removes them")
     return ExitCode.DONE

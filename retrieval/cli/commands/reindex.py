@@ -1,4 +1,4 @@
-"""`twinlens reindex`: the same library, of another model."""
+"""`twinlens reindex`: embed the library again with another model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(library: Path, model: ModelChoice, options: IndexOptions, patience: 
         total, before = opened.catalog.count_files(), opened.fingerprint
     encoder = model.quick()
     if encoder.fingerprint == before:
-        note(f"the library is of {encoder.name} already; all is embedded anew all the same")
+        note(f"the library uses {encoder.name} already; everything is embedded again")
     with progress("embedding") as report:
         done = retrieval.reindex(
             library,
@@ -47,9 +47,9 @@ def command(library: Path, model: ModelChoice, options: IndexOptions, patience: 
         )
     new = list_new_skips(done.skipped, done.still)
     if any((library / "concepts").glob("*")):
-        note("learned names belong to the model before; learn them again with: twinlens learn")
+        note("learned names belong to the previous model; learn them again with: twinlens learn")
     click.echo(
-        f"{done.photos:,} photos and {done.texts:,} texts are of {encoder.name} now, "
+        f"embedded {done.photos:,} photos and {done.texts:,} texts with {encoder.name} "
         f"in {done.seconds:.1f} s"
     )
     return ExitCode.SKIPPED if new else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`twinlens search`: words or a photo find photos or texts."""
+"""`twinlens search`: find photos or texts by words or by a photo."""
 
 from __future__ import annotations
 

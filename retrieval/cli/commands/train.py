@@ -1,7 +1,7 @@
-"""`twinlens train`: teach a dual encoder from photos with captions.
+"""`twinlens train`: train a dual encoder on photos with captions.
 
-The options are the fields of `TrainConfig` and `AugmentConfig`; their help is the docstrings of
-these.
+The options are the fields of `TrainConfig` and `AugmentConfig`; the docstrings of these classes are
+their help.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _build(settings: dict[str, Any]) -> TrainConfig:
     hints = {**get_type_hints(TrainConfig), **get_type_hints(AugmentConfig)}
     unknown = sorted(set(settings) - set(hints))
     if unknown:
-        raise UsageError(f"no setting is called {', '.join(unknown)}; see 'twinlens train --help'")
+        raise UsageError(f"unknown setting {', '.join(unknown)}; see 'twinlens train --help'")
     typed = {name: _typed(value, hints[name]) for name, value in settings.items()}
     varied = {field.name for field in dataclasses.fields(AugmentConfig)}
     augment = AugmentConfig(**{name: typed.pop(name) for name in varied & set(typed)})

@@ -1,6 +1,6 @@
-"""`twinlens train-reranker`: teach the second stage, from photos with captions or from triples.
+"""`twinlens train-reranker`: train a reranker, on photos with captions or on triples.
 
-The options are the fields of `RerankerTraining`; their help is the docstring of that.
+The options are the fields of `RerankerTraining`; its docstring is their help.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def _from_triples(
     """Fine-tune a large reranker."""
     unfit = sorted(set(settings) - _OF_TRIPLES)
     if unfit or init is None:
-        what = f"do not go with it: --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
-        raise click.UsageError(f"--triples: {what}")
+        what = f"does not use --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
+        raise click.UsageError(f"--triples {what}")
     from retrieval.models.torch_encoder import choose_device
     from retrieval.training.finetune.judgments import read_triples
     from retrieval.training.finetune.lora_reranker import Tuning, tune_large
@@ -144,7 +144,7 @@ def _from_pairs(
     """Train the network that reads with a built-in encoder, or its signs alone."""
     model, settings, signs_only = how
     if not pairs or val is None:
-        raise click.UsageError("name --pairs to learn from and --val to choose on, or --triples")
+        raise click.UsageError("name --pairs to train on and --val for validation, or --triples")
     if "rank" in settings:
         raise click.UsageError("--rank is for --triples")
     training = _training(settings)
@@ -159,7 +159,7 @@ def _from_pairs(
     list_skipped(done.skipped)
     weights = dataclasses.asdict(done.fusion).items()
     trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)
-    note(f"wrote {out}; weights beside the first stage: {trusted}")
+    note(f"wrote {out}; fusion weights: {trusted}")
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 

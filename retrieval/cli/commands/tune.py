@@ -1,4 +1,4 @@
-"""`twinlens tune`: how surely and how fast the library is searched."""
+"""`twinlens tune`: set the recall target of a library, and measure recall and latency."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def command(
         )
         settings = retrieval.tune(opened, aim, patience=patience)
     if not settings:
-        note("the library holds nothing yet; fill it with: twinlens index FOLDER")
+        note("the library is empty; fill it with: twinlens index FOLDER")
     if as_json:
         for setting in settings:
             click.echo(json.dumps(asdict(setting)))
@@ -78,14 +78,14 @@ def command(
 def _table(settings: Sequence[SearchSetting]) -> Table:
     """Lay out one setting a line."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("looks for")
-    table.add_column("through")
+    table.add_column("items")
+    table.add_column("nprobe / nlist")
     for asking in ("words", "photo"):
         table.add_column(f"recall, {asking}", justify="right")
         table.add_column("ms", justify="right")
     table.add_column("")
     for setting in settings:
-        through = f"{setting.lists:,} of {setting.of:,} lists" if setting.of else "everything"
+        through = f"{setting.lists:,} / {setting.of:,}" if setting.of else "exact"
         cells = [f"{setting.item}s", through]
         for asking in (Kind.TEXT, Kind.PHOTO):
             known = asking in setting.recall

@@ -1,4 +1,4 @@
-"""`twinlens watch`: the library follows folders."""
+"""`twinlens watch`: keep the library up to date while its folders change."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def command(
     ):
         index = partial(_index, opened, encoder, folders, options, watched)
         index()
-        note("watching; Ctrl-C ends it")
+        note("watching; stop with Ctrl-C")
         for _ in watched.bunches():
             index()
-    note("no longer watching")
+    note("stopped watching")
     return ExitCode.DONE
 
 
@@ -95,8 +95,7 @@ class _Watched:
             import watchfiles  # noqa: F401 - a model that is loaded first would cost time
         except ImportError as error:
             raise UsageError(
-                "watching takes the package watchfiles; install it with: "
-                "pip install 'twinlens[watch]'"
+                "watch needs the package watchfiles; install it with: pip install 'twinlens[watch]'"
             ) from error
         self._folders, self._wanted = folders, wanted
         self._states: dict[Path, FolderState | None] = {}
@@ -113,7 +112,7 @@ class _Watched:
         """Yield once for each bunch of changes, for ever.
 
         What changed before the system began to report changes is in the first bunch; a folder
-        that is another one than before is watched anew.
+        that was replaced by another one is watched again.
         """
         while True:
             self._states = {folder: _state(folder) for folder in self._states}
@@ -148,7 +147,7 @@ class _Watched:
             return  # one of them has gone just now
 
     def _is_same(self) -> bool:
-        """Tell whether all folders are those that they were."""
+        """Return whether all folders are those that they were."""
         return all(_state(folder) == state for folder, state in self._states.items())
 
 
@@ -163,7 +162,7 @@ def _state(folder: Path) -> FolderState | None:
 
 
 def _is_there(folder: Path) -> bool:
-    """Tell whether a folder, or a single file, is there."""
+    """Return whether a folder, or a single file, is there."""
     try:
         return folder.exists()
     except OSError:
@@ -196,7 +195,7 @@ def _index(
     except (UsageError, LibraryLocked) as error:
         # A drive was unplugged, or another process is writing.
         if str(error) != watched.told:
-            note(f"not now: {error}")
+            note(f"not indexed now: {error}")
         watched.told = str(error)
         watched.remember((), again=AGAIN_SECONDS)
         return
@@ -215,7 +214,7 @@ def _index(
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Take Ctrl-C and TERM for a wish to end: what is committed stays, the rest is dropped."""
+    """End on Ctrl-C and TERM: what is committed stays, the rest is dropped."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

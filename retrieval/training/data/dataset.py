@@ -1,4 +1,4 @@
-"""Pairs to batches: which photos and captions meet is decided by (seed, epoch) alone."""
+"""Turn pairs into batches; (seed, epoch) alone decides which photos and captions form a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same photo under several names: found by content, so that it is no negative of itself."""
+"""Find the same photo under several names by its content, so that it is not its own negative."""
 
 from __future__ import annotations
 
@@ -77,6 +77,6 @@ def twins_line(twins: Mapping[int, int], pairs: Sequence[Pair]) -> str:
     """Say in a line how many photos repeat another one; at least one does."""
     row, first = next(iter(twins.items()))
     return (
-        f"{len(twins):,} photos repeat another one under a different name, and are no negatives "
-        f"of it; the first: {pairs[row].name} is {pairs[first].name}"
+        f"{len(twins):,} photos are copies of another one under a different name, and are not used "
+        f"as its negatives; the first: {pairs[row].name} is {pairs[first].name}"
     )

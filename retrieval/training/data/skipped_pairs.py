@@ -1,4 +1,4 @@
-"""What a run left out: counted by reason, a few named, all of them in a file."""
+"""The skipped pairs of a run: counted by reason, a few printed, all listed in a file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SkippedPairs:
         for skip in new[:left]:
             self._note(f"skipping {skip.path}: {skip.reason}")
         if left and len(new) > left:
-            self._note(f"skipping more; {self._file} names all")
+            self._note(f"skipping more; {self._file} lists all")
         self.all = (*self.all, *new)
         if new:
             rows = ({"path": str(skip.path), "reason": skip.reason} for skip in new)
@@ -73,7 +73,7 @@ class SkippedPairs:
         """Count what was left out, by reason: "3 left out (2 missing, 1 empty file)"."""
         counts = Counter(kind_of(skip.reason) for skip in self.all).most_common()
         reasons = ", ".join(f"{count:,} {kind}" for kind, count in counts)
-        return f"{len(self.all):,} left out" + (f" ({reasons})" if reasons else "")
+        return f"{len(self.all):,} skipped" + (f" ({reasons})" if reasons else "")
 
 
 def _read(file: Path) -> Iterator[Skip]:

@@ -77,5 +77,5 @@ def test_a_folder_that_holds_none_of_the_files_is_refused(library: Library, tmp_
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="none of the 2 files"):
         library.move_root(tmp_path / "old", tmp_path / "empty")
-    with pytest.raises(UsageError, match="holds nothing of"):
+    with pytest.raises(UsageError, match="contains no files of"):
         library.move_root(tmp_path / "nowhere", tmp_path / "other")

@@ -209,10 +209,10 @@ def test_a_broken_index_of_lists_is_found_and_made_anew(library: Library, damage
     assert (
         finding.fault
         == {
-            "flip": "does not hold what its segments hold",
-            "cut": "is not as it was written",
+            "flip": "does not match its segments",
+            "cut": "fails its checksum",
             "gone": "is missing",
-            "exact": "is not as it was written",
+            "exact": "fails its checksum",
         }[damage]
     )
     if damage != "flip":  # a search goes on, from the segments
@@ -229,7 +229,7 @@ def test_a_plan_that_cannot_be_read_is_made_anew(library: Library, plan: str) ->
     with Library.open(library.folder) as again:
         assert recall(again, unit(3, ROWS)) == 1.0  # from the segments
     (finding,) = check(library.folder)
-    assert finding.fault == "has a plan that cannot be read"
+    assert finding.fault == "has search parameters that cannot be read"
     assert repair(library.folder).mended == (finding,)
     assert recall(library, unit(3, ROWS)) >= 0.9
 

@@ -125,7 +125,7 @@ def test_another_index_is_refused(tmp_path: Path) -> None:
     exact.add(segment.ids, segment.vectors)
     rows = SegmentVectors([], DIM)
     exact.save(path)
-    with pytest.raises(LibraryDamaged, match="is not a FAISS index of lists"):
+    with pytest.raises(LibraryDamaged, match="is not a FAISS index of type IVF"):
         IvfIndex.load(path, dim=DIM, size=50, probes={}, rows=rows, exact_rows=0)
     _index(segment, {}).save(path)
     with pytest.raises(LibraryDamaged, match="does not hold 51 vectors of 12"):

@@ -85,8 +85,8 @@ def test_a_misspelt_filter_is_told_from_words(run: Run) -> None:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("-blue", "to push it down write: - blue"),
-        ("-blue sky", "to push it down write: - blue"),
+        ("-blue", "to remove it, write: - blue"),
+        ("-blue sky", "to remove it, write: - blue"),
         ("-json", "did you mean --json?"),
     ],
 )
@@ -279,8 +279,8 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
     assert shown.exit_code == 0
     assert shown.stdout.startswith("2 exact copies\n      192 × 192  ")
     assert "a\\nb.png\n" in shown.stdout
-    assert "2 near copies, 0.9" in shown.stdout
-    assert "2 groups: 1 exact, 1 near (at least 0.9 alike); 2 copies" in shown.stderr
+    assert "2 near copies, correlation 0.9" in shown.stdout
+    assert "2 groups: 1 exact, 1 near (correlation 0.9 or more); 2 copies" in shown.stderr
     assert "192 × 192" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in run("duplicates", "--json").stdout.splitlines()]
     assert [(row["kind"], len(row["copies"])) for row in rows] == [("exact", 2), ("near", 2)]
@@ -301,7 +301,7 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
 def test_exact_and_near_copies_are_never_in_one_list(run: Run, doubled: Path) -> None:
     exact, near = run("duplicates", "-0"), run("duplicates", "-0", "--near")
     assert exact.stdout == f"{doubled / 'copy.png'}\0"
-    assert "1 group of near copies left out; list them with --near" in exact.stderr
+    assert "1 group of near copies not listed; list them with --near" in exact.stderr
     assert near.stdout == f"{doubled / 'small.png'}\0"
     kinds = [
         json.loads(line)["kind"]

@@ -96,7 +96,7 @@ def test_one_that_does_the_contrary_scores_below_0(exam: InstructionBenchmark) -
 
 
 def test_photos_that_tell_nothing_are_refused(exam: InstructionBenchmark) -> None:
-    with pytest.raises(EvaluationInvalid, match="tell too little to ask about"):
+    with pytest.raises(EvaluationInvalid, match="are not enough for a benchmark"):
         evaluate_instructions(ColourReranker(Fusion()), replace(exam, labels=0 * exam.labels))
 
 

@@ -203,7 +203,7 @@ def test_where_nothing_can_be_kept_torch_serves(
     quick: Encoder = quick_encoder("builtin", "cpu", note=told.append)
     want = load_encoder("builtin", "cpu").encode_texts(TEXTS)
     np.testing.assert_array_equal(quick.encode_texts(TEXTS), want)
-    assert any(line.startswith("cannot keep the text model: ") for line in told)
+    assert any(line.startswith("cannot store the text model: ") for line in told)
 
 
 SILENT = """

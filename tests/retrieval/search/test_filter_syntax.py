@@ -104,14 +104,14 @@ def test_a_photo_is_filtered_by_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("after:soon", "'soon' is no date; write 2019, 2019-07 or 2019-07-14"),
+        ("after:soon", "'soon' is not a date; write 2019, 2019-07 or 2019-07-14"),
         ("near:Atlantisburg", "no town 'Atlantisburg' is known here"),
-        ("near:95,10", "near:95,10 is no place; write 41.9,12.5,5 or Rome,5"),
-        ("near:95", "near:95 is no place"),
-        ("type:exe", "type:exe is no type of file here; there are avif"),
+        ("near:95,10", "near:95,10 is not a place; write 41.9,12.5,5 or Rome,5"),
+        ("near:95", "near:95 is not a place"),
+        ("type:exe", "type:exe is not a known file type; known are avif"),
         ("orientation:sideways", "write one of landscape, portrait, square"),
-        ("rating:9", "rating:9 is no number of stars; write 1 to 5"),
-        ('tag:""', "tag: of what"),
+        ("rating:9", "rating:9 is not a number of stars; write 1 to 5"),
+        ('tag:""', "the filter tag: has no value; write it as tag:VALUE"),
     ],
 )
 def test_what_cannot_be_understood_is_said(written: str, message: str) -> None:

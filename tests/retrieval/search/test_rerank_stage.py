@@ -87,7 +87,7 @@ def test_a_photo_that_is_gone_keeps_its_score_and_is_named(library: Library, pho
     found = scores(searcher(library, notes=notes).search("red", words=False))
     assert found["red.png"] == pytest.approx(1.0, abs=2e-3)
     (note,) = notes
-    assert note == f"not looked at again: {photos / 'red.png'}: no such file or directory"
+    assert note == f"not reranked: {photos / 'red.png'}: no such file or directory"
 
 
 def test_photos_that_are_gone_are_counted_in_one_line(library: Library, photos: Path) -> None:
@@ -96,7 +96,7 @@ def test_photos_that_are_gone_are_counted_in_one_line(library: Library, photos: 
     notes: list[str] = []
     first, *others = searcher(library, notes=notes).search("red", words=False)
     assert len(others) == 2
-    gone = f"not looked at again: {first.path}: no such file or directory, and 2 more"
+    gone = f"not reranked: {first.path}: no such file or directory, and 2 more"
     assert notes == [gone]
 
 

@@ -45,7 +45,7 @@ def test_skips_are_counted_by_reason_and_few_are_named(tmp_path: Path) -> None:
     gone = [skip(f"{n}.png", f"missing (named by x.jsonl:{n})") for n in range(12)]
     skips.add([*gone, gone[0], skip("b.png", "broken image data (no end)")])
     assert notes[:10] == [f"skipping {each.path}: {each.reason}" for each in gone[:10]]
-    assert notes[10:] == [f"skipping more; {tmp_path / 'skipped.jsonl'} names all"]
+    assert notes[10:] == [f"skipping more; {tmp_path / 'skipped.jsonl'} lists all"]
     assert skips.sentence() == "13 left out (12 missing, 1 broken image data)"
     skips.add([skip("late.png", "empty file")])
     assert len(notes) == 11
@@ -112,8 +112,8 @@ def test_a_run_says_once_how_many_photos_are_twins(start: Path) -> None:
         file.write(json.dumps({"image": "copy.png", "captions": ["red beside green"]}) + "\n")
     notes: list[str] = []
     done = train(run, TrainObserver(note=notes.append))
-    (said,) = [note for note in notes if "repeat another" in note]
-    assert said.startswith("1 photos repeat another one under a different name")
+    (said,) = [note for note in notes if "are copies of another" in note]
+    assert said.startswith("1 photos are copies of another one under a different name")
     assert said.endswith("copy.png is red-green.png")
     assert done.skipped == ()
 
@@ -239,7 +239,7 @@ def test_one_bad_gradient_leaves_one_step_out(start: Path, monkeypatch: pytest.M
     assert torch.equal(before[2], before[3])
     assert not torch.equal(before[3], before[4])
     assert [line for line in log(run.out) if "gradient" in line] == [{"step": 3, "gradient": "inf"}]
-    assert "step 3 is left out: its gradient is inf" in notes
+    assert "step 3 is skipped: its gradient is inf" in notes
     assert len(losses(run.out)) == 8
 
 

@@ -141,7 +141,7 @@ def test_broken_photos_are_left_out_counted_and_named(start: Path) -> None:
     notes: list[str] = []
     done = train(run, TrainObserver(note=notes.append))
     assert {skip.path.name for skip in done.skipped} == {"red-green.png", "red-blue.png"}
-    assert any(note.startswith("54 photos") and "2 left out" in note for note in notes)
+    assert any(note.startswith("54 photos") and "2 skipped" in note for note in notes)
 
 
 def test_a_broken_photo_costs_its_shard_no_other(start: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_broken_photo_costs_its_shard_no_other(start: Path) -> None:
     shard = config(start, "from-shard", pairs=(start.parent / "shard.tar",), batch_size=3)
     done = train(shard, TrainObserver(note=notes.append))
     assert len(done.skipped) == 1
-    assert any(note.startswith("3 photos, 3 captions, 1 left out") for note in notes)
+    assert any(note.startswith("3 photos, 3 captions, 1 skipped") for note in notes)
 
 
 def test_no_photo_left_is_an_error(start: Path) -> None:

@@ -85,12 +85,12 @@ def test_a_resumed_run_goes_on_counting(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patience": 2}, "name the pairs with --val"),
+        ({"patience": 2}, "name them with --val"),
         ({"patience": -1}, "patience must be 0 or more"),
         ({"lora": -1}, "lora must be 0 or more"),
-        ({"wise": "auto"}, "name the pairs with --val"),
-        ({"wise": "0.2,0.4"}, "name the pairs with --val"),
-        ({"wise": "much"}, "wise takes shares from 0 to 1 or 'auto', not 'much'"),
+        ({"wise": "auto"}, "name them with --val"),
+        ({"wise": "0.2,0.4"}, "name them with --val"),
+        ({"wise": "much"}, "wise takes weights from 0 to 1 or 'auto', not 'much'"),
         ({"wise": "1.5"}, "wise takes shares"),
         ({"wise": "nan"}, "wise takes shares"),
         ({"keep": Path("x.jsonl")}, "add --wise auto"),
@@ -151,7 +151,7 @@ def test_the_share_is_chosen_on_both_sets(start: Path, dev: Path) -> None:
     best = max(tried, key=lambda each: each["score"])
     assert record["wise"]["share"] == best["share"]
     assert done.dev == record["dev"] == best["val"]
-    assert notes[-1] == f"kept {best['share']:g} of what was learned"
+    assert notes[-1] == f"WiSE-FT: kept {best['share']:g} of the trained weights"
     model = load_model(str(run.out))
     again = DevSet(model, read_pairs(other).pairs).measure(model, torch.device("cpu"))
     assert again == best["val"]
