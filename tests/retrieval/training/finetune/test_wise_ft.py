@@ -91,8 +91,8 @@ def test_a_resumed_run_goes_on_counting(
         ({"wise": "auto"}, "name them with --val"),
         ({"wise": "0.2,0.4"}, "name them with --val"),
         ({"wise": "much"}, "wise takes weights from 0 to 1 or 'auto', not 'much'"),
-        ({"wise": "1.5"}, "wise takes shares"),
-        ({"wise": "nan"}, "wise takes shares"),
+        ({"wise": "1.5"}, "wise takes weights"),
+        ({"wise": "nan"}, "wise takes weights"),
         ({"keep": Path("x.jsonl")}, "add --wise auto"),
     ],
 )
