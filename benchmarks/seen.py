@@ -2,8 +2,8 @@
 
     python benchmarks/seen.py --pairs flickr_dev.jsonl [--reranker DIR] [--photos 400]
 
-Every attribute ("a dog", "snow") is looked for on every photo by the network alone, without a sign;
-by the words that are spotted; and by the dual encoder's cosine. Right is what two captions of a
+Every attribute ("a dog", "snow") is looked for on every photo by the words that are spotted, and by
+the dual encoder's cosine. Right is what two captions of a
 photo say, wrong what none does. Prints the mean AUC of the attributes of families that are learned,
 and of those held back, as JSON; then of each look ("dark"), by its own detector, too.
 """
@@ -15,7 +15,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -23,9 +22,7 @@ from retrieval.models import TowerEncoder, load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.reranking.grammar import shipped_grammar
 from retrieval.reranking.labels import Labels
-from retrieval.reranking.reading import TextReader
-from retrieval.reranking.spotting import Floats
-from retrieval.reranking.store import Checkpoint, load_reranker_checkpoint
+from retrieval.reranking.store import load_reranker_checkpoint
 from retrieval.shipped import shipped
 from retrieval.training.reranker.material import gather
 
@@ -33,26 +30,8 @@ FEWEST = 5
 """Photos with an attribute, and without it, for the attribute to count."""
 
 
-@torch.inference_mode()
-def looked(
-    checkpoint: Checkpoint, encoder: TowerEncoder, phrases: list[str], tokens: Floats
-) -> Floats:
-    """Let the network look for each phrase on each photo, as for an instruction. (t, p)."""
-    network = checkpoint.network
-    reader = TextReader(encoder, network.config.sign_depth)
-    words, sights = network.words(*reader.read([], phrases)), network.sights(torch.tensor(tokens))
-    words = words._replace(sign=torch.ones_like(words.sign))
-    photos = torch.arange(len(tokens))
-    rows = [
-        network.score(words, sights, torch.full_like(photos, row), photos)
-        for row in range(len(phrases))
-    ]
-    found: Floats = torch.stack(rows).numpy()
-    return found
-
-
 def main() -> None:
-    """Print what each of the three sees."""
+    """Print what each of the two sees."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--reranker", type=Path, default=shipped("reranker"), metavar="DIR")
@@ -64,7 +43,6 @@ def main() -> None:
     material = gather(encoder, read_pairs(chosen.pairs).pairs[: chosen.photos], grammar)
     tokens, phrases = material.views[0].float().numpy(), [a.phrase for a in grammar.attributes]
     seen = {
-        "network": looked(checkpoint, encoder, phrases, tokens),
         "words": checkpoint.spotter.spotted(phrases, tokens),
         "cosine": encoder.encode_texts(phrases) @ encoder.embed_tokens(tokens).T,
     }

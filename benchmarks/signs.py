@@ -20,7 +20,6 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +31,11 @@ from retrieval.pairs import read_pairs
 from retrieval.reranking import TokenReranker, load_reranker
 from retrieval.reranking.clauses import clauses
 from retrieval.reranking.grammar import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
-from retrieval.reranking.network import NetworkConfig
+from retrieval.reranking.network import SignConfig
 from retrieval.reranking.reading import TextReader
 from retrieval.reranking.reranker import SURE
 from retrieval.training.reranker.config import RerankerTraining
-from retrieval.training.reranker.run import Watch
-from retrieval.training.reranker.sign_run import learn_signs
-from retrieval.training.reranker.signs import Signs
+from retrieval.training.reranker.signs import Signs, learn_signs
 
 TRIED = 600
 """Wordings that signs are tried on, of each group that was left out."""
@@ -148,14 +145,14 @@ def leave_out(encoder: TowerEncoder, args: argparse.Namespace) -> Iterator[dict[
     """Learn signs without each group of telling words, and try them on the group."""
     captions = [text for pair in read_pairs(args.pairs).pairs for text in pair.captions]
     lessons = Signs(shipped_grammar(), captions)
-    shape = replace(NetworkConfig(), sign_depth=args.depth)
+    shape = SignConfig(depth=args.depth)
     training = RerankerTraining(steps=args.steps, signs=64, lr=args.lr, seed=args.seed)
     reader = TextReader(encoder, args.depth)
     marks = []
     for number, group in enumerate(GROUPS):
         word = re.compile(group)
         without = Partly(lessons, word, having=False)
-        signs = learn_signs(without, reader, shape, training, Watch())
+        signs = learn_signs(without, reader, shape, training)
         texts, right = Partly(lessons, word, having=True).draw(TRIED, np.random.default_rng(1))
         with torch.inference_mode():
             read = signs(*reader.early(texts)).double().numpy()
@@ -178,7 +175,7 @@ def main() -> None:
     parser.add_argument("--leave-out", action="store_true")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--depth", type=int, default=NetworkConfig().sign_depth)
+    parser.add_argument("--depth", type=int, default=SignConfig().depth)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

@@ -15,7 +15,7 @@ from indexer.types import Kind
 from retrieval.errors import QueryInvalid
 from retrieval.models import TowerEncoder
 from retrieval.reranking import Fusion, TokenReranker
-from retrieval.reranking.network import RerankerNetwork
+from retrieval.reranking.network import SignReader
 from retrieval.reranking.store import Checkpoint
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw
@@ -122,9 +122,9 @@ def tiny(tmp_path: Path) -> TowerEncoder:
 
 
 def token_reranker(tiny: TowerEncoder) -> TokenReranker:
-    network = RerankerNetwork(SHAPE).eval()
+    signs = SignReader(SHAPE).eval()
     words = spotter(words=("blue", "red"))
-    checkpoint = Checkpoint(network=network, encoder=tiny.fingerprint, fusion=ON, spotter=words)
+    checkpoint = Checkpoint(signs=signs, encoder=tiny.fingerprint, fusion=ON, spotter=words)
     return TokenReranker(checkpoint, tiny, "mine")
 
 
