@@ -20,19 +20,16 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.builtin_reranker.cross_attention import NetworkConfig
 from retrieval.builtin_reranker.instruction_reranker import SURE, TokenReranker
+from retrieval.builtin_reranker.polarity_classifier import SignConfig
 from retrieval.builtin_reranker.text_features import TextReader
-from retrieval.builtin_reranker.training.polarity import Signs
-from retrieval.builtin_reranker.training.polarity_run import learn_signs
-from retrieval.builtin_reranker.training.run import Watch
+from retrieval.builtin_reranker.training.polarity import Signs, learn_signs
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.instructions.parser import clauses
 from retrieval.instructions.templates import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
@@ -148,14 +145,14 @@ def leave_out(encoder: TorchEncoder, args: argparse.Namespace) -> Iterator[dict[
     """Learn signs without each group of telling words, and try them on the group."""
     captions = [text for pair in read_pairs(args.pairs).pairs for text in pair.captions]
     lessons = Signs(shipped_grammar(), captions)
-    shape = replace(NetworkConfig(), sign_depth=args.depth)
+    shape = SignConfig(depth=args.depth)
     training = RerankerTraining(steps=args.steps, signs=64, lr=args.lr, seed=args.seed)
     reader = TextReader(encoder, args.depth)
     marks = []
     for number, group in enumerate(GROUPS):
         word = re.compile(group)
         without = Partly(lessons, word, having=False)
-        signs = learn_signs(without, reader, shape, training, Watch())
+        signs = learn_signs(without, reader, shape, training)
         texts, right = Partly(lessons, word, having=True).draw(TRIED, np.random.default_rng(1))
         with torch.inference_mode():
             read = signs(*reader.early(texts)).double().numpy()
@@ -178,7 +175,7 @@ def main() -> None:
     parser.add_argument("--leave-out", action="store_true")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--depth", type=int, default=NetworkConfig().sign_depth)
+    parser.add_argument("--depth", type=int, default=SignConfig().depth)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

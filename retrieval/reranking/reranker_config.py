@@ -10,7 +10,8 @@ from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.score_fusion import Fusion
 
-FORMAT = 2  # of 1, signs were read otherwise
+FORMAT = 3  # 2 also held a network that scored words beside photos
+FORMAT_OF_SIGNS = 2  # of 1, signs were read otherwise
 CONFIG, WEIGHTS = "reranker.json", "reranker.safetensors"
 
 

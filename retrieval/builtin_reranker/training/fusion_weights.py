@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +15,9 @@ from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint
 from retrieval.builtin_reranker.training.features import Material, Progress, unwatched
 from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation.first_stage import FirstStage
-from retrieval.evaluation.metrics import (
-    BLOCK,
-    bootstrap_interval,
-    hit_rate_at_k,
-    ranks_of_scores,
-)
+from retrieval.evaluation.metrics import BLOCK, bootstrap_interval, hit_rate_at_k, ranks_of_scores
 from retrieval.evaluation.second_stage import SecondStage
 from retrieval.instructions.benchmark import (
-    Answered,
     InstructionBenchmark,
     InstructionResult,
     ask,
@@ -32,11 +26,10 @@ from retrieval.instructions.benchmark import (
 )
 from retrieval.instructions.templates import Grammar
 from retrieval.models.torch_encoder import TorchEncoder
-from retrieval.reranking import Fusion, Scores, Sight, fused
+from retrieval.reranking import Fusion, Sight, fused
 
 WEIGHTS = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
 STEERING = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
-SHARES = (0.0, 0.5, 1.0, 2.0)
 CUTS = (1, 5, 10)
 QUERIES = 5_000
 """Queries of a direction that choose its weight, about so many: evenly drawn from all. With 1,000
@@ -61,8 +54,7 @@ class Validation:
         encoder: the first stage.
         material: the photos and captions.
         grammar: of the instructions; its learned part is asked for, the held-back one is not.
-        phase: called when something begins, as that of
-        `retrieval.builtin_reranker.training.run.Watch`.
+        phase: called when something begins, as that of `run.Watch`.
     """
 
     encoder: TorchEncoder
@@ -89,9 +81,9 @@ def choose_steering(
     checkpoint: Checkpoint, validation: Validation
 ) -> tuple[Checkpoint, dict[str, Any]]:
     """Return a reranker with the best weight of instructions, and what each weight reached."""
-    share, instructed, obeyed = _best_steering(checkpoint, validation, checkpoint.fusion)
+    instructed, obeyed = _best_steering(checkpoint, validation, checkpoint.fusion)
     fusion = replace(checkpoint.fusion, instructed=instructed)
-    return replace(checkpoint, share=share, fusion=fusion), {"instructed": obeyed}
+    return replace(checkpoint, fusion=fusion), {"instructed": obeyed}
 
 
 def _best(
@@ -161,52 +153,23 @@ def _by_photo(gains: NDArray[np.float64], photos: NDArray[np.int64]) -> list[lis
 
 def _best_steering(
     checkpoint: Checkpoint, validation: Validation, fusion: Fusion
-) -> tuple[float, float, dict[str, Any]]:
-    """Return share and weight with the best nDCG@10 over all wordings, whose controls stay near 0.
+) -> tuple[float, dict[str, Any]]:
+    """Return the weight with the best nDCG@10 over all wordings, whose controls stay near 0.
 
-    Of those that are as good within chance the least weight, and the least share at it: what
-    changes less is easier to foresee.
+    Of those that are as good within chance the least: what changes less is easier to foresee.
     """
     exam = _learned_exam(validation)
     tell = validation.phase("choosing how far instructions carry", "steps")
-    steps = 2 + len(SHARES)
     try:
-        words = _asked(replace(checkpoint, share=0.0), validation, exam)
-        tell(1, steps)
-        both = _asked(replace(checkpoint, share=1.0), validation, exam)
-        tell(2, steps)
+        answers = ask(TokenReranker(checkpoint, validation.encoder, "candidate"), exam)
     except EvaluationInvalid:
-        return checkpoint.share, 0.0, {}
-    found = {}
-    for number, share in enumerate(SHARES, start=3):
-        answers = [_mixed(one, other, share) for one, other in zip(words, both, strict=True)]
-        for weight in STEERING:
-            found[share, weight] = grade(answers, replace(fusion, instructed=weight))
-        tell(number, steps)
-    fair = {key: each for key, each in found.items() if _balanced(each)}
+        return 0.0, {}
+    found = {each: grade(answers, replace(fusion, instructed=each)) for each in STEERING}
+    tell(1, 1)
+    fair = {weight: each for weight, each in found.items() if _balanced(each)}
     most = max((each.ndcg for each in fair.values()), default=0.0)
-    alike = [key for key, each in fair.items() if each.ndcg >= most - NEAR]
-    best = min(alike, key=lambda key: (key[1], key[0]), default=(1.0, 0.0))
-    record = {f"{share:g}, {weight:g}": each.as_json() for (share, weight), each in found.items()}
-    return *best, record
-
-
-def _asked(
-    checkpoint: Checkpoint, validation: Validation, exam: InstructionBenchmark
-) -> list[Answered]:
-    """Put the questions to a reranker."""
-    return ask(TokenReranker(checkpoint, validation.encoder, "candidate"), exam)
-
-
-def _mixed(words: Answered, both: Answered, share: float) -> Answered:
-    """Return the answers with a share of the network from those with none and with all of it."""
-
-    def mix(some: Sequence[Scores], others: Sequence[Scores]) -> tuple[Scores, ...]:
-        pairs = zip(some, others, strict=True)
-        return tuple(one + share * (other - one) for one, other in pairs)
-
-    controls = {name: mix(words.controls[name], both.controls[name]) for name in both.controls}
-    return replace(both, wordings=mix(words.wordings, both.wordings), controls=controls)
+    best = min((weight for weight, each in fair.items() if each.ndcg >= most - NEAR), default=0.0)
+    return best, {f"{weight:g}": each.as_json() for weight, each in found.items()}
 
 
 def _balanced(obedience: InstructionResult) -> bool:

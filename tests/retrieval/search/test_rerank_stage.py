@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.retrieval.reranking.test_network import SHAPE
 
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
-from retrieval.builtin_reranker.cross_attention import RerankerNetwork
 from retrieval.builtin_reranker.instruction_reranker import TokenReranker
+from retrieval.builtin_reranker.polarity_classifier import SignReader
 from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint
 from retrieval.errors import QueryInvalid
 from retrieval.models import TorchEncoder
 from retrieval.reranking import Fusion
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw
-from tests.retrieval.builtin_reranker.test_cross_attention import SHAPE
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import tiny_model
 
@@ -123,9 +123,9 @@ def tiny(tmp_path: Path) -> TorchEncoder:
 
 
 def token_reranker(tiny: TorchEncoder) -> TokenReranker:
-    network = RerankerNetwork(SHAPE).eval()
+    signs = SignReader(SHAPE).eval()
     words = spotter(words=("blue", "red"))
-    checkpoint = Checkpoint(network=network, encoder=tiny.fingerprint, fusion=ON, spotter=words)
+    checkpoint = Checkpoint(signs=signs, encoder=tiny.fingerprint, fusion=ON, spotter=words)
     return TokenReranker(checkpoint, tiny, "mine")
 
 

@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file
 
 from indexer.core.errors import UsageError
-from retrieval.builtin_reranker.cross_attention import NetworkConfig, RerankerNetwork
+from retrieval.builtin_reranker.polarity_classifier import SignConfig, SignReader
 from retrieval.builtin_reranker.reranker_checkpoint import (
     SIGNS,
     Checkpoint,
     load_reranker_checkpoint,
     save_reranker,
 )
-from retrieval.builtin_reranker.training.polarity import Signs, sign_loss
-from retrieval.builtin_reranker.training.polarity_run import learn_signs, run_sign_training
+from retrieval.builtin_reranker.training.polarity import Signs, learn_signs, sign_loss
+from retrieval.builtin_reranker.training.polarity_run import run_sign_training
 from retrieval.builtin_reranker.training.run import RerankerRun, Watch
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
@@ -29,9 +29,7 @@ from retrieval.reranking.reranker_config import CONFIG, WEIGHTS
 from retrieval.reranking.score_fusion import Fusion
 from tests.tiny import colour_pairs, half_of, tiny_model
 
-SHAPE = NetworkConfig(
-    image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=1, sign_depth=1
-)
+SHAPE = SignConfig(text_width=32, width=32, depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
 def run(tmp_path: Path, encoder: TorchEncoder) -> RerankerRun:
     torch.manual_seed(0)
     fusion = Fusion(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
-    made = Checkpoint(network=RerankerNetwork(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
+    made = Checkpoint(signs=SignReader(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
     save_reranker(
         made, tmp_path / "init", {"run": {"words": 1}, "validation": {"text_to_image": 2}}
     )
@@ -67,8 +65,8 @@ def test_nothing_but_the_signs_and_their_weight_changes(
     before, after = (load_file(folder / WEIGHTS) for folder in (run.init, run.out))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
-    assert all(name.startswith(SIGNS) for name in changed)
     assert set(before) == set(after)
+    assert all(name.startswith(SIGNS) for name in after)
     made = load_reranker_checkpoint(run.out)
     assert (made.fusion.text_to_image, made.fusion.image_to_text) == (0.02, 0.01)
     assert made.fusion == done.fusion
@@ -82,11 +80,12 @@ def test_nothing_but_the_signs_and_their_weight_changes(
 def test_a_reranker_of_an_older_format_gets_signs(run: RerankerRun, encoder: TorchEncoder) -> None:
     assert run.init is not None
     config = json.loads((run.init / CONFIG).read_text())
-    (run.init / CONFIG).write_text(json.dumps({**config, "format": 1}))
+    network = {"text_width": 32, "heads": 4, "expand": 2, "sign_width": 32, "sign_depth": 1}
+    (run.init / CONFIG).write_text(json.dumps({**config, "format": 1, "network": network}))
     with pytest.raises(ModelUnavailable, match="--signs-only --init"):
         load_reranker_checkpoint(run.init)
     run_sign_training(run, encoder)
-    assert load_reranker_checkpoint(run.out).network.config == SHAPE
+    assert load_reranker_checkpoint(run.out).signs.config == SHAPE
 
 
 def test_what_cannot_be_taught_is_refused(
@@ -124,7 +123,7 @@ def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
             return states, torch.ones(states.shape[:2], dtype=torch.bool)
 
     training = RerankerTraining(steps=200, signs=16, lr=5e-3)
-    learned = learn_signs(Two(), Reader(), SHAPE, training, Watch())  # type: ignore[arg-type]
+    learned = learn_signs(Two(), Reader(), SHAPE, training)  # type: ignore[arg-type]
     with torch.no_grad():
         read = learned(*Reader().early(["no dog", "do dog"])).numpy()
     assert np.sign(read).tolist() == [-1.0, 1.0]
