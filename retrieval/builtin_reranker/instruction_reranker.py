@@ -12,14 +12,17 @@ from PIL import Image
 from indexer.core.encoder import Encoder, TokenShape
 from indexer.core.types import Kind
 from retrieval.builtin_reranker.query_reranker import check_encoder, places, score_queries, seated
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, load_reranker_checkpoint
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.reranker_checkpoint import (
+    RerankerCheckpoint,
+    load_reranker_checkpoint,
+)
+from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.word_detectors import Floats
 from retrieval.errors import ModelUnavailable
-from retrieval.instructions.parser import clauses, subject
+from retrieval.instructions.parser import constraint_topic, split_constraints
 from retrieval.instructions.templates import looks, words_of
 from retrieval.models.torch_encoder import TorchEncoder
-from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
 from retrieval.reranking.score_fusion import Scores
 
 SURE = 2.0
@@ -30,7 +33,7 @@ SPREAD = 0.05
 """Spread of a text's cosines with photos, where the encoder brings no photos to measure it on."""
 
 
-class TokenReranker:
+class InstructionReranker:
     """Rescores by the tokens of a built-in dual encoder: words, captions, and wishes.
 
     Args:
@@ -42,14 +45,14 @@ class TokenReranker:
         ModelUnavailable: the encoder is another one.
     """
 
-    def __init__(self, checkpoint: Checkpoint, encoder: TorchEncoder, name: str) -> None:
+    def __init__(self, checkpoint: RerankerCheckpoint, encoder: TorchEncoder, name: str) -> None:
         check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
         self._signs = checkpoint.signs.to(encoder.device)
         self._spotter, self._looks = checkpoint.spotter, checkpoint.looks
         self._teller = checkpoint.teller
         self._encoder = encoder
-        self._reader = TextReader(encoder, checkpoint.signs.config.depth)
+        self._reader = InstructionFeatures(encoder, checkpoint.signs.config.depth)
         self._usual_photos = encoder.bank(Kind.PHOTO)
 
     @property
@@ -57,14 +60,14 @@ class TokenReranker:
         """Size of the tokens that it reads from a library."""
         return self._encoder.token_shape
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return the tokens of RGB photos. Shape (tokens, width) each."""
         _, tokens = self._encoder.encode_with_tokens(photos)
         return list(tokens)
 
     def cuts(self, instruction: str) -> bool:
         """Tell whether a wish of an instruction is longer than the text tower reads."""
-        return any(self._reader.cuts(wish) for wish in clauses(instruction))
+        return any(self._reader.cuts(wish) for wish in split_constraints(instruction))
 
     @torch.inference_mode()
     def signs(self, wishes: Sequence[str]) -> Scores:
@@ -73,7 +76,7 @@ class TokenReranker:
         return signs
 
     @torch.inference_mode()
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score couples of texts and photos. Shape (couples,).
 
         A query counts by its words that are spotted on the photo, and by how likely it is told of
@@ -85,7 +88,9 @@ class TokenReranker:
             return np.zeros(0)
         couples = seated(asked, sights)
         scores = score_queries(self._spotter, self._teller, couples)
-        parted = {text: clauses(text) for text in {instruction for _, instruction in asked}}
+        parted = {
+            text: split_constraints(text) for text in {instruction for _, instruction in asked}
+        }
         told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in parted[text]]
         if told:
             wishes = places(wish for _, wish in told)
@@ -99,7 +104,7 @@ class TokenReranker:
     ) -> Scores:
         """Score wishes with photos, where they make a couple. Shape (couples,)."""
         signs = np.clip(SURE * self.signs(wishes), -1.0, 1.0)  # (wishes,)
-        about = [subject(wish, self._knows) for wish in wishes]
+        about = [constraint_topic(wish, self._knows) for wish in wishes]
         text, photo = np.array(couples).T
         wished: Scores = (signs[:, None] * self._shown(about, tokens))[text, photo]
         return wished
@@ -130,7 +135,7 @@ class TokenReranker:
         return bool(self._spotter.named(phrase)) or not looks().isdisjoint(words_of(phrase))
 
 
-def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReranker:
+def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> InstructionReranker:
     """Load a reranker that `twinlens train-reranker` wrote.
 
     Raises:
@@ -138,4 +143,4 @@ def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReran
     """
     if not isinstance(encoder, TorchEncoder):
         raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
-    return TokenReranker(load_reranker_checkpoint(folder), encoder, name)
+    return InstructionReranker(load_reranker_checkpoint(folder), encoder, name)

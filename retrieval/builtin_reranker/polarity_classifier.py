@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignConfig:
+class PolarityConfig:
     """Shape of the reader.
 
     Attributes:
@@ -37,10 +37,10 @@ class SignConfig:
     readers: int = 2
 
 
-class Layer(nn.Module):
+class PolarityLayer(nn.Module):
     """Self-attention and MLP, each with a residual; the norm comes first."""
 
-    def __init__(self, config: SignConfig, dropout: float) -> None:
+    def __init__(self, config: PolarityConfig, dropout: float) -> None:
         super().__init__()
         width = config.width
         self.heads = config.heads
@@ -59,7 +59,7 @@ class Layer(nn.Module):
         return torch.add(x, self.dropout(self.fc2(F.gelu(self.fc1(self.norm2(x))))))
 
 
-class SignOpinions(nn.Module):
+class PolarityOpinions(nn.Module):
     """Tells from the words of an instruction whether it asks for something or forbids it: twice.
 
     By turns: each word turns the sign with a chance f, and a chance n is read from all of them that
@@ -68,11 +68,11 @@ class SignOpinions(nn.Module):
     the mean of the words, weighed by a gate, as a choice of three.
     """
 
-    def __init__(self, config: SignConfig, dropout: float) -> None:
+    def __init__(self, config: PolarityConfig, dropout: float) -> None:
         super().__init__()
         width = config.width
         self.from_text = nn.Linear(config.text_width, width)
-        self.layer = Layer(config, dropout)
+        self.layer = PolarityLayer(config, dropout)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
         self.turn = nn.Linear(width, 1)
@@ -96,7 +96,7 @@ class SignOpinions(nn.Module):
         return torch.stack([by_turns, self.verdict(whole).softmax(dim=-1)])
 
 
-class SignReader(nn.Module):
+class PolarityClassifier(nn.Module):
     """Reads the sign of instructions: the mean of several opinions, each learned by itself.
 
     Args:
@@ -104,10 +104,12 @@ class SignReader(nn.Module):
         dropout: of each residual branch, in training.
     """
 
-    def __init__(self, config: SignConfig, dropout: float = 0.0) -> None:
+    def __init__(self, config: PolarityConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        self.readers = nn.ModuleList(SignOpinions(config, dropout) for _ in range(config.readers))
+        self.readers = nn.ModuleList(
+            PolarityOpinions(config, dropout) for _ in range(config.readers)
+        )
 
     def opinions(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Judge texts. (t, n, text width), (t, n) → (opinions, t, 3)."""

@@ -31,10 +31,20 @@ from torch import Tensor
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import UsageError
 from retrieval._enums import WeightStorage
-from retrieval.builtin_reranker.caption_lm import Teller, load_teller, no_telling, save_teller
-from retrieval.builtin_reranker.polarity_classifier import SignConfig, SignReader
-from retrieval.builtin_reranker.style_detectors import Looks, load_looks, no_looks, save_looks
-from retrieval.builtin_reranker.word_detectors import Spotter, load_spotter, no_words, save_spotter
+from retrieval.builtin_reranker.caption_lm import CaptionLM, load_teller, no_telling, save_teller
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.style_detectors import (
+    StyleDetectors,
+    load_looks,
+    no_looks,
+    save_looks,
+)
+from retrieval.builtin_reranker.word_detectors import (
+    WordDetectors,
+    load_spotter,
+    no_words,
+    save_spotter,
+)
 from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import pack, unpack
 from retrieval.models.model_folder import RECORD
@@ -45,14 +55,14 @@ from retrieval.reranking.reranker_config import (
     WEIGHTS,
     read_config,
 )
-from retrieval.reranking.score_fusion import Fusion
+from retrieval.reranking.score_fusion import FusionWeights
 
 SIGNS = "sign."
 """How the names of the weights that are read begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class RerankerCheckpoint:
     """A trained reranker.
 
     Attributes:
@@ -64,16 +74,16 @@ class Checkpoint:
         teller: how likely captions are of a photo.
     """
 
-    signs: SignReader
+    signs: PolarityClassifier
     encoder: str
-    fusion: Fusion
-    spotter: Spotter = field(default_factory=no_words)
-    looks: Looks = field(default_factory=no_looks)
-    teller: Teller = field(default_factory=no_telling)
+    fusion: FusionWeights
+    spotter: WordDetectors = field(default_factory=no_words)
+    looks: StyleDetectors = field(default_factory=no_looks)
+    teller: CaptionLM = field(default_factory=no_telling)
 
 
 def save_reranker(
-    checkpoint: Checkpoint, folder: Path, record: dict[str, Any] | None = None
+    checkpoint: RerankerCheckpoint, folder: Path, record: dict[str, Any] | None = None
 ) -> None:
     """Write a reranker into a folder: weights first, the config last."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +109,7 @@ def save_reranker(
         part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
+def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> RerankerCheckpoint:
     """Read a reranker that `save_reranker` wrote.
 
     Args:
@@ -117,11 +127,11 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
             f"otherwise; learn them anew: `twinlens train-reranker --signs-only --init {folder}`"
         )
     try:
-        reader = SignReader(_shape(config))
+        reader = PolarityClassifier(_shape(config))
         weights = unpack(load_file(folder / WEIGHTS))
         if signs:
             reader.load_state_dict(_of_signs(weights))
-        fusion, encoder = Fusion(**config["fusion"]), str(config["encoder"])
+        fusion, encoder = FusionWeights(**config["fusion"]), str(config["encoder"])
         tellers = int(config.get("tellers", 0))
     except FileNotFoundError as error:
         raise ModelUnavailable(f"reranker '{folder}' lacks {WEIGHTS}") from error
@@ -129,7 +139,7 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
         raise ModelUnavailable(
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
-    return Checkpoint(
+    return RerankerCheckpoint(
         signs=reader.eval(),
         encoder=encoder,
         fusion=fusion,
@@ -139,12 +149,12 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> Checkpoint:
     )
 
 
-def _shape(config: dict[str, Any]) -> SignConfig:
+def _shape(config: dict[str, Any]) -> PolarityConfig:
     """Return the shape of the reader of signs, whatever the format."""
     if config["format"] >= FORMAT:
-        return SignConfig(**config["signs"])
-    shape, plain = config["network"], SignConfig()
-    return SignConfig(
+        return PolarityConfig(**config["signs"])
+    shape, plain = config["network"], PolarityConfig()
+    return PolarityConfig(
         text_width=shape["text_width"],
         heads=shape["heads"],
         expand=shape["expand"],

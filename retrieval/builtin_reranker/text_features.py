@@ -13,7 +13,7 @@ from retrieval.models.torch_encoder import TorchEncoder, batches
 _BATCH = 64
 
 
-class TextReader:
+class InstructionFeatures:
     """Reads instructions with the text tower of a built-in dual encoder.
 
     Args:

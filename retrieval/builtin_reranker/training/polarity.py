@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval.builtin_reranker.polarity_classifier import SignConfig, SignReader
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
-from retrieval.instructions.templates import LOOK, Ask, Grammar
+from retrieval.instructions.templates import LOOK, Ask, InstructionTemplates
 from retrieval.training.optimizer import schedule
 
 _SHARES = {
@@ -38,7 +38,7 @@ _JOINTS = "a an and are as at by from her his in into is its of on or that the t
 _NO_END = frozenset(_JOINTS.split())
 
 
-class Signs:
+class PolarityExamples:
     """Makes lessons of wordings.
 
     Args:
@@ -46,7 +46,7 @@ class Signs:
         captions: whose things fill them, but for those that the grammar holds back.
     """
 
-    def __init__(self, grammar: Grammar, captions: Iterable[str]) -> None:
+    def __init__(self, grammar: InstructionTemplates, captions: Iterable[str]) -> None:
         self._grammar = grammar
         held = {word for each in grammar.attributes if grammar.is_held(each) for word in each.words}
         named = [each for each in grammar.attributes if not grammar.is_held(each)]
@@ -75,12 +75,12 @@ class Signs:
 
 
 def learn_signs(
-    lessons: Signs,
-    reader: TextReader,
-    shape: SignConfig,
+    lessons: PolarityExamples,
+    reader: InstructionFeatures,
+    shape: PolarityConfig,
     training: RerankerTraining,
     watch: Callable[[int, float], None] = lambda _step, _loss: None,
-) -> SignReader:
+) -> PolarityClassifier:
     """Learn to tell wordings apart into what forbids, what asks, and neither.
 
     Args:
@@ -91,7 +91,7 @@ def learn_signs(
         watch: called after each step with the steps done and the loss.
     """
     torch.manual_seed(training.seed)
-    signs = SignReader(shape, _DROPOUT)
+    signs = PolarityClassifier(shape, _DROPOUT)
     optimizer = torch.optim.AdamW(signs.parameters(), lr=training.lr, weight_decay=_WEIGHT_DECAY)
     rng = np.random.default_rng(training.seed)
     for step in range(training.steps):

@@ -13,11 +13,11 @@ from typing import Any
 from indexer.core.encoder import Encoder
 from indexer.core.errors import UsageError
 from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint, save_reranker
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.features import gather
-from retrieval.builtin_reranker.training.fusion_weights import Validation, choose_steering
-from retrieval.builtin_reranker.training.polarity import Signs, learn_signs
-from retrieval.builtin_reranker.training.run import RerankerResult, RerankerRun, Watch
+from retrieval.builtin_reranker.training.fusion_weights import FusionValidation, choose_steering
+from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs
+from retrieval.builtin_reranker.training.run import RerankerObserver, RerankerResult, RerankerRun
 from retrieval.builtin_reranker.training.style_training import learn_looks
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.instructions.templates import shipped_grammar
@@ -28,7 +28,7 @@ from retrieval.reranking.reranker_config import CONFIG
 
 
 def run_sign_training(
-    config: RerankerRun, model: Encoder, watch: Watch | None = None
+    config: RerankerRun, model: Encoder, watch: RerankerObserver | None = None
 ) -> RerankerResult:
     """Teach the reranker `config.init` signs and looks anew; the result ends up in `config.out`.
 
@@ -41,7 +41,7 @@ def run_sign_training(
         TrainingFailed: `out` holds a finished reranker.
         UsageError: there is no `init`.
     """
-    watch = watch or Watch()
+    watch = watch or RerankerObserver()
     if (config.out / CONFIG).exists():
         raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
     if config.init is None:
@@ -54,15 +54,15 @@ def run_sign_training(
     signs, steps = start.signs, config.training.steps
     if steps:
         captions = [text for pair in pairs for text in pair.captions]
-        reader = TextReader(model, signs.config.depth)
+        reader = InstructionFeatures(model, signs.config.depth)
         told = watch.steps("learning to read instructions", steps)
-        lessons = Signs(grammar, captions)
+        lessons = PolarityExamples(grammar, captions)
         signs = learn_signs(lessons, reader, signs.config, config.training, told)
     seen = watch.phase("learning looks", "photos")
     looks = learn_looks(model, pairs, grammar, config.training.seed, seen)
     seen = watch.phase("looking at the validation photos", "photos")
     val = gather(model, read_pairs(config.val).pairs, grammar, progress=seen)
-    judged = Validation(encoder=model, material=val, grammar=grammar, phase=watch.phase)
+    judged = FusionValidation(encoder=model, material=val, grammar=grammar, phase=watch.phase)
     chosen, found = choose_steering(replace(start, signs=signs, looks=looks), judged)
     save_reranker(chosen, config.out, _record(config, found))
     return RerankerResult(fusion=chosen.fusion, validation=found, skipped=val.skipped)

@@ -11,18 +11,18 @@ from typing import Any
 from indexer.core.encoder import Encoder
 from indexer.core.errors import UsageError
 from indexer.core.types import Skip
-from retrieval.builtin_reranker.caption_lm import Teller
-from retrieval.builtin_reranker.polarity_classifier import SignConfig, SignReader
+from retrieval.builtin_reranker.caption_lm import CaptionLM
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import (
-    Checkpoint,
+    RerankerCheckpoint,
     load_reranker_checkpoint,
     save_reranker,
 )
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.caption_lm_training import learn_telling
-from retrieval.builtin_reranker.training.features import Material, Progress, gather, unwatched
-from retrieval.builtin_reranker.training.fusion_weights import Validation, choose_fusion
-from retrieval.builtin_reranker.training.polarity import Signs, learn_signs
+from retrieval.builtin_reranker.training.features import FeatureSet, Progress, gather, unwatched
+from retrieval.builtin_reranker.training.fusion_weights import FusionValidation, choose_fusion
+from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs
 from retrieval.builtin_reranker.training.style_training import learn_looks
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.builtin_reranker.training.word_training import learn_words
@@ -31,7 +31,7 @@ from retrieval.instructions.templates import shipped_grammar
 from retrieval.models import TorchEncoder
 from retrieval.pairs import Pair, read_pairs
 from retrieval.reranking.reranker_config import CONFIG
-from retrieval.reranking.score_fusion import Fusion
+from retrieval.reranking.score_fusion import FusionWeights
 from retrieval.training.malloc import keep_freed_memory
 
 
@@ -52,7 +52,7 @@ class RerankerRun:
     val: Path
     out: Path
     init: Path | None = None
-    shape: SignConfig = field(default_factory=SignConfig)
+    shape: PolarityConfig = field(default_factory=PolarityConfig)
     training: RerankerTraining = field(default_factory=RerankerTraining)
 
     def as_json(self) -> dict[str, Any]:
@@ -69,13 +69,13 @@ class RerankerRun:
 class RerankerResult:
     """What a run left: the weights of the fusion, what they reached, the photos left out."""
 
-    fusion: Fusion
+    fusion: FusionWeights
     validation: dict[str, Any]
     skipped: tuple[Skip, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class RerankerObserver:
     """How a run reports; by default nobody watches.
 
     Attributes:
@@ -101,7 +101,7 @@ class Watch:
 
 
 def run_reranker_training(
-    config: RerankerRun, model: Encoder, watch: Watch | None = None
+    config: RerankerRun, model: Encoder, watch: RerankerObserver | None = None
 ) -> RerankerResult:
     """Train a reranker for a dual encoder; the result ends up in `config.out`.
 
@@ -113,7 +113,7 @@ def run_reranker_training(
         TrainingFailed: `out` holds a finished reranker.
         UsageError: signs are to be kept, and there is no `init`.
     """
-    watch, encoder = watch or Watch(), _towers(model)
+    watch, encoder = watch or RerankerObserver(), _towers(model)
     if (config.out / CONFIG).exists():
         raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
     start = _start(config, encoder)
@@ -129,25 +129,25 @@ def run_reranker_training(
     teller = _teller(start, material, config, watch)
     signs = start.signs
     if training.steps:
-        reader = TextReader(encoder, signs.config.depth)
+        reader = InstructionFeatures(encoder, signs.config.depth)
         told = watch.steps("learning to read instructions", training.steps)
-        wordings = Signs(shipped_grammar(), material.captions)
+        wordings = PolarityExamples(shipped_grammar(), material.captions)
         signs = learn_signs(wordings, reader, signs.config, training, told)
     looks = learn_looks(
         encoder, pairs, shipped_grammar(), training.seed, watch.phase("learning looks", "photos")
     )
     val = read_pairs(config.val).pairs
     looked = watch.phase("looking at the validation photos", "photos")
-    judged = Validation(
+    judged = FusionValidation(
         encoder=encoder,
         material=_gathered(val, encoder, 1, training.seed, looked),
         grammar=shipped_grammar(),
         phase=watch.phase,
     )
-    made = Checkpoint(
+    made = RerankerCheckpoint(
         signs=signs,
         encoder=encoder.fingerprint,
-        fusion=Fusion(),
+        fusion=FusionWeights(),
         spotter=spotter,
         looks=looks,
         teller=teller,
@@ -171,20 +171,20 @@ def _towers(model: Encoder) -> TorchEncoder:
     return model
 
 
-def _start(config: RerankerRun, encoder: TorchEncoder) -> Checkpoint:
+def _start(config: RerankerRun, encoder: TorchEncoder) -> RerankerCheckpoint:
     """Return what to begin with: nothing learned, or a reranker that reads with this encoder."""
     if config.init is None:
         if not config.training.steps:
             raise UsageError("--steps 0 keeps the signs of a reranker: name it by --init")
-        new = SignReader(_fitted(config.shape, encoder))
-        return Checkpoint(signs=new, encoder=encoder.fingerprint, fusion=Fusion())
+        new = PolarityClassifier(_fitted(config.shape, encoder))
+        return RerankerCheckpoint(signs=new, encoder=encoder.fingerprint, fusion=FusionWeights())
     start = load_reranker_checkpoint(config.init)
     if start.encoder != encoder.fingerprint:
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
     return start
 
 
-def _fitted(shape: SignConfig, encoder: TorchEncoder) -> SignConfig:
+def _fitted(shape: PolarityConfig, encoder: TorchEncoder) -> PolarityConfig:
     """Return a shape that reads the tokens of an encoder."""
     tower = encoder.text_tower
     if tower is None:
@@ -198,13 +198,15 @@ def _gathered(
     views: int,
     seed: int,
     looked: Progress,
-) -> Material:
+) -> FeatureSet:
     """Look at all photos."""
     grammar = shipped_grammar()
     return gather(encoder, pairs, grammar, views=views, seed=seed, progress=looked)
 
 
-def _teller(start: Checkpoint, material: Material, config: RerankerRun, watch: Watch) -> Teller:
+def _teller(
+    start: RerankerCheckpoint, material: FeatureSet, config: RerankerRun, watch: RerankerObserver
+) -> CaptionLM:
     """Learn the language models of captions, or keep those of the start."""
     epochs, seed = config.training.telling, config.training.seed
     if not epochs:

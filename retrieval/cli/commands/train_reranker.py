@@ -110,9 +110,9 @@ def _from_triples(
         raise click.UsageError(f"--triples: {what}")
     from retrieval.models.torch_encoder import choose_device
     from retrieval.training.finetune.judgments import read_triples
-    from retrieval.training.finetune.lora_reranker import Tuning, tune_large
+    from retrieval.training.finetune.lora_reranker import LoraTuning, tune_large
 
-    tuning = Tuning(**settings)
+    tuning = LoraTuning(**settings)
     with progress("learning", "steps") as bar:
         skipped = tune_large(
             init,
@@ -142,13 +142,17 @@ def _from_pairs(
         raise click.UsageError("--rank is for --triples")
     training = RerankerTraining(**settings)
     from retrieval.builtin_reranker.training.polarity_run import run_sign_training
-    from retrieval.builtin_reranker.training.run import RerankerRun, Watch, run_reranker_training
+    from retrieval.builtin_reranker.training.run import (
+        RerankerObserver,
+        RerankerRun,
+        run_reranker_training,
+    )
 
     run = run_sign_training if signs_only else run_reranker_training
     encoder, start = model.load(), Path(init) if init else None
     config = RerankerRun(pairs=pairs, val=val, out=out, init=start, training=training)
     with ExitStack() as stack:
-        done = run(config, encoder, Watch(note=note, phase=_Bars(stack).phase))
+        done = run(config, encoder, RerankerObserver(note=note, phase=_Bars(stack).phase))
     list_skipped(done.skipped)
     weights = dataclasses.asdict(done.fusion).items()
     trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)

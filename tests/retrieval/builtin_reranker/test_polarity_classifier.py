@@ -10,24 +10,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retrieval.builtin_reranker.instruction_reranker import SPREAD, TokenReranker
-from retrieval.builtin_reranker.polarity_classifier import SignConfig, SignReader
+from retrieval.builtin_reranker.instruction_reranker import SPREAD, InstructionReranker
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import (
     CONFIG,
     WEIGHTS,
-    Checkpoint,
+    RerankerCheckpoint,
     load_reranker_checkpoint,
     save_reranker,
 )
-from retrieval.builtin_reranker.style_detectors import Looks
+from retrieval.builtin_reranker.style_detectors import StyleDetectors
 from retrieval.errors import ModelUnavailable
 from retrieval.models import TorchEncoder
-from retrieval.reranking import Fusion
+from retrieval.reranking import FusionWeights
 from tests.fakes import draw
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import tiny_model
 
-SHAPE = SignConfig(text_width=32, width=32, depth=1)
+SHAPE = PolarityConfig(text_width=32, width=32, depth=1)
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def encoder(tmp_path: Path) -> TorchEncoder:
     return TorchEncoder(tiny_model(tmp_path / "tiny"), "cpu")
 
 
-def reader(seed: int = 0) -> SignReader:
+def reader(seed: int = 0) -> PolarityClassifier:
     torch.manual_seed(seed)
-    return SignReader(SHAPE).eval()
+    return PolarityClassifier(SHAPE).eval()
 
 
-def forbid(made: SignReader) -> None:
+def forbid(made: PolarityClassifier) -> None:
     """Let each word turn the sign, and forbid as a whole: of a single word, it is -1."""
     for each in made.readers:
         each.turn.weight.zero_()
@@ -51,14 +51,14 @@ def forbid(made: SignReader) -> None:
         each.verdict.bias.copy_(torch.tensor([20.0, 0.0, 0.0]))
 
 
-def reranker(encoder: TorchEncoder) -> TokenReranker:
-    checkpoint = Checkpoint(
+def reranker(encoder: TorchEncoder) -> InstructionReranker:
+    checkpoint = RerankerCheckpoint(
         signs=reader(),
         encoder=encoder.fingerprint,
-        fusion=Fusion(),
+        fusion=FusionWeights(),
         spotter=spotter(words=("blue", "red")),
     )
-    return TokenReranker(checkpoint, encoder, "mine")
+    return InstructionReranker(checkpoint, encoder, "mine")
 
 
 def test_a_score_depends_on_its_own_couple_alone(encoder: TorchEncoder, tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_a_wish_is_scored_by_words_and_cosine_times_its_sign(encoder: TorchEncod
     made = reader()
     with torch.no_grad():
         forbid(made)
-    checkpoint = Checkpoint(
+    checkpoint = RerankerCheckpoint(
         signs=made,
         encoder=encoder.fingerprint,
-        fusion=Fusion(),
+        fusion=FusionWeights(),
         spotter=spotter(words=("blue", "red")),
     )
-    mine = TokenReranker(checkpoint, encoder, "mine")
+    mine = InstructionReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
     red, both = mine.score([("red", ""), ("red", "blue")], [sight] * 2)
     ((spotted_red,),) = checkpoint.spotter.score(["red"], sight[None])
@@ -100,15 +100,19 @@ def test_a_wish_about_a_look_is_told_by_that_alone(encoder: TorchEncoder) -> Non
     made = reader()
     with torch.no_grad():
         forbid(made)
-    looks = Looks(
+    looks = StyleDetectors(
         names=(("blue",),),
         weights=np.random.default_rng(1).normal(size=(1, 4 * 48)).astype(np.float32),
         bias=np.ones(1, dtype=np.float32),
     )
-    checkpoint = Checkpoint(
-        signs=made, encoder=encoder.fingerprint, fusion=Fusion(), spotter=spotter(), looks=looks
+    checkpoint = RerankerCheckpoint(
+        signs=made,
+        encoder=encoder.fingerprint,
+        fusion=FusionWeights(),
+        spotter=spotter(),
+        looks=looks,
     )
-    mine = TokenReranker(checkpoint, encoder, "mine")
+    mine = InstructionReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
     red, both = mine.score([("red", ""), ("red", "blue")], [sight] * 2)
     assert both == pytest.approx(red - looks.odds([0], sight[None])[0, 0], rel=1e-5)
@@ -118,8 +122,8 @@ def test_words_turn_the_sign_one_after_the_other(encoder: TorchEncoder) -> None:
     made = reader()
     with torch.no_grad():
         forbid(made)
-    checkpoint = Checkpoint(signs=made, encoder=encoder.fingerprint, fusion=Fusion())
-    signs = TokenReranker(checkpoint, encoder, "mine").signs(["red", "a red", "a red photo"])
+    checkpoint = RerankerCheckpoint(signs=made, encoder=encoder.fingerprint, fusion=FusionWeights())
+    signs = InstructionReranker(checkpoint, encoder, "mine").signs(["red", "a red", "a red photo"])
     assert signs == pytest.approx([-1.0, 0.0, -1.0], abs=1e-6)  # as a whole, all are -1
 
 
@@ -139,8 +143,8 @@ def test_what_asks_for_nothing_changes_nothing(encoder: TorchEncoder) -> None:
             each.neither.bias.fill_(40.0)
             each.verdict.weight.zero_()
             each.verdict.bias.copy_(torch.tensor([0.0, 40.0, 0.0]))
-    checkpoint = Checkpoint(signs=made, encoder=encoder.fingerprint, fusion=Fusion())
-    mine = TokenReranker(checkpoint, encoder, "mine")
+    checkpoint = RerankerCheckpoint(signs=made, encoder=encoder.fingerprint, fusion=FusionWeights())
+    mine = InstructionReranker(checkpoint, encoder, "mine")
     sight = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
     assert mine.score([("red", "blue")], [sight]) == pytest.approx(0.0, abs=1e-6)
 
@@ -152,14 +156,16 @@ def test_an_instruction_that_is_too_long_is_told(encoder: TorchEncoder) -> None:
 
 def test_another_encoder_is_refused(encoder: TorchEncoder, tmp_path: Path) -> None:
     other = TorchEncoder(tiny_model(tmp_path / "other", seed=1), "cpu")
-    checkpoint = Checkpoint(signs=reader(), encoder=encoder.fingerprint + "x", fusion=Fusion())
+    checkpoint = RerankerCheckpoint(
+        signs=reader(), encoder=encoder.fingerprint + "x", fusion=FusionWeights()
+    )
     with pytest.raises(ModelUnavailable, match="reads with the model"):
-        TokenReranker(checkpoint, other, "mine")
+        InstructionReranker(checkpoint, other, "mine")
 
 
 def test_a_reranker_comes_back_from_disk(tmp_path: Path) -> None:
-    fusion = Fusion(text_to_image=0.01, image_to_text=0.02, instructed=0.03)
-    made = Checkpoint(signs=reader(), encoder="e", fusion=fusion)
+    fusion = FusionWeights(text_to_image=0.01, image_to_text=0.02, instructed=0.03)
+    made = RerankerCheckpoint(signs=reader(), encoder="e", fusion=fusion)
     save_reranker(made, tmp_path, {"run": 1})
     back = load_reranker_checkpoint(tmp_path)
     assert (back.fusion, back.encoder, back.signs.config) == (fusion, "e", SHAPE)
@@ -171,8 +177,8 @@ def test_a_reranker_comes_back_from_disk(tmp_path: Path) -> None:
 
 
 def test_of_a_reranker_with_a_network_the_signs_are_read(tmp_path: Path) -> None:
-    fusion = Fusion(instructed=0.03)
-    save_reranker(Checkpoint(signs=reader(), encoder="e", fusion=fusion), tmp_path)
+    fusion = FusionWeights(instructed=0.03)
+    save_reranker(RerankerCheckpoint(signs=reader(), encoder="e", fusion=fusion), tmp_path)
     config = json.loads((tmp_path / CONFIG).read_text())
     shape = config.pop("signs")
     network = {
@@ -208,7 +214,7 @@ def test_of_a_reranker_with_a_network_the_signs_are_read(tmp_path: Path) -> None
     ],
 )
 def test_damage_is_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
-    save_reranker(Checkpoint(signs=reader(), encoder="e", fusion=Fusion()), tmp_path)
+    save_reranker(RerankerCheckpoint(signs=reader(), encoder="e", fusion=FusionWeights()), tmp_path)
     (tmp_path / name).unlink()
     if text is not None:
         (tmp_path / name).write_text(text)

@@ -11,11 +11,11 @@ import torch
 from click.testing import CliRunner, Result
 from tests.retrieval.reranking.test_network import SHAPE
 
-from retrieval.builtin_reranker.polarity_classifier import SignReader
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, save_reranker
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier
+from retrieval.builtin_reranker.reranker_checkpoint import RerankerCheckpoint, save_reranker
 from retrieval.cli import main
 from retrieval.models import load_encoder
-from retrieval.reranking import Fusion
+from retrieval.reranking import FusionWeights
 from tests.fakes import draw
 from tests.large import tiny_blip
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
@@ -32,9 +32,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     colour_pairs(folder / "photos")
     torch.manual_seed(0)
     fingerprint = load_encoder(str(folder / "model"), "cpu").fingerprint
-    fusion = Fusion(text_to_image=0.5, image_to_text=0.5, instructed=0.5)
-    checkpoint = Checkpoint(
-        signs=SignReader(SHAPE),
+    fusion = FusionWeights(text_to_image=0.5, image_to_text=0.5, instructed=0.5)
+    checkpoint = RerankerCheckpoint(
+        signs=PolarityClassifier(SHAPE),
         encoder=fingerprint,
         fusion=fusion,
         spotter=spotter(words=("blue", "red")),

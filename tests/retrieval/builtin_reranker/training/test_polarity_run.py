@@ -12,24 +12,24 @@ import torch
 from safetensors.torch import load_file
 
 from indexer.core.errors import UsageError
-from retrieval.builtin_reranker.polarity_classifier import SignConfig, SignReader
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import (
     SIGNS,
-    Checkpoint,
+    RerankerCheckpoint,
     load_reranker_checkpoint,
     save_reranker,
 )
-from retrieval.builtin_reranker.training.polarity import Signs, learn_signs, sign_loss
+from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs, sign_loss
 from retrieval.builtin_reranker.training.polarity_run import run_sign_training
-from retrieval.builtin_reranker.training.run import RerankerRun, Watch
+from retrieval.builtin_reranker.training.run import RerankerObserver, RerankerRun
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import TorchEncoder, load_encoder
 from retrieval.reranking.reranker_config import CONFIG, WEIGHTS
-from retrieval.reranking.score_fusion import Fusion
+from retrieval.reranking.score_fusion import FusionWeights
 from tests.tiny import colour_pairs, half_of, tiny_model
 
-SHAPE = SignConfig(text_width=32, width=32, depth=1)
+SHAPE = PolarityConfig(text_width=32, width=32, depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
 @pytest.fixture
 def run(tmp_path: Path, encoder: TorchEncoder) -> RerankerRun:
     torch.manual_seed(0)
-    fusion = Fusion(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
-    made = Checkpoint(signs=SignReader(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
+    fusion = FusionWeights(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
+    made = RerankerCheckpoint(
+        signs=PolarityClassifier(SHAPE), encoder=encoder.fingerprint, fusion=fusion
+    )
     save_reranker(
         made, tmp_path / "init", {"run": {"words": 1}, "validation": {"text_to_image": 2}}
     )
@@ -60,7 +62,9 @@ def test_nothing_but_the_signs_and_their_weight_changes(
 ) -> None:
     assert run.init is not None
     steps: list[int] = []
-    done = run_sign_training(run, encoder, Watch(learned=lambda step, _: steps.append(step)))
+    done = run_sign_training(
+        run, encoder, RerankerObserver(learned=lambda step, _: steps.append(step))
+    )
     assert steps == [1, 2, 3]
     before, after = (load_file(folder / WEIGHTS) for folder in (run.init, run.out))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -109,7 +113,7 @@ def test_the_loss_is_the_smoothed_cross_entropy() -> None:
 def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
     rows = {"no": torch.eye(32)[0], "do": torch.eye(32)[1], "dog": torch.eye(32)[2]}
 
-    class Two(Signs):
+    class Two(PolarityExamples):
         def __init__(self) -> None:
             pass
 

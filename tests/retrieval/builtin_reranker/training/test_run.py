@@ -13,12 +13,16 @@ import torch
 
 from indexer.core.errors import UsageError
 from retrieval.builtin_reranker.caption_lm import TELLING
-from retrieval.builtin_reranker.polarity_classifier import SignConfig
+from retrieval.builtin_reranker.polarity_classifier import PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint, save_reranker
 from retrieval.builtin_reranker.training.caption_lm_training import MODELS, learn_telling
-from retrieval.builtin_reranker.training.features import Material, Progress, gather
-from retrieval.builtin_reranker.training.polarity import Signs
-from retrieval.builtin_reranker.training.run import RerankerRun, Watch, run_reranker_training
+from retrieval.builtin_reranker.training.features import FeatureSet, Progress, gather
+from retrieval.builtin_reranker.training.polarity import PolarityExamples
+from retrieval.builtin_reranker.training.run import (
+    RerankerObserver,
+    RerankerRun,
+    run_reranker_training,
+)
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.builtin_reranker.training.word_training import learn_words
 from retrieval.errors import ModelUnavailable, TrainingFailed
@@ -29,7 +33,7 @@ from retrieval.rerankers import load_reranker
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs, half_of, tiny_model
 
-SHAPE = SignConfig(text_width=32, width=32, depth=1)
+SHAPE = PolarityConfig(text_width=32, width=32, depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +47,11 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
 
 
 @pytest.fixture(scope="module")
-def material(source: Path, encoder: TorchEncoder) -> Material:
+def material(source: Path, encoder: TorchEncoder) -> FeatureSet:
     return gather(encoder, read_pairs(source).pairs, shipped_grammar(), views=2)
 
 
-def colours(material: Material, photo: int) -> set[str]:
+def colours(material: FeatureSet, photo: int) -> set[str]:
     captions = [
         text for text, own in zip(material.captions, material.owner, strict=True) if own == photo
     ]
@@ -55,7 +59,7 @@ def colours(material: Material, photo: int) -> set[str]:
 
 
 def test_views_differ_and_the_first_is_the_whole_photo(
-    material: Material, source: Path, encoder: TorchEncoder
+    material: FeatureSet, source: Path, encoder: TorchEncoder
 ) -> None:
     pairs = read_pairs(source).pairs
     _, tokens = encoder.encode_with_tokens([pairs[0].open()])
@@ -65,7 +69,7 @@ def test_views_differ_and_the_first_is_the_whole_photo(
 
 def test_lessons_of_signs_are_about_what_captions_name_but_is_not_held_back() -> None:
     captions = ["A black dog runs through the grass .", "two men near a red car"]
-    signs = Signs(shipped_grammar(), captions)
+    signs = PolarityExamples(shipped_grammar(), captions)
     texts, told = signs.draw(400, np.random.default_rng(0))
     assert set(told.tolist()) == {-1, 0, 1}
     assert any("black dog" in text for text in texts)
@@ -77,7 +81,7 @@ def test_lessons_of_signs_are_about_what_captions_name_but_is_not_held_back() ->
     assert signs["it must not miss what I typed"] == 0
 
 
-def test_words_are_learned_that_the_captions_say(material: Material) -> None:
+def test_words_are_learned_that_the_captions_say(material: FeatureSet) -> None:
     learned = learn_words(material, shipped_grammar())
     assert {"red", "blue"} <= set(learned.words)
     assert not {"a", "photo", "picture", "show"}.intersection(learned.words)
@@ -86,7 +90,7 @@ def test_words_are_learned_that_the_captions_say(material: Material) -> None:
     assert scores[shows].mean() > scores[~shows].mean() + math.log(1.25)  # so much likelier
 
 
-def test_captions_are_learned_that_are_likely_of_their_photos(material: Material) -> None:
+def test_captions_are_learned_that_are_likely_of_their_photos(material: FeatureSet) -> None:
     notes: list[str] = []
     told: list[tuple[int, int]] = []
     learned = learn_telling(
@@ -105,7 +109,7 @@ def test_captions_are_learned_that_are_likely_of_their_photos(material: Material
 
 
 def test_a_killed_run_goes_on_with_the_next_model_of_captions(
-    material: Material, tmp_path: Path
+    material: FeatureSet, tmp_path: Path
 ) -> None:
     def killed(_text: str) -> None:
         notes.append(_text)
@@ -124,7 +128,7 @@ def test_a_killed_run_goes_on_with_the_next_model_of_captions(
     assert len(notes) == 2 * MODELS + 1  # another seed is another run
 
 
-def test_of_few_captions_nothing_is_told(material: Material) -> None:
+def test_of_few_captions_nothing_is_told(material: FeatureSet) -> None:
     assert learn_telling(material, 1, 0, print).models == ()
 
 
@@ -147,7 +151,7 @@ def test_a_run_leaves_a_reranker_that_loads(
         told = phases[name] = []
         return lambda done, total: told.append((done, total))
 
-    watch = Watch(learned=lambda _step, loss: losses.append(loss), phase=phase)
+    watch = RerankerObserver(learned=lambda _step, loss: losses.append(loss), phase=phase)
     done = run_reranker_training(config(source, out, steps=40, lr=3e-3), encoder, watch)
     assert list(phases) == [
         "looking at photos", "learning to spot words", "learning how captions are written",
@@ -174,7 +178,7 @@ def test_a_run_leaves_a_reranker_that_loads(
 
 
 def test_it_starts_from_another_reranker_and_keeps_what_it_tells(
-    source: Path, encoder: TorchEncoder, material: Material, tmp_path: Path
+    source: Path, encoder: TorchEncoder, material: FeatureSet, tmp_path: Path
 ) -> None:
     first = config(source, tmp_path / "first")
     run_reranker_training(first, encoder)
