@@ -49,7 +49,7 @@ _LINK = re.compile(
 )
 
 
-def clauses(instruction: str) -> list[str]:
+def split_constraints(instruction: str) -> list[str]:
     """Return the constraints of an instruction, in order; none for an empty text."""
     parts: list[str] = []
     start = 0
@@ -62,7 +62,7 @@ def clauses(instruction: str) -> list[str]:
     return [part for part in (*parts, instruction[start:].strip(" .,;!?")) if part]
 
 
-def subject(wish: str, known: Callable[[str], bool]) -> str:
+def constraint_topic(wish: str, known: Callable[[str], bool]) -> str:
     """Return what a constraint is about: its phrases, without the words of the templates.
 
     Args:

@@ -8,12 +8,12 @@ from typing import Protocol, TypeAlias
 from PIL import Image
 
 from indexer.core.encoder import Tokens, TokenShape
-from retrieval.reranking.score_fusion import Fusion, Scores
+from retrieval.reranking.score_fusion import FusionWeights, Scores
 
-Asked: TypeAlias = tuple[str, str]
+QueryInstruction: TypeAlias = tuple[str, str]
 """A query, and the instruction that goes with it; "" for none."""
 
-Sight: TypeAlias = Image.Image | Tokens
+ImageFeatures: TypeAlias = Image.Image | Tokens
 """What a reranker reads of a photo: the photo itself, or its tokens, shape (tokens, width)."""
 
 
@@ -26,7 +26,7 @@ class Reranker(Protocol):
         ...
 
     @property
-    def fusion(self) -> Fusion:
+    def fusion(self) -> FusionWeights:
         """The weights of its scores relative to the first stage's."""
         ...
 
@@ -35,7 +35,7 @@ class Reranker(Protocol):
         """Size of the tokens that it reads from a library; None if it reads photos alone."""
         ...
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Prepare RGB photos for `score`."""
         ...
 
@@ -43,7 +43,7 @@ class Reranker(Protocol):
         """Return whether an instruction is too long to be read completely."""
         ...
 
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score pairs: each text, with its instruction, and the photo at the same place.
 
         Higher is better. Shape (couples,).

@@ -25,7 +25,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fusion:
+class FusionWeights:
     """The weights of a reranker's scores relative to the first stage's, tuned on validation data.
 
     Attributes:
@@ -65,7 +65,7 @@ class Fusion:
         return likely
 
 
-def fused(first: Scores, scores: Scores, weight: float) -> Scores:
+def combine_scores(first: Scores, scores: Scores, weight: float) -> Scores:
     """Add reranked candidates' scores to the first stage's; NaN marks one that was not reranked.
 
     Args:

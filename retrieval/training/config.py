@@ -54,10 +54,6 @@ class TrainConfig:
         templates: put captions of up to three words into random sentences ("a photo of a …").
         teachers: models to distil from; each must read the same input. Repeatable.
         teaching: weight of the distillation loss; the contrastive loss has weight 1.
-        kinds: file with the kinds of things on the photos (see `retrieval.training.lessons`),
-            taught beside the captions.
-        vocabulary: file with texts and their vectors of a text encoder, taught beside them.
-        lesson: weight of both beside the contrastive loss.
         lr: peak learning rate of the last layer of a tower.
         text_lr: peak learning rate of the text tower, if it differs from `lr`.
         head_lr: peak learning rate of the projection heads (built-in architecture), if it differs
@@ -108,9 +104,6 @@ class TrainConfig:
     loss: Loss = Loss.INFONCE
     teachers: tuple[str, ...] = ()
     teaching: float = 1.0
-    kinds: Path | None = None
-    vocabulary: Path | None = None
-    lesson: float = 1.0
     lr: float = 1e-4
     text_lr: float | None = None
     head_lr: float | None = None
@@ -190,7 +183,7 @@ class TrainConfig:
         for name in ("out", "device", "workers", "cache_gib"):
             plain.pop(name)
         plain["pairs"] = [path.name for path in self.pairs]
-        for name in ("val", "keep", "kinds", "vocabulary"):
+        for name in ("val", "keep"):
             path: Path | None = getattr(self, name)
             plain[name] = path.name if path else None
         plain["init"] = Path(self.init).name
