@@ -87,9 +87,10 @@ def command(
 ) -> int:
     """Train a reranker to order photos and follow instructions.
 
-    It reads with the dual encoder --model, which stays as it is. Of the captions it learns which
-    words a photo shows and how captions are written; of wordings, what an instruction asks for and
-    what it forbids. A run that was stopped goes on when the same command is given again.
+    It reads photos and texts with the dual encoder --model, which is not trained. Captions train
+    its word detectors and caption language models. Generated instructions train its polarity
+    classifier, which decides what an instruction asks for and what it forbids. To continue a run
+    that was stopped, give the same command again.
 
     --signs-only trains the polarity classifier of --init, and fits its style attributes ("black
     and white") and the weight of instructions; nothing else changes. It uses --steps, --signs,
