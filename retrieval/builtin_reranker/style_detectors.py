@@ -45,7 +45,7 @@ class StyleDetectors:
     bias: Floats
 
     def named(self, text: str) -> int | None:
-        """Return the index of the attribute that a text names, if it names nothing else; else None."""
+        """Return the index of the one attribute that a text names alone; None for none."""
         said = _bare(text)
         same = (row for row, names in enumerate(self.names) if said in map(_bare, names))
         return next(same, None)

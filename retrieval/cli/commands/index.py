@@ -219,11 +219,9 @@ def passed_over(counts: Mapping[str, int]) -> str:
     if not counts:
         return ""
     shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.items()]
-    more = [f"{sum(list(counts.values())[MOST_SUFFIXES:]):,} of other types"]
+    more = [f"{sum(list(counts.values())[MOST_SUFFIXES:]):,} of other suffixes"]
     told = ", ".join(shown[:MOST_SUFFIXES] + (more if len(shown) > MOST_SUFFIXES else []))
-    return (
-        f"ignored {counted(sum(counts.values()), 'file')} of types that are not supported: {told}"
-    )
+    return f"ignored {counted(sum(counts.values()), 'file')} with unsupported suffixes: {told}"
 
 
 def opened_or_made(folder: Path, encoder: Encoder) -> Library:

@@ -54,7 +54,7 @@ def test_a_name_is_not_learned_where_it_cannot_be_kept(as_a_user: Path) -> None:
 def test_files_passed_over_are_told_by_suffix() -> None:
     assert passed_over({}) == ""
     assert passed_over({".doc": 9, "": 2, ".zip": 1}) == (
-        "ignored 12 files of types that are not supported: 9 .doc, 2 without a suffix, 1 .zip"
+        "ignored 12 files with unsupported suffixes: 9 .doc, 2 without a suffix, 1 .zip"
     )
     many = {f".{letter}": 1 for letter in "abcdefghijk"}
-    assert passed_over(many).endswith("1 .h, 3 of other types")
+    assert passed_over(many).endswith("1 .h, 3 of other suffixes")
