@@ -152,7 +152,7 @@ def test_a_learned_name_that_changed_is_named(folder: Path) -> None:
     data[data.index(b"Mia")] ^= 1
     path.write_bytes(data)
     (fault,) = found(folder)
-    assert "its checksum does not fit" in fault
+    assert "its checksum does not match" in fault
 
 
 def test_broken_banks_are_made_again_by_their_model_alone(folder: Path) -> None:

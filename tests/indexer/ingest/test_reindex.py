@@ -162,7 +162,7 @@ def test_a_drive_that_goes_meanwhile_stops_the_switch(folder: Path, tmp_path: Pa
                 (tmp_path / "photos").rename(tmp_path / "unplugged")
             return super().encode_images(images)
 
-    with pytest.raises(UsageError, match="out of reach"):
+    with pytest.raises(UsageError, match="cannot be found"):
         reindex(folder, Unplugging(), options=IndexOptions(batch_size=1, commit_every=1, threads=1))
     assert _best(folder, OLD, "green") == "green.png"
     (tmp_path / "unplugged").rename(tmp_path / "photos")
