@@ -105,7 +105,7 @@ class Question:
         """Say what a person should know about the answers."""
         room = (self.page.top or len(answers.hits) + answers.left_out) - len(answers.hits)
         if answers.hits and (left_out := min(room, answers.left_out)):
-            note(f"{left_out:,} more do not match; show them with --threshold 0")
+            note(f"{left_out:,} more left out as too unlikely; show them with --threshold 0")
         elif not answers.hits:
             note(self._nothing(answers))
 
