@@ -101,10 +101,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class PairSet:
-    """The usable pairs of a source, and what was left out.
+    """The usable pairs of a source, and what was skipped.
 
-    `uncaptioned` are photos without any caption: training leaves them out, an evaluation
-    over them would be wrong.
+    `uncaptioned` are photos without any caption: training skips them, and an evaluation over them
+    would be wrong.
     """
 
     pairs: tuple[Pair, ...]
@@ -113,7 +113,7 @@ class PairSet:
 
 
 def read_pairs(source: Path) -> PairSet:
-    """Read every pair of one source; see the module's table for the forms.
+    """Read all pairs of one source; see the module's table for the formats.
 
     Raises:
         PairsInvalid: the source is missing, of no known form, or holds no usable pair.
@@ -223,9 +223,9 @@ def _from_jsonl(source: Path) -> Iterator[Pair | Skip]:
 
 
 def read_objects(source: Path) -> Iterator[tuple[Path, dict[str, object] | str]]:
-    """Yield each line of a JSONL file that is not blank: where it is, and its object.
+    """Yield each line of a JSONL file that is not blank: its place, and its object.
 
-    In the place of an object stands the reason why there is none.
+    If a line holds no object, the reason takes its place.
     """
     for line, text in enumerate(_lines_of(source), start=1):
         if text.strip():

@@ -31,11 +31,12 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
     Args:
         spec: `builtin`; a folder that `twinlens train-reranker` wrote; a folder or hub id of
             Hugging Face Transformers.
-        encoder: the dual encoder that it stands behind.
-        instructed: it will be given instructions. One of twinlens needs torch for them alone.
+        encoder: the dual encoder of the first stage.
+        instructed: whether it will be given instructions; a reranker of twinlens needs torch only
+            then.
 
     Raises:
-        ModelUnavailable: no such reranker, its files are not here, or it needs another encoder.
+        ModelUnavailable: no such reranker, its files are missing, or it needs another encoder.
     """
     folder = _folder_of(spec)
     if folder is None:

@@ -89,7 +89,7 @@ def seal_facts(connection: sqlite3.Connection) -> None:
 
 
 def read_copy(written: str) -> MetaCopy | None:
-    """Read the copy of the facts; None where it is not what was written."""
+    """Read the copy of the facts; None if it is damaged."""
     crc, _, text = written.partition(" ")
     try:
         if crc != f"{crc32(text.encode()):08x}":

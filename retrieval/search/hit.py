@@ -53,7 +53,7 @@ class Hit:
 def hits_of(
     candidates: Sequence[Candidate], records: Sequence[Record], worded: Collection[int] = ()
 ) -> list[Hit]:
-    """Join scores and records, best first; an item that left meanwhile has no record."""
+    """Join scores and records, best first; an item that was removed meanwhile has no record."""
     scores = {candidate.id: candidate.score for candidate in candidates}
     return [
         Hit(
@@ -87,6 +87,6 @@ def with_match(hits: Sequence[Hit], matching: MatchCalibrator) -> list[Hit]:
 
 
 def newest_first(hits: Sequence[Hit], offset: int) -> list[Hit]:
-    """Order hits by date, those without one last, and count their ranks again."""
+    """Sort hits by date, those without one last, and number their ranks again."""
     ordered = sorted(hits, key=lambda hit: hit.about.taken or datetime.min, reverse=True)
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=offset + 1)]

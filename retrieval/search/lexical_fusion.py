@@ -48,13 +48,13 @@ def fused(
     score: Callable[[Sequence[int]], NDArray[np.float32]],
     exact_match_boosts: Mapping[int, float] = NO_LIFTS,
 ) -> list[Candidate]:
-    """Put the items that share words among the candidates, best first.
+    """Add the items that share words to the candidates, best first.
 
     Args:
         candidates: the best by the embedding.
-        shared: ids and word scores of the items that share words with the query.
+        shared: ids and BM25 scores of the items that share words with the query.
         score: gives the embedding scores of ids.
-        lifts: what is added to items that have all the words.
+        lifts: the exact-match boost of items that have all the words.
     """
     scores = {candidate.id: candidate.score for candidate in candidates}
     absent = [id_ for id_, _ in shared if id_ not in scores]
@@ -71,12 +71,12 @@ def exact_match_boosts(
     score: Callable[[Sequence[int]], NDArray[np.float32]],
     even: float,
 ) -> dict[int, float]:
-    """Return what lifts the items that have all the words of a query, where those tell enough.
+    """Return the exact-match boosts of items with all words of a query, if these are rare enough.
 
     Args:
-        named: ids and word scores of these items.
-        score: gives the embedding scores of ids, without what is taken away from a query.
-        even: the score to which they are lifted, see `matching.lifted_to`.
+        named: ids and BM25 scores of these items.
+        score: gives the embedding scores of ids, without the negative terms of a query.
+        even: the score that they are raised to, see `match_probability.lifted_to`.
     """
     ids = distinctive(named)
     missing = LIFT * np.maximum(0.0, even - score(ids)) if ids else np.zeros(0)
@@ -84,5 +84,5 @@ def exact_match_boosts(
 
 
 def distinctive(shared: Sequence[tuple[int, float]]) -> list[int]:
-    """Return the ids of the items that share words which tell enough."""
+    """Return the ids of the items that share words which are rare enough."""
     return [id_ for id_, words in shared if words >= TELLING]

@@ -103,11 +103,11 @@ _WORN = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class NegatedQuery:
-    """A query and what it says shall not be there.
+    """A query, and the things that it excludes.
 
     Attributes:
-        wanted: what is asked for; empty where nothing is.
-        unwanted: what is taken away, each by its name.
+        wanted: what is searched for; empty if there is nothing.
+        unwanted: the excluded things, each by its name.
     """
 
     wanted: str
@@ -115,7 +115,7 @@ class NegatedQuery:
 
 
 def parted(text: str) -> NegatedQuery | None:
-    """Part what a query asks for from what it takes away; None where it negates nothing clearly."""
+    """Split a query into what it wants and what it excludes; None if it has no clear negation."""
     marks = [mark for mark in _MARK.finditer(text) if _negates(mark, text)]
     if not marks:
         return None
@@ -134,7 +134,7 @@ def parted(text: str) -> NegatedQuery | None:
 
 
 def worn(text: str) -> str:
-    """Name what a text says someone does not wear, which is not taken away; empty for nothing."""
+    """Return the clothes that a text says someone does not wear, which stay in the query; or ""."""
     for mark in _MARK.finditer(text):
         things, _ = _things(text[mark.end() :])
         if mark["with"] and things and _is_worn(things):

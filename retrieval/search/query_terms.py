@@ -37,7 +37,7 @@ _WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(?=[^\s\d])")
 
 @dataclass(frozen=True, kw_only=True)
 class QueryPart:
-    """One term as it was written. A weight below 0 takes it away."""
+    """One term as it was written. A weight below 0 makes it a negative term."""
 
     written: Written
     weight: float = 1.0
@@ -125,5 +125,5 @@ def _part(piece: Written, sign: str) -> QueryPart:
 
 
 def _no_term(sign: str) -> str:
-    """Say that a sign stands there for nothing."""
+    """Return the error message for a sign without a term."""
     return f'a {sign} in the query has no term after it; write e.g. "beach {sign} people"'

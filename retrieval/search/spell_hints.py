@@ -48,7 +48,7 @@ _SHOWN = 60  # characters of what is not read
 
 
 def unknown_words(encoder: Encoder, text: str) -> list[str]:
-    """Return the words of a text, in small letters, that a model has to cut into pieces.
+    """Return the words of a text, in lower case, that are not in a model's vocabulary.
 
     Of a model that cannot tell, all words are known.
     """
@@ -107,7 +107,7 @@ def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[st
 
 
 def told_unread(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
-    """Say which words of some texts are behind what a model reads; empty where it reads all."""
+    """Say which words of some texts a model does not read; empty if it reads all."""
     for text in texts:
         end = encoder.unread(text)
         if end:
