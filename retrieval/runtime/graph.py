@@ -58,7 +58,7 @@ class Graph:
             "INFERENCE_PRECISION_HINT": precision(many=many),
             "NUM_STREAMS": streams,
         }
-        self._compiled = _core().compile_model(str(file), "CPU", settings)
+        self._compiled = core().compile_model(str(file), "CPU", settings)
 
     def run(self, *inputs: NDArray[Any]) -> Arrays:
         """Run one batch."""
@@ -101,7 +101,7 @@ def precision(*, many: bool) -> str:
     Args:
         many: inputs come in large batches.
     """
-    knows = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    knows = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if knows and not (many and is_slow_in_bfloat16(_about_cpu())) else "f32"
 
 
@@ -134,6 +134,6 @@ def _about_cpu() -> str:
 
 
 @cache
-def _core() -> Any:
+def core() -> Any:
     """Return the one entry to OpenVINO."""
     return ov.Core()

@@ -18,7 +18,14 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.phrases import Phrase
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
-from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer, is_whole, unread
+from retrieval.models.tokenizer import (
+    FileTokenizer,
+    Tokenizer,
+    WordPieceTokenizer,
+    is_whole,
+    padded,
+    unread,
+)
 from retrieval.runtime.graph import Arrays, Graph, cores
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
 
@@ -156,7 +163,8 @@ class EngineEncoder:
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one; until there is a text tower here, all are."""
-        return not self._has_texts or is_whole(self._reader.ids([word]))
+        foreign = self._about.words == TokenizerKind.FILE
+        return foreign or not self._has_texts or is_whole(self._reader.ids([word]))
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""
@@ -193,6 +201,8 @@ class EngineEncoder:
         """What cuts texts into tokens."""
         if self._about.words == TokenizerKind.PIECES:
             return WordPieceTokenizer(self._folder.tokenizer, self._about.context)
+        if self._about.words == TokenizerKind.FILE:
+            return FileTokenizer(self._folder.tokenizer)
         return ClipTokenizer(self._folder.pairs, self._about.context)
 
     @cached_property
@@ -231,6 +241,8 @@ class EngineEncoder:
     def _words(self, texts: Sequence[str]) -> Arrays:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
         ids = self._reader.ids(texts)
+        if self._about.pad is not None:
+            return (padded(ids, self._about.context, self._about.pad),)
         return self._table[ids].astype(np.float32), ids
 
     def _joined(self, parts: Sequence[Arrays]) -> Vectors:
