@@ -67,7 +67,7 @@ def rclip_pair(folder: Path) -> Exported:
     return Exported(folder, nested.images, nested.texts)
 
 
-def siglip_pair(folder: Path) -> Exported:
+def siglip_pair(folder: Path, *, batch: int | None = None) -> Exported:
     """A model whose texts are pieces of sentences, in small letters and without punctuation."""
     file = _pieces(folder, normal=True)
     text = {
@@ -82,7 +82,7 @@ def siglip_pair(folder: Path) -> Exported:
     module = open_clip.CustomTextCLIP(embed_dim=32, vision_cfg=VISION, text_cfg=built)
     plain = HFTokenizer(str(folder / "textual"), context_length=64, clean="canonicalize")
     squash = {"mode": "squash", "mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bilinear"}
-    return _export(folder, module, plain, text, pad="<pad>", preprocess=squash)
+    return _export(folder, module, plain, text, pad="<pad>", preprocess=squash, batch=batch)
 
 
 def xlm_pair(folder: Path) -> Exported:
@@ -120,6 +120,7 @@ def _export(
     *,
     pad: str,
     preprocess: dict[str, Any],
+    batch: int | None = None,
 ) -> Exported:
     """Write the two graphs and the settings beside them."""
     torch.manual_seed(0)
@@ -138,9 +139,11 @@ def _export(
     (folder / "visual" / "preprocess_cfg.json").write_text(json.dumps(said))
     (folder / "config.json").write_text(json.dumps({"embed_dim": 32, "text_cfg": text}))
     (folder / "textual" / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad}))
-    _to_onnx(_Call(module.encode_image), "image", torch.zeros(1, 3, 64, 64), folder / "visual")
+    _to_onnx(
+        _Call(module.encode_image), "image", torch.zeros(1, 3, 64, 64), folder / "visual", batch
+    )
     ids = plain(["a dog"]).int()
-    _to_onnx(_Call(module.encode_text), "text", ids, folder / "textual")
+    _to_onnx(_Call(module.encode_text), "text", ids, folder / "textual", batch)
     transform = image_transform_v2(
         PreprocessCfg(**{**said, "size": (64, 64), "fill_color": 0}), is_train=False
     )
@@ -169,8 +172,10 @@ class _Call(torch.nn.Module):
         return self.method(given)
 
 
-def _to_onnx(module: torch.nn.Module, name: str, given: torch.Tensor, folder: Path) -> None:
-    """Write one graph."""
+def _to_onnx(
+    module: torch.nn.Module, name: str, given: torch.Tensor, folder: Path, batch: int | None
+) -> None:
+    """Write one graph, for any batch or for one size alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -179,7 +184,7 @@ def _to_onnx(module: torch.nn.Module, name: str, given: torch.Tensor, folder: Pa
             str(folder / "model.onnx"),
             input_names=[name],
             output_names=["embedding"],
-            dynamic_axes={name: {0: "batch_size"}},
+            dynamic_axes=None if batch else {name: {0: "batch_size"}},
             opset_version=17,
             dynamo=False,
         )

@@ -60,10 +60,18 @@ class Graph:
         }
         self._compiled = core().compile_model(str(file), "CPU", settings)
 
+    @property
+    def batch(self) -> int | None:
+        """How many inputs a batch must have; None for any number."""
+        first = self._compiled.input(0).get_partial_shape()[0]
+        return None if first.is_dynamic else int(first.get_length())
+
     def run(self, *inputs: NDArray[Any]) -> Arrays:
-        """Run one batch."""
-        (outputs,) = self.run_all([inputs])
-        return outputs
+        """Run one batch of any size."""
+        size = self.batch or len(inputs[0])
+        starts = range(0, len(inputs[0]), size)
+        parts = self.run_all([each[at : at + size] for each in inputs] for at in starts)
+        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
     def run_all(self, batches: Iterable[Sequence[NDArray[Any]]]) -> list[Arrays]:
         """Run batches, several at once, while the next are made; results in their order."""

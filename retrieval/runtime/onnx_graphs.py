@@ -154,7 +154,7 @@ class OnnxSource:
     def _prepare_texts(self, folder: GraphCache) -> None:
         """Write the text tower and its tokenizer: ids go in."""
         reader = self._write_tokenizer(folder)
-        graph = _on_ids(self._read(self._pair.textual), self._pad)
+        graph = _on_ids(self._read(self._pair.textual), self._pair.context, self._pad)
         with TemporaryDirectory(dir=folder.path) as scratch:
             made = GraphCache(Path(scratch))
             ids = padded(reader.ids(TEXTS), self._pair.context, self._pad)
@@ -218,36 +218,35 @@ class OnnxSource:
 
 def _on_bytes(graph: Any, about: ModelInfo) -> Any:
     """Return the image tower with its preprocessing: uint8 (b, s, s, 3) → vectors."""
-    old = graph.get_parameters()[0]
-    side = about.image.size
-    _free_batch(graph, {0: [-1, 3, side, side]})
-    new = ops.parameter([-1, side, side, 3], np.uint8, name="pixels")
+    (old,) = graph.get_parameters()
+    batch, side = _length(old, 0), about.image.size
+    graph.reshape({0: [batch, 3, side, side]})
+    new = ops.parameter([batch, side, side, 3], np.uint8, name="pixels")
     planes = ops.transpose(ops.convert(new, "f32"), ops.constant(np.array([0, 3, 1, 2])))
     mean, std = (
         ops.constant(255 * np.array(each, dtype=np.float32).reshape(1, 3, 1, 1))
         for each in (about.image.mean, about.image.std)
     )
-    scaled = ops.divide(ops.subtract(planes, mean), std)
-    return _fed(graph, {old: scaled}, new)
+    return _fed(graph, {old: ops.divide(ops.subtract(planes, mean), std)}, new)
 
 
-def _on_ids(graph: Any, pad: int) -> Any:
+def _on_ids(graph: Any, context: int, pad: int) -> Any:
     """Return the text tower on ids alone: int64 (b, context) → vectors.
 
     A tower with a second input is given the mask of what is no padding.
     """
     first, *others = graph.get_parameters()
-    context = first.get_partial_shape()[1]
-    length = -1 if context.is_dynamic else context.get_length()
-    _free_batch(graph, {each: [-1, length] for each in range(1 + len(others))})
-    new = ops.parameter([-1, length], np.int64, name="ids")
+    shape = [_length(first, 0), context]
+    graph.reshape(dict.fromkeys(range(1 + len(others)), shape))
+    new = ops.parameter(shape, np.int64, name="ids")
     mask = ops.not_equal(new, ops.constant(np.int64(pad)))
     return _fed(graph, {first: new, **dict.fromkeys(others, mask)}, new)
 
 
-def _free_batch(graph: Any, shapes: dict[int, list[int]]) -> None:
-    """Let a graph take any number of inputs at once, where its export named one."""
-    graph.reshape({graph.input(number): shape for number, shape in shapes.items()})
+def _length(parameter: Any, axis: int) -> int:
+    """Return a side of an input as its export named it; -1 for any."""
+    side = parameter.get_partial_shape()[axis]
+    return -1 if side.is_dynamic else int(side.get_length())
 
 
 def _fed(graph: Any, sources: dict[Any, Any], new: Any) -> Any:
