@@ -12,7 +12,7 @@ from indexer.core.types import Kind, Metadata, SegmentRow
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """What a file was when it was read.
+    """The state of a file when it was read.
 
     Attributes:
         path: where it lies, absolute.
@@ -109,7 +109,7 @@ class Touch:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderState:
-    """What tells a folder from an empty mount point at its path.
+    """The properties that distinguish a folder from an empty mount point at its path.
 
     Attributes:
         inode: its number in its file system.
@@ -149,7 +149,7 @@ class Transaction:
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """Segments that take the place of others.
+    """New segments that replace others.
 
     Attributes:
         kind: of all these segments.

@@ -49,7 +49,7 @@ Seen: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
 class Connection(sqlite3.Connection):
-    """A connection that knows whether it reads what lies on the disk now."""
+    """A connection that knows whether it still reads the current file."""
 
     catalog: Path | None = None
     seen: Seen | None = None
@@ -104,7 +104,7 @@ def _same(text: str | None) -> str | None:
 
 
 def failure(path: Path, error: BaseException) -> TwinlensError:
-    """Say what a failure of SQLite means to a person."""
+    """Turn a failure of SQLite into an error with a message for people."""
     name = str(getattr(error, "sqlite_errorname", ""))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LibraryLocked(f"{path} is busy; another process is writing. Try again")

@@ -157,7 +157,7 @@ def _range(root: Path) -> tuple[bytes, bytes, bytes]:
 
 
 def _told(where: Filter) -> ColumnElement[bool]:
-    """Match items whose photo says so; one look at `photos` serves all parts of the filter."""
+    """Match items by their photo's metadata; one lookup in `photos` serves all parts."""
     return schema.items.c.file_id.in_(select(schema.photos.c.file_id).where(row_fits(where)))
 
 

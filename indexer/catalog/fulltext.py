@@ -50,7 +50,7 @@ def rename(connection: Connection, paths: Mapping[int, Path], roots: Sequence[Pa
 
 
 def tell(connection: Connection, file_id: int, about: Metadata) -> None:
-    """Put the words of a photo's metadata in the place of what it said before."""
+    """Replace the words of a photo's metadata."""
     connection.execute(_of(file_id).values(_told_words(about)))
 
 

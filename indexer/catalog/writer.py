@@ -66,7 +66,7 @@ from indexer.core.types import Kind, MetadataSummary, SegmentRow, State
 
 
 class CatalogWriter(CatalogReader):
-    """An open catalog: all that is read of it, and all that changes. Close it."""
+    """An open catalog, for reading and writing. Close it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -101,7 +101,7 @@ class CatalogWriter(CatalogReader):
         return catalog
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         super().close()
         self._engine.dispose()
 
@@ -161,14 +161,14 @@ class CatalogWriter(CatalogReader):
             return list(connection.scalars(ordered))
 
     def described(self) -> MetadataSummary:
-        """Sum up what the photos say about themselves."""
+        """Summarise the metadata of all photos."""
         if self.facts().format < 3:
             return MetadataSummary()
         with self._reading() as connection:
             return photo_rows.described(connection)
 
     def known(self, paths: Iterable[Path]) -> dict[Path, FileRecord]:
-        """Return what is known of the files at these paths."""
+        """Return the records of the files at these paths."""
         with self._believing():
             rows = self._rows_in(select(schema.files), schema.files.c.path, paths)
             return {row.path: file_rows.known_file(row) for row in rows}
@@ -226,7 +226,7 @@ class CatalogWriter(CatalogReader):
             return file_rows.all_folders(connection)
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
-        """Return where these files lie."""
+        """Return the paths of these files."""
         columns = select(schema.files.c.id, schema.files.c.path)
         return {row.id: row.path for row in self._rows_in(columns, schema.files.c.id, file_ids)}
 
@@ -281,7 +281,7 @@ class CatalogWriter(CatalogReader):
             ]
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the rows and the words; nothing where all is well."""
+        """Return what is wrong with the rows and the words; empty if nothing is."""
         try:
             with self._reading() as connection:
                 driver = schema.driver(connection)

@@ -107,7 +107,7 @@ class IgnoreRules:
 
     @classmethod
     def above(cls, root: Path) -> IgnoreRules:
-        """Return what the folders above a root say of what it holds.
+        """Return the rules that the folders above a root have for its content.
 
         A file that leaves out the root itself says nothing: who names a folder wants it. Nor
         does one that cannot be read.
@@ -120,7 +120,7 @@ class IgnoreRules:
         return ignore
 
     def within(self, folder: Path) -> IgnoreRules:
-        """Add what a folder says itself.
+        """Add the rules of a folder itself.
 
         Raises:
             FileUnreadable: its ignore file cannot be read, or says too much.

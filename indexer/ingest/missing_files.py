@@ -41,7 +41,7 @@ _STILL = "still not found"
 
 @dataclass(frozen=True, kw_only=True)
 class KnownBefore:
-    """What the library held below the roots before the run, and what came since.
+    """The files of the library below the roots before the run, and the files found since.
 
     Attributes:
         missing: paths of the files that are not there, by id.
@@ -74,7 +74,7 @@ class AbsenceDecision:
 
 
 def out_of_reach(paths: Mapping[int, str]) -> tuple[dict[int, str], dict[int, Gap]]:
-    """Look for files by id; return those that are not there, and those that cannot be looked at.
+    """Look for files by id; return those that do not exist, and those that cannot be checked.
 
     A file that is there is in neither.
     """

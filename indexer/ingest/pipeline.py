@@ -181,7 +181,7 @@ def index_folders(
 
 
 class _IndexRun:
-    """The stages of one index run, in the order of the line, and the tally they keep."""
+    """The stages of one index run, in order, and its counts."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class _IndexRun:
         self._passed: Counter[str] = Counter()  # files of other kinds, by suffix
 
     def begin(self, roots: Sequence[Path]) -> IndexBatch:
-        """Note what the library knows below the roots; the first commit names new ones."""
+        """Read the library's records below the roots; the first commit stores new roots."""
         self._roots = roots
         self._unseen = UnseenFiles(self._catalog.states(roots))
         known = self._catalog.roots()
@@ -227,7 +227,7 @@ class _IndexRun:
         self._folders[folder] = state
 
     def changed(self, found: Iterable[FoundFile | Skip | UnknownFile]) -> Iterator[ReadJob]:
-        """Pass on the files whose size or date is not that of the catalog."""
+        """Pass on the files whose size or date differs from the catalog."""
         for chunk in _chunks(found, LOOKUP_ROWS):
             files = [item for item in chunk if isinstance(item, FoundFile)]
             skips = [item for item in chunk if isinstance(item, Skip)]
@@ -242,7 +242,7 @@ class _IndexRun:
             self._tell()
 
     def _looked_up(self, files: Sequence[FoundFile]) -> Iterator[ReadJob]:
-        """Pass on new and changed files with what is known of them, and broken ones if it pays."""
+        """Pass on new and changed files with their records, and broken ones if a retry may help."""
         known = self._catalog.known(file.path for file in files)
         self._unseen.strike(file.id for file in known.values())
         for file in files:
@@ -287,13 +287,13 @@ class _IndexRun:
         return next(touched, None) or next(lost, None)
 
     def _is_touched(self, origin: FileRecord, file: LoadedFile) -> bool:
-        """Return whether a known file has other dates alone."""
+        """Return whether only the dates of a known file differ."""
         state = file.state
         same = (origin.path, origin.stamp) == (state.path, state.stamp)
         return same and file.about is None
 
     def _move(self, origin: FileRecord, file: LoadedFile) -> Move:
-        """Keep a known file under its new path and date, with what it says today."""
+        """Keep a known file under its new path and date, with its current metadata."""
         state = file.state
         if origin.path != state.path:
             self._count["moved"] += 1
@@ -354,7 +354,7 @@ class _IndexRun:
             )
 
     def lost(self) -> IndexBatch:
-        """Remove what was deleted: what the walk did not meet, and what is not out of reach."""
+        """Remove deleted files: those that the walk did not find and that are not out of reach."""
         unseen = {
             file_id: os.fspath(path)
             for file_id, path in self._catalog.paths(self._unseen).items()
@@ -380,7 +380,7 @@ class _IndexRun:
         )
 
     def _judged(self, missing: Mapping[int, str], unmet: Sequence[int]) -> AbsenceDecision:
-        """Tell what is deleted from what is out of reach."""
+        """Decide which missing files are deleted, and which are out of reach."""
         if self._options.prune or not missing:
             return AbsenceDecision(deleted=list(missing))
         there, present, fresh = set(unmet), [], []
@@ -435,7 +435,7 @@ class _IndexRun:
         return same and self.reader.is_settled(old) and self.reader.is_described(old, file)
 
     def _touch(self, old: FileRecord, file: FoundFile | FileState) -> None:
-        """Note a file that is as it was known, if its dates are not, or if it was missing."""
+        """Store new dates of an unchanged file, or that a missing file is back."""
         now = Touch(
             file_id=old.id,
             mtime_ns=file.mtime_ns,
@@ -448,7 +448,7 @@ class _IndexRun:
             self._touches.append(now)
 
     def _leave(self, old: FileRecord) -> None:
-        """Count a file that stays as it is; a broken one is listed again."""
+        """Count an unchanged file; a broken one is listed again."""
         self._count["files"] += 1
         self._count["unchanged"] += not old.reasons
         self._list(old.path, old.reasons, before=old.reasons)
@@ -477,13 +477,13 @@ class _IndexRun:
         self._still += [skip for skip in skips if skip.reason in before]
 
     def _pass(self, skips: Sequence[Skip]) -> None:
-        """List what could not even be opened."""
+        """List a file that could not be opened."""
         self._skipped += skips
         self._passing += [skip for skip in skips if skip.reason != CHANGED]
         self._still += [skip for skip in skips if skip in self._noted]
 
     def note_skips(self, roots: Sequence[Path]) -> None:
-        """Note for the next run what could not be opened."""
+        """Store the files that could not be opened, for the next run."""
         noted = self._noted.after(roots, self._passing, partial=bool(self._gaps))
         if noted != (self._view.noted(SKIPPED) or "{}"):
             self._catalog.note(SKIPPED, noted)

@@ -55,7 +55,7 @@ _BETWEEN, _BETWEEN_BYTES = 4, 1 << 12  # and so many times so many between these
 
 @dataclass(frozen=True, kw_only=True)
 class ReadJob:
-    """A file to read, and what the library knows of that path."""
+    """A file to read, and the library's record of that path."""
 
     found: FoundFile
     known: FileRecord | None
@@ -104,7 +104,7 @@ class Prefetcher:
         return not known.reasons or known.reader == self.name
 
     def is_described(self, known: FileRecord, found: FoundFile) -> bool:
-        """Return whether what a photo and its sidecar say is known."""
+        """Return whether the metadata of a photo and its sidecar is up to date."""
         return known.stamp == stamp_of(found)
 
     def read_all(
@@ -169,7 +169,7 @@ class Prefetcher:
         return known.sample is not None and known.sample == _sample_of_file(found)
 
     def _decoded(self, state: FileState, job: ReadJob, data: bytes) -> LoadedFile:
-        """Turn bytes into photos or passages; what is wrong with them goes into the state."""
+        """Turn bytes into photos or passages; faults go into the state."""
         known = job.known
         try:
             if state.kind == Kind.PHOTO:
@@ -199,7 +199,7 @@ class Prefetcher:
         return replace(seen, about=replace(with_place(seen.about), also=found.also))
 
     def _about(self, found: FoundFile, data: bytes) -> Metadata | None:
-        """Read what a photo and its sidecar say; None for a text, or what cannot be read."""
+        """Read the metadata of a photo and its sidecar; None for a text, or an unreadable file."""
         if found.kind == Kind.TEXT:
             return None
         try:
@@ -233,7 +233,7 @@ def _weight(job: ReadJob) -> int:
 
 @contextmanager
 def reading_threads(count: int, decoders: DecodePool) -> Iterator[ThreadPoolExecutor]:
-    """Start threads for a `Prefetcher`; on leaving, what is not yet read is dropped.
+    """Start threads for a `Prefetcher`; on leaving, files not read yet are dropped.
 
     Where the run breaks off, the decoders end at once: a thread may be waiting for one.
     """

@@ -32,7 +32,7 @@ _FILES_AT_ONCE = 200  # single files are roots; SQLite takes no thousand of them
 
 @dataclass(frozen=True, kw_only=True)
 class ReindexReport:
-    """What the library holds after the switch, what could not be read, and how long it took.
+    """The content of the library after the switch, the files that could not be read, the seconds.
 
     `still` is what could not be read before either, for the same reason.
     """
@@ -52,7 +52,7 @@ def reindex(
     patience: LockTimeout | None = None,
     progress: Callable[[IndexProgress], None] | None = None,
 ) -> ReindexReport:
-    """Embed all that a library holds with another model, and switch to it.
+    """Embed a whole library with another model, and switch to it.
 
     Files that others add to the library meanwhile are added again by the next index run. An
     unfinished set of a third model is dropped.

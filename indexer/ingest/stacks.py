@@ -26,7 +26,7 @@ Pairs = Mapping[str, tuple[str, ...]]
 
 
 def companions(names: Iterable[str], folder: Path) -> Pairs:
-    """Return for each leader among the files of a folder what follows it.
+    """Return, for each leader among the files of a folder, the other files of its stack.
 
     A folder of pictures alone costs one look at each suffix, a pair of picture and film a look into
     the heads of both.
@@ -42,7 +42,7 @@ def companions(names: Iterable[str], folder: Path) -> Pairs:
 
 
 def followers(pairs: Pairs) -> frozenset[str]:
-    """Return all that follows a leader, and so is no item of its own."""
+    """Return all files that belong to a leader, and so are no items of their own."""
     return frozenset(name for names in pairs.values() for name in names)
 
 

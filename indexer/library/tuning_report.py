@@ -52,7 +52,7 @@ class SearchSetting:
 def tune(
     library: Library, aim: RecallTarget | None = None, *, patience: LockTimeout | None = None
 ) -> list[SearchSetting]:
-    """Choose how the indexes of a library are searched, keep the choice, and tell what it gives.
+    """Set the recall target of a library's indexes, tune them, and measure several settings.
 
     An index is rewritten if its type does not suit the recall target; else only nprobe changes.
 

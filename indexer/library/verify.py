@@ -79,7 +79,7 @@ class _Vectors:
 
 
 def check(folder: Path) -> list[Finding]:
-    """Look at every file of a library, and return what is wrong. Changes nothing, locks nothing.
+    """Check every file of a library, and return the findings. Changes nothing, locks nothing.
 
     Raises:
         LibraryMissing: there is no library.

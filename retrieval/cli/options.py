@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def default_library() -> Path:
-    """Return where the library is if no one says so: the user's data folder."""
+    """Return the default path of the library: in the user's data folder."""
     return user_data_path("twinlens") / "library"
 
 
@@ -45,22 +45,22 @@ def with_library(function: F) -> F:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """Which model was asked for, if any, and where it runs."""
+    """The requested model, if any, and its device."""
 
     spec: str | None
     device: str
 
     def load(self, default: str = "builtin") -> Encoder:
-        """Load the model that was asked for, else `default`, in torch."""
+        """Load the requested model, or `default`, in torch."""
         return retrieval.load_encoder(self._named(default), self.device)
 
     def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
-        """Return the quickest encoder for it; with `few`, for a query alone."""
+        """Return the fastest encoder for it; with `few`, for a single query."""
         spec = self._named(default)
         return retrieval.quick_encoder(spec, self.device, few=few, note=note, phase=_phase)
 
     def _named(self, default: str) -> str:
-        """Return the spec, and say so where loading it may take a while."""
+        """Return the spec, and print a note if loading it may take a while."""
         spec = self.spec or default
         if "/" in spec and not Path(spec).expanduser().exists():
             note(f"loading {spec}")
@@ -102,9 +102,10 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Reranking:
-    """Whether the first candidates are reranked, by which reranker, and under what instruction.
+    """Whether candidates are reranked, by which reranker, and under what instruction.
 
-    `wanted` is None where nothing was said: then the one that ships takes part where it can.
+    `wanted` is None without `--rerank` and `--no-rerank`: then the built-in reranker takes part in
+    the kinds of search that it improves.
     """
 
     wanted: bool | None
@@ -113,24 +114,24 @@ class Reranking:
 
     @property
     def asked(self) -> bool:
-        """Return whether a reranker was asked for."""
+        """Return whether a reranker was requested."""
         return self.wanted is True or (self.spec is not None and self.wanted is None)
 
     def takes_part(self, usual: float) -> bool:
-        """Return whether the reranker takes part; `usual` is its weight where nothing is said."""
+        """Return whether the reranker takes part; `usual` is its weight without any option."""
         if self.spec or self.instruct or self.wanted is not None:
             return self.wanted is not False or bool(self.instruct)
         return usual > 0
 
     @property
     def needs_torch(self) -> bool:
-        """Return whether it needs torch: for an instruction, and if it is one of transformers."""
+        """Return whether it needs torch: for an instruction, or as a Transformers model."""
         return retrieval.reranker_needs_torch(
             self.spec or "builtin", instructed=bool(self.instruct)
         )
 
     def require(self, encoder: Encoder) -> Reranker:
-        """Load the reranker that was named, else the one that ships."""
+        """Load the named reranker, or the built-in one."""
         reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)
         return reranker
 

@@ -116,7 +116,7 @@ class ConceptEncoder:
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptReader:
-    """How one library's queries are encoded: the encoder, and what it cannot read.
+    """Encodes the queries of one library with its learned names.
 
     Attributes:
         encoder: reads the names that were learned for its model.

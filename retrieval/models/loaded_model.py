@@ -80,7 +80,7 @@ class TensorTokenizer:
 
 
 def fingerprint(architecture: dict[str, Any], module: nn.Module) -> str:
-    """Return a short hash of a model in memory: what it is and every weight in it."""
+    """Return a short hash of a model in memory: its configuration and every weight."""
     digest = hashlib.blake2b(json.dumps(architecture, sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())

@@ -36,7 +36,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run.
+    """The configuration of one training run.
 
     Attributes:
         pairs: sources of image-text pairs (see `retrieval.pairs`); a source given twice counts
@@ -148,7 +148,7 @@ class TrainConfig:
         self._check_choosing()
 
     def _check_choosing(self) -> None:
-        """Refuse what would choose between weights without pairs to choose on.
+        """Refuse options that choose between weights without pairs for validation.
 
         Raises:
             UsageError: see there.

@@ -18,7 +18,7 @@ def knows_bfloat16() -> bool:
 
 
 def advice(precision: Precision, device: torch.device) -> str | None:
-    """Return what to tell a person who asked for an arithmetic that is slow here; None for none."""
+    """Return a warning if the chosen arithmetic is slow on this CPU; empty if it is not."""
     if precision == Precision.BF16 and device.type == "cpu" and not knows_bfloat16():
         return "this CPU has no bfloat16 units; --precision fp32 is many times as fast"
     return None

@@ -58,7 +58,7 @@ class World:
                 dist.all_reduce(parameter.grad)
 
     def agree(self, flag: bool, device: torch.device) -> bool:
-        """Return in every process what the leading one says."""
+        """Return the leading process's value in every process."""
         said = torch.tensor([flag], dtype=torch.uint8, device=device)
         return bool(self.gather(said)[0])
 

@@ -58,7 +58,7 @@ PROBE = "two unusually well-behaved dogs"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainProgress:
-    """Where a run is, for whoever shows it: optimizer steps, and photos learned from.
+    """The progress of a run: optimizer steps, and photos seen.
 
     `batch` is the photos of the last batch alone.
     """
@@ -86,7 +86,7 @@ class TrainObserver:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a run left: the folder, the dev figures of what was kept, the photos left out."""
+    """The result of a run: its folder, the validation figures, the skipped photos."""
 
     out: Path
     steps: int

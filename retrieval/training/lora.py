@@ -114,7 +114,7 @@ class Adapters:
 
 
 def freeze_all_but_adapted(module: nn.Module, rank: int, heads: bool) -> dict[str, nn.Parameter]:
-    """Freeze a module but for what LoRA trains, and return the weights to adapt.
+    """Freeze a module except for what LoRA trains, and return the weights to adapt.
 
     The logit scale and bias stay trainable; so do the built-in architecture's projection heads
     in full, if `heads`.

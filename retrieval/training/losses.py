@@ -21,7 +21,7 @@ _OUT = -1e4  # a logit that softmax turns to zero, also in bfloat16
 
 @dataclass(frozen=True)
 class Targets:
-    """Which photos and captions of a batch belong together: two bool masks, shape (b, c)."""
+    """Which photos and captions of a batch belong together: two boolean masks, shape (b, c)."""
 
     match: Tensor
     ignore: Tensor

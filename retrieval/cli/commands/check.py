@@ -51,7 +51,7 @@ def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -
 
 
 def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
-    """Make again what takes the model of the library, and return what is still wrong."""
+    """Rebuild what needs the library's model, and return what is still wrong."""
     with retrieval.Library.open(library) as opened:
         banks = library / opened.view.facts().banks
         if banks not in [finding.path for finding in left]:

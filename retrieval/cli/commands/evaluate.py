@@ -107,7 +107,7 @@ def command(  # noqa: PLR0913 - one a group of options
 
 
 def _note_limits(done: Evaluation) -> None:
-    """Say what makes the figures worse or better than the model is."""
+    """Print notes on what makes the figures worse or better than the model."""
     if done.duplicates:
         note(
             f"{len(done.duplicates):,} photos are copies of another one, pixel for pixel; they tie "

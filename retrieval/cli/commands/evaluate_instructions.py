@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json: bool) -> int:
-    """Measure, and print for a person or as JSON."""
+    """Run the benchmark, and print its figures for a person or as JSON."""
     with progress("encoding photos") as report:
         exam = retrieval.exam_of(encoder, reranker, pairs, report)
     done = retrieval.evaluate_instructions(reranker, exam)

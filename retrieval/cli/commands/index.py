@@ -44,7 +44,7 @@ MANY = 20
 
 
 def with_index_options(function: F) -> Callable[..., Any]:
-    """Add what to pass over and how many at once; the command takes `options`."""
+    """Add the options of an index run; the command takes `options`."""
 
     @click.option(
         "-b",
@@ -215,7 +215,7 @@ def model_of(folder: Path) -> str:
 
 
 def passed_over(counts: Mapping[str, int]) -> str:
-    """Say how many files were of kinds that are not read; empty for none."""
+    """Say how many files have unsupported suffixes; empty for none."""
     if not counts:
         return ""
     shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.items()]
@@ -225,7 +225,7 @@ def passed_over(counts: Mapping[str, int]) -> str:
 
 
 def opened_or_made(folder: Path, encoder: Encoder) -> Library:
-    """Open a library, or make it: with a model that brings no vectors, it embeds generic texts."""
+    """Open or create a library; a model without reference vectors first embeds generic texts."""
     if catalog_path(folder).exists():
         return retrieval.Library.open_or_create(folder, encoder)
     with phase("preparing the new library (once)"):
@@ -247,7 +247,7 @@ def _as_json(done: IndexReport) -> dict[str, object]:
 
 
 def sentence(done: IndexReport, aside: float = 0.0) -> str:
-    """Say in one line what was done; the speed leaves out what the model's preparation took."""
+    """Summarise the run in one line; the speed leaves out the time of preparing the model."""
     things = ((done.photos, "photo"), (done.videos, "video"), (done.texts, "text"))
     rest = (
         (done.moved, "moved"),

@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class LearnRequest:
-    """What is asked for: a name to learn, to forget, or the list of all."""
+    """The request: a name to learn or to delete, or the list of all names."""
 
     name: str
     photos: tuple[Path, ...]
@@ -38,7 +38,7 @@ class LearnRequest:
     forget: str | None
 
     def check(self) -> None:
-        """Refuse what says too much or too little.
+        """Refuse arguments that do not go together, or are missing.
 
         Raises:
             click.UsageError: says which.

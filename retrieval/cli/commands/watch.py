@@ -109,7 +109,7 @@ class _Watched:
             self._states.setdefault(folder, _state(folder))
 
     def bunches(self) -> Iterator[None]:
-        """Yield once for each bunch of changes, for ever.
+        """Yield once for each group of changes, for ever.
 
         What changed before the system began to report changes is in the first bunch; a folder
         that was replaced by another one is watched again.
@@ -170,7 +170,7 @@ def _is_there(folder: Path) -> bool:
 
 
 def _unless_passed_over(folders: Sequence[Path], library: Path, options: IndexOptions) -> Wanted:
-    """Ignore changes of the library itself, and of what no walk looks at."""
+    """Ignore changes of the library itself, and of files that no walk visits."""
     own, roots = library.resolve(), tuple(map(os.fspath, folders))
 
     def wanted(_change: Change, name: str) -> bool:

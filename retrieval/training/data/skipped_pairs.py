@@ -18,7 +18,7 @@ NAMED = 10  # skips that are printed; the file has all
 
 
 class SkippedPairs:
-    """Everything left out so far, told once.
+    """All pairs skipped so far; each is reported once.
 
     A run that resumes goes on with what the file already holds.
 
@@ -34,12 +34,12 @@ class SkippedPairs:
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Take in what the file holds: of the run before, or of other processes."""
+        """Read what the file already lists: from the run before, or from other processes."""
         if self._file.exists():
             self.all = tuple(dict.fromkeys((*self.all, *_read(self._file))))
 
     def add(self, skips: Iterable[Skip]) -> None:
-        """Name what is new here: the first ones in a line each, all of them in the file."""
+        """Report new skipped pairs: the first ones in a line each, all of them in the file."""
         if skips := list(skips):
             self.catch_up()
         known = set(self.all)
@@ -70,7 +70,7 @@ class SkippedPairs:
             raise TrainingFailed(f"cannot write '{self._file}': {error.strerror}") from error
 
     def sentence(self) -> str:
-        """Count what was left out, by reason: "3 left out (2 missing, 1 empty file)"."""
+        """Count the skipped pairs by reason: "3 skipped (2 missing, 1 empty file)"."""
         counts = Counter(kind_of(skip.reason) for skip in self.all).most_common()
         reasons = ", ".join(f"{count:,} {kind}" for kind, count in counts)
         return f"{len(self.all):,} skipped" + (f" ({reasons})" if reasons else "")

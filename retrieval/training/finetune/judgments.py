@@ -34,7 +34,7 @@ class Judgment:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgmentSet:
-    """The usable triples of a file, and what was left out."""
+    """The usable triples of a file, and the skipped lines."""
 
     triples: tuple[Judgment, ...]
     skipped: tuple[Skip, ...] = ()
