@@ -112,7 +112,9 @@ class Yardstick:
         rows, deleted = self._shelf.rows(kind)
         ids = np.setdiff1d(rows.ids, deleted)
         drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
-        return drawn, rows.fetch(drawn)
+        fetched = rows.fetch(drawn)
+        sound = _sound(fetched)
+        return drawn[sound], fetched[sound]
 
     def among(self, kind: Kind, holds: Holds | None, count: int) -> tuple[Vectors, int]:
         """Return rows of some items that a filter lets through, and how many there are of these.
@@ -131,7 +133,8 @@ class Yardstick:
         places = np.arange(len(telling))
         if len(telling) > count:
             places = np.unique(np.random.default_rng(0).integers(len(telling), size=count))
-        return rows.fetch(telling[places]), len(held)
+        fetched = rows.fetch(telling[places])
+        return fetched[_sound(fetched)], len(held)
 
     def moments(self, query: Kind, item: Kind) -> Moments | None:
         """Return how high generic queries of a kind score the items of a kind in this library.
@@ -241,6 +244,12 @@ class Yardstick:
         except LibraryDamaged:  # what is indexed can be searched all the same
             return np.empty((0, self._dim), dtype=np.float32)
         return bank if len(bank) else self.sample(kind, SAMPLE, seed=0)[:, : self._dim]
+
+
+def _sound(rows: Vectors) -> NDArray[np.bool_]:
+    """Tell which rows are finite: one whose bits flipped says nothing of the others. Shape (n,)."""
+    sound: NDArray[np.bool_] = np.isfinite(rows).all(axis=1)
+    return sound
 
 
 def _moments_key(query: Kind, item: Kind) -> str:

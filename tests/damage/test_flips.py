@@ -21,6 +21,7 @@ from indexer.errors import LibraryDamaged, TwinlensError
 from indexer.library import NEXT, Library
 from indexer.reindex import reindex
 from indexer.types import Kind
+from retrieval.search import Searcher
 from tests.fakes import ColourEncoder
 
 sys.path.append(str(Path(__file__).parents[2]))
@@ -165,6 +166,21 @@ def test_an_index_that_claims_much_is_not_opened(folder: Path, number: int) -> N
     assert answers(folder) == whole
     assert [fault for fault in found(folder) if path.name in fault]
     assert repair(folder).left == ()
+
+
+@pytest.mark.parametrize("value", [b"\x00\x7e", b"\x00\x7c"], ids=["no number", "infinite"])
+def test_a_vector_that_is_not_finite_costs_itself_alone(folder: Path, value: bytes) -> None:
+    whole = answers(folder)
+    path = folder / "vectors" / "000001.safetensors"
+    data = path.read_bytes()
+    at = 8 + int.from_bytes(data[:8], "little") + 8 * 30  # behind the ids
+    path.write_bytes(data[: at + 4] + value + data[at + 6 :])
+    with Library.open(folder) as library:
+        hits = Searcher(library, ENCODER).search("red", kind=Kind.PHOTO, top=0)
+    assert len(hits) == 31
+    assert all(hit.match is not None and 0 <= hit.match <= 1 for hit in hits)
+    assert len(answers(folder)) == len(whole)
+    assert [finding.path for finding in check(folder)][:1] == [path]
 
 
 def test_tokens_that_changed_are_computed_again(bench: Bench) -> None:
