@@ -37,6 +37,7 @@ class Contents:
         digest: of the bytes; equal for equal files.
         picture: to compare with others.
         about: what the file and its sidecar say about it.
+        is_damaged: whether it is damaged beside its picture.
     """
 
     width: int
@@ -46,6 +47,7 @@ class Contents:
     digest: bytes
     picture: Picture
     about: Metadata
+    is_damaged: bool = False
 
 
 def contents(path: Path) -> Contents:
@@ -74,6 +76,7 @@ def contents(path: Path) -> Contents:
         digest=_digest(data),
         picture=picture(seen.photos[0]),
         about=seen.about,
+        is_damaged=bool(seen.remark),
     )
 
 

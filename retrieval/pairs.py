@@ -31,6 +31,7 @@ from indexer.errors import FileUnreadable
 from indexer.lines import Row, column_names, decoded, delimiter_of, named, read_lines, rows
 from indexer.photos import read_bytes
 from indexer.pictures import read_data
+from indexer.regular import open_regular, read_regular
 from indexer.types import Skip
 from retrieval.errors import PairsInvalid
 
@@ -53,14 +54,14 @@ class PhotoFile:
     def read(self) -> bytes:
         """Return the encoded bytes (JPEG, PNG, …)."""
         if self.size is None:
-            return self.path.read_bytes()
-        with self.path.open("rb") as shard:
+            return read_regular(self.path)
+        with open_regular(self.path) as shard:
             shard.seek(self.offset)
             return shard.read(self.size)
 
     def ends(self, count: int) -> tuple[bytes, bytes]:
         """Return the first and the last `count` bytes, fewer of a smaller file."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             size = os.fstat(file.fileno()).st_size if self.size is None else self.size
             file.seek(self.offset)
             first = file.read(min(count, size))
