@@ -301,6 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lists", action="store_true")
     parser.add_argument("--mended", type=float, default=0.2)
     options = parser.parse_args(arguments)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # what was counted until then is printed
+        signal.signal(ending, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as home:
         bench = Bench(Path(home), lists=options.lists, mended=options.mended)
         drawn = damages(bench.folder, flips=options.flips, cuts=options.cuts, seed=options.seed)

@@ -125,14 +125,16 @@ def check_page(path: Path) -> None:
 
 
 def _is_page(path: Path) -> bool:
-    """Tell whether a file may be replaced: a page, an older contact sheet, or an empty file."""
+    """Tell whether a file may be replaced: a page, an older contact sheet, or an empty file.
+
+    Of a link, the file counts that it leads to: that one is written. A page is a text.
+    """
     if not path.is_file():
         return False
-    if path.suffix.lower() in _PAGES:
-        return True
     with path.open("rb") as file:
         head = file.read(_PAGE_HEAD)
-    return not head or PAGE_MARK.encode() in head
+    is_page = path.resolve().suffix.lower() in _PAGES and b"\0" not in head
+    return is_page or not head or PAGE_MARK.encode() in head
 
 
 @contextmanager

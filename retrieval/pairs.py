@@ -5,7 +5,7 @@
 | `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` a line |
 | `x.csv`, `x.tsv` | a header with an image and a caption column; one caption a row; TSV unquoted |
 | a folder | photos, each with a same-named `.txt`, one caption a line |
-| `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
+| `x.tar`, `{00..09}.tar`, a folder with `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
 Nothing is decoded here; a photo is opened when it is asked for. A photo is known by its file, in a
 shard by the shard's path and its place in it: shards may have one name in several folders, and a
@@ -142,8 +142,9 @@ def _rows(source: Path) -> Iterator[Pair | Skip]:
     elif not source.exists():
         raise PairsInvalid(f"no pairs at '{source}': the file or folder does not exist")
     elif source.is_dir():
-        shards = sorted(source.glob("*.tar"))
+        shards = sorted(source.rglob("*.tar"))
         yield from _from_shards(shards) if shards else _from_folder(source)
+        yield from _beside_shards(source) if shards else ()
     elif source.suffix in {".jsonl", ".ndjson"}:
         yield from _from_jsonl(source)
     elif source.suffix in {".csv", ".tsv"}:
@@ -311,6 +312,14 @@ def _from_folder(folder: Path) -> Iterator[Pair | Skip]:
             yield Skip(path=beside, reason="not a UTF-8 text that can be read")
             continue
         yield Pair(name=name, photo=PhotoFile(path=path), captions=captions)
+
+
+def _beside_shards(folder: Path) -> Iterator[Skip]:
+    """Name the photos with texts beside them that lie in a folder of shards, and in no shard."""
+    for row in _from_folder(folder):
+        if isinstance(row, Pair):
+            reason = "lies beside shards; keep it in a folder of its own, and name both"
+            yield Skip(path=row.photo.path, reason=reason)
 
 
 def _lines(file: Path) -> tuple[str, ...] | None:
