@@ -21,7 +21,7 @@ from indexer.errors import LibraryDamaged, LibraryMissing, LibraryTooNew, mendin
 from indexer.facts import Snapshot
 from indexer.library import NEXT, Library
 from indexer.rescue import rescue
-from indexer.segments import Segment, SegmentStore
+from indexer.segments import Segment, SegmentStore, is_ours
 from indexer.shelf import Shelf
 from indexer.tokens import TOKENS, TokenStore
 from indexer.types import Kind, SegmentRow
@@ -259,7 +259,7 @@ def _orphans(folder: Path, catalog: Catalog, store: SegmentStore) -> Iterator[Fi
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
     for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
-        if path not in named:
+        if path not in named and is_ours(path):
             remedy = "the next index run deletes it"
             fault = "is left over from a run that was killed, or of one that writes now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)

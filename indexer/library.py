@@ -32,7 +32,7 @@ from indexer.errors import (
 from indexer.loaded import SavedIndex
 from indexer.moments import Moments
 from indexer.privacy import close_to_others
-from indexer.segments import Segment
+from indexer.segments import Segment, is_ours
 from indexer.shelf import Shelf
 from indexer.skips import SKIPPED, Noted
 from indexer.tokens import TokenStore
@@ -573,7 +573,7 @@ class Library:
         """Delete the files that no commit names."""
         self._shelf.sweep()
         for path in self.folder.glob("banks*"):
-            if path.name != self.view.facts().banks:
+            if path.name != self.view.facts().banks and is_ours(path):
                 path.unlink(missing_ok=True)
 
     def _embedded(self, files: Sequence[NewFile], entries: Sequence[Entry]) -> Iterator[Segment]:

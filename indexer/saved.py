@@ -20,7 +20,7 @@ from indexer.loaded import SavedIndex
 from indexer.privacy import make_folder
 from indexer.rows import StoredRows, mapped
 from indexer.seals import Seal, sealed_file
-from indexer.segments import SegmentStore, checksum_of, discard, replacing
+from indexer.segments import SegmentStore, checksum_of, discard, is_ours, replacing
 from indexer.tuning import Aim, Asking, Plan, Ranks, fitted, halved, neighbour_ranks
 from indexer.types import Kind, SegmentRow
 from indexer.vectors import ExactIndex, VectorIndex, vector_bytes
@@ -170,10 +170,10 @@ class IndexStore:
         return StoredRows(opened, self._width)
 
     def sweep(self, numbers: Mapping[Kind, int]) -> None:
-        """Delete every file of the folder but the indexes of these numbers."""
+        """Delete every file of ours in the folder but the indexes of these numbers."""
         named = {self.path(kind, number) for kind, number in numbers.items()}
         for path in self._folder.glob("*"):
-            if path not in named:
+            if path not in named and is_ours(path):
                 discard(path)
 
     def _plan(self, kind: Kind, snapshot: Snapshot) -> Plan:

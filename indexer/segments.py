@@ -30,6 +30,9 @@ from indexer.types import Kind, SegmentRow
 
 SEGMENT_FORMAT = "1"
 
+_ENDINGS = (".safetensors", ".faiss", ".part")
+"""Of files in a library that a sweep may delete."""
+
 _UNFIT = "its checksum does not fit: the disk has changed some bits"
 
 UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
@@ -211,11 +214,16 @@ class SegmentStore:
             yield _concatenated(pending)
 
     def sweep(self, numbers: Collection[int]) -> None:
-        """Delete every file of the folder but the segments of these numbers."""
+        """Delete every file of ours in the folder but the segments of these numbers."""
         names = {self.path(number).name for number in numbers}
         for path in self._folder.glob("*"):
-            if path.name not in names:
+            if path.name not in names and is_ours(path):
                 discard(path)
+
+
+def is_ours(path: Path) -> bool:
+    """Tell by its name whether a file was written by this package: others are left alone."""
+    return path.name.endswith(_ENDINGS) and not path.is_dir()
 
 
 def discard(path: Path) -> None:
