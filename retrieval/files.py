@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -19,11 +20,6 @@ from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 from indexer.errors import TwinlensError, UsageError
 
@@ -172,8 +168,10 @@ def _locked(part: Path) -> int | None:
     Raises:
         OSError: another process holds it, or it is no regular file.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
+    import fcntl
+
     file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):

@@ -203,7 +203,7 @@ def _killed(folder: Path) -> Path:
     return left
 
 
-@pytest.mark.skipif(files.fcntl is None, reason="no locks here")
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks here")
 def test_what_a_killed_process_left_is_deleted(tmp_path: Path) -> None:
     left = _killed(tmp_path)
     theirs = [tmp_path / name for name in (".twinlens-mine.part", ".twinlens-0123456789abcdef")]
