@@ -267,6 +267,7 @@ def _apart(ask: Any) -> tuple[str, str]:
         signal.alarm(SECONDS)
         faiss.omp_set_num_threads(1)  # the threads that this process had are not in its fork
         warnings.simplefilter("error")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that counts
         try:
             told = ask()
         except MemoryError:
