@@ -64,9 +64,9 @@ class Found:
 
     `location` is its path as text: of most files an index run asks no more, and a `Path` costs
     more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` is
-    another number after each change of it. `also` are the names of the files of the same shot that follow it, see
-    `indexer.companions`. `ctime_ns` and `inode` tell a changed file whose size and date are as
-    before, see `indexer.changes.FileState`.
+    another number after each change of it. `also` are the names of the files of the same shot that
+    follow it, see `indexer.companions`. `ctime_ns` and `inode` tell a changed file whose size and
+    date are as before, see `indexer.changes.FileState`.
     """
 
     location: str
