@@ -2,6 +2,7 @@
 
 | question, in this order | the original is |
 |---|---|
+| is it intact? | a file without damage |
 | is it a file of its own? | a file, rather than a link to a file elsewhere |
 | how much metadata does it have? | one with a camera, then one with more of lens, place, … |
 | does it have a date? | one with a date, then the earlier one |
@@ -34,6 +35,7 @@ class OriginalTraits:
 
     Attributes:
         path: of the file.
+        is_damaged: whether it is damaged beside its picture.
         is_link: whether it is a link to a file that the library does not hold otherwise.
         about: what it says about itself; `also` are the files of the same shot beside it.
         depth: bits a colour.
@@ -51,6 +53,7 @@ class OriginalTraits:
     bytes: int
     mtime_ns: int
     links: int = 0
+    is_damaged: bool = False
 
 
 def rank(copy: OriginalTraits, *, exact: bool) -> tuple[Any, ...]:
@@ -87,6 +90,7 @@ def _criteria(copy: OriginalTraits, *, exact: bool) -> list[tuple[Any, str]]:
     said = [each for each in _said(about) if each != "date"]
     taken = about.taken.isoformat() if about.taken else ""
     return [
+        (copy.is_damaged, "it is intact, and the other is damaged"),
         (copy.is_link, "it is a file, and the other is a link"),
         (not about.camera, f"it has metadata ({', '.join(said)})"),
         (-len(said), f"it has more metadata ({', '.join(said)})"),
