@@ -13,7 +13,6 @@ from indexer.moments import FEWEST_QUERIES
 from indexer.types import Candidate, Kind
 from indexer.wanted import AllOf
 from retrieval.choices import ENSEMBLE, POOL, Sort
-from retrieval.errors import QueryInvalid
 from retrieval.names import reader_of
 from retrieval.reranking import Reranker
 from retrieval.search import prompts
@@ -47,18 +46,6 @@ class _Way:
     ensemble: bool
     words: bool
     frames: bool
-
-
-def _checked(page: Page) -> Page:
-    """Refuse a page that is none.
-
-    Raises:
-        QueryInvalid: top or offset is below 0.
-    """
-    if min(page.top, page.offset) < 0:
-        wrong = f"{page.top} and {page.offset}"
-        raise QueryInvalid(f"top and offset must be at least 0, not {wrong}")
-    return page
 
 
 class Searcher:
@@ -130,7 +117,7 @@ class Searcher:
             ValueError: `kind` is neither a photo nor a text.
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
-        page = _checked(Page(top=top, offset=offset, sort=sort))
+        page = Page(top=top, offset=offset, sort=sort)
         asked = query if isinstance(query, Query) else parse_query(query)
         return page.of(self._ranked(asked, way, page.reach, instruct)[0])
 
@@ -167,7 +154,7 @@ class Searcher:
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
         asked = query if isinstance(query, Query) else parse_query(query)
-        reach = max(_checked(page).reach, POOL) if page.top else 0
+        reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(asked, way, reach, instruct)
         return answered(hits, page, found=found, least=least)
 
