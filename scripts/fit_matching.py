@@ -54,10 +54,11 @@ from indexer.photos import read_photo
 from indexer.segments import replacing
 from indexer.types import Kind
 from retrieval import default_reranker, quick_encoder
+from retrieval.choices import POOL
 from retrieval.reranking import fused
 from retrieval.reranking.spotting import load_spotter
 from retrieval.search import matching, prompts
-from retrieval.search.asking import POOL, Unit
+from retrieval.search.asking import Unit
 from retrieval.search.matching import Matching, Sample
 from retrieval.shipped import shipped
 
@@ -130,7 +131,8 @@ class Bench:
             if kept:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(kept, vectors=vectors, tokens=tokens)
-        return Photos(source.stem, rows, self._stored(vectors), tokens, scenes)
+        name = f"{source.parent.name}/{source.stem}"
+        return Photos(name, rows, self._stored(vectors), tokens, scenes)
 
     def _embedded(self, paths: Sequence[Path]) -> tuple[Vectors, NDArray[np.float16]]:
         """Return vectors (n, dim) and tokens (n, m, d)."""

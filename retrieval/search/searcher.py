@@ -266,7 +266,11 @@ class Searcher:
     def _ask(self, query: Query, way: _Way) -> Asked:
         """Turn a query, of one term or several, into what the items are scored by."""
         if query.terms:
-            terms = joined(query.terms)
+            terms = [
+                replace(term, query=each)
+                for term in joined(query.terms)
+                for each in (shown_as(term.query) if term.weight < 0 else [term.query])
+            ]
             plain = replace(way, hubness=False)
             asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
             return mixed(asked, [term.weight for term in terms])
