@@ -23,7 +23,7 @@ the reliability of `match` in ten steps.
 
 | figure | what |
 |---|---|
-| shown | of the right ones among the first 50 hits of a common question, what `-t 0` shows |
+| shown | of the right ones among the first 50 hits, what `-t 0` shows; rare words do not count |
 | calibration error | mean distance of `match` and truth over ten steps, of the first 20 hits |
 | answered refused | questions with a right photo in their first ten hits of which none is shown |
 | absent refused | questions without any right photo of which none is shown |
@@ -272,16 +272,16 @@ def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
 def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     """Ask one question, and note what is shown of it."""
     query = parse_query(question.text + where)
-    ranked = searcher.search(query, top=TRIED, instruct=question.instruct)
     answers = searcher.answer(query, page=Page(top=TRIED), instruct=question.instruct)
-    wide = searcher.answer(query, page=Page(top=0), instruct=question.instruct)
     if question.kind == "absent":
         told.absent.append(not answers.found)
         return
+    ranked = answers.hits or searcher.search(query, top=TRIED, instruct=question.instruct)
     right = rights(question, ranked)
     if right[:FIRST].max(initial=0) >= 0.5:
         told.answered.append(not answers.found)
-    if question.kind == "common" and (right == 1).any():
+    if question.kind != "rare" and (right == 1).any():
+        wide = searcher.answer(query, page=Page(top=0), instruct=question.instruct)
         seen = {hit.id for hit in wide.hits}
         sure = [hit for hit, each in zip(ranked, right, strict=True) if each == 1]
         told.shown.append(float(np.mean([hit.id in seen for hit in sure])))
