@@ -1,7 +1,8 @@
 """What search shows of what it finds: whether anything matches, and how likely each hit is.
 
     python benchmarks/nothing.py --captions flickr_dev.jsonl --labels caltech_dev.jsonl \\
-        [--seed 0] [--model builtin] [--curve matching.png] [--all]
+        [--libraries captioned labelled mixed] [--seed 0] [--model builtin] [--curve matching.png] \\
+        [--all]
 
 `--captions`: a JSONL of `{"image", "captions"}`, `--labels`: one of `{"image", "label"}`. Three
 libraries are made of their photos and searched as `twinlens search` searches: the captioned
@@ -55,6 +56,7 @@ from retrieval import (
     parse_query,
 )
 
+LIBRARIES = ("captioned", "labelled", "mixed")
 MOST = 0.6  # of a photo's captions say what it surely shows
 COMMON = 0.02  # of the photos show what is common
 FEWEST = 3  # photos that show a word that is asked for
@@ -114,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--captions", type=Path, required=True)
     parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=LIBRARIES)
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--all", action="store_true", help="ask those that fitted, too")
@@ -126,7 +129,8 @@ def main() -> None:
     every["mixed"] = captioned[::2] + labelled[::2]
     curves = {}
     with tempfile.TemporaryDirectory() as name:
-        for library, rows in every.items():
+        for library in chosen.libraries:
+            rows = every[library]
             folder = Path(name) / library
             linked(rows, folder / "photos")
             with Library.create(folder / "library", encoder) as made:

@@ -1,8 +1,9 @@
 """Fit how search tells whether anything matches, and how likely each hit is a match.
 
-    python scripts/fit_matching.py --captions flickr_dev.jsonl coco_small.jsonl \\
-        --labels caltech_dev.jsonl imagenet_dev.jsonl stanford40.jsonl --scenes ade20k.jsonl \\
-        [--wordnet /usr/share/wordnet] [--cache DIR] [--out data/matching.safetensors] [--seed 0]
+    python scripts/fit_matching.py --captions flickr_dev.jsonl coco_small/dev.jsonl \\
+        --labels caltech_dev.jsonl imagenet_dev.jsonl stanford40/labels.jsonl \\
+        --scenes ade20k/labels.jsonl [--wordnet /usr/share/wordnet] [--most 250] [--cache DIR] \\
+        [--out data/matching.safetensors] [--seed 0]
 
 Writes the network of `Matching.probability` (`retrieval/search/matching.py`). Prints the weights of
 `Matching._anything` and their threshold, which a person copies into that module, and how well both
@@ -110,6 +111,7 @@ class Bench:
 
     def __init__(self, cache: Path | None) -> None:
         self.encoder, self.cache = quick_encoder(device="cpu"), cache
+        self.queries: dict[str, Vectors] = {}
         self.reranker = default_reranker(self.encoder, instructed=False)
         self.alpha = self.encoder.hubness.alpha(query=Kind.TEXT, item=Kind.PHOTO)
         self.bank = self.encoder.bank(Kind.TEXT)
@@ -151,7 +153,9 @@ class Bench:
         moments = measure(self.bank, photos.vectors[:SAMPLE], items=len(photos.rows))
         unit = Unit(mean=moments.mean(self.alpha), spread=moments.spread(self.alpha))
         for kind, text, right in asked:
-            query = self._query(text)
+            query = self.queries.get(text)
+            if query is None:
+                query = self.queries[text] = self._query(text)
             for size in (0, *(size for size in SAMPLES if 1.5 * size < len(right))):
                 chosen = rng.permutation(len(right))[: size or None]
                 match = self._matching(text, query, photos.vectors[chosen] @ query, unit)
@@ -306,7 +310,9 @@ def gather(bench: Bench, chosen: argparse.Namespace) -> list[Asked]:
     sources += [bench.photos(path, scenes=True) for path in chosen.scenes]
     asked: list[Asked] = []
     for photos in (*sources, mixed(sources)):
-        asked += bench.ask(photos, list(questions(photos, sources, chosen.wordnet, rng)), rng)
+        asked += bench.ask(
+            photos, list(questions(photos, sources, chosen.wordnet, rng, chosen.most)), rng
+        )
         print(f"{photos.name}: {len(asked)} asked so far", file=sys.stderr)
     return asked
 
@@ -318,6 +324,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, nargs="*", default=[])
     parser.add_argument("--wordnet", type=Path, help="asks for everyday words, too")
     parser.add_argument("--out", type=Path, default=Path("data/matching.safetensors"))
+    parser.add_argument("--most", type=int, default=250, help="questions of a kind and library")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors and tokens of photos")
     chosen = parser.parse_args()
