@@ -1,8 +1,8 @@
 """What search shows of what it finds: whether anything matches, and how likely each hit is.
 
     python benchmarks/nothing.py --captions flickr_dev.jsonl --labels caltech_dev.jsonl \\
-        [--libraries captioned labelled mixed] [--seed 0] [--model builtin] [--curve matching.png] \\
-        [--all]
+        [--libraries captioned labelled mixed] [--seed 0] [--model builtin] [--all] \\
+        [--curve matching.png]
 
 `--captions`: a JSONL of `{"image", "captions"}`, `--labels`: one of `{"image", "label"}`. Three
 libraries are made of their photos and searched as `twinlens search` searches: the captioned
