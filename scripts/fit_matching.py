@@ -23,7 +23,7 @@ of its text tells whether a question is learned from or reported.
 1. A logistic regression learns whether one of the first ten hits is right. Its threshold refuses
    3 % of the questions for which one is.
 2. The network learns from the hits of the questions that pass; first hits count more than later
-   ones, and hits of things with many answers, together, 15 % of all.
+   ones, and hits of things with many answers, together, 10 % of all.
 3. The regression learns again, now with what the network says of the best hit.
 """
 
