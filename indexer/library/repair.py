@@ -170,7 +170,7 @@ def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str]
     return meta, roots
 
 
-def _age(copy: row_checksums.Copy) -> int:
+def _age(copy: row_checksums.MetaCopy) -> int:
     """Return after how many commits a copy of the facts was written."""
     return int(copy.meta.get("generation", 0))
 

@@ -153,12 +153,13 @@ def candidates(
 
 
 def shown_as(query: Query) -> list[Query]:
-    """Return the texts that a negative term stands for: "people" also stands for "a person".
+    """Return the texts that a negative term stands for: "people" stands for "a man", too.
 
     To a model, "people" are several, so it scores a portrait lower for them than a street.
     """
-    single = query.text.strip().lower() in ("people", "persons")
-    return [query, replace(query, text="a person")] if single else [query]
+    if query.text.strip().lower() not in ("people", "persons"):
+        return [query]
+    return [query, *(replace(query, text=text) for text in ("a man", "a woman", "a child"))]
 
 
 def without(
