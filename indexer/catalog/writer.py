@@ -422,9 +422,10 @@ class CatalogWriter(CatalogReader):
             there = file_rows.ids_at(connection, list(moved.values()))
             clash = [path for path, id_ in there.items() if id_ not in moved]
             if clash:
+                more = f" and {len(clash) - 1:,} more below '{new}'" if len(clash) > 1 else ""
                 raise UsageError(
-                    f"the library already contains {clash[0]} and {len(clash) - 1:,} more files "
-                    f"below '{new}'; remove them first with: twinlens forget {new}"
+                    f"the library already contains {clash[0]}{more}; remove them first with: "
+                    f"twinlens forget {new}"
                 )
             # Old and new paths may overlap: out of the way first, then to their places.
             file_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})

@@ -68,7 +68,7 @@ def test_a_path_that_is_taken_refuses_all(library: Library, tmp_path: Path) -> N
     draw(tmp_path / "other" / "red.png", "red")
     index_folders(library, ENCODER, [tmp_path / "other"])
     before = _held(library)
-    with pytest.raises(UsageError, match=r"knows .*other/red\.png already"):
+    with pytest.raises(UsageError, match=r"already contains .*other/red\.png; remove"):
         library.move_root(tmp_path / "old", tmp_path / "other")
     assert _held(library) == before
 
