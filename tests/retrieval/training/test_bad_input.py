@@ -46,7 +46,7 @@ def test_skips_are_counted_by_reason_and_few_are_named(tmp_path: Path) -> None:
     skips.add([*gone, gone[0], skip("b.png", "broken image data (no end)")])
     assert notes[:10] == [f"skipping {each.path}: {each.reason}" for each in gone[:10]]
     assert notes[10:] == [f"skipping more; {tmp_path / 'skipped.jsonl'} lists all"]
-    assert skips.sentence() == "13 left out (12 missing, 1 broken image data)"
+    assert skips.sentence() == "13 skipped (12 missing, 1 broken image data)"
     skips.add([skip("late.png", "empty file")])
     assert len(notes) == 11
     rows = [json.loads(line) for line in (tmp_path / "skipped.jsonl").read_text().splitlines()]
