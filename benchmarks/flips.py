@@ -153,12 +153,12 @@ def answers(folder: Path) -> list[Any]:
         for text, kind in product(asked, Kind):
             said.append([repr(hit) for hit in searcher.search(text, kind=kind, top=0)])
         ids = library.catalog.item_ids(Kind.PHOTO).tolist()
-        said.append([repr(kept) for kept in library.tokens(ids, SHAPE)])
+        said.append([repr(kept) for kept in library.patch_tokens.read(ids, SHAPE)])
         said.append([library.score(ENCODER.encode_texts(["green"]), Kind.PHOTO, ids).tolist()])
         said.append([repr(record) for record in library.records(list(range(200)))])
         info = library.info()
         said.append([repr(info.folders), repr(info.described), info.photos, info.texts])
-        said.append([repr(library.moments(*pair)) for pair in product(Kind, Kind)])
+        said.append([repr(library.normalizer.moments(*pair)) for pair in product(Kind, Kind)])
     concepts, skipped = Concepts(folder).read()
     said.append([repr(concept) for concept in concepts])
     if skipped:

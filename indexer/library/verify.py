@@ -213,7 +213,7 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    shelf = VectorStore(folder, catalog, lambda: catalog)
+    shelf = _store(folder, catalog)
     path = shelf.indexes.path(kind, base)
     try:
         if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
@@ -240,9 +240,8 @@ def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
 
 def _cohorts(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Compare the cohorts that a writer kept with the banks that they are made of."""
-    fault = ScoreNormalizer(
-        folder, catalog, VectorStore(folder, catalog, lambda: catalog)
-    ).cohort_fault()
+    normalizer = ScoreNormalizer(folder, catalog, _store(folder, catalog), catalog.facts())
+    fault = normalizer.cohort_fault()
     if fault:
         remedy = "the next index run makes it anew, and each search until then"
         yield Finding(path=folder / COHORTS, fault=fault, remedy=remedy, grave=False)
@@ -258,7 +257,7 @@ def _tokens(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
 
 def _orphans(folder: Path, catalog: CatalogWriter, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
-    shelf = VectorStore(folder, catalog, lambda: catalog)
+    shelf = _store(folder, catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
@@ -300,5 +299,10 @@ def _mend(library: Library, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        VectorStore(folder, catalog, lambda: catalog).rebuild(kind, library.questions)
+        _store(folder, catalog).rebuild(kind, library.normalizer.questions)
     return dropped
+
+
+def _store(folder: Path, catalog: CatalogWriter) -> VectorStore:
+    """Open the vectors of a library through the catalog that is looked at."""
+    return VectorStore(folder, catalog, lambda: catalog, catalog.facts())

@@ -20,9 +20,10 @@ class Hit:
     the passage that was found, empty for a photo; `time` how many seconds into its video a frame is
     shown, None for what is no frame. `id` names it in the library; `about` is what a photo says
     about itself. `match` is how likely it is a match, from 0 to 1: that it shows what is asked for
-    and obeys the instruction; None where the library cannot tell, see `Library.moments`. `plain`
-    is the score without the instruction; `obeys` how likely it obeys, None where there is none or
-    nobody looked. `worded` tells whether it has all the words of the query, and telling ones.
+    and obeys the instruction; None where the library cannot tell, see
+    `ScoreNormalizer.moments`. `plain` is the score without the instruction; `obeys` how likely it
+    obeys, None where there is none or nobody looked. `worded` tells whether it has
+    all the words of the query, and telling ones.
     """
 
     rank: int

@@ -206,7 +206,7 @@ def test_the_file_of_tokens_is_bounded_by_the_photos_that_are_there(tmp_path: Pa
             rows = np.random.default_rng(run).normal(size=(len(ids), 64, 1000))
             library.keep_tokens(ids, rows.astype(np.float32))
             sizes.append((folder / TOKENS).stat().st_blocks * 512)
-        assert all(kept is not None for kept in library.tokens(ids, shape))
+        assert all(kept is not None for kept in library.patch_tokens.read(ids, shape))
     assert len(ids) == 40
     assert max(sizes) <= 2.5 * sizes[0] + (1 << 20)
     assert (folder / TOKENS).stat().st_size <= 4 * sizes[0]

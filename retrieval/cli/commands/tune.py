@@ -55,7 +55,7 @@ def command(
     and with photos of the library, on another half of them than chooses.
     """
     with retrieval.Library.open(library) as opened:
-        aim = opened.aim
+        aim = opened.vectors.aim()
         aim = replace(
             aim,
             recall=aim.recall if recall is None else recall,

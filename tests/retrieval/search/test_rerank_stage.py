@@ -137,7 +137,7 @@ def test_indexing_keeps_the_tokens_that_the_reranker_reads(
         hits = Searcher(library, tiny).search("red")
         shape = tiny.token_shape
         assert shape is not None
-        kept = library.tokens([hit.id for hit in hits], shape)
+        kept = library.patch_tokens.read([hit.id for hit in hits], shape)
     _, wanted = tiny.encode_with_tokens([Image.open(hit.path).convert("RGB") for hit in hits])
     for found, tokens in zip(kept, wanted, strict=True):
         assert found is not None
