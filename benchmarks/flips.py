@@ -46,7 +46,8 @@ import numpy as np
 from indexer.core.encoder import TokenShape
 from indexer.core.errors import LibraryDamaged, TwinlensError
 from indexer.core.types import Hubness, Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
 from indexer.vectors.nprobe_tuning import RecallTarget

@@ -14,7 +14,8 @@ from PIL import Image
 from indexer.catalog.changes import Transaction
 from indexer.core.encoder import TokenShape
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import NEXT, Library
 from indexer.library.verify import check, repair
 from indexer.vectors.patch_tokens import TOKENS

@@ -16,7 +16,8 @@ from PIL import Image
 from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.ingest import pipeline, prefetch
-from indexer.ingest.pipeline import IndexReport, index_folders
+from indexer.ingest.index_report import IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.walker import FoundFile
 from indexer.library.library import Library
 from tests.fakes import COLOURS, ColourEncoder, draw

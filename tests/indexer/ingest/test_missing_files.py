@@ -16,8 +16,10 @@ from indexer.core.encoder import Vectors
 from indexer.core.errors import UsageError
 from indexer.core.reachability import unreachable
 from indexer.core.types import Gap, Kind
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.index_report import IndexReport
 from indexer.ingest.missing_files import KnownBefore, judged
-from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.ingest.walker import WalkOptions
 from indexer.library.library import Library

@@ -16,7 +16,9 @@ from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryLocked, ModelMismatch, TwinlensError, UsageError
 from indexer.core.types import Hubness, Kind, Skip
 from indexer.decoding.pool import DecodeOptions
-from indexer.ingest.pipeline import IndexOptions, IndexProgress, IndexReport, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.index_report import IndexProgress, IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.walker import WalkOptions
 from indexer.library.library import Library
 from indexer.metadata.extract import METADATA_VERSION

@@ -12,7 +12,8 @@ import pytest
 
 from indexer.core.types import Kind, Orientation, Record
 from indexer.duplicates.finder import find_duplicates
-from indexer.ingest.pipeline import IndexReport, index_folders
+from indexer.ingest.index_report import IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import Library
 from indexer.library.repair import rescue

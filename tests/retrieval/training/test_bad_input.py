@@ -16,13 +16,14 @@ import torch
 from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid, TrainingFailed
 from retrieval.pairs import PhotoFile, read_pairs
-from retrieval.training import loop
+from retrieval.training import training_run
 from retrieval.training.data.dataset import TrainingSet
 from retrieval.training.data.same_photos import END, find_twins
 from retrieval.training.data.skipped_pairs import SkippedPairs, kind_of
-from retrieval.training.loop import TrainObserver, train
+from retrieval.training.loop import train
 from retrieval.training.losses import Targets, info_nce, sigmoid_loss
 from retrieval.training.nonfinite import STEPS_IN_A_ROW, check_gradient, check_loss
+from retrieval.training.observer import TrainObserver, TrainProgress
 from retrieval.training.optimizer import Trainer
 from tests.fakes import draw
 from tests.retrieval.training.runs import COMMAND, config, log, losses, options
@@ -140,7 +141,7 @@ def test_without_a_cache_the_run_is_the_same(start: Path) -> None:
 def test_photos_that_vanish_while_a_run_goes_on_stop_it_with_its_state(start: Path) -> None:
     run = config(start, cache_gib=0.0, epochs=9, checkpoint_every=2)
 
-    def vanish(now: loop.TrainProgress) -> None:
+    def vanish(now: TrainProgress) -> None:
         if now.step == 5:
             for photo in run.pairs[0].parent.glob("*.png"):
                 photo.unlink()
@@ -205,14 +206,14 @@ def test_a_failed_run_leaves_its_log_and_goes_on_from_its_state(
     start: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, whole = (config(start, out, checkpoint_every=3) for out in ("out", "whole"))
-    backward = loop.backward
+    backward = training_run.backward
     calls = iter(range(99))
 
     def fail(*args: object) -> float:
         return math.nan if next(calls) == 4 else backward(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "backward", fail)
+        patched.setattr(training_run, "backward", fail)
         with pytest.raises(TrainingFailed, match="loss is nan at step 5"):
             train(run)
     assert len(losses(run.out)) == 4

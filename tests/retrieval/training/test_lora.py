@@ -195,17 +195,17 @@ def test_a_stopped_run_resumes_to_the_same_result(
     changes = {"lora": 2, "lr": 1e-2, "ema": 0.9, "checkpoint_every": 3, "epochs": 3}
     whole, stopped = (config(start, out, **changes) for out in ("whole", "stopped"))
     train(whole)
-    from retrieval.training import loop
+    from retrieval.training import training_run
 
-    record = loop._TrainingRun.record
+    record = training_run.TrainingRun.record
 
-    def stop(self: loop._TrainingRun, loss: float, photos: int) -> None:
+    def stop(self: training_run.TrainingRun, loss: float, photos: int) -> None:
         record(self, loss, photos)
         if self.step == 8:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._TrainingRun, "record", stop)
+        patched.setattr(training_run.TrainingRun, "record", stop)
         with pytest.raises(KeyboardInterrupt):
             train(stopped)
     state = load_file(stopped.out / "resume-0000006.safetensors")

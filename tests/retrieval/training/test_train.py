@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from retrieval._enums import Loss, Precision
 from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models import load_encoder
-from retrieval.training.loop import TrainObserver, train
+from retrieval.training.loop import train
+from retrieval.training.observer import TrainObserver
 from tests.retrieval.training.runs import COMMAND, config, losses, options, quick_precisions
 from tests.tiny import tiny_model
 
