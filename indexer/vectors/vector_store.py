@@ -18,8 +18,7 @@ from indexer.vectors.flat_index import Ids, MutableFlatIndex
 from indexer.vectors.index_files import IndexStore, Questions, count, held
 from indexer.vectors.ivf_index import EXACT_ROWS
 from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
-from indexer.vectors.segment_reader import SegmentVectors
-from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore
+from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore, SegmentVectors
 
 if TYPE_CHECKING:
     from indexer.catalog.writer import CatalogWriter
@@ -248,7 +247,7 @@ class VectorStore:
         segments are read.
         """
         try:
-            base = self.indexes.open(kind, snapshot, self.aim())
+            base = self.indexes.open(kind, snapshot, self.aim)
         except LibraryDamaged:
             return MutableFlatIndex(self._width), frozenset()
         return base, frozenset(row.number for row in held(snapshot))
