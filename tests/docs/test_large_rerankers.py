@@ -1,4 +1,4 @@
-"""What MODELS.md says of large rerankers is true: sizes as counted, and examples that are read."""
+"""What docs/models.md says of large rerankers is true: sizes as counted, examples that are read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from retrieval.training.finetune.judgments import read_triples
 from tests.fakes import draw
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "MODELS.md").read_text(encoding="utf-8")
-SECTION = PAGE.partition("## A large reranker?")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## Large rerankers")[2].partition("\n## ")[0]
 LARGE = {"hidden_size": 1024, "intermediate_size": 4096}  # of the image tower
 LARGE |= {"num_hidden_layers": 24, "num_attention_heads": 16}
 

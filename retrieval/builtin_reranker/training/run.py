@@ -162,7 +162,7 @@ def _towers(model: Encoder) -> TorchEncoder:
     if not isinstance(model, TorchEncoder) or model.token_shape is None:
         raise ModelUnavailable(
             f"the model {model.name!r} gives no image tokens to learn from; the built-in "
-            "architecture does, and large rerankers need none (see MODELS.md)"
+            "architecture does, and large rerankers need none (see docs/models.md)"
         )
     return model
 
