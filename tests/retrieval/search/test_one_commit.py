@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from indexer.catalog import connection, reader
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
@@ -54,6 +55,25 @@ def test_a_search_for_all_is_one_transaction(library: Library) -> None:
     assert len(Searcher(library, ENCODER).answer("red", least=0.0).hits) == 10
     assert len(Searcher(library, ENCODER).search("red", top=0)) == 30
     assert len(begun) == 2
+
+
+def test_open_count_and_search_are_three_transactions(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `twinlens search` does, in a process of its own."""
+    begun: list[str] = []
+    connected = reader.connected
+
+    def traced(path: Path) -> connection.Connection:
+        opened = connected(path)
+        opened.set_trace_callback(begun.append)
+        return opened
+
+    monkeypatch.setattr(reader, "connected", traced)
+    with Library.open(library.folder) as opened:
+        assert opened.counts()[Kind.PHOTO] == 30
+        assert len(Searcher(opened, ENCODER).answer("red", least=0.0).hits) == 10
+    assert begun.count("BEGIN") == 3
 
 
 @pytest.mark.parametrize(("step", "is_new"), [("score_sample", True), ("worded", False)])
