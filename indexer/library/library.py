@@ -32,7 +32,7 @@ from indexer.library.lock import LockTimeout, held, lock_of
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.vectors.nprobe_tuning import RecallTarget
-from indexer.vectors.segments import Segment
+from indexer.vectors.segments import Segment, is_ours
 
 NEXT = "next"
 """Below a library: the set of another model that is being made; see `indexer.ingest.reindex`."""
@@ -288,7 +288,7 @@ class Library(LibraryReader):
         """Delete the files that no commit names."""
         self.vectors.sweep()
         for path in self.folder.glob("banks*"):
-            if path.name != self.view.facts().banks:
+            if path.name != self.view.facts().banks and is_ours(path):
                 path.unlink(missing_ok=True)
 
     def _embedded(

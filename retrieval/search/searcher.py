@@ -14,7 +14,6 @@ from indexer.core.types import Candidate, Kind
 from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
-from retrieval.errors import QueryInvalid
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -47,18 +46,6 @@ class _Way:
     ensemble: bool
     words: bool
     frames: bool
-
-
-def _checked(page: Page) -> Page:
-    """Refuse a page that is none.
-
-    Raises:
-        QueryInvalid: top or offset is below 0.
-    """
-    if min(page.top, page.offset) < 0:
-        wrong = f"{page.top} and {page.offset}"
-        raise QueryInvalid(f"top and offset must be at least 0, not {wrong}")
-    return page
 
 
 class Searcher:
@@ -132,7 +119,7 @@ class Searcher:
             ValueError: `kind` is neither a photo nor a text.
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
-        page = _checked(Page(top=top, offset=offset, sort=sort))
+        page = Page(top=top, offset=offset, sort=sort)
         asked = query if isinstance(query, Query) else parse_query(query)
         return page.of(self._ranked(asked, way, page.reach, instruct)[0])
 
@@ -169,7 +156,7 @@ class Searcher:
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
         asked = query if isinstance(query, Query) else parse_query(query)
-        reach = max(_checked(page).reach, POOL) if page.top else 0
+        reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(asked, way, reach, instruct)
         return answered(hits, page, found=found, least=least)
 
@@ -385,4 +372,10 @@ def _asked_apart(query: Query) -> list[Query]:
 
 def _terms_of(query: Query) -> list[Term]:
     """Return the terms that are asked apart; a query without any is one itself."""
-    return joined(query.terms) or [Term(query=query)]
+    if not query.terms:
+        return [Term(query=query)]
+    return [
+        replace(term, query=each)
+        for term in joined(query.terms)
+        for each in (shown_as(term.query) if term.weight < 0 else [term.query])
+    ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.core.errors import FileUnreadable, TwinlensError
+from indexer.core.regular_files import open_regular
 from retrieval.cli.console import counted, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_one_of
@@ -141,7 +142,7 @@ def _copy(source: Path, target: Path) -> None:
 def _blocks(source: Path) -> Iterator[bytes]:
     """Read a file in pieces."""
     try:
-        with source.open("rb") as old:
+        with open_regular(source) as old:
             yield from iter(partial(old.read, _BLOCK), b"")
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error

@@ -24,6 +24,7 @@ from indexer.core.errors import (
 from indexer.core.types import Hubness, Kind, SegmentRow
 from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
+from indexer.library.verify import check
 from indexer.vectors.segments import Segment, SegmentStore
 from tests.fakes import GENERIC, ColourEncoder
 
@@ -233,6 +234,23 @@ def test_an_error_of_the_reader_is_no_damage(library: Library) -> None:
     with pytest.raises(KeyError):
         library.view.at_one_commit(read)
     assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 0}
+
+
+def test_no_file_of_others_is_swept(library: Library, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "notes.txt").write_text("precious")
+    (library.folder / "ann").symlink_to(others)
+    (library.folder / "vectors").mkdir(exist_ok=True)
+    (library.folder / "vectors" / "._000001").touch()
+    (library.folder / "vectors" / "a folder").mkdir()
+    (library.folder / "banks.txt").touch()
+    with library.writing():
+        pass
+    assert (others / "notes.txt").read_text() == "precious"
+    assert (library.folder / "vectors" / "._000001").exists()
+    assert (library.folder / "banks.txt").exists()
+    assert check(library.folder) == []
 
 
 def test_orphans_are_swept_by_the_next_writer(library: Library) -> None:
