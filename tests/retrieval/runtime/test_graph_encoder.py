@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
-import torch
 from open_clip.tokenizer import default_bpe
 from PIL import Image
 from skimage import data as samples
@@ -25,17 +24,14 @@ from retrieval.models.reference_vectors import generic_captions
 from retrieval.runtime.graph import is_slow_in_bfloat16
 from retrieval.runtime.graph_cache import GraphCache, Tower, engine_folder
 from retrieval.runtime.graph_encoder import EngineEncoder
+from tests.tiny_clip import TINY_CLIP, tiny_clip
 
-SMALL = "ViT-S-32-alt"
 TEXTS = ["a cat", "two people on a beach at sunset.", "", "Grüße, it's 2019!", "dog " * 100]
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.pt"
-    torch.save(open_clip.create_model(SMALL, pretrained=None).state_dict(), path)
-    return path
+    return tiny_clip(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +40,9 @@ def photos() -> list[Image.Image]:
     return [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in names] * 4
 
 
-@pytest.fixture(scope="module", params=["builtin", SMALL])
+@pytest.fixture(scope="module", params=["builtin", TINY_CLIP])
 def spec(request: pytest.FixtureRequest, weights: Path) -> str:
-    return request.param if request.param == "builtin" else f"{SMALL}/{weights}"
+    return request.param if request.param == "builtin" else f"{TINY_CLIP}/{weights}"
 
 
 def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -159,7 +155,7 @@ def test_towers_that_rest_are_opened_again(spec: str) -> None:
 
 
 def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
-    spec = f"{SMALL}/{weights}"
+    spec = f"{TINY_CLIP}/{weights}"
     want = quick_encoder(spec, "cpu").encode_texts(TEXTS)
     folder = GraphCache(next(path for path in cache.glob("engines-*/*") if path.is_dir()))
     folder.graph(Tower.TEXTS).write_text("<net")
@@ -172,7 +168,7 @@ def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
 def test_a_part_that_was_refused_stays_with_torch(
     cache: Path, weights: Path, photos: list[Image.Image]
 ) -> None:
-    spec = f"{SMALL}/{weights}"
+    spec = f"{TINY_CLIP}/{weights}"
     quick = quick_encoder(spec, "cpu")
     folder = engine_folder(quick.fingerprint)
     folder.refusal(Tower.IMAGES).write_text("a reason\n")
@@ -183,13 +179,11 @@ def test_a_part_that_was_refused_stays_with_torch(
 
 
 def test_other_weights_at_the_same_place_are_noticed(cache: Path, tmp_path: Path) -> None:
-    file = tmp_path / "small.pt"
     prints = set()
     for seed in (1, 2):
-        torch.manual_seed(seed)
-        torch.save(open_clip.create_model(SMALL, pretrained=None).state_dict(), file)
-        prints.add(quick_encoder(f"{SMALL}/{file}", "cpu").fingerprint)
-        again = quick_encoder(f"{SMALL}/{file}", "cpu")
+        file = tiny_clip(tmp_path, seed)
+        prints.add(quick_encoder(f"{TINY_CLIP}/{file}", "cpu").fingerprint)
+        again = quick_encoder(f"{TINY_CLIP}/{file}", "cpu")
         assert again.fingerprint in prints
     assert len(prints) == 2
 
