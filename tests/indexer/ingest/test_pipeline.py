@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +21,9 @@ from indexer.ingest.walker import WalkOptions
 from indexer.library.library import Library
 from indexer.metadata.extract import METADATA_VERSION
 from tests.clips import clip, scene
-from tests.fakes import GENERIC, ColourEncoder, draw
+from tests.fakes import GENERIC, ColourEncoder, CountingEncoder, draw
 
 ENCODER = ColourEncoder()
-
-
-class CountingEncoder(ColourEncoder):
-    """Counts what it embeds."""
-
-    photos = 0
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        self.photos += len(images)
-        return super().encode_images(images)
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ENCODER) as library:
-        yield library
 
 
 @pytest.fixture

@@ -113,11 +113,6 @@ def test_a_broken_concept_is_named_and_the_others_stay(damage: str, tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def builtin() -> TorchEncoder:
-    return load_encoder("builtin", "cpu")
-
-
-@pytest.fixture(scope="module")
 def of_open_clip(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
     weights = tiny_clip(tmp_path_factory.mktemp("openclip"))
     return load_encoder(f"{TINY_CLIP}/{weights}", "cpu")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -148,18 +147,14 @@ def test_a_pickle_of_weights_alone_is_read(weights: Path, tmp_path: Path) -> Non
     ],
 )
 def test_without_the_hub_the_file_and_its_place_are_named(
-    spec: str, wanted: str, tmp_path: Path
+    spec: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = f"from retrieval.models import load_model; load_model({spec!r})"
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    said = done.stderr.splitlines()[-1]
-    assert "ModelUnavailable" in said
-    assert "open_clip_model.safetensors" in said
-    assert wanted in said
-    assert "--model builtin" in said
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        ModelUnavailable, match=rf"open_clip_model\.safetensors .*{wanted}.*--model builtin"
+    ):
+        load_model(spec)
 
 
 class LongTower(torch.nn.Module):

@@ -26,6 +26,8 @@ from retrieval.runtime.graph_cache import GraphCache, Tower, engine_folder
 from retrieval.runtime.graph_encoder import EngineEncoder
 from tests.tiny_clip import TINY_CLIP, tiny_clip
 
+SMALL = TINY_CLIP
+
 TEXTS = ["a cat", "two people on a beach at sunset.", "", "Grüße, it's 2019!", "dog " * 100]
 
 
@@ -40,9 +42,9 @@ def photos() -> list[Image.Image]:
     return [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in names] * 4
 
 
-@pytest.fixture(scope="module", params=["builtin", TINY_CLIP])
+@pytest.fixture(scope="module", params=["builtin", SMALL])
 def spec(request: pytest.FixtureRequest, weights: Path) -> str:
-    return request.param if request.param == "builtin" else f"{TINY_CLIP}/{weights}"
+    return request.param if request.param == "builtin" else f"{SMALL}/{weights}"
 
 
 def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -155,7 +157,7 @@ def test_towers_that_rest_are_opened_again(spec: str) -> None:
 
 
 def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
-    spec = f"{TINY_CLIP}/{weights}"
+    spec = f"{SMALL}/{weights}"
     want = quick_encoder(spec, "cpu").encode_texts(TEXTS)
     folder = GraphCache(next(path for path in cache.glob("engines-*/*") if path.is_dir()))
     folder.graph(Tower.TEXTS).write_text("<net")
@@ -168,7 +170,7 @@ def test_a_broken_part_is_made_anew(cache: Path, weights: Path) -> None:
 def test_a_part_that_was_refused_stays_with_torch(
     cache: Path, weights: Path, photos: list[Image.Image]
 ) -> None:
-    spec = f"{TINY_CLIP}/{weights}"
+    spec = f"{SMALL}/{weights}"
     quick = quick_encoder(spec, "cpu")
     folder = engine_folder(quick.fingerprint)
     folder.refusal(Tower.IMAGES).write_text("a reason\n")
@@ -182,8 +184,8 @@ def test_other_weights_at_the_same_place_are_noticed(cache: Path, tmp_path: Path
     prints = set()
     for seed in (1, 2):
         file = tiny_clip(tmp_path, seed)
-        prints.add(quick_encoder(f"{TINY_CLIP}/{file}", "cpu").fingerprint)
-        again = quick_encoder(f"{TINY_CLIP}/{file}", "cpu")
+        prints.add(quick_encoder(f"{SMALL}/{file}", "cpu").fingerprint)
+        again = quick_encoder(f"{SMALL}/{file}", "cpu")
         assert again.fingerprint in prints
     assert len(prints) == 2
 

@@ -24,13 +24,6 @@ from retrieval.training.nonfinite import STEPS_IN_A_ROW, check_gradient, check_l
 from retrieval.training.optimizer import Trainer
 from tests.fakes import draw
 from tests.retrieval.training.runs import config, log, losses
-from tests.tiny import tiny_model
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "start")
-    return tmp_path / "start"
 
 
 def skip(name: str, reason: str) -> Skip:

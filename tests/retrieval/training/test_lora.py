@@ -19,14 +19,8 @@ from retrieval.training.loop import train
 from retrieval.training.lora import Adapters, adaptable, freeze_all_but_adapted
 from retrieval.training.optimizer import Trainer, learning_rates
 from tests.retrieval.training.runs import config, losses
-from tests.tiny import CONFIG, tiny_model
+from tests.tiny import CONFIG
 from tests.tiny_clip import IMAGE_LAYERS, TEXT_LAYERS, TINY_CLIP, tiny_clip
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "start")
-    return tmp_path / "start"
 
 
 def settings(**changes: object) -> TrainConfig:

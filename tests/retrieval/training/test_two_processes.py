@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from tests.tiny import colour_pairs, tiny_model
 
 LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 ONE_AFTER_ANOTHER = """
-import json, sys
+import json, os, sys
 from retrieval.cli import main
-for run in json.loads(sys.argv[1]):
+for port, run in json.loads(sys.argv[1]):
+    if port:  # the store of the launcher serves one group
+        os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "False", "MASTER_PORT": str(port)}
     try:
         main(["train", *run])
     except SystemExit as end:
@@ -52,6 +55,14 @@ class Launch:
     stderr: str
 
 
+def free_ports() -> tuple[int, int]:
+    """Two ports of this machine where nobody listens."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     folder = tmp_path_factory.mktemp("two")
@@ -69,9 +80,10 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     lossy = pair("lossy", pairs=(lost,), val=dev, cache_gib=0.0, epochs=9, lr=1e-9, patience=1)
     script = folder / "runs.py"
     script.write_text(ONE_AFTER_ANOTHER, encoding="utf-8")
-    runs = json.dumps([options(each.two) for each in (whole, lora, lossy)])
+    pairs = zip((None, *free_ports()), (whole, lora, lossy), strict=True)
+    runs = json.dumps([(port, options(each.two)) for port, each in pairs])
     done = subprocess.run(
-        [*LAUNCH, str(script), runs], check=True, capture_output=True, encoding="utf-8"
+        [*LAUNCH, str(script), runs], check=True, capture_output=True, encoding="utf-8", timeout=300
     )
     return Launch(whole=whole, lora=lora, lossy=lossy, stdout=done.stdout, stderr=done.stderr)
 
