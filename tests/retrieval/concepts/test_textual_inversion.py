@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,10 +48,20 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(views: Path, builtin: TorchEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library of what is to be found."""
+    folder = tmp_path_factory.mktemp("made") / "library"
+    with Library.create(folder, builtin) as library:
+        index_folders(library, builtin, [views / "find"])
+    return folder
+
+
 @pytest.fixture
-def library(views: Path, builtin: TorchEncoder, tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", builtin) as opened:
-        index_folders(opened, builtin, [views / "find"])
+def library(made: Path, tmp_path: Path) -> Iterator[Library]:
+    """A copy of it."""
+    shutil.copytree(made, tmp_path / "library")
+    with Library.open(tmp_path / "library") as opened:
         yield opened
 
 
@@ -102,7 +113,7 @@ def test_the_same_seed_learns_the_same(
     views: Path, library: Library, builtin: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
-    options = LearnOptions(like="cup", steps=10)
+    options = LearnOptions(like="cup", steps=3)
     first = learn_concept(library, builtin, "Zorbo", photos, options)
     again = learn_concept(library, builtin, "ZORBO", photos, options)
     other = learn_concept(library, builtin, "Zorbo", photos, replace(options, seed=1))
