@@ -38,6 +38,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos() -> list[Image.Image]:
+    """Five photos, four times: more than a batch."""
     names = ("astronaut", "chelsea", "coffee", "rocket", "brick")
     return [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in names] * 4
 
@@ -60,7 +61,8 @@ def test_vectors_are_those_of_torch(spec: str, photos: list[Image.Image]) -> Non
         torchs.dim,
     )
     assert (quick.image_size, quick.hubness) == (torchs.image_size, torchs.hubness)
-    assert cosines(quick.encode_images(photos), torchs.encode_images(photos)).min() > 0.999
+    want = np.tile(torchs.encode_images(photos[:5]), (4, 1))
+    assert cosines(quick.encode_images(photos), want).min() > 0.999
     assert cosines(quick.encode_texts(TEXTS), torchs.encode_texts(TEXTS)).min() > 0.999
     assert quick.encode_images([]).shape == quick.encode_texts([]).shape == (0, quick.dim)
     for part in Tower:
@@ -90,8 +92,8 @@ def test_photos_that_are_cut_already_have_the_same_vectors(
 ) -> None:
     for encoder in (quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")):
         assert isinstance(encoder, FixedInputEncoder)
-        cut = [encoder.square.cut(photo) for photo in photos]
-        np.testing.assert_array_equal(encoder.encode_images(cut), encoder.encode_images(photos))
+        cut = [encoder.square.cut(photo) for photo in photos[:5]]
+        np.testing.assert_array_equal(encoder.encode_images(cut), encoder.encode_images(photos[:5]))
 
 
 @pytest.mark.parametrize(
@@ -113,10 +115,10 @@ def test_image_tokens_are_those_of_torch(photos: list[Image.Image]) -> None:
     assert quick.token_shape == torchs.token_shape
     (vectors, tokens), (_, want) = (
         quick.encode_with_tokens(photos),
-        torchs.encode_with_tokens(photos),
+        torchs.encode_with_tokens(photos[:5]),
     )
     np.testing.assert_array_equal(vectors, quick.encode_images(photos))
-    rows, wanted = tokens.reshape(len(photos), -1), want.reshape(len(photos), -1)
+    rows, wanted = tokens.reshape(len(photos), -1), np.tile(want.reshape(5, -1), (4, 1))
     norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(wanted, axis=1)
     assert (cosines(rows, wanted) / norms).min() > 0.999
 
