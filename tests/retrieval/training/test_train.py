@@ -68,10 +68,11 @@ def test_accumulated_batches_are_one_step(start: Path) -> None:
 
 
 def test_a_killed_run_resumes_to_the_same_result(start: Path) -> None:
-    whole, killed = (config(start, o, epochs=20, checkpoint_every=3, ema=0.9) for o in ("w", "k"))
+    whole = config(start, "whole", epochs=16, ema=0.9)
+    killed = config(start, "killed", epochs=16, ema=0.9, checkpoint_every=5)
     process = subprocess.Popen([*COMMAND, *options(killed)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(killed.out.glob("resume-0000[0-9][1-9]?.safetensors")):
+    while not list(killed.out.glob("resume-00000[1-9]?.safetensors")):
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
