@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,12 +22,6 @@ from tests.fakes import ColourEncoder, draw
 from tests.raws import dng
 
 ENCODER = ColourEncoder()
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ENCODER) as library:
-        yield library
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,12 +28,6 @@ from indexer.vectors.segments import Segment, SegmentStore
 from tests.fakes import GENERIC, ColourEncoder
 
 ENCODER = ColourEncoder()
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ENCODER) as library:
-        yield library
 
 
 def _entry(name: str, *texts: str) -> BatchEntry:

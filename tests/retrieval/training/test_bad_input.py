@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +24,7 @@ from retrieval.training.nonfinite import STEPS_IN_A_ROW, check_gradient, check_l
 from retrieval.training.observer import TrainObserver, TrainProgress
 from retrieval.training.optimizer import Trainer
 from tests.fakes import draw
-from tests.retrieval.training.runs import COMMAND, config, log, losses, options
-from tests.tiny import colour_pairs, tiny_model
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "start")
-    return tmp_path / "start"
+from tests.retrieval.training.runs import config, log, losses
 
 
 def skip(name: str, reason: str) -> Skip:
@@ -251,23 +242,3 @@ def test_many_bad_gradients_in_a_row_stop_the_run(tmp_path: Path) -> None:
         assert check_gradient(np.nan, step, lines, tmp_path)
     with pytest.raises(TrainingFailed, match="not finite for 10 steps in a row, up to step 12"):
         check_gradient(math.inf, 2 + STEPS_IN_A_ROW, lines, tmp_path)
-
-
-def test_two_processes_lose_a_photo_and_stop_together(start: Path) -> None:
-    dev = colour_pairs(start.parent / "dev")
-    changes = {"cache_gib": 0.0, "epochs": 9, "lr": 1e-9, "patience": 1, "val": dev}
-    one, two = (config(start, out, **changes) for out in ("one", "two"))
-    (one.pairs[0].parent / "red-green.png").write_bytes(b"no picture")
-    train(one)
-    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    still = ("--crop=0.9", "--flip=0", "--colour=0", "--grey=0")
-    done = subprocess.run(
-        [*launch, *COMMAND[1:], *options(two), *still, "--cache-gib=0", "--patience=1",
-         f"--val={dev}"],
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert "stopped at step 8 of 36" in done.stderr  # the leading process says so; code 3: skipped
-    assert losses(two.out) == pytest.approx(losses(one.out), rel=1e-4)
-    assert len(losses(two.out)) == 8
-    named = [json.loads(row) for row in (two.out / "skipped.jsonl").read_text().splitlines()]
-    assert [Path(row["path"]).name for row in named] == ["red-green.png"]

@@ -20,18 +20,12 @@ from retrieval.training.nonfinite import why_stop
 from retrieval.training.observer import TrainObserver
 from retrieval.training.validation import DevSet, sum_of_recalls
 from tests.retrieval.training.runs import config, log, losses
-from tests.tiny import colour_pairs, tiny_model
+from tests.tiny import colour_pairs
 
 LOST = {
     "lr": 1e-9,
     "epochs": 30,
 }  # a run that learns nothing has no gain after its first evaluation
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "start")
-    return tmp_path / "start"
 
 
 @pytest.fixture
