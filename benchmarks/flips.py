@@ -48,7 +48,8 @@ import numpy as np
 from indexer.core.encoder import TokenShape
 from indexer.core.errors import LibraryDamaged, TwinlensError
 from indexer.core.types import Hubness, Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
 from indexer.vectors.nprobe_tuning import RecallTarget
@@ -155,12 +156,12 @@ def answers(folder: Path) -> list[Any]:
         for text, kind in product(asked, Kind):
             said.append([repr(hit) for hit in searcher.search(text, kind=kind, top=0)])
         ids = library.catalog.item_ids(Kind.PHOTO).tolist()
-        said.append([repr(kept) for kept in library.tokens(ids, SHAPE)])
+        said.append([repr(kept) for kept in library.patch_tokens.read(ids, SHAPE)])
         said.append([library.score(ENCODER.encode_texts(["green"]), Kind.PHOTO, ids).tolist()])
         said.append([repr(record) for record in library.records(list(range(200)))])
         info = library.info()
         said.append([repr(info.folders), repr(info.described), info.photos, info.texts])
-        said.append([repr(library.moments(*pair)) for pair in product(Kind, Kind)])
+        said.append([repr(library.normalizer.moments(*pair)) for pair in product(Kind, Kind)])
     concepts, skipped = Concepts(folder).read()
     said.append([repr(concept) for concept in concepts])
     if skipped:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from indexer.core.types import Kind
     from indexer.decoding.pool import DecodeOptions
     from indexer.duplicates.finder import DuplicateGroup, find_duplicates
-    from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+    from indexer.ingest.index_options import IndexOptions
+    from indexer.ingest.index_report import IndexReport
+    from indexer.ingest.pipeline import index_folders
     from indexer.ingest.reindex import ReindexReport, reindex
     from indexer.library.library import Library
     from indexer.library.lock import LockTimeout

@@ -28,7 +28,9 @@ from indexer.calibration.score_stats import (
     cohort_of,
     measure,
 )
-from indexer.catalog.reader import CatalogReader, Holds, catalog_path
+from indexer.catalog.meta import LibraryMeta
+from indexer.catalog.reader import CatalogReader, catalog_path
+from indexer.catalog.snapshot import Holds
 from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryDamaged, mending
 from indexer.core.types import Kind
@@ -53,12 +55,14 @@ class ScoreNormalizer:
     Args:
         folder: of the library.
         view: of its catalog.
-        shelf: its vectors.
+        vectors: of the library.
+        facts: of the library, as it was opened.
     """
 
-    def __init__(self, folder: Path, view: CatalogReader, shelf: VectorStore) -> None:
-        facts = view.facts()
-        self._folder, self._view, self._shelf = folder, view, shelf
+    def __init__(
+        self, folder: Path, view: CatalogReader, vectors: VectorStore, facts: LibraryMeta
+    ) -> None:
+        self._folder, self._view, self._vectors = folder, view, vectors
         self._dim, self._width = facts.dim, facts.width
         self._corrects = facts.width > facts.dim
         self._cohorts: dict[Kind, NDArray[np.float16]] = {}
@@ -116,7 +120,7 @@ class ScoreNormalizer:
 
     def _drawn(self, kind: Kind, count: int, *, seed: int) -> tuple[Ids, Vectors]:
         """Return ids of items at random, and their rows. Shapes (n,) and (n, width)."""
-        rows, deleted = self._shelf.rows(kind)
+        rows, deleted = self._vectors.rows(kind)
         ids = np.setdiff1d(rows.ids, deleted)
         drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
         fetched = rows.fetch(drawn)
@@ -133,7 +137,7 @@ class ScoreNormalizer:
             holds: tells which of some ids are let through; None for all.
             count: how many rows, at most. Shape (at most count, dim) or (at most count, dim + 1).
         """
-        rows, deleted = self._shelf.rows(kind)
+        rows, deleted = self._vectors.rows(kind)
         ids = np.setdiff1d(rows.ids, deleted) if len(deleted) else rows.ids
         held = ids if holds is None else ids[holds(ids)]
         telling = held if len(held) >= FEWEST_TO_TELL else ids

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from indexer.catalog import schema
-from indexer.catalog.reader import WORD, any_of
+from indexer.catalog.snapshot import WORD, any_of
 from indexer.core.errors import TwinlensError
 from indexer.core.text_normalization import tokens
 from indexer.core.types import Metadata, readable

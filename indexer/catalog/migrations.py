@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from indexer.catalog import fulltext, photo_rows, schema
 from indexer.catalog.meta import NO_HUBNESS
-from indexer.catalog.reader import metadata_of
+from indexer.catalog.snapshot import metadata_of
 
 _ROWS = 10_000  # items whose words are written at once
 

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from indexer.catalog import schema
-from indexer.catalog.reader import metadata_of
+from indexer.catalog.snapshot import metadata_of
 from indexer.core.gazetteer import on_sphere
 from indexer.core.text_normalization import same
 from indexer.core.types import Metadata, MetadataSummary

@@ -146,8 +146,8 @@ class CatalogWriter(CatalogReader):
         Raises:
             UsageError: the library is of a format before filters.
         """
-        frames = self.facts().format >= 4
-        with self._described() as connection:
+        frames = self._described_format() >= 4
+        with self._reading() as connection:
             return filter_ids.selected(connection, kind, where, frames=frames)
 
     def newest(self, kind: Kind, where: Filter, limit: int) -> list[int]:
@@ -157,7 +157,8 @@ class CatalogWriter(CatalogReader):
         found = select(items.c.id).select_from(dated)
         query = found.where(files.c.kind == kind, compiled(where))
         ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
-        with self._described() as connection:
+        self._described_format()
+        with self._reading() as connection:
             return list(connection.scalars(ordered))
 
     def described(self) -> MetadataSummary:
@@ -316,16 +317,19 @@ class CatalogWriter(CatalogReader):
             fault = f"is broken (a row cannot be read: {error})"
             raise LibraryDamaged(self._path, fault, mending(self._path.parent)) from error
 
-    @contextmanager
-    def _described(self) -> Iterator[Connection]:
-        """One transaction over a catalog that knows metadata, which a filter needs."""
-        if self.facts().format < 3:
+    def _described_format(self) -> int:
+        """Return the format of a catalog that knows metadata, which a filter needs.
+
+        Raises:
+            UsageError: it knows none.
+        """
+        format_ = self.facts().format
+        if format_ < 3:
             raise UsageError(
                 f"{self._path.parent} has no dates, places and words yet; add them with: "
                 "twinlens index FOLDER"
             )
-        with self._reading() as connection:
-            yield connection
+        return format_
 
     # What changes
 

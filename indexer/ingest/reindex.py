@@ -18,8 +18,10 @@ from indexer.core.encoder import Encoder
 from indexer.core.errors import LibraryDamaged, UsageError
 from indexer.core.types import Gap, Kind, Skip
 from indexer.ingest.excluded_folders import lies_in_excluded
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.index_report import IndexProgress
 from indexer.ingest.missing_files import KnownBefore, gathered, judged, out_of_reach
-from indexer.ingest.pipeline import IndexOptions, IndexProgress, index_folders
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import NEXT, Library, remove
 from indexer.library.lock import LockTimeout
 from indexer.library.skipped_files import SKIPPED, SkippedFiles

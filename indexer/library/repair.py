@@ -23,7 +23,8 @@ import numpy as np
 from indexer.catalog import row_checksums
 from indexer.catalog.changes import FileState, NewFile, Transaction
 from indexer.catalog.meta import FORMAT, LibraryMeta, base_key, facts_of, plan_key, seal_key
-from indexer.catalog.reader import BROKEN, catalog_path, metadata_of
+from indexer.catalog.reader import BROKEN, catalog_path
+from indexer.catalog.snapshot import metadata_of
 from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import LibraryDamaged

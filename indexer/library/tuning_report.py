@@ -65,23 +65,27 @@ def tune(
         LibraryLocked: another process is writing.
     """
     with library.writing(patience):
-        library.tune(aim or library.aim)
+        library.tune(aim or library.vectors.aim())
         return [setting for kind in Kind for setting in _measured(library, kind)]
 
 
 def _measured(library: Library, item: Kind) -> list[SearchSetting]:
     """Measure the settings of the index of a kind, the fastest first."""
-    index = library.saved_index(item)
+    index = library.vectors.load(item).base
     if not len(index):
         return []
-    asking = {kind: each for kind, each in halved(library.questions(item), 1).items() if len(each)}
+    asking = {
+        kind: each
+        for kind, each in halved(library.normalizer.questions(item), 1).items()
+        if len(each)
+    }
     if not isinstance(index, IvfIndex):
         recall = dict.fromkeys(asking, 1.0)
         seconds = {kind: _seconds(index.search, each) for kind, each in asking.items()}
         return [
             SearchSetting(item=item, lists=0, of=0, recall=recall, seconds=seconds, chosen=True)
         ]
-    ranks = library.ranks(item, asking)
+    ranks = library.vectors.ranks(item, asking)
     chosen = index.probes_for(DEPTH)
     shown = sorted({min(index.lists, max(1, round(step * chosen))) for step in _STEPS})
     return [

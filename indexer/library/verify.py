@@ -61,7 +61,7 @@ class Repair:
     Attributes:
         mended: what was wrong and is no longer.
         left: what is still wrong.
-        dropped: files whose vectors were lost; the next index run embeds them again.
+        dropped: files whose vectors were lost; the next index run embeds them anew.
     """
 
     mended: tuple[Finding, ...]
@@ -100,9 +100,9 @@ def check(folder: Path) -> list[Finding]:
 
 
 def repair(folder: Path, *, patience: LockTimeout | None = None) -> Repair:
-    """Repair what can be repaired.
+    """Mend what can be mended.
 
-    A broken catalog is rewritten from the rows that can still be read; a saved index from the
+    A broken catalog is written anew from the rows that can still be read; a saved index from the
     segments. Files whose vectors are lost leave the catalog.
 
     Raises:
@@ -213,7 +213,7 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    shelf = VectorStore(folder, catalog, lambda: catalog)
+    shelf = _store(folder, catalog)
     path = shelf.indexes.path(kind, base)
     try:
         if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
@@ -227,7 +227,7 @@ def _saved_index(
 
 
 def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
-    """Read the reference set."""
+    """Read the banks of generic vectors."""
     facts = catalog.facts()
     if facts.width == facts.dim:
         return
@@ -239,10 +239,9 @@ def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
 
 
 def _cohorts(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
-    """Compare the cohorts that a writer kept with the reference set that they are made from."""
-    fault = ScoreNormalizer(
-        folder, catalog, VectorStore(folder, catalog, lambda: catalog)
-    ).cohort_fault()
+    """Compare the cohorts that a writer kept with the banks that they are made of."""
+    normalizer = ScoreNormalizer(folder, catalog, _store(folder, catalog), catalog.facts())
+    fault = normalizer.cohort_fault()
     if fault:
         remedy = "the next index run rebuilds it; until then, each search does"
         yield Finding(path=folder / COHORTS, fault=fault, remedy=remedy, grave=False)
@@ -258,7 +257,7 @@ def _tokens(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
 
 def _orphans(folder: Path, catalog: CatalogWriter, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
-    shelf = VectorStore(folder, catalog, lambda: catalog)
+    shelf = _store(folder, catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
@@ -281,7 +280,7 @@ def _unfinished(folder: Path) -> Iterator[Finding]:
 
 
 def is_sound(folder: Path) -> bool:
-    """Return whether there is a library without a grave fault."""
+    """Tell whether there is a library without a grave fault."""
     try:
         return not any(finding.grave for finding in check(folder))
     except (LibraryMissing, LibraryDamaged):
@@ -289,7 +288,7 @@ def is_sound(folder: Path) -> bool:
 
 
 def _mend(library: Library, kind: Kind) -> int:
-    """Drop what has no vectors, and save the index of a kind again where it is not right."""
+    """Drop what has no vectors, and save the index of a kind anew where it is not right."""
     folder, catalog = library.folder, library.catalog
     store = SegmentStore(folder / "vectors", catalog.facts().width)
     vectors = _survey(store, catalog, kind)
@@ -300,5 +299,10 @@ def _mend(library: Library, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        VectorStore(folder, catalog, lambda: catalog).rebuild(kind, library.questions)
+        _store(folder, catalog).rebuild(kind, library.normalizer.questions)
     return dropped
+
+
+def _store(folder: Path, catalog: CatalogWriter) -> VectorStore:
+    """Open the vectors of a library through the catalog that is looked at."""
+    return VectorStore(folder, catalog, lambda: catalog, catalog.facts())

@@ -31,8 +31,7 @@ from indexer.vectors.nprobe_tuning import (
     halved,
     neighbour_ranks,
 )
-from indexer.vectors.segment_reader import SegmentVectors, mapped
-from indexer.vectors.segments import SegmentStore, is_ours
+from indexer.vectors.segments import SegmentStore, SegmentVectors, is_ours, mapped
 
 Questions: TypeAlias = Callable[[Kind], Mapping[Kind, TuningQueries]]
 """Gives queries by their kind, to tune the index of the items of a kind."""
@@ -111,8 +110,15 @@ class IndexStore:
         except LibraryDamaged as error:
             return error.fault
 
-    def open(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> SavedIndex:
+    def open(
+        self, kind: Kind, snapshot: VectorSnapshot, aim: Callable[[], RecallTarget]
+    ) -> SavedIndex:
         """Open the index that a snapshot names.
+
+        Args:
+            kind: of the items.
+            snapshot: of their vectors.
+            aim: gives what the index has to reach; an exact one needs none.
 
         Raises:
             LibraryDamaged: it is missing, or not what the catalog says.
@@ -131,7 +137,7 @@ class IndexStore:
             size=count(rows),
             probes=plan.probes,
             rows=self.rows(rows),
-            exact_rows=aim.exact_rows,
+            exact_rows=aim().exact_rows,
         )
 
     def suits(self, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
@@ -146,7 +152,7 @@ class IndexStore:
             LibraryDamaged: it is missing, or not what the catalog says.
         """
         path = self.path(kind, snapshot.base)
-        index = self.open(kind, snapshot, aim)
+        index = self.open(kind, snapshot, lambda: aim)
         if isinstance(index, FlatIndex) and not index.is_made_of(
             map(self._segments.read, held(snapshot))
         ):
@@ -176,7 +182,7 @@ class IndexStore:
         Raises:
             LibraryDamaged: the index is missing, or not what the catalog says.
         """
-        index = self.open(kind, snapshot, aim)
+        index = self.open(kind, snapshot, lambda: aim)
         if not isinstance(index, IvfIndex):
             return {}
         return self._ranks(index, held(snapshot), asking)

@@ -29,7 +29,7 @@ from indexer.vectors.flat_index import (
     selector,
     write,
 )
-from indexer.vectors.segment_reader import SegmentVectors
+from indexer.vectors.segments import SegmentVectors
 
 EXACT_ROWS = 100_000
 """So many vectors are searched one by one, in some 10 ms: a library, or what a filter leaves."""

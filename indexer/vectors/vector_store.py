@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexer.catalog.changes import Merge
-from indexer.catalog.meta import SavedIndexMeta, VectorSnapshot
+from indexer.catalog.meta import LibraryMeta, SavedIndexMeta, VectorSnapshot
 from indexer.catalog.reader import CatalogReader, catalog_path
 from indexer.core.errors import LibraryDamaged, ModelMismatch, UsageError, mending
 from indexer.core.types import Kind, SegmentRow
@@ -18,8 +18,7 @@ from indexer.vectors.flat_index import Ids, MutableFlatIndex
 from indexer.vectors.index_files import IndexStore, Questions, count, held
 from indexer.vectors.ivf_index import EXACT_ROWS
 from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
-from indexer.vectors.segment_reader import SegmentVectors
-from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore
+from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore, SegmentVectors
 
 if TYPE_CHECKING:
     from indexer.catalog.writer import CatalogWriter
@@ -43,8 +42,6 @@ _NONE: Ids = np.empty(0, dtype=np.int64)
 
 _AIM = "aim"  # the fact that says what the indexes have to reach
 
-T = TypeVar("T")
-
 
 class VectorStore:
     """Keeps the vectors that the catalog names: writes, merges, sweeps and loads them.
@@ -55,14 +52,19 @@ class VectorStore:
         folder: the library.
         view: of its catalog.
         catalog: gives the whole of it, to the one writer.
+        facts: of the library, as it was opened.
     """
 
     def __init__(
-        self, folder: Path, view: CatalogReader, catalog: Callable[[], CatalogWriter]
+        self,
+        folder: Path,
+        view: CatalogReader,
+        catalog: Callable[[], CatalogWriter],
+        facts: LibraryMeta,
     ) -> None:
         self._view, self._whole = view, catalog
         self._folder = folder
-        self._width, self._fingerprint = view.facts().width, view.facts().fingerprint
+        self._width, self._fingerprint = facts.width, facts.fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
         self.indexes = IndexStore(folder / "ann", self._segments, self._width)
         self._loaded: dict[Kind, CompositeIndex] = {}
@@ -154,6 +156,10 @@ class VectorStore:
 
     def load(self, kind: Kind) -> CompositeIndex:
         """Return the vectors of a kind as of the last commit."""
+        return self._view.at_one_commit(lambda: self._load(kind))
+
+    def _load(self, kind: Kind) -> CompositeIndex:
+        """Return the vectors of a kind as of a commit; what is there of an older one grows."""
         loaded, facts = self._loaded.get(kind), self._view.facts()
         if facts.fingerprint != self._fingerprint:
             raise ModelMismatch(
@@ -162,10 +168,9 @@ class VectorStore:
                 "open it again",
             )
         if loaded is None or loaded.generation != facts.generation:
-            kept = [self._loaded.pop(kind, None)]  # once: a failed load leaves a half-grown tail
-            loaded = self._loaded[kind] = self._current(
-                kind, lambda snapshot: self._read(kind, snapshot, kept.pop() if kept else None)
-            )
+            self._loaded.pop(kind, None)  # a failed load leaves a half-grown tail
+            loaded = self._read(kind, self._view.snapshot(kind), loaded)
+            self._loaded[kind] = loaded
         return loaded
 
     def rebuild(self, kind: Kind, questions: Questions) -> None:
@@ -193,9 +198,11 @@ class VectorStore:
 
     def rows(self, kind: Kind) -> tuple[SegmentVectors, Ids]:
         """Return the vectors of a kind by id, and the ids that have no item any more."""
-        return self._current(
-            kind, lambda snapshot: (self.indexes.rows(snapshot.segments), snapshot.deleted)
-        )
+        return self._view.at_one_commit(lambda: self._rows(self._view.snapshot(kind)))
+
+    def _rows(self, snapshot: VectorSnapshot) -> tuple[SegmentVectors, Ids]:
+        """Open the vectors that a commit names."""
+        return self.indexes.rows(snapshot.segments), snapshot.deleted
 
     def _merge(
         self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
@@ -206,16 +213,6 @@ class VectorStore:
         new = self.write(self._segments.joined(rows, without=purged))
         old = [row.number for row in rows]
         self._whole().merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
-
-    def _current(self, kind: Kind, read: Callable[[VectorSnapshot], T]) -> T:
-        """Read the last commit; once more if a writer merged segments away meanwhile."""
-        while True:
-            snapshot = self._view.snapshot(kind)
-            try:
-                return read(snapshot)
-            except LibraryDamaged:
-                if snapshot.generation == self._view.facts().generation:
-                    raise
 
     def _read(
         self, kind: Kind, snapshot: VectorSnapshot, loaded: CompositeIndex | None
@@ -252,7 +249,7 @@ class VectorStore:
         segments are read.
         """
         try:
-            base = self.indexes.open(kind, snapshot, self.aim())
+            base = self.indexes.open(kind, snapshot, self.aim)
         except LibraryDamaged:
             return MutableFlatIndex(self._width), frozenset()
         return base, frozenset(row.number for row in held(snapshot))

@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.reader import STOP_WORDS
+from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.core.errors import TwinlensError, is_open, permit
 from indexer.core.permissions import make_folder

@@ -13,17 +13,17 @@ from retrieval.search.match_probability import UNLIKELY, MatchCalibrator
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One hit. `rank` counts from 1; `score` orders the hits, higher is better.
+    """One answer. `rank` counts from 1; `score` orders the answers, higher is better.
 
-    The score is the cosine, lowered by the item's hubness, raised if it shares words with the
-    query, and changed by the reranker if one takes part; see `Searcher.search`. `text` is the
-    passage that was found, empty for a photo. `time` is the position of a frame in its video in
-    seconds, None for other items. `id` is its id in the library. `about` is its metadata. `match`
-    is the probability, from 0 to 1, that it shows what is asked for and follows the instruction;
-    None if the library cannot estimate it, see `Library.moments`. `plain` is the score without the
-    instruction. `obeys` is the probability that it follows the instruction, None if there is none
-    or the hit was not reranked. `worded` is True if it has all the words of the query, and they
-    are rare.
+    It is the cosine, less what the item's hubness costs, more where it shares words with the
+    query, and moved by the reranker where one takes part; `Searcher.search` says where. `text` is
+    the passage that was found, empty for a photo; `time` how many seconds into its video a frame is
+    shown, None for what is no frame. `id` names it in the library; `about` is what a photo says
+    about itself. `match` is how likely it is a match, from 0 to 1: that it shows what is asked for
+    and obeys the instruction; None where the library cannot tell, see
+    `ScoreNormalizer.moments`. `plain` is the score without the instruction; `obeys` how likely it
+    obeys, None where there is none or nobody looked. `worded` tells whether it has
+    all the words of the query, and telling ones.
     """
 
     rank: int
@@ -41,7 +41,7 @@ class Hit:
 
     @property
     def likely(self) -> bool:
-        """Return whether it is not marked as unlikely to be a match."""
+        """Tell whether it is not marked as unlikely to be a match."""
         return self.match is None or self.match >= UNLIKELY
 
     @property
@@ -73,9 +73,9 @@ def hits_of(
 
 
 def with_match(hits: Sequence[Hit], matching: MatchCalibrator) -> list[Hit]:
-    """Set the match probability of each hit: of its score, times that of following the instruction.
+    """Say how likely each hit is a match, by its score and by how likely it obeys.
 
-    A hit that was not reranked gets the mean of the others for the second factor.
+    A hit that nobody looked at counts as one that obeys as often as the others do.
     """
     seen = [hit.obeys for hit in hits if hit.obeys is not None]
     usual = sum(seen) / len(seen) if seen else 1.0

@@ -119,7 +119,7 @@ class RerankStage:
         """Return kept tokens; read the photos that have none, and keep theirs for the next time."""
         shape = self.reranker.token_shape
         ids = [hit.id for hit in hits]
-        kept = self.library.tokens(ids, shape) if shape else [None] * len(ids)
+        kept = self.library.patch_tokens.read(ids, shape) if shape else [None] * len(ids)
         sights: list[ImageFeatures | None] = list(kept)
         missing = [place for place, sight in enumerate(sights) if sight is None]
         fresh = self._read([hits[place] for place in missing])

@@ -19,7 +19,8 @@ from indexer.catalog import row_checksums
 from indexer.catalog.reader import BROKEN
 from indexer.core.errors import LibraryDamaged, LibraryMissing, TwinlensError
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
@@ -304,7 +305,8 @@ def _free(disk: Path) -> int:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.core.errors import TwinlensError
 from indexer.library.library import Library
 from tests.fakes import ColourEncoder

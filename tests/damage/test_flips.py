@@ -196,7 +196,7 @@ def test_tokens_that_changed_are_computed_again(bench: Bench) -> None:
     assert check(bench.folder) == []
     with Library.open(bench.folder) as library:
         ids = library.catalog.item_ids(Kind.PHOTO).tolist()
-        kept = library.tokens(ids, bench.shape)
+        kept = library.patch_tokens.read(ids, bench.shape)
     assert [tokens is None for tokens in kept].count(True) == 1
 
 

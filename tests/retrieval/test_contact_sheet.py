@@ -18,7 +18,6 @@ from PIL import Image
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from retrieval import contact_sheet
 from retrieval.contact_sheet import SheetRow, write_contact_sheet
 from tests.fakes import draw
 
@@ -260,7 +259,7 @@ def test_it_replaces_no_photo_that_is_called_or_linked_as_a_page(tmp_path: Path)
     before = photo.read_bytes()
     for name in ("photo.html", "link.html", "notes.html"):
         with pytest.raises(UsageError, match="is not a contact sheet"):
-            contact_sheet([], tmp_path / name, title="any")
+            write_contact_sheet([], tmp_path / name, title="any")
     assert (tmp_path / "photo.html").read_bytes() == photo.read_bytes() == before
     assert (tmp_path / "notes.txt").read_text() == "precious"
 

@@ -31,7 +31,7 @@ from retrieval.cli.options import (
 from retrieval.cli.progress import Report, phase, progress
 
 if TYPE_CHECKING:
-    from indexer.ingest.pipeline import IndexProgress
+    from indexer.ingest.index_report import IndexProgress
     from retrieval import Encoder, IndexOptions, IndexReport, Library, LockTimeout
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -24,7 +24,7 @@ from retrieval.cli.progress import Report, progress
 from retrieval.training.config import AugmentConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from retrieval.training.loop import TrainProgress
+    from retrieval.training.observer import TrainProgress
 
 _FILES = ("pairs", "val", "keep", "out")
 _PATH = click.Path(path_type=Path)
@@ -81,7 +81,8 @@ def command(config: Path | None, **given: Any) -> int:
     settings = _read(config) if config else {}
     settings |= {name: value for name, value in given.items() if value not in (None, ())}
     chosen = _build(settings)
-    from retrieval.training.loop import TrainObserver, train
+    from retrieval.training.loop import train
+    from retrieval.training.observer import TrainObserver
 
     with ExitStack() as stack:
         bars = _Bars(stack)

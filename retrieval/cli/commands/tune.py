@@ -58,7 +58,7 @@ def command(
     queries; the other half of the queries chose nprobe.
     """
     with retrieval.Library.open(library) as opened:
-        aim = opened.aim
+        aim = opened.vectors.aim()
         aim = replace(
             aim,
             recall=aim.recall if recall is None else recall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -13,31 +13,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.ingest import pipeline, prefetch
-from indexer.ingest.pipeline import IndexReport, index_folders
+from indexer.ingest.index_report import IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.walker import FoundFile
 from indexer.library.library import Library
-from tests.fakes import COLOURS, ColourEncoder, draw
+from tests.fakes import COLOURS, ColourEncoder, CountingEncoder, draw
 
 WHEN = 1_577_836_800 * 10**9
-
-
-class CountingEncoder(ColourEncoder):
-    """Counts what it embeds."""
-
-    photos = 0
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        self.photos += len(images)
-        return super().encode_images(images)
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ColourEncoder()) as library:
-        yield library
 
 
 def _bitmap(path: Path, colour: str, *, rating: int = 0) -> Path:

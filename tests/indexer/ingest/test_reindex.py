@@ -13,7 +13,8 @@ from PIL import Image
 from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryLocked, ModelMismatch, UsageError
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.ingest.walker import WalkOptions
 from indexer.library.library import NEXT, Library

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -143,15 +142,6 @@ def test_a_clock_that_was_never_set_says_nothing(unset: str) -> None:
     tags = {"creation_time": unset, "location": "+95.0+012.0/", "encoder": "Lavf62"}
     about = read_video_metadata(tags, size=(4, 2))
     assert (about.taken, about.latitude, about.camera) == (None, None, "")
-
-
-@pytest.fixture
-def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("in_new_york")

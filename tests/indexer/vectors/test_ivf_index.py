@@ -15,8 +15,7 @@ from indexer.core.types import Kind
 from indexer.vectors.flat_index import MutableFlatIndex
 from indexer.vectors.ivf_index import IvfIndex, list_count, make, training_rows
 from indexer.vectors.nprobe_tuning import TuningQueries, nearest, recall_at
-from indexer.vectors.segment_reader import MappedSegment, SegmentVectors
-from indexer.vectors.segments import Segment
+from indexer.vectors.segments import MappedSegment, Segment, SegmentVectors
 
 DIM, ROWS = 12, 2_000
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
-import torch
 from safetensors.numpy import load_file, save_file
-from safetensors.torch import save_file as save_torch
 
 from retrieval.concepts.concept_encoder import ConceptNames
 from retrieval.concepts.store import Concept, Concepts, clean_name, new_name
 from retrieval.errors import ConceptInvalid
 from retrieval.models import TorchEncoder, load_encoder
 from retrieval.models.soft_tokens import slot_ids
+from tests.tiny_clip import TINY_CLIP, tiny_clip
 
 
 def concept(name: str, tokens: int = 1, **facts: str) -> Concept:
@@ -117,16 +115,9 @@ def test_a_broken_concept_is_named_and_the_others_stay(damage: str, tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def builtin() -> TorchEncoder:
-    return load_encoder("builtin", "cpu")
-
-
-@pytest.fixture(scope="module")
 def of_open_clip(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("openclip") / "weights.safetensors"
-    save_torch(open_clip.create_model("ViT-S-32-alt").state_dict(), path)
-    return load_encoder(f"ViT-S-32-alt/{path}", "cpu")
+    weights = tiny_clip(tmp_path_factory.mktemp("openclip"))
+    return load_encoder(f"{TINY_CLIP}/{weights}", "cpu")
 
 
 @pytest.mark.parametrize("which", ["builtin", "of_open_clip"])

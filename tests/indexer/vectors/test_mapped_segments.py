@@ -10,8 +10,7 @@ from safetensors.numpy import save_file
 
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind, SegmentRow
-from indexer.vectors.segment_reader import SegmentVectors, mapped
-from indexer.vectors.segments import Segment, SegmentStore
+from indexer.vectors.segments import Segment, SegmentStore, SegmentVectors, mapped
 
 
 def _stored(folder: Path, *all_ids: list[int]) -> tuple[SegmentStore, list[SegmentRow]]:
