@@ -303,7 +303,7 @@ def test_wrong_requests(library: Library, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder to index"):
         index(library)
     (tmp_path / "a.mp3").touch()
-    with pytest.raises(UsageError, match="neither a folder, nor a photo or text"):
+    with pytest.raises(UsageError, match="neither a folder nor a supported photo, video or text"):
         index(library, tmp_path / "a.mp3")
     with pytest.raises(UsageError, match="batch_size must be above 0, not 0"):
         IndexOptions(batch_size=0)
