@@ -12,7 +12,7 @@ from indexer.library.verify import Finding, Repair
 from indexer.library.verify import check as check_files
 from indexer.library.verify import repair as repair_files
 from retrieval.concepts import Concepts
-from retrieval.models import load_encoder
+from retrieval.runtime.model_choice import ModelChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def _with_model(folder: Path, report: RepairReport) -> RepairReport:
         if banks not in [finding.path for finding in report.left]:
             return report
         try:
-            restored = opened.restore_banks(load_encoder(opened.model))
+            restored = opened.restore_banks(ModelChoice().load(opened.model))
         except TwinlensError as error:
             return replace(report, notes=(f"the model is needed to mend {banks}: {error}",))
     return replace(report, left=tuple(check_files(folder))) if restored else report
