@@ -34,20 +34,20 @@ OPTIONS = IndexOptions(batch_size=4, commit_every=8, threads=1)
 STEPS = {
     "the catalog of a new library is half made": "indexer.catalog.writer:_write_meta:before:1",
     "a segment is half written": "pathlib:Path.write_bytes:half:3",
-    "a segment is written, not synced": "indexer.vectors.segments:_sync:before:7",
+    "a segment is written, not synced": "indexer.core.atomic_io:_sync:before:7",
     "a segment has no name yet": "pathlib:Path.replace:before:4",
     "a segment has its name": "pathlib:Path.replace:after:4",
-    "before a commit": "indexer.catalog.writer:Catalog.apply:before:3",
+    "before a commit": "indexer.catalog.writer:CatalogWriter.apply:before:3",
     "in a commit, files added": "indexer.catalog.file_rows:add:after:3",
     "in a commit, segment named": "indexer.catalog.file_rows:set_roots:before:3",
     "in a commit, at its end": "indexer.catalog.writer:_count_up:after:9",
-    "after a commit": "indexer.catalog.writer:Catalog.apply:after:3",
+    "after a commit": "indexer.catalog.writer:CatalogWriter.apply:after:3",
     "before segments are merged": "indexer.vectors.segments:SegmentStore.joined:before:1",
-    "merged segments are not named": "indexer.catalog.writer:Catalog.merge:before:1",
-    "merged segments are named, the old ones there": "indexer.catalog.writer:Catalog.merge:after:1",
-    "the saved index is half written": "indexer.vectors.flat_index:VectorIndex.save:before:1",
-    "the saved index is not named": "indexer.catalog.writer:Catalog.rebase:before:1",
-    "the saved index is named": "indexer.catalog.writer:Catalog.rebase:after:1",
+    "merged segments are not named": "indexer.catalog.writer:CatalogWriter.merge:before:1",
+    "merged segments are named, the old ones there": "indexer.catalog.writer:CatalogWriter.merge:after:1",
+    "the saved index is half written": "indexer.vectors.flat_index:MutableFlatIndex.save:before:1",
+    "the saved index is not named": "indexer.catalog.writer:CatalogWriter.rebase:before:1",
+    "the saved index is named": "indexer.catalog.writer:CatalogWriter.rebase:after:1",
     "leftovers are half swept": "pathlib:Path.unlink:after:6",
 }
 """What has happened when the process dies: a function, before, after or half way, which call."""
@@ -167,7 +167,7 @@ def test_what_was_committed_before_the_kill_is_kept(
     folder = tmp_path / "library"
     # The first commit of the first run names the folder; each other one adds 8 photos.
     for step, kept in (("before:4", 16), ("after:2", 32), ("before:2", 40)):
-        _die_at(nursery, folder, photos, f"indexer.catalog.writer:Catalog.apply:{step}")
+        _die_at(nursery, folder, photos, f"indexer.catalog.writer:CatalogWriter.apply:{step}")
         assert len(_held(folder)) == kept
     _complete(folder, photos, _held(folder))
 

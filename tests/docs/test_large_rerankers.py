@@ -1,4 +1,4 @@
-"""What MODELS.md says of large rerankers is true: sizes as counted, and examples that are read."""
+"""What docs/models.md says of large rerankers is true: sizes as counted, examples that are read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import BlipConfig, BlipForImageTextRetrieval
 
-from retrieval.reranking import Fusion
+from retrieval.reranking import FusionWeights
 from retrieval.reranking.hf_reranker import DEFAULT
 from retrieval.training.finetune.judgments import read_triples
 from tests.fakes import draw
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "MODELS.md").read_text(encoding="utf-8")
-SECTION = PAGE.partition("## A large reranker?")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## Large rerankers")[2].partition("\n## ")[0]
 LARGE = {"hidden_size": 1024, "intermediate_size": 4096}  # of the image tower
 LARGE |= {"num_hidden_layers": 24, "num_attention_heads": 16}
 
@@ -32,7 +32,7 @@ def test_parameters_are_counted_again(size: str, tower: dict[str, int]) -> None:
 
 def test_the_examples_are_read(tmp_path: Path) -> None:
     weights, triple = (block for block in SECTION.split("```")[1::2])
-    assert Fusion(**json.loads(weights)).instructed == 0.05
+    assert FusionWeights(**json.loads(weights)).instructed == 0.05
     draw(tmp_path / "rex.jpg", "red")
     (tmp_path / "triples.jsonl").write_text(triple, encoding="utf-8")
     (read,) = read_triples(tmp_path / "triples.jsonl").triples

@@ -1,4 +1,4 @@
-"""MODELS.md is true: its specs exist, its figures are those of the models, its message is ours.
+"""docs/models.md is true: its specs exist, its figures are counted again, its message is ours.
 
 Models are built on PyTorch's `meta` device, which has shapes but no numbers.
 """
@@ -20,7 +20,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "MODELS.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
 NEEDS_TRANSFORMERS = "◆"
 
 
@@ -138,4 +138,4 @@ def test_the_message_shown_is_the_one_given(
 
 
 def test_the_readme_leads_here() -> None:
-    assert "(MODELS.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "(docs/models.md)" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The README is true: it names every command and exit code, and its marked blocks run.
+"""README and docs are true: all commands and exit codes are named, and marked blocks run.
 
 A block runs if the line above it is `<!-- run -->`. It runs in a folder that holds `photos/`
 (real photos, `photos/cat.png` among them) and `pairs.jsonl`. In a console block the lines that
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import skimage
 
+import retrieval
 from indexer.core import errors as indexer_errors
 from indexer.core.errors import TwinlensError
 from retrieval import errors as retrieval_errors
@@ -26,12 +27,14 @@ from retrieval.cli.app import COMMANDS
 from retrieval.cli.exit_codes import ExitCode
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+GUIDES = [README.parent / "ARCHITECTURE.md", README.parent / "CONTRIBUTING.md"]
+PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 MARKED = re.compile(r"<!-- run -->\n```(python|console)\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A code block of the README that says it runs."""
+    """A code block of README or docs that says it runs."""
 
     language: str
     code: str
@@ -39,7 +42,7 @@ class Block:
 
 def marked_blocks() -> list[Block]:
     """The blocks that run, in their order."""
-    found = MARKED.findall(README.read_text(encoding="utf-8"))
+    found = [block for page in PAGES for block in MARKED.findall(page.read_text(encoding="utf-8"))]
     return [Block(language=language, code=code) for language, code in found]
 
 
@@ -73,7 +76,7 @@ def test_some_blocks_are_marked() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder as the README has it."""
+    """A folder as README and docs have it."""
     data = Path(skimage.__file__).parent / "data"
     (tmp_path / "photos").mkdir()
     for name, source in (("cat.png", "chelsea.png"), ("coffee.png", "coffee.png")):
@@ -84,6 +87,28 @@ def folder(tmp_path: Path) -> Path:
     ]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return tmp_path
+
+
+def test_every_link_leads_to_a_page_and_a_heading() -> None:
+    for page in [*PAGES, *GUIDES]:
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path, _, heading = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), f"{page.name}: {link}"
+            if heading:
+                assert heading in headings(target), f"{page.name}: {link}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_index_of_docs_lists_every_page() -> None:
+    written = (README.parent / "docs" / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", written))
+    assert listed == {page.name for page in PAGES if page.name != "README.md"}
 
 
 def test_the_marked_blocks_run(folder: Path) -> None:
@@ -101,3 +126,31 @@ def test_the_marked_blocks_run(folder: Path) -> None:
         for run in runs:
             done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{run[-1]}\n{done.stderr}"
+
+
+def test_the_names_in_the_python_pages_are_public() -> None:
+    listed = re.findall(r"^\| (`.+?`) \|", read(README.parent / "docs" / "python.md"), re.MULTILINE)
+    named = {word for cell in listed for word in re.findall(r"(?:^|, )?`(\w+)[`(.]", cell)}
+    imports = [
+        re.findall(r"^from retrieval import (.+)$", read(page), re.MULTILINE) for page in PAGES
+    ]
+    named |= {name for lines in imports for line in lines for name in line.split(", ")}
+    assert len(named) > 20
+    assert named - {"create", "open_or_create"} <= set(retrieval.__all__)  # methods of Library
+
+
+def read(page: Path) -> str:
+    """The text of a page."""
+    return page.read_text(encoding="utf-8")
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    tests = README.parent / "tests"
+    written = (README.parent / "docs" / "safety.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests/)?[\w/]*\btest_\w+\.py|tests/[\w/]+/)(?:::(\w+))?`", written)
+    assert len(named) > 30
+    for file, function in named:
+        found = [README.parent / file] if "/" in file else [*tests.rglob(file)]
+        assert found, file
+        assert found[0].exists(), file
+        assert not function or f"def {function}(" in found[0].read_text(encoding="utf-8"), function
