@@ -5,7 +5,7 @@
 | `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` a line |
 | `x.csv`, `x.tsv` | a header with an image and a caption column; one caption a row; TSV unquoted |
 | a folder | photos, each with a same-named `.txt`, one caption a line |
-| `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
+| `x.tar`, `{00..09}.tar`, a folder with `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
 Nothing is decoded here; a photo is opened when it is asked for. A photo is known by its file, in a
 shard by the shard's path and its place in it: shards may have one name in several folders, and a
@@ -28,6 +28,7 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
+from indexer.core.regular_files import open_regular, read_regular
 from indexer.core.types import Skip
 from indexer.decoding.render import read_data
 from indexer.media.image import read_bytes
@@ -61,14 +62,14 @@ class PhotoFile:
     def read(self) -> bytes:
         """Return the encoded bytes (JPEG, PNG, …)."""
         if self.size is None:
-            return self.path.read_bytes()
-        with self.path.open("rb") as shard:
+            return read_regular(self.path)
+        with open_regular(self.path) as shard:
             shard.seek(self.offset)
             return shard.read(self.size)
 
     def ends(self, count: int) -> tuple[bytes, bytes]:
         """Return the first and the last `count` bytes, fewer of a smaller file."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             size = os.fstat(file.fileno()).st_size if self.size is None else self.size
             file.seek(self.offset)
             first = file.read(min(count, size))
@@ -149,8 +150,9 @@ def _rows(source: Path) -> Iterator[Pair | Skip]:
     elif not source.exists():
         raise PairsInvalid(f"no pairs at '{source}': the file or folder does not exist")
     elif source.is_dir():
-        shards = sorted(source.glob("*.tar"))
+        shards = sorted(source.rglob("*.tar"))
         yield from _from_shards(shards) if shards else _from_folder(source)
+        yield from _beside_shards(source) if shards else ()
     elif source.suffix in {".jsonl", ".ndjson"}:
         yield from _from_jsonl(source)
     elif source.suffix in {".csv", ".tsv"}:
@@ -318,6 +320,14 @@ def _from_folder(folder: Path) -> Iterator[Pair | Skip]:
             yield Skip(path=beside, reason="not a UTF-8 text that can be read")
             continue
         yield Pair(name=name, photo=PhotoFile(path=path), captions=captions)
+
+
+def _beside_shards(folder: Path) -> Iterator[Skip]:
+    """Name the photos with texts beside them that lie in a folder of shards, and in no shard."""
+    for row in _from_folder(folder):
+        if isinstance(row, Pair):
+            reason = "lies beside shards; keep it in a folder of its own, and name both"
+            yield Skip(path=row.photo.path, reason=reason)
 
 
 def _lines(file: Path) -> tuple[str, ...] | None:

@@ -119,7 +119,9 @@ class ScoreNormalizer:
         rows, deleted = self._shelf.rows(kind)
         ids = np.setdiff1d(rows.ids, deleted)
         drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
-        return drawn, rows.fetch(drawn)
+        fetched = rows.fetch(drawn)
+        sound = _sound(fetched)
+        return drawn[sound], fetched[sound]
 
     def among(self, kind: Kind, holds: Holds | None, count: int) -> tuple[Vectors, int]:
         """Return rows of some items that a filter lets through, and how many there are of these.
@@ -138,7 +140,8 @@ class ScoreNormalizer:
         places = np.arange(len(telling))
         if len(telling) > count:
             places = np.unique(np.random.default_rng(0).integers(len(telling), size=count))
-        return rows.fetch(telling[places]), len(held)
+        fetched = rows.fetch(telling[places])
+        return fetched[_sound(fetched)], len(held)
 
     def moments(self, query: Kind, item: Kind) -> ScoreStats | None:
         """Return how high generic queries of a kind score the items of a kind in this library.
@@ -248,6 +251,11 @@ class ScoreNormalizer:
         except LibraryDamaged:  # what is indexed can be searched all the same
             return np.empty((0, self._dim), dtype=np.float32)
         return bank if len(bank) else self.sample(kind, SAMPLE, seed=0)[:, : self._dim]
+
+
+def _sound(rows: Vectors) -> NDArray[np.bool_]:
+    """Tell which rows are finite: one whose bits flipped says nothing of the others. Shape (n,)."""
+    return np.asarray(np.isfinite(rows).all(axis=1))
 
 
 def _moments_key(query: Kind, item: Kind) -> str:

@@ -103,6 +103,12 @@ def _same(text: str | None) -> str | None:
     return None if text is None else same(text)
 
 
+def _written_in(place: str, names: str, ends: str) -> bool:
+    """Tell whether a place such as "Orvieto, Italy" holds one of some names, and ends with one."""
+    parts = [part.strip() for part in same(place).split(",")]
+    return parts[-1] in ends.split(",") and not set(names.split(",")).isdisjoint(parts)
+
+
 def failure(path: Path, error: BaseException) -> TwinlensError:
     """Say what a failure of SQLite means to a person."""
     name = str(getattr(error, "sqlite_errorname", ""))
@@ -172,6 +178,7 @@ def _connected(path: Path, mode: str) -> Connection:
     try:
         connection.catalog, connection.seen = path, seen
         connection.create_function("same", 1, _same, deterministic=True)
+        connection.create_function("written_in", 3, _written_in, deterministic=True)
         connection.execute("PRAGMA busy_timeout=30000")
         if way == _ALONE:  # keeps in memory what would lie in the missing file
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")

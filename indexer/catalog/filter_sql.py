@@ -206,6 +206,17 @@ def _cameras() -> CTE:
 
 
 def _near(where: NearPosition) -> ColumnElement[bool]:
+    """Match by position, or by the written place of photos that have none."""
+    around = _around(where)
+    if not where.names:
+        return around
+    photos = schema.photos.c
+    named = (",".join(dict.fromkeys(map(same, each))) for each in (where.names, where.ends))
+    written = func.written_in(photos.place, *named)
+    return or_(around, and_(photos.latitude.is_(None), photos.place != "", written))
+
+
+def _around(where: NearPosition) -> ColumnElement[bool]:
     """Compare straight distances through the earth; the band of latitudes uses the index."""
     photos = schema.photos.c
     (here,) = on_sphere(np.array([where.latitude]), np.array([where.longitude])).tolist()

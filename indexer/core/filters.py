@@ -21,11 +21,22 @@ class DateRange:
 
 @dataclass(frozen=True, kw_only=True)
 class NearPosition:
-    """Photos taken at most `km` from a position in degrees, along the ground."""
+    """Photos taken at most `km` from a position in degrees, along the ground.
+
+    Attributes:
+        latitude: of the position.
+        longitude: of the position.
+        km: the distance.
+        names: of the town there. A photo without a position matches if its written place holds
+            one of these and ends with one of `ends`.
+        ends: the same names, and those of the regions in which the town lies.
+    """
 
     latitude: float
     longitude: float
     km: float
+    names: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180 and self.km > 0):

@@ -210,6 +210,13 @@ class Gazetteer:
         """Tell whether a name is a town's own, or the one by which the world knows it."""
         return _key(self._place(row).name) in (_key(name), _key(_BEST_KNOWN.get(_key(name), "")))
 
+    def outer_names(self, town: Town) -> Iterator[str]:
+        """Yield all names and codes of the state and the country in which a town lies."""
+        for label in town.outer:
+            for each in self._regions_with(label):
+                if each.name == label:
+                    yield from (label, *each.others, *each.foreign)
+
     def _lies(self, place: Town | Region, within: Sequence[str]) -> bool:
         """Tell whether a town or state lies in all of these: states or countries."""
         outer = place.outer if isinstance(place, Town) else place.name.rsplit(", ", 1)[1:]

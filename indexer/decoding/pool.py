@@ -176,6 +176,13 @@ class DecodePool:
         for process in every:
             self._end(process)
 
+    def give_up(self) -> None:
+        """End the processes that are at work: who waits for one gets `FileUnreadable`."""
+        with self._lock:
+            busy = self._all.difference(self._idle)
+        for process in busy:
+            process.end()
+
     def _take(self) -> _Process:
         """Take a process that waits for work, else start one."""
         while True:

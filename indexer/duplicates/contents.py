@@ -38,6 +38,7 @@ class FileContents:
         digest: of the bytes; equal for equal files.
         picture: to compare with others.
         about: what the file and its sidecar say about it.
+        is_damaged: whether it is damaged beside its picture.
     """
 
     width: int
@@ -47,6 +48,7 @@ class FileContents:
     digest: bytes
     picture: Picture
     about: Metadata
+    is_damaged: bool = False
 
 
 def contents(path: Path) -> FileContents:
@@ -75,6 +77,7 @@ def contents(path: Path) -> FileContents:
         digest=_digest(data),
         picture=picture(seen.photos[0]),
         about=seen.about,
+        is_damaged=bool(seen.remark),
     )
 
 

@@ -126,6 +126,7 @@ class _Seen:
             bytes=photo.size,
             mtime_ns=photo.mtime_ns,
             links=len(self.file.links),
+            is_damaged=holds.is_damaged,
         )
 
 

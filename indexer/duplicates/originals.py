@@ -2,6 +2,7 @@
 
 | asked in this order | kept is |
 |---|---|
+| is it whole? | a file without damage |
 | is it a file of its own? | a file, before a link to one that lies elsewhere |
 | what does it say about itself? | a camera, then what says more: lens, place, rating, words |
 | is it dated? | a date of taking, then the earlier one |
@@ -34,6 +35,7 @@ class OriginalTraits:
 
     Attributes:
         path: of the file.
+        is_damaged: whether it is damaged beside its picture.
         is_link: whether it is a link to a file that the library does not hold otherwise.
         about: what it says about itself; `also` are the files of the same shot beside it.
         depth: bits a colour.
@@ -51,6 +53,7 @@ class OriginalTraits:
     bytes: int
     mtime_ns: int
     links: int = 0
+    is_damaged: bool = False
 
 
 def rank(copy: OriginalTraits, *, exact: bool) -> tuple[Any, ...]:
@@ -87,6 +90,7 @@ def _criteria(copy: OriginalTraits, *, exact: bool) -> list[tuple[Any, str]]:
     said = [each for each in _said(about) if each != "date"]
     taken = about.taken.isoformat() if about.taken else ""
     return [
+        (copy.is_damaged, "it is whole, the other is damaged"),
         (copy.is_link, "it is a file, the other a link"),
         (not about.camera, f"it says {', '.join(said)}"),
         (-len(said), f"it says more about itself ({', '.join(said)})"),

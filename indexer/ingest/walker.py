@@ -63,10 +63,10 @@ class FoundFile:
     """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
 
     `location` is its path as text: of most files an index run asks no more, and a `Path` costs
-    more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the
-    time of its last change. `also` are the names of the files of the same shot that follow it, see
-    `indexer.ingest.stacks`. `ctime_ns` and `inode` tell a changed file whose size and date are as
-    before, see `indexer.catalog.changes.FileState`.
+    more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` is
+    another number after each change of it. `also` are the names of the files of the same shot that
+    follow it, see `indexer.ingest.stacks`. `ctime_ns` and `inode` tell a changed file whose size
+    and date are as before, see `indexer.catalog.changes.FileState`.
     """
 
     location: str
@@ -339,7 +339,7 @@ def _look(
 
 
 def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | None, int]:
-    """Return a shot's sidecar and when it changed; a whole name goes before a stem.
+    """Return a shot's sidecar and a number that tells its changes; a whole name goes before a stem.
 
     Raises:
         _SidecarRefused: it is not to be read.
@@ -356,7 +356,16 @@ def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | No
         raise _SidecarRefused(sidecar, f"{NOT_REGULAR}; {_WITHOUT}")
     if status.st_size > MAX_SIDECAR_BYTES:
         raise _SidecarRefused(sidecar, f"{too_large(MAX_SIDECAR_BYTES)}; {_WITHOUT}")
-    return sidecar, status.st_mtime_ns
+    return sidecar, _changed(status)
+
+
+def _changed(status: os.stat_result) -> int:
+    """Return a number that is another one after each change, one that keeps the date, too.
+
+    It is the date where both times of change agree, as they do after most edits.
+    """
+    dates = status.st_mtime_ns, status.st_ctime_ns
+    return dates[0] if dates[0] == dates[1] else dates[0] ^ dates[1]
 
 
 _WITHOUT = "the photo is indexed without it"

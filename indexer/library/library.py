@@ -41,7 +41,7 @@ from indexer.vectors.composite_index import SavedIndex
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
 from indexer.vectors.patch_tokens import PatchTokenCache
-from indexer.vectors.segments import Segment
+from indexer.vectors.segments import Segment, is_ours
 from indexer.vectors.vector_store import VectorStore
 
 if TYPE_CHECKING:
@@ -573,7 +573,7 @@ class Library:
         """Delete the files that no commit names."""
         self._shelf.sweep()
         for path in self.folder.glob("banks*"):
-            if path.name != self.view.facts().banks:
+            if path.name != self.view.facts().banks and is_ours(path):
                 path.unlink(missing_ok=True)
 
     def _embedded(

@@ -28,6 +28,7 @@ from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind, Metadata, SegmentRow
+from indexer.library.schema_repair import copies_of_facts, has_all_tables, write_with_schema
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.segments import Segment, SegmentStore
 
@@ -102,7 +103,7 @@ def _keep(catalog: Path, log: Path, broken: Path) -> None:
 def _read(broken: Path) -> _Rows:
     """Read every row that can be read."""
     with closing(_opened(broken)) as connection:
-        meta, roots = _facts(connection)
+        meta, roots = _facts(connection, broken)
         facts = facts_of(catalog_path(broken.parent), meta)
         files: dict[int, dict[str, list[_Row]]] = {
             row["id"]: {"files": [row]} for row in _rows(connection, "files", "id")
@@ -124,7 +125,18 @@ def _read(broken: Path) -> _Rows:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Open a catalog for reading, even if its end is missing."""
+    """Open a catalog for reading, even if its end is missing or its schema is broken."""
+    connection = _connected(path)
+    if has_all_tables(connection):
+        return connection
+    part = catalog_path(path.parent).with_suffix(".sqlite.part-schema")
+    with closing(connection):
+        write_with_schema(path, connection, part)
+    return _connected(part)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """Connect to a broken catalog."""
     connection = sqlite3.connect(path)
     connection.text_factory = _text
     # SQLite reads a file that is shorter than its header says only in this mode.
@@ -137,17 +149,20 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _facts(connection: sqlite3.Connection) -> tuple[dict[str, str], list[bytes]]:
-    """Read facts and roots, from their copy if that is whole."""
+def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str], list[bytes]]:
+    """Read facts and roots, from their copy if that is whole, wherever it lies."""
     meta: dict[str, str] = {}
     roots: list[bytes] = []
     try:
         for key, value in connection.execute("SELECT key, value FROM meta"):
             meta[str(key)] = str(value)
+        why = "its facts are gone"
     except _UNREADABLE as error:
-        if row_checksums.COPY not in meta and "format" not in meta:
-            raise LibraryDamaged(_path(connection), f"cannot be read ({error})", _BEYOND) from error
+        why = str(error)
     copy = row_checksums.read_copy(meta.get(row_checksums.COPY, ""))
+    copy = copy or max(copies_of_facts(broken), key=_age, default=None)
+    if copy is None and "format" not in meta:
+        raise LibraryDamaged(broken, f"cannot be read ({why})", _BEYOND)
     if copy is not None:
         return copy.meta, copy.roots
     with suppress(*_UNREADABLE, TypeError):
@@ -155,11 +170,9 @@ def _facts(connection: sqlite3.Connection) -> tuple[dict[str, str], list[bytes]]
     return meta, roots
 
 
-def _path(connection: sqlite3.Connection) -> Path:
-    """Return which file a connection reads."""
-    with suppress(*_UNREADABLE):
-        return Path(connection.execute("PRAGMA database_list").fetchone()[2])
-    return Path(BROKEN)
+def _age(copy: row_checksums.MetaCopy) -> int:
+    """Return after how many commits a copy of the facts was written."""
+    return int(copy.meta.get("generation", 0))
 
 
 def _rows(connection: sqlite3.Connection, table: str, key: str) -> Iterator[_Row]:

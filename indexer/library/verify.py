@@ -27,7 +27,7 @@ from indexer.library.lock import LockTimeout, held, lock_of
 from indexer.library.repair import rescue
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.patch_tokens import TOKENS, PatchTokenCache
-from indexer.vectors.segments import Segment, SegmentStore
+from indexer.vectors.segments import Segment, SegmentStore, is_ours
 from indexer.vectors.vector_store import VectorStore
 
 _LOOKS = 5
@@ -263,7 +263,7 @@ def _orphans(folder: Path, catalog: CatalogWriter, store: SegmentStore) -> Itera
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
     for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
-        if path not in named:
+        if path not in named and is_ours(path):
             remedy = "the next index run deletes it"
             fault = "is left over from a run that was killed, or of one that writes now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)

@@ -12,6 +12,8 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
+from indexer.core.errors import FileUnreadable
+from indexer.core.regular_files import open_regular
 from indexer.media.iso_boxes import boxes, content
 
 LIVE_SECONDS = 5.0
@@ -32,20 +34,20 @@ def is_live(picture: Path, film: Path) -> bool:
         described = _description(film)
         told = _film_identifier(described)
         if told:
-            with picture.open("rb") as file:
+            with open_regular(picture) as file:
                 head = file.read(_PICTURE_BYTES)
             if told in head:
                 return True
             if _picture_identifier(head):
                 return False
         return 0.0 < _seconds(described) <= LIVE_SECONDS
-    except OSError:
+    except (OSError, FileUnreadable):
         return False
 
 
 def _description(film: Path) -> bytes:
     """Return the box `moov` of a film, which says all about it; empty if it has none."""
-    with film.open("rb") as file:
+    with open_regular(film) as file:
         for name, start, end in boxes(file):
             if name == b"moov":
                 file.seek(start)

@@ -71,13 +71,13 @@ def read_metadata(source: Path | bytes, *, sidecar: Path | None = None) -> Metad
     size, data = (0, 0), source if isinstance(source, bytes) else b""
     exif = xmp = iptc = NOTHING
     try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
+        data = source if isinstance(source, bytes) else read_regular(source)
         with opened(data) as image:
             exif = _attempt(lambda: from_exif(image.getexif()))
             xmp = _attempt(lambda: from_xmp(packet_of(image, data)))
             iptc = _attempt(lambda: from_iptc(image))
             size = image.size if orientation(image) < _LYING else image.size[::-1]
-    except BAD_DATA:
+    except (*BAD_DATA, FileUnreadable):
         size = (0, 0)
     texts = _attempt(lambda: from_png_texts(png_texts(data)))
     return _merged(_beside(sidecar), exif=exif, xmp=xmp, iptc=iptc, texts=texts, size=size)

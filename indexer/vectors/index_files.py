@@ -32,7 +32,7 @@ from indexer.vectors.nprobe_tuning import (
     neighbour_ranks,
 )
 from indexer.vectors.segment_reader import SegmentVectors, mapped
-from indexer.vectors.segments import SegmentStore
+from indexer.vectors.segments import SegmentStore, is_ours
 
 Questions: TypeAlias = Callable[[Kind], Mapping[Kind, TuningQueries]]
 """Gives queries by their kind, to tune the index of the items of a kind."""
@@ -191,10 +191,10 @@ class IndexStore:
         return SegmentVectors(opened, self._width)
 
     def sweep(self, numbers: Mapping[Kind, int]) -> None:
-        """Delete every file of the folder but the indexes of these numbers."""
+        """Delete every file of ours in the folder but the indexes of these numbers."""
         named = {self.path(kind, number) for kind, number in numbers.items()}
         for path in self._folder.glob("*"):
-            if path not in named:
+            if path not in named and is_ours(path):
                 discard(path)
 
     def _plan(self, kind: Kind, snapshot: VectorSnapshot) -> SearchParams:

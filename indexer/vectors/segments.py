@@ -24,6 +24,9 @@ from indexer.core.types import Kind, SegmentRow
 
 SEGMENT_FORMAT = "1"
 
+_ENDINGS = (".safetensors", ".faiss", ".part")
+"""Of files in a library that a sweep may delete."""
+
 MERGED_ROWS = 65_536
 """Merging stops at so many rows: 64 MB at 512 dimensions, little enough to read in one go."""
 
@@ -132,11 +135,16 @@ class SegmentStore:
             yield _concatenated(pending)
 
     def sweep(self, numbers: Collection[int]) -> None:
-        """Delete every file of the folder but the segments of these numbers."""
+        """Delete every file of ours in the folder but the segments of these numbers."""
         names = {self.path(number).name for number in numbers}
         for path in self._folder.glob("*"):
-            if path.name not in names:
+            if path.name not in names and is_ours(path):
                 discard(path)
+
+
+def is_ours(path: Path) -> bool:
+    """Tell by its name whether a file was written by this package: others are left alone."""
+    return path.name.endswith(_ENDINGS) and not path.is_dir()
 
 
 def checksum_of_ids(ids: NDArray[np.int64]) -> str:

@@ -61,7 +61,7 @@ def write_table(
     unlikely = len(table.columns) * [""]
     unlikely[-1] = UNLIKELY
     for before, hit in zip([None, *hits], hits, strict=False):
-        if before is not None and before.likely and not hit.likely and not dated:
+        if (before is None or before.likely) and not hit.likely and not dated:
             table.add_row(*unlikely, style="dim")
         told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
         told += [_day(hit)] * dated + [printable(hit.text)] * texts

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.models.tokenizer import PAD, Ids
+from retrieval.models.tokenizer import PAD, Ids, mended
 
 _BYTES, _FIRST = 256, 512  # an id is a byte's, that of a word's last byte, or that of a pair
 _PAIRS = 49152 - 256 - 2
@@ -45,7 +45,7 @@ class ClipTokenizer:
 
     def ids(self, texts: Sequence[str]) -> Ids:
         """Return ids, shape (texts, longest), each with its start and its end."""
-        rows = [self._text(_cleaned(text)) for text in texts]
+        rows = [self._text(mended(text).lower()) for text in texts]
         ids = np.full((len(rows), max(map(len, rows), default=0)), PAD, dtype=np.int64)
         for row, found in zip(ids, rows, strict=True):
             row[: len(found)] = found
@@ -123,14 +123,3 @@ def _any_letters() -> Any:
     return regex.compile(
         _CUT.format(letter=r"\p{L}", digit=r"\p{N}", letters=r"\p{L}", digits=r"\p{N}")
     )
-
-
-def _cleaned(text: str) -> str:
-    """Mend letters, resolve entities, put one space where there are many, and lower the case."""
-    if text.isascii() and text.isprintable() and "&" not in text:
-        return " ".join(text.split()).lower()  # nothing to mend, and ftfy takes 50 ms to import
-    import html
-
-    from ftfy import fix_text
-
-    return " ".join(html.unescape(html.unescape(fix_text(text))).split()).lower()

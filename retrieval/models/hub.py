@@ -6,11 +6,12 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
 
 Made = TypeVar("Made")
 WAIT = 4.0  # seconds for a first answer; the hub's own retries take 25 for each file
@@ -39,6 +40,14 @@ def from_cache_or_hub(make: Callable[[], Made]) -> Made:
         if reason is not None:
             raise HubUnavailable(reason) from error
     return make()
+
+
+def cached_repository(repository: str) -> Path | None:
+    """Return the folder of a repository's newest files in the cache; None if there are none."""
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))
+    except (OSError, ValueError):
+        return None
 
 
 def why_absent() -> str | None:

@@ -8,6 +8,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
 from retrieval.models.loaded_model import Model
 from retrieval.models.model_folder import BUILTIN, folder_of
+from retrieval.models.onnx_pair import onnx_pair_of
 from retrieval.models.torch_encoder import TorchEncoder
 
 
@@ -21,6 +22,11 @@ def load_model(spec: str = BUILTIN) -> Model:
     Raises:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
     """
+    if onnx_pair_of(spec):
+        raise ModelUnavailable(
+            f"'{spec}' is a pair of ONNX files: it indexes and searches on a CPU, but cannot be "
+            "trained, nor run on a GPU; give it as --model to index and search"
+        )
     known = folder_of(spec)
     if known is not None:
         return load_checkpoint(known, name=BUILTIN if spec == BUILTIN else str(known.resolve()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
+from tokenizers import Regex, normalizers
 
 PAD = 0
 WHOLE = 3  # ids of a text of one word: its beginning, the word, its end
@@ -96,6 +98,54 @@ class WordPieceTokenizer:
         return known or [self._unknown]
 
 
+class FileTokenizer:
+    """A file of the package `tokenizers` that `write_file_tokenizer` made complete."""
+
+    def __init__(self, file: Path) -> None:
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
+
+    def ids(self, texts: Sequence[str]) -> Ids:
+        """Return ids, shape (texts, longest)."""
+        return _encoded(self._tokenizer, list(map(mended, texts)))
+
+
+def write_file_tokenizer(
+    source: Path, file: Path, *, context: int, pad: int, canonical: bool
+) -> None:
+    """Write a tokenizer's file with all that its texts need.
+
+    Args:
+        source: a `tokenizer.json`.
+        file: where to write.
+        context: tokens of a text at most.
+        pad: the id that fills texts up.
+        canonical: whether texts lose punctuation and capitals first, as those of SigLIP do.
+    """
+    tokenizer = tokenizers.Tokenizer.from_file(str(source))
+    tokenizer.enable_truncation(max_length=context)
+    tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad) or "")
+    if canonical:
+        steps = normalizers.Sequence(
+            [
+                normalizers.Replace("_", " "),
+                normalizers.Replace(Regex(f"[{re.escape(string.punctuation)}]"), ""),
+                normalizers.Lowercase(),
+                normalizers.Replace(Regex(r"\s+"), " "),
+                normalizers.Strip(),
+            ]
+        )
+        own = tokenizer.normalizer
+        tokenizer.normalizer = normalizers.Sequence([steps, own] if own else [steps])
+    tokenizer.save(str(file))
+
+
+def padded(ids: NDArray[np.int64], context: int, pad: int) -> NDArray[np.int64]:
+    """Fill texts up to `context` tokens. (b, n) → (b, context)."""
+    full = np.full((len(ids), context), pad, dtype=np.int64)
+    full[:, : ids.shape[1]] = ids[:, :context]
+    return full
+
+
 def _cut(tokenizer: tokenizers.Tokenizer, context: int) -> tokenizers.Tokenizer:
     """Cut at `context` tokens, and pad with 0."""
     tokenizer.enable_truncation(max_length=context)
@@ -114,3 +164,14 @@ def _encoded(tokenizer: tokenizers.Tokenizer, texts: Sequence[str]) -> Ids:
     """Return ids, shape (texts, longest)."""
     encoded = tokenizer.encode_batch(list(texts))
     return np.array([entry.ids for entry in encoded], dtype=np.int64).reshape(len(texts), -1)
+
+
+def mended(text: str) -> str:
+    """Mend letters, resolve entities, and put one space where there are many."""
+    if text.isascii() and text.isprintable() and "&" not in text:
+        return " ".join(text.split())  # nothing to mend, and ftfy takes 50 ms to import
+    import html
+
+    from ftfy import fix_text
+
+    return " ".join(html.unescape(html.unescape(fix_text(text))).split())

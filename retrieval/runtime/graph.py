@@ -58,12 +58,20 @@ class Graph:
             "INFERENCE_PRECISION_HINT": precision(many=many),
             "NUM_STREAMS": streams,
         }
-        self._compiled = _core().compile_model(str(file), "CPU", settings)
+        self._compiled = core().compile_model(str(file), "CPU", settings)
+
+    @property
+    def batch(self) -> int | None:
+        """How many inputs a batch must have; None for any number."""
+        first = self._compiled.input(0).get_partial_shape()[0]
+        return None if first.is_dynamic else int(first.get_length())
 
     def run(self, *inputs: NDArray[Any]) -> Arrays:
-        """Run one batch."""
-        (outputs,) = self.run_all([inputs])
-        return outputs
+        """Run one batch of any size."""
+        size = self.batch or len(inputs[0])
+        starts = range(0, len(inputs[0]), size)
+        parts = self.run_all([each[at : at + size] for each in inputs] for at in starts)
+        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
     def run_all(self, batches: Iterable[Sequence[NDArray[Any]]]) -> list[Arrays]:
         """Run batches, several at once, while the next are made; results in their order."""
@@ -101,7 +109,7 @@ def precision(*, many: bool) -> str:
     Args:
         many: inputs come in large batches.
     """
-    knows = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    knows = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if knows and not (many and is_slow_in_bfloat16(_about_cpu())) else "f32"
 
 
@@ -134,6 +142,6 @@ def _about_cpu() -> str:
 
 
 @cache
-def _core() -> Any:
+def core() -> Any:
     """Return the one entry to OpenVINO."""
     return ov.Core()

@@ -53,6 +53,7 @@ class TokenizerKind(StrEnum):
 
     PIECES = "pieces"  # the built-in text tower's
     CLIP = "clip"  # those of OpenAI's CLIP
+    FILE = "file"  # a file of the package tokenizers, complete in itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class ModelInfo:
         hubness: how search corrects for hubs.
         words: how texts are cut; None if only torch can.
         context: tokens of a text at most.
+        pad: the id that fills texts up to `context`, for a text tower that is given ids; None for
+            one that is given the vectors of words.
     """
 
     name: str
@@ -78,6 +81,7 @@ class ModelInfo:
     hubness: Hubness
     words: TokenizerKind | None
     context: int
+    pad: int | None = None
 
 
 @dataclass(frozen=True)

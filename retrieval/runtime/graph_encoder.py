@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -12,13 +14,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.core.encoder import Tokens, TokenShape, Vectors
+from indexer.core.errors import TwinlensError
 from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.phrases import Phrase
-from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
-from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer, is_whole, unread
+from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
+from retrieval.models.tokenizer import (
+    FileTokenizer,
+    Tokenizer,
+    WordPieceTokenizer,
+    is_whole,
+    padded,
+    unread,
+)
 from retrieval.runtime.graph import Arrays, Graph, cores
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
 
@@ -116,7 +126,24 @@ class EngineEncoder:
         file = bank_file(folder, kind) if folder else None
         if file is not None and file.exists():
             return load_bank(file, fingerprint=self.fingerprint, dim=self.dim)
-        return self.encode_texts(generic_captions() if kind == Kind.TEXT else [])
+        return self._cached_bank() if kind == Kind.TEXT else self.encode_texts([])
+
+    def _cached_bank(self) -> Vectors:
+        """Return vectors of generic texts, embedded once a model. Shape (bank, dim)."""
+        file = bank_file(self._folder.path, Kind.TEXT)
+        with suppress(ModelUnavailable):
+            return load_bank(file, fingerprint=self._bank_fingerprint, dim=self.dim)
+        vectors = self.encode_texts(generic_captions())
+        with suppress(OSError, TwinlensError):  # embedded anew the next time
+            self._folder.make()
+            save_bank(file, vectors, fingerprint=self._bank_fingerprint)
+        return vectors
+
+    @property
+    def _bank_fingerprint(self) -> str:
+        """Hash of the model and of the captions."""
+        captions = hashlib.blake2b("\n".join(generic_captions()).encode(), digest_size=8)
+        return f"{self.fingerprint}-{captions.hexdigest()}"
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Embed RGB photos. Shape (photos, dim), unit norm."""
@@ -146,7 +173,8 @@ class EngineEncoder:
         if self._texts is None:
             return self.towers.encode_texts(texts)
         order = np.argsort([len(text) for text in texts], kind="stable")
-        read = [self._words(batch) for batch in _batches([texts[row] for row in order], TEXTS)]
+        size = self._texts.batch or TEXTS
+        read = [self._words(batch) for batch in _batches([texts[row] for row in order], size)]
         vectors = self._joined(self._texts.run_all(read))
         return vectors[np.argsort(order)] if len(texts) else vectors
 
@@ -156,7 +184,8 @@ class EngineEncoder:
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one; until there is a text tower here, all are."""
-        return not self._has_texts or is_whole(self._reader.ids([word]))
+        foreign = self._about.words == TokenizerKind.FILE
+        return foreign or not self._has_texts or is_whole(self._reader.ids([word]))
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""
@@ -193,6 +222,8 @@ class EngineEncoder:
         """What cuts texts into tokens."""
         if self._about.words == TokenizerKind.PIECES:
             return WordPieceTokenizer(self._folder.tokenizer, self._about.context)
+        if self._about.words == TokenizerKind.FILE:
+            return FileTokenizer(self._folder.tokenizer)
         return ClipTokenizer(self._folder.pairs, self._about.context)
 
     @cached_property
@@ -225,12 +256,14 @@ class EngineEncoder:
         assert self._images is not None
         return self._images.run_all(
             (np.stack([self._about.image.pixels(image) for image in batch]),)
-            for batch in _batches(images, PHOTOS)
+            for batch in _batches(images, self._images.batch or PHOTOS)
         )
 
     def _words(self, texts: Sequence[str]) -> Arrays:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
         ids = self._reader.ids(texts)
+        if self._about.pad is not None:
+            return (padded(ids, self._about.context, self._about.pad),)
         return self._table[ids].astype(np.float32), ids
 
     def _joined(self, parts: Sequence[Arrays]) -> Vectors:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 from open_clip.transformer import text_global_pool
 from openvino.tools.ovc import convert_model
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,15 +24,12 @@ from indexer.core.atomic_io import replacing
 from retrieval.models.clip_tokenizer import ClipTokenizer, write_clip_words
 from retrieval.models.dual_encoder import DualEncoder
 from retrieval.models.loaded_model import Model
-from retrieval.models.preprocess import ImageSpec
 from retrieval.models.reference_vectors import generic_captions
 from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer
 from retrieval.runtime.graph import Graph, bytes_pay
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower
+from retrieval.runtime.probes import LEAST, TEXTS, probe_photos
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
-
-LEAST = 0.999
-"""Cosine that a graph's vectors must reach with torch's, or the part stays with torch."""
 
 PROBES = 200  # captions that both tokenizers must cut alike
 
@@ -136,7 +132,7 @@ class _ClipTexts(nn.Module):
 
 def _export_images(model: Model, folder: GraphCache) -> None:
     """Write the image tower, once its graph agrees with torch."""
-    photos = _probe_photos(model.image)
+    photos = probe_photos(model.image.size)
     want = F.normalize(
         model.towers.encode_image(torch.stack([model.preprocess(each) for each in photos])), dim=-1
     )
@@ -153,9 +149,8 @@ def _export_texts(model: Model, folder: GraphCache) -> None:
     else:
         tower = _ClipTexts(model.module)
         embedding = tower.tower.token_embedding
-    texts = ["a dog", "two people are walking along a beach at sunset, seen from far away"]
-    want = F.normalize(model.towers.encode_text(model.tokenize(texts)), dim=-1)
-    ids = reader.ids(texts)
+    want = F.normalize(model.towers.encode_text(model.tokenize(TEXTS)), dim=-1)
+    ids = reader.ids(TEXTS)
     with replacing(folder.words) as part, part.open("wb") as file:
         np.save(file, embedding.weight.detach().half().numpy())
     inputs = (embedding(torch.from_numpy(ids)).numpy(), ids)
@@ -226,16 +221,3 @@ def _reads_like_clip(model: Model, context: int) -> bool:
         ids = ClipTokenizer(file, context).ids(texts)
     want = model.tokenize(texts).numpy()
     return bool((np.pad(ids, ((0, 0), (0, context - ids.shape[1]))) == want).all())
-
-
-def _probe_photos(image: ImageSpec) -> list[Image.Image]:
-    """Draw photos to compare by: smooth colours, edges and noise."""
-    rng = np.random.default_rng(0)
-    size = image.size
-    x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
-    waves = [np.sin(2 * np.pi * (rng.uniform(0.5, 6) * x + rng.uniform(0.5, 6) * y)) for _ in "rgb"]
-    smooth = np.stack(waves, axis=-1) * 127 + 128
-    edges = np.where(smooth > 128, 230.0, 20.0)
-    noisy = smooth * 0.7 + rng.uniform(0, 76, smooth.shape)
-    drawn = [np.clip(each, 0, 255).astype(np.uint8) for each in (smooth, edges, noisy)]
-    return [Image.fromarray(each) for each in drawn]

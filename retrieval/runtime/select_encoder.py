@@ -21,6 +21,7 @@ from retrieval.models.model_folder import (
     file_fingerprint,
     folder_of,
 )
+from retrieval.models.onnx_pair import onnx_pair_of
 from retrieval.runtime.graph_cache import (
     CACHE_VARIABLE,
     GraphCache,
@@ -65,6 +66,12 @@ def quick_encoder(
     Raises:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
     """
+    pair = onnx_pair_of(spec)
+    if pair is not None:
+        from retrieval.runtime.onnx_graphs import OnnxSource
+
+        onnx = OnnxSource(pair, phase or partial(_noted, note))
+        return EngineEncoder(onnx.about(), onnx, few=few)
     if device != "cpu" and not (device == "auto" and (few or not has_gpu())):
         return _load(spec, device)
     source = _Source(spec, note, phase or partial(_noted, note))

@@ -154,12 +154,13 @@ def candidates(
 
 
 def shown_as(query: Query) -> list[Query]:
-    """Return what photos may show of something that shall not be there: "people" is one, too.
+    """Return what photos may show of something that shall not be there: "a man" is people, too.
 
     To a model "people" are several: it finds less of them on a portrait than on a street.
     """
-    single = query.text.strip().lower() in ("people", "persons")
-    return [query, replace(query, text="a person")] if single else [query]
+    if query.text.strip().lower() not in ("people", "persons"):
+        return [query]
+    return [query, *(replace(query, text=text) for text in ("a man", "a woman", "a child"))]
 
 
 def without(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from indexer.core.errors import FileUnreadable, TwinlensError
+from indexer.core.regular_files import open_regular
 from retrieval.output_files import cell, free_names, place
 from retrieval.search.hit import Hit
 
@@ -129,7 +130,7 @@ def _copy(source: Path, target: Path) -> None:
 def _blocks(source: Path) -> Iterator[bytes]:
     """Read a file in pieces."""
     try:
-        with source.open("rb") as old:
+        with open_regular(source) as old:
             yield from iter(partial(old.read, _BLOCK), b"")
     except OSError as error:
         raise FileUnreadable((error.strerror or str(error)).lower()) from error

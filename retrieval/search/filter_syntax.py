@@ -197,7 +197,11 @@ def _named(value: str) -> tuple[NearPosition | PlaceName, str]:
             "position: near:41.9,12.5,10"
         )
     km = numbers[0] if numbers else NEAR_KM
-    near = NearPosition(latitude=town.latitude, longitude=town.longitude, km=km)
+    names = (town.name, name, *town.others)
+    ends = (*(() if within else names), *known.outer_names(town))
+    near = NearPosition(
+        latitude=town.latitude, longitude=town.longitude, km=km, names=names, ends=ends
+    )
     return near, f"{town.label} ({km:g} km)"
 
 

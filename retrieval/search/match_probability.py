@@ -59,7 +59,7 @@ below it, nothing matches."""
 
 NETWORK = "matching.safetensors"
 
-_LEAST_ANYTHING = -1.09
+_LEAST_ANYTHING = -1.22
 """Log-odds below which nothing matches: 3 % of the answered queries that chose it were refused."""
 
 _SHARPEST = 0.2
@@ -251,15 +251,15 @@ class MatchCalibrator:
         blunt = min(0.0, sharpness)
         likely = float(self._log_odds(np.array([best]))[0])
         return (
-            0.618 * likely
-            - (0.133 + 2.066 * blunt) * own
-            - 22.798 * sharpness
-            + 38.213 * blunt
-            - 0.650 * values["words"]
-            + 5.696 * values["variety"]
-            + 2.426 * values["level"]
-            - 0.763 * values["unknown"]
-            + 4.092
+            0.661 * likely
+            + (0.315 - 0.542 * blunt) * own
+            - 9.110 * sharpness
+            + 20.123 * blunt
+            - 1.281 * values["words"]
+            + 4.441 * values["variety"]
+            + 4.146 * values["level"]
+            - 1.929 * values["unknown"]
+            + 3.288
         )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from retrieval._enums import SortOrder
+from retrieval.errors import QueryInvalid
 
 if TYPE_CHECKING:
     from retrieval.search.hit import Hit
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Which hits are shown: `top` of them, 0 for all, after the first `offset`, in an order."""
+    """Which hits are shown: `top` of them, 0 for all, after the first `offset`, in an order.
+
+    Raises:
+        QueryInvalid: top or offset is below 0.
+    """
 
     top: int = 10
     offset: int = 0
     sort: SortOrder = SortOrder.SCORE
+
+    def __post_init__(self) -> None:
+        if min(self.top, self.offset) < 0:
+            wrong = f"{self.top} and {self.offset}"
+            raise QueryInvalid(f"top and offset must be at least 0, not {wrong}")
 
     @property
     def reach(self) -> int:

@@ -14,7 +14,6 @@ from indexer.core.types import Candidate, Kind
 from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
-from retrieval.errors import QueryInvalid
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -50,18 +49,6 @@ class _Way:
     words: bool
     frames: bool
     times: StageTimes = field(default_factory=StageTimes)
-
-
-def _checked(page: Page) -> Page:
-    """Refuse a page that is none.
-
-    Raises:
-        QueryInvalid: top or offset is below 0.
-    """
-    if min(page.top, page.offset) < 0:
-        wrong = f"{page.top} and {page.offset}"
-        raise QueryInvalid(f"top and offset must be at least 0, not {wrong}")
-    return page
 
 
 class Searcher:
@@ -135,7 +122,7 @@ class Searcher:
             ValueError: `kind` is neither a photo nor a text.
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
-        page = _checked(Page(top=top, offset=offset, sort=sort))
+        page = Page(top=top, offset=offset, sort=sort)
         asked = query if isinstance(query, Query) else parse_query(query)
         return page.of(self._ranked(asked, way, page.reach, instruct)[0])
 
@@ -172,7 +159,7 @@ class Searcher:
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
         asked = query if isinstance(query, Query) else parse_query(query)
-        reach = max(_checked(page).reach, POOL) if page.top else 0
+        reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(asked, way, reach, instruct)
         results = calibrated(hits, page, found=found, least=least, looked_for=reach)
         return replace(results, took_ms=way.times.milliseconds)
@@ -298,7 +285,11 @@ class Searcher:
     def _ask(self, query: Query, way: _Way) -> ComposedQuery:
         """Turn a query, of one term or several, into what the items are scored by."""
         if query.terms:
-            terms = joined(query.terms)
+            terms = [
+                replace(term, query=each)
+                for term in joined(query.terms)
+                for each in (shown_as(term.query) if term.weight < 0 else [term.query])
+            ]
             plain = replace(way, hubness=False)
             asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
             return mixed(asked, [term.weight for term in terms])

@@ -21,6 +21,7 @@ from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import NEXT, Library
 from indexer.library.verify import check, repair
+from retrieval.search import Searcher
 from tests.fakes import ColourEncoder
 
 sys.path.append(str(Path(__file__).parents[2]))
@@ -115,6 +116,44 @@ def test_a_schema_that_is_no_text_is_damage(folder: Path) -> None:
     assert repair(folder).dropped == 0
 
 
+def _overwrite(folder: Path, at: int, data: bytes) -> None:
+    """Change bytes of the catalog."""
+    path = folder / "catalog.sqlite"
+    path.write_bytes(path.read_bytes()[:at] + data + path.read_bytes()[at + len(data) :])
+
+
+TABLES = ("meta", "roots", "files", "items", "photos", "tags", "sums")
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("wrong", [b"CREATE TABL\\", b"CREATE TABLE _"])
+def test_a_table_whose_definition_is_broken_is_read(folder: Path, table: str, wrong: bytes) -> None:
+    at = (folder / "catalog.sqlite").read_bytes().index(f"CREATE TABLE {table}".encode())
+    _overwrite(folder, at, wrong)
+    assert [finding.grave for finding in check(folder)] == [True]
+    assert repair(folder).dropped == 0
+    assert check(folder) == []
+
+
+@pytest.mark.parametrize(("at", "length"), [(0, 16), (16, 84), (100, 8), (0, 4096), (4096, 8)])
+def test_a_catalog_whose_first_pages_are_broken_is_mended(
+    folder: Path, at: int, length: int
+) -> None:
+    roots = [path.name for path in Library.open(folder).info().folders]
+    _overwrite(folder, at, b"\xa5" * length)
+    assert repair(folder).left == ()
+    with Library.open(folder) as library:
+        assert [path.name for path in library.info().folders] == roots
+        assert index_folders(library, ENCODER, library.info().folders).skipped == ()
+        assert list(library.counts().values()) == [31, 15]
+
+
+def test_a_catalog_without_facts_is_beyond_mending(folder: Path) -> None:
+    Damage(path="catalog.sqlite", length=5000).inflict(folder)
+    with pytest.raises(LibraryDamaged, match="beyond mending"):
+        repair(folder)
+
+
 @pytest.mark.parametrize("number", [1, 400_000_000, 2**39, 2**63 - 1])
 def test_an_index_that_claims_much_is_not_opened(folder: Path, number: int) -> None:
     whole = answers(folder)
@@ -127,6 +166,21 @@ def test_an_index_that_claims_much_is_not_opened(folder: Path, number: int) -> N
     assert answers(folder) == whole
     assert [fault for fault in found(folder) if path.name in fault]
     assert repair(folder).left == ()
+
+
+@pytest.mark.parametrize("value", [b"\x00\x7e", b"\x00\x7c"], ids=["no number", "infinite"])
+def test_a_vector_that_is_not_finite_costs_itself_alone(folder: Path, value: bytes) -> None:
+    whole = answers(folder)
+    path = folder / "vectors" / "000001.safetensors"
+    data = path.read_bytes()
+    at = 8 + int.from_bytes(data[:8], "little") + 8 * 30  # behind the ids
+    path.write_bytes(data[: at + 4] + value + data[at + 6 :])
+    with Library.open(folder) as library:
+        hits = Searcher(library, ENCODER).search("red", kind=Kind.PHOTO, top=0)
+    assert len(hits) == 31
+    assert all(hit.match is not None and 0 <= hit.match <= 1 for hit in hits)
+    assert len(answers(folder)) == len(whole)
+    assert [finding.path for finding in check(folder)][:1] == [path]
 
 
 def test_tokens_that_changed_are_computed_again(bench: Bench) -> None:

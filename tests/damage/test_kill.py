@@ -44,7 +44,7 @@ STEPS = {
     "after a commit": "indexer.catalog.writer:CatalogWriter.apply:after:3",
     "before segments are merged": "indexer.vectors.segments:SegmentStore.joined:before:1",
     "merged segments are not named": "indexer.catalog.writer:CatalogWriter.merge:before:1",
-    "merged segments are named, the old ones there": "indexer.catalog.writer:CatalogWriter.merge:after:1",
+    "merged segments are named": "indexer.catalog.writer:CatalogWriter.merge:after:1",
     "the saved index is half written": "indexer.vectors.flat_index:MutableFlatIndex.save:before:1",
     "the saved index is not named": "indexer.catalog.writer:CatalogWriter.rebase:before:1",
     "the saved index is named": "indexer.catalog.writer:CatalogWriter.rebase:after:1",

@@ -250,6 +250,23 @@ def test_shards_of_one_name_in_two_folders_are_kept_apart(tmp_path: Path) -> Non
     assert colour(pairs, "part1/0.tar/a.png") == COLOURS["blue"]
 
 
+def test_all_shards_below_a_folder_are_read(tmp_path: Path) -> None:
+    for part, name in enumerate(("red", "blue", "green")):
+        photo = draw(tmp_path / "p" / f"{name}.png", name).read_bytes()
+        folder = tmp_path / "s" / Path(*["more"] * part)
+        folder.mkdir(parents=True)
+        shard(folder / "0.tar", {"a.png": photo, "a.txt": name.encode()})
+    loose = draw(tmp_path / "s" / "loose.png", "white")
+    loose.with_suffix(".txt").write_text("white")
+    pairs = read_pairs(tmp_path / "s")
+    assert captions(pairs) == {
+        "0.tar/a.png": ("red",),
+        "more/0.tar/a.png": ("blue",),
+        "more/more/0.tar/a.png": ("green",),
+    }
+    assert [skip.path for skip in pairs.skipped] == [loose]
+
+
 def test_a_key_that_comes_twice_makes_two_samples(tmp_path: Path) -> None:
     red, blue = (draw(tmp_path / "p" / f"{n}.png", n).read_bytes() for n in ("red", "blue"))
     with tarfile.open(tmp_path / "s.tar", "w") as tar:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import retrieval
+from indexer.core.reachability import unreachable
 from indexer.core.types import Kind
 from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.exit_codes import ExitCode
@@ -91,11 +92,14 @@ def command(
         _write_sheet(groups, html, _summary(groups, threshold))
     # Never both kinds in one list: who drops exact copies unseen shall not drop near ones too.
     listed = [group for group in groups if group.exact != near] if layout in _BARE else groups
-    for line in _LAYOUTS[layout](listed):
+    away = unreachable(group.keep for group in listed if layout in _BARE)
+    for line in _LAYOUTS[layout]([group for group in listed if group.keep not in away]):
         put(line)
     note(_summary(groups, threshold))
     if layout in _BARE:
         _note_unlisted(groups, listed)
+    for path in sorted(away):
+        note(f"left out: copies of {path}, which is not reachable now")
     return ExitCode.DONE if groups else ExitCode.NOTHING
 
 

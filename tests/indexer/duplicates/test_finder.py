@@ -303,3 +303,20 @@ def test_a_photo_that_changed_since_it_was_indexed_is_no_copy(tmp_path: Path) ->
 
 def test_the_command_has_the_same_default() -> None:
     assert duplicates.ALIKE == ALIKE
+
+
+def test_a_damaged_copy_is_not_the_one_to_keep(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cat = Image.open(DATA / "chelsea.png").convert("RGB")
+    exif = Image.Exif()
+    exif[0x0110] = "X100"  # it says its camera, and would be kept for that
+    cat.save(photos / "damaged.jpg", quality=95, exif=exif)
+    data = (photos / "damaged.jpg").read_bytes()
+    (photos / "damaged.jpg").write_bytes(data.removesuffix(b"\xff\xd9"))
+    cat.save(photos / "whole.jpg", quality=90)
+    with Library.create(tmp_path / "library", Shrunk()) as library:
+        index_folders(library, Shrunk(), [photos])
+        (group,) = find_duplicates(library)
+    assert (group.keep.name, group.why) == ("whole.jpg", "it is whole, the other is damaged")
+    assert group.spare == ()  # it alone has the camera

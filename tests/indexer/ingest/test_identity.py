@@ -192,3 +192,27 @@ def test_what_a_photo_says_is_followed(library: Library, tmp_path: Path) -> None
         _index(library, path.parent)
         (hits,) = library.search(ColourEncoder().encode_texts(["red"]), Kind.PHOTO, 1)
         assert library.records([hits[0].id])[0].about.rating == stars
+
+
+@pytest.mark.parametrize("when", [WHEN, 4 * 10**18], ids=["long ago", "to come"])
+def test_an_edit_of_a_sidecar_that_keeps_size_and_date_is_seen(
+    library: Library, root: Path, when: int
+) -> None:
+    def rate(rating: int) -> None:
+        sidecar = root / "red.bmp.xmp"
+        sidecar.write_text(
+            '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+            'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+            f'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{rating}"/>'
+            "</rdf:RDF></x:xmpmeta>"
+        )
+        os.utime(sidecar, ns=(when, when))
+
+    for rating in (1, 5):
+        rate(rating)
+        report, photos = _index(library, root)
+        assert (report.photos, photos) == ((3, 3) if rating == 1 else (0, 0))
+        ids = library.catalog.item_ids(Kind.PHOTO).tolist()
+        ratings = {each.path.name: each.about.rating for each in library.records(ids)}
+        assert ratings["red.bmp"] == rating
+    assert _index(library, root)[0].unchanged == 3

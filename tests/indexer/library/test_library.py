@@ -23,6 +23,7 @@ from indexer.core.errors import (
 from indexer.core.types import Hubness, Kind
 from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
+from indexer.library.verify import check
 from tests.fakes import GENERIC, ColourEncoder
 
 ENCODER = ColourEncoder()
@@ -187,6 +188,23 @@ def test_a_reader_looks_again_when_its_segments_were_merged(
         snapshots = iter([old, reader.catalog.snapshot(Kind.TEXT)])
         monkeypatch.setattr(reader.view, "snapshot", lambda _: next(snapshots))
         assert _found(reader, "red") == ["red", "red hat"]
+
+
+def test_no_file_of_others_is_swept(library: Library, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "notes.txt").write_text("precious")
+    (library.folder / "ann").symlink_to(others)
+    (library.folder / "vectors").mkdir(exist_ok=True)
+    (library.folder / "vectors" / "._000001").touch()
+    (library.folder / "vectors" / "a folder").mkdir()
+    (library.folder / "banks.txt").touch()
+    with library.writing():
+        pass
+    assert (others / "notes.txt").read_text() == "precious"
+    assert (library.folder / "vectors" / "._000001").exists()
+    assert (library.folder / "banks.txt").exists()
+    assert check(library.folder) == []
 
 
 def test_orphans_are_swept_by_the_next_writer(library: Library) -> None:

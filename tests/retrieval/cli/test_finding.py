@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -308,6 +309,24 @@ def test_exact_and_near_copies_are_never_in_one_list(run: Run, doubled: Path) ->
     ]
     assert kinds == ["near"]
     assert len(list(doubled.iterdir())) == 3
+
+
+@pytest.mark.parametrize("layout", ["-f", "-0"])
+def test_no_copy_is_named_whose_original_has_gone(
+    run: Run, doubled: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = retrieval.find_duplicates
+
+    def found(*args: Any, **named: Any) -> Any:
+        groups = find(*args, **named)
+        (doubled / "a\nb.png").unlink()  # its drive is pulled out while copies are compared
+        return groups
+
+    assert run("duplicates", layout).stdout
+    monkeypatch.setattr(retrieval, "find_duplicates", found)
+    result = run("duplicates", layout)
+    assert result.stdout == ""
+    assert "a\\nb.png, which is not reachable now" in result.stderr
 
 
 def test_no_duplicates(run: Run, indexed: Path, doubled: Path) -> None:

@@ -88,6 +88,16 @@ def test_a_town_has_a_position(value: str, latitude: float, longitude: float, km
     assert near.km == km
 
 
+def test_a_town_is_known_by_its_names_and_what_it_lies_in() -> None:
+    roma, paris = (parse_filters([("near", each)]) for each in ("Roma", "Paris, TX"))
+    assert isinstance(roma, NearPosition)
+    assert {"Rome", "Roma"} <= set(roma.names)
+    assert {"Rome", "Roma", "Italy", "Italia"} <= set(roma.ends)
+    assert isinstance(paris, NearPosition)
+    assert {"Texas", "TX", "United States", "USA"} <= set(paris.ends)
+    assert "Paris" not in paris.ends  # "Paris" alone is another
+
+
 def test_options_join_the_words() -> None:
     query = parse_query("dogs tag:a", filters=[("min-rating", "3")])
     assert query.text == "dogs"

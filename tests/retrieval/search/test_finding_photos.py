@@ -62,6 +62,13 @@ def test_a_negative_pushes_its_subject_down(
     assert lowered[subject][1] < plain[subject][1] - 0.1
 
 
+def test_one_person_is_people_too(searcher: Searcher) -> None:
+    plain, lowered = (found(searcher, q) for q in ("a photographer", "a photographer - people"))
+    assert plain["camera"][0] == 1
+    assert lowered["camera"][1] < plain["camera"][1] - 0.1
+    assert lowered["clock_motion"][1] == pytest.approx(plain["clock_motion"][1])
+
+
 def test_two_words_find_what_shows_both(searcher: Searcher) -> None:
     (best, *_) = searcher.search("a cup + a spoon")
     assert best.path.stem == "coffee"
@@ -190,6 +197,7 @@ def test_a_query_of_another_type_is_refused(searcher: Searcher) -> None:
     ("asked", "absent"),
     [
         ("no people", "astronaut"),
+        ("no people", "camera"),  # a man behind it
         ("photos without a cat", "chelsea"),
         ("pictures with no motorcycle", "motorcycle_left"),
     ],

@@ -1,0 +1,114 @@
+"""Pairs of ONNX files give the vectors of open_clip, whatever cuts their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from skimage import data as samples
+
+from indexer.core.types import Kind
+from retrieval import load_encoder, quick_encoder
+from retrieval.cli import main
+from retrieval.errors import ModelUnavailable
+from retrieval.models.reference_vectors import generic_captions
+from retrieval.runtime.graph_encoder import EngineEncoder
+from tests.onnx_pairs import Exported, clip_pair, rclip_pair, siglip_pair, xlm_pair
+
+TEXTS = (
+    *("a dog", "Two people, walking along the SEA!", "", "it's a_red car &amp; snow"),
+    *("eine Katze schläft", "雪の中の赤い車", "a dog runs on the beach " * 30),
+)
+
+
+@pytest.fixture(scope="module", params=[clip_pair, rclip_pair, siglip_pair, xlm_pair])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    make: Callable[[Path], Exported] = request.param
+    return make(tmp_path_factory.mktemp("onnx") / "model")
+
+
+@pytest.fixture(scope="module")
+def encoder(exported: Exported) -> EngineEncoder:
+    made = quick_encoder(str(exported.folder))
+    assert isinstance(made, EngineEncoder)
+    return made
+
+
+def test_texts(exported: Exported, encoder: EngineEncoder) -> None:
+    cosines = (encoder.encode_texts(TEXTS) * exported.texts(TEXTS)).sum(axis=1)
+    assert cosines.min() >= 0.999
+
+
+def test_photos(exported: Exported, encoder: EngineEncoder) -> None:
+    names = ("astronaut", "chelsea", "coffee", "rocket", "brick")
+    photos = [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in names]
+    cosines = (encoder.encode_images(photos) * exported.images(photos)).sum(axis=1)
+    assert cosines.min() >= 0.999
+    assert encoder.dim == 32
+
+
+def test_the_command_line_indexes_and_searches(exported: Exported, tmp_path: Path) -> None:
+    for name in ("chelsea", "rocket"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(getattr(samples, name)()).save(tmp_path / "photos" / f"{name}.png")
+    at = ["--library", str(tmp_path / "library"), "--model", str(exported.folder)]
+    assert CliRunner().invoke(main, ["index", str(tmp_path / "photos"), *at]).exit_code == 0
+    found = CliRunner().invoke(main, ["search", str(tmp_path / "photos" / "rocket.png"), "-f", *at])
+    assert found.stdout.splitlines()[0] == str(tmp_path / "photos" / "rocket.png")
+
+
+def test_the_reference_set_is_embedded_once_a_model(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = quick_encoder(str(exported.folder)).bank(Kind.TEXT)
+    assert len(first) == len(generic_captions())
+    monkeypatch.setattr(EngineEncoder, "encode_texts", None)
+    again = quick_encoder(str(exported.folder)).bank(Kind.TEXT)
+    assert np.allclose(first, again, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("textual/model.onnx", "lacks"),
+        ("textual/tokenizer.json", "lacks"),
+        ("visual/preprocess_cfg.json", "lacks"),
+        ("config.json", "lacks"),
+    ],
+)
+def test_a_missing_file_is_named(tmp_path: Path, lost: str, said: str) -> None:
+    folder = siglip_pair(tmp_path / "model").folder
+    (folder / lost).unlink()
+    with pytest.raises(ModelUnavailable, match=f"{said} '{folder / lost}'"):
+        quick_encoder(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ("visual/model.onnx", "is no ONNX file"),
+        ("textual/tokenizer.json", "is broken"),
+        ("visual/preprocess_cfg.json", "cannot be read"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, broken: str, what: str) -> None:
+    folder = siglip_pair(tmp_path / "model").folder
+    (folder / broken).write_text("{")
+    with pytest.raises(ModelUnavailable, match=what):
+        quick_encoder(str(folder))
+
+
+def test_a_text_tower_for_one_text_at_a_time(tmp_path: Path) -> None:
+    """Older exports name a batch of one."""
+    exported = siglip_pair(tmp_path / "model", batch=1)
+    vectors = quick_encoder(str(exported.folder)).encode_texts(TEXTS)
+    assert (vectors * exported.texts(TEXTS)).sum(axis=1).min() >= 0.999
+
+
+def test_training_says_what_to_do(exported: Exported) -> None:
+    with pytest.raises(ModelUnavailable, match="pair of ONNX files"):
+        load_encoder(str(exported.folder))
