@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+import retrieval
 from indexer.core.types import Kind
 from retrieval._enums import SortOrder
 from retrieval.cli import output as printing
