@@ -20,7 +20,7 @@ from retrieval import PhotoLibrary, SearchResults, filters
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "python.md"
 PAGES = ("README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-MARKED = re.compile(r"<!-- run -->\n```python\n(.*?)```", re.DOTALL)
+MARKED = re.compile(r"<!-- run in order -->\n```python\n(.*?)```", re.DOTALL)
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
