@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from platformdirs import user_data_path
 
 import retrieval
-from indexer.core.types import readable
 from retrieval.cli.console import note
-
-if TYPE_CHECKING:
-    from retrieval import Encoder, Reranker
+from retrieval.runtime.model_choice import ModelChoice
+from retrieval.search.search_request import RerankChoice
 
 LIBRARY_VARIABLE = "TWINLENS_LIBRARY"
 
@@ -41,30 +38,6 @@ def with_library(function: F) -> F:
         callback=lambda _ctx, _param, value: value.expanduser(),
         help=f"Folder of the library [default: ${LIBRARY_VARIABLE}, else your data folder].",
     )(function)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelChoice:
-    """Which model was asked for, if any, and where it runs."""
-
-    spec: str | None
-    device: str
-
-    def load(self, default: str = "builtin") -> Encoder:
-        """Load the model that was asked for, else `default`, in torch."""
-        return retrieval.load_encoder(self._named(default), self.device)
-
-    def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
-        """Return the quickest encoder for it; with `few`, for a query alone."""
-        spec = self._named(default)
-        return retrieval.quick_encoder(spec, self.device, few=few, note=note, phase=_phase)
-
-    def _named(self, default: str) -> str:
-        """Return the spec, and say so where loading it may take a while."""
-        spec = self.spec or default
-        if "/" in spec and not Path(spec).expanduser().exists():
-            note(f"loading {spec}")
-        return spec
 
 
 def _phase(name: str) -> AbstractContextManager[None]:
@@ -93,61 +66,12 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
         )
         @wraps(function)
         def wrapped(*, model: str | None, device: str, **others: Any) -> Any:
-            return function(model=ModelChoice(spec=model, device=device), **others)
+            choice = ModelChoice(spec=model, device=device, note=note, phase=_phase)
+            return function(model=choice, **others)
 
         return wrapped
 
     return decorate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reranking:
-    """Whether the first answers get a second look, by which reranker, and under what instruction.
-
-    `wanted` is None where nothing was said: then the one that ships takes part where it can.
-    """
-
-    wanted: bool | None
-    spec: str | None
-    instruct: str
-
-    @property
-    def asked(self) -> bool:
-        """Tell whether a reranker was asked for."""
-        return self.wanted is True or (self.spec is not None and self.wanted is None)
-
-    def takes_part(self, usual: float) -> bool:
-        """Tell whether there is a second look; `usual` is its weight where nothing is said."""
-        if self.spec or self.instruct or self.wanted is not None:
-            return self.wanted is not False or bool(self.instruct)
-        return usual > 0
-
-    @property
-    def needs_torch(self) -> bool:
-        """Tell whether it needs torch: for an instruction, and if it is one of transformers."""
-        return retrieval.reranker_needs_torch(
-            self.spec or "builtin", instructed=bool(self.instruct)
-        )
-
-    def require(self, encoder: Encoder) -> Reranker:
-        """Load the reranker that was named, else the one that ships."""
-        reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)
-        return reranker
-
-    def load(self, encoder: Encoder) -> Reranker | None:
-        """Load the reranker, if one takes part."""
-        if self.wanted is False:
-            if self.instruct:
-                raise click.UsageError("--instruct is for the reranker; leave out --no-rerank")
-            return None
-        if self.spec:
-            return retrieval.load_reranker(self.spec, encoder, instructed=bool(self.instruct))
-        found = retrieval.default_reranker(encoder, instructed=bool(self.instruct))
-        if found is None and (self.wanted or self.instruct):
-            raise click.UsageError(
-                f"no reranker ships for the model {encoder.name}; name one with --reranker"
-            )
-        return found
 
 
 def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
@@ -168,8 +92,7 @@ def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
         def wrapped(
             *, rerank: bool | None, reranker: str | None, instruct: str = "", **others: Any
         ) -> Any:
-            wish = " ".join(readable(instruct).split())
-            choice = Reranking(wanted=rerank, spec=reranker, instruct=wish)
+            choice = RerankChoice(wanted=rerank, spec=reranker, instruct=instruct)
             return function(reranking=choice, **others)
 
         return _INSTRUCT(wrapped) if instruct else wrapped

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json: bool) -> int:
     """Measure, and print for a person or as JSON."""
     with progress("looking at photos") as report:
-        exam = retrieval.exam_of(encoder, reranker, pairs, report)
-    done = retrieval.evaluate_instructions(reranker, exam)
+        done = retrieval.evaluate_instructions(encoder, reranker, pairs, report)
     if as_json:
         click.echo(json.dumps({"reranker": reranker.name, **done.as_json()}))
     else:
