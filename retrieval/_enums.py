@@ -10,6 +10,9 @@ ENSEMBLE = True
 POOL = 50
 """Candidates of a search that are reranked, or as many as are asked for if that is more."""
 
+HIT_FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
+"""What `--json` and `--csv` say of every hit."""
+
 
 class SortOrder(StrEnum):
     """In which order hits are shown."""

@@ -36,6 +36,9 @@ _LONGEST = 255  # bytes of a name on the file systems of Linux
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
 """What a file system answers that has no hard links: FAT, exFAT, some network shares."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
+"""How a formula of a spreadsheet may begin, wide characters too; and the apostrophe itself."""
+
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
@@ -98,6 +101,17 @@ def free_names(folder: Path, name: str) -> Iterator[Path]:
         room = max(1, len(os.fsencode(name)) - len(os.fsencode(end)))
         fits = len(os.fsencode(stem + end)) <= _LONGEST
         yield folder / ((stem if fits else os.fsdecode(os.fsencode(stem)[:room])) + end)
+
+
+def cell(text: str) -> str:
+    """Return a text as a CSV cell that no spreadsheet takes for a formula.
+
+    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Whoever
+    reads the file takes one apostrophe off each text that begins with one, and has the text again.
+
+    Source: OWASP, CSV injection.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def check_page(path: Path) -> None:

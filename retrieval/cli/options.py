@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from platformdirs import user_data_path
 
 import retrieval
-from indexer.core.types import readable
 from retrieval.cli.console import note
-
-if TYPE_CHECKING:
-    from retrieval import Encoder, Reranker
+from retrieval.runtime.model_choice import ModelChoice
+from retrieval.search.search_request import RerankChoice
 
 LIBRARY_VARIABLE = "TWINLENS_LIBRARY"
 
@@ -41,30 +38,6 @@ def with_library(function: F) -> F:
         callback=lambda _ctx, _param, value: value.expanduser(),
         help=f"Folder of the library [default: ${LIBRARY_VARIABLE}, else your data folder].",
     )(function)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelChoice:
-    """The requested model, if any, and its device."""
-
-    spec: str | None
-    device: str
-
-    def load(self, default: str = "builtin") -> Encoder:
-        """Load the requested model, or `default`, in torch."""
-        return retrieval.load_encoder(self._named(default), self.device)
-
-    def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
-        """Return the fastest encoder for it; with `few`, for a single query."""
-        spec = self._named(default)
-        return retrieval.quick_encoder(spec, self.device, few=few, note=note, phase=_phase)
-
-    def _named(self, default: str) -> str:
-        """Return the spec, and print a note if loading it may take a while."""
-        spec = self.spec or default
-        if "/" in spec and not Path(spec).expanduser().exists():
-            note(f"loading {spec}")
-        return spec
 
 
 def _phase(name: str) -> AbstractContextManager[None]:
@@ -93,62 +66,12 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
         )
         @wraps(function)
         def wrapped(*, model: str | None, device: str, **others: Any) -> Any:
-            return function(model=ModelChoice(spec=model, device=device), **others)
+            choice = ModelChoice(spec=model, device=device, note=note, phase=_phase)
+            return function(model=choice, **others)
 
         return wrapped
 
     return decorate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reranking:
-    """Whether candidates are reranked, by which reranker, and under what instruction.
-
-    `wanted` is None without `--rerank` and `--no-rerank`: then the built-in reranker takes part in
-    the kinds of search that it improves.
-    """
-
-    wanted: bool | None
-    spec: str | None
-    instruct: str
-
-    @property
-    def asked(self) -> bool:
-        """Return whether a reranker was requested."""
-        return self.wanted is True or (self.spec is not None and self.wanted is None)
-
-    def takes_part(self, usual: float) -> bool:
-        """Return whether the reranker takes part; `usual` is its weight without any option."""
-        if self.spec or self.instruct or self.wanted is not None:
-            return self.wanted is not False or bool(self.instruct)
-        return usual > 0
-
-    @property
-    def needs_torch(self) -> bool:
-        """Return whether it needs torch: for an instruction, or as a Transformers model."""
-        return retrieval.reranker_needs_torch(
-            self.spec or "builtin", instructed=bool(self.instruct)
-        )
-
-    def require(self, encoder: Encoder) -> Reranker:
-        """Load the named reranker, or the built-in one."""
-        reranker: Reranker = retrieval.load_reranker(self.spec or "builtin", encoder)
-        return reranker
-
-    def load(self, encoder: Encoder) -> Reranker | None:
-        """Load the reranker, if one takes part."""
-        if self.wanted is False:
-            if self.instruct:
-                raise click.UsageError("--instruct needs the reranker; leave out --no-rerank")
-            return None
-        if self.spec:
-            return retrieval.load_reranker(self.spec, encoder, instructed=bool(self.instruct))
-        found = retrieval.default_reranker(encoder, instructed=bool(self.instruct))
-        if found is None and (self.wanted or self.instruct):
-            raise click.UsageError(
-                f"no reranker ships for the model {encoder.name}; name one with --reranker"
-            )
-        return found
 
 
 def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
@@ -171,8 +94,7 @@ def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
         def wrapped(
             *, rerank: bool | None, reranker: str | None, instruct: str = "", **others: Any
         ) -> Any:
-            wish = " ".join(readable(instruct).split())
-            choice = Reranking(wanted=rerank, spec=reranker, instruct=wish)
+            choice = RerankChoice(wanted=rerank, spec=reranker, instruct=instruct)
             return function(reranking=choice, **others)
 
         return _INSTRUCT(wrapped) if instruct else wrapped

@@ -19,9 +19,10 @@ import click
 from indexer.core.errors import UsageError
 from indexer.core.reachability import NOT_REACHABLE, unreachable
 from indexer.core.types import clock
+from retrieval._enums import HIT_FIELDS
 from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.options import with_one_of
-from retrieval.output_files import check_page
+from retrieval.output_files import cell, check_page
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -38,14 +39,6 @@ class Layout(StrEnum):
     NUL = "nul"
     CSV = "csv"
     PREVIEW = "preview"
-
-
-FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
-"""What JSON and CSV tell of a hit."""
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
-"""How a formula of a spreadsheet may begin, wide characters too; and the apostrophe itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +140,6 @@ def _draw(hits: Sequence[Hit], layout: Layout, away: frozenset[Path], *, dated: 
     return write_table(hits, dated=dated, away=away)
 
 
-def percent(match: float | None) -> str:
-    """Say a probability for a person; nothing where it is not known."""
-    return "" if match is None else f"{100 * match:.0f} %"
-
-
 def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
     """Print one line a hit."""
     for hit in hits:
@@ -172,56 +160,21 @@ def _path(hit: Hit) -> str:
 
 
 def _json(away: frozenset[Path], hit: Hit) -> str:
-    """One JSON object; what a photo does not say is left out, and that it is reachable."""
+    """One JSON object; that a file is reachable is left out."""
+    told = hit.as_json()
+    values = {name: told.pop(name) for name in HIT_FIELDS}
     reach = {"reachable": False} if hit.path in away else {}
-    return json.dumps({**_values(hit), **reach, **_about(hit)})
-
-
-def _about(hit: Hit) -> dict[str, object]:
-    """Return what a photo says about itself as plain values."""
-    about = hit.about
-    told = {
-        "unlikely": None if hit.likely else True,
-        "date": about.taken.isoformat() if about.taken else None,
-        "latitude": about.latitude,
-        "longitude": about.longitude,
-        "place": about.place,
-        "camera": about.camera,
-        "lens": about.lens,
-        "rating": about.rating,
-        "keywords": list(about.keywords),
-        "title": about.title,
-        "caption": about.caption,
-        "also": [str(hit.path.with_name(name)) for name in about.also],
-    }
-    return {name: value for name, value in told.items() if value not in (None, "", [])}
-
-
-def _values(hit: Hit) -> dict[str, object]:
-    """What is told of a hit, as plain values under the names of `FIELDS`."""
-    values = {field: getattr(hit, field) for field in FIELDS}
-    match = None if hit.match is None else round(hit.match, 4)
-    return {**values, "score": round(hit.score, 6), "match": match, "path": str(hit.path)}
+    return json.dumps({**values, **reach, **told})
 
 
 def _write_csv(hits: Sequence[Hit]) -> None:
     """Print a header and one row a hit; what is not known stays empty."""
     page = io.StringIO()
-    writer = csv.DictWriter(page, FIELDS)
+    writer = csv.DictWriter(page, HIT_FIELDS)
     writer.writeheader()
     for hit in hits:
-        values = _values(hit)
+        told = hit.as_json()
+        values = {name: told[name] for name in HIT_FIELDS}
         cells = {name: cell(bare(str(values[name]))) for name in ("kind", "path", "text")}
         writer.writerow({**values, **cells})
     put(page.getvalue())
-
-
-def cell(text: str) -> str:
-    """Return a text as a CSV cell that no spreadsheet takes for a formula.
-
-    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Whoever
-    reads the file takes one apostrophe off each text that begins with one, and has the text again.
-
-    Source: OWASP, CSV injection.
-    """
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -15,9 +15,9 @@ from rich.text import Text
 from indexer.core.reachability import NOT_REACHABLE
 from indexer.core.types import Kind
 from retrieval.cli.console import printable
-from retrieval.cli.output import percent
 from retrieval.cli.preview import show
 from retrieval.cli.terminal import terminal
+from retrieval.search.wording import percent
 
 if TYPE_CHECKING:
     from retrieval import Hit

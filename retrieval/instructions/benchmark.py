@@ -193,7 +193,24 @@ def searching(encoder: Encoder, photos: Vectors) -> Search:
     return search
 
 
-def evaluate_instructions(reranker: Reranker, exam: InstructionBenchmark) -> InstructionResult:
+def evaluate_instructions(
+    encoder: Encoder, reranker: Reranker, pairs: PairSet, progress: Progress | None = None
+) -> InstructionResult:
+    """Measure how well a reranker follows the held-back instructions about photos with captions.
+
+    Args:
+        encoder: the dual encoder that the reranker stands behind.
+        reranker: to be measured.
+        pairs: photos with captions.
+        progress: called with the photos done and the photos in all.
+
+    Raises:
+        EvaluationInvalid: no photo can be read, or the captions tell too little to ask about.
+    """
+    return run_benchmark(reranker, exam_of(encoder, reranker, pairs, progress))
+
+
+def run_benchmark(reranker: Reranker, exam: InstructionBenchmark) -> InstructionResult:
     """Measure how well a reranker follows instructions.
 
     Raises:

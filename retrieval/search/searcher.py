@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from indexer.calibration.score_stats import FEWEST_QUERIES
@@ -30,10 +30,12 @@ from retrieval.search.composed_query import (
 from retrieval.search.hit import Hit, hits_of, with_match
 from retrieval.search.lexical_fusion import NO_LIFTS, SHARED, distinctive, exact_match_boosts, fused
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample, lifted_to
+from retrieval.search.page import Page
 from retrieval.search.query import Query, Searchable, Term, parse_query
 from retrieval.search.rerank_stage import Note, RerankStage, photo_of
-from retrieval.search.results import Answers, Page, answered
+from retrieval.search.results import SearchResults, calibrated
 from retrieval.search.spell_hints import spelling, told_unread, unknown_words
+from retrieval.search.stage_times import StageTimes
 from retrieval.search.video_frames import one_a_video
 
 
@@ -46,6 +48,7 @@ class _Way:
     ensemble: bool
     words: bool
     frames: bool
+    times: StageTimes = field(default_factory=StageTimes)
 
 
 class Searcher:
@@ -134,8 +137,8 @@ class Searcher:
         words: bool = True,
         frames: bool = False,
         instruct: str = "",
-    ) -> Answers:
-        """Search as `search` does, and also say whether anything matches at all.
+    ) -> SearchResults:
+        """Search as `search` does, and say whether anything matches at all.
 
         Args:
             query: as for `search`, as are all arguments that are not listed here.
@@ -157,11 +160,13 @@ class Searcher:
         asked = query if isinstance(query, Query) else parse_query(query)
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(asked, way, reach, instruct)
-        return answered(hits, page, found=found, least=least)
+        results = calibrated(hits, page, found=found, least=least, looked_for=reach)
+        return replace(results, took_ms=way.times.milliseconds)
 
     def _ranked(self, query: Query, way: _Way, reach: int, instruct: str) -> tuple[list[Hit], bool]:
         """Return the best hits after both stages, and whether anything matches."""
-        encoded = self._encoded(query, way)
+        with way.times.of("encode"):
+            encoded = self._encoded(query, way)
         second = self._second_look(query, way.kind, instruct)
         least = POOL if second else 0
         first = partial(self._first_stage, query, way, encoded, reach, least)
@@ -169,7 +174,8 @@ class Searcher:
         if query.is_filter or query.only_takes_away:
             return hits, True
         if second:
-            hits = second.rescored(query, hits, way.kind, instruct)
+            with way.times.of("rerank"):
+                hits = second.rescored(query, hits, way.kind, instruct)
         if matching is None or not hits:
             return hits, bool(hits)
         hits = with_match(hits, matching)
@@ -195,13 +201,15 @@ class Searcher:
             look = partial(self._without, query, way, encoded)
             return self._seen(look, way, wanted), None
         asked = self._ask(query, way, encoded)
-        matching = self._matching(asked, query, way.kind)
+        with way.times.of("calibrate"):
+            matching = self._matching(asked, query, way.kind)
         look = partial(self._first_look, query, way, asked, matching)
         return self._seen(look, way, max(wanted, least)), matching
 
     def _seen(self, look: Callable[[int], list[Hit]], way: _Way, depth: int) -> list[Hit]:
         """Return the best hits, of each video one unless its frames are asked for."""
-        return look(depth) if way.frames else one_a_video(look, depth)
+        with way.times.of("candidates"):
+            return look(depth) if way.frames else one_a_video(look, depth)
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""

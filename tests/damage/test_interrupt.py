@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[2]
 
 _RUN = """
 import signal, sys
-import retrieval
+from retrieval.runtime import select_encoder
 from tests.fakes import ColourEncoder
-retrieval.quick_encoder = lambda *_, **__: ColourEncoder(fingerprint="of builtin", name="builtin")
+encoder = ColourEncoder(fingerprint="of builtin", name="builtin")
+select_encoder.quick_encoder = lambda *_, **__: encoder
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from retrieval.cli import main
 main(sys.argv[1:])

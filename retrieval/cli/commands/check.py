@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import retrieval
-from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.errors import LibraryDamaged
 from retrieval.cli.console import counted, note, printable
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_json, with_library, with_patience
@@ -40,38 +40,13 @@ def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -
                 f"{counted(done.dropped, 'file')} removed, whose vectors were lost; "
                 "embed them again with: twinlens index"
             )
-        left = _with_model(library, list(done.left))
-    else:
-        left = retrieval.check(library)
-    left += _names(library)
+        for each in done.notes:
+            note(each)
+    left = done.left if repair else retrieval.check(library)
     _print(left, as_json, mended=False)
     if not left and not as_json:
         click.echo("the library is intact")
     return LibraryDamaged.exit_code if any(finding.grave for finding in left) else ExitCode.DONE
-
-
-def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
-    """Rebuild what needs the library's model, and return what is still wrong."""
-    with retrieval.Library.open(library) as opened:
-        banks = library / opened.view.facts().banks
-        if banks not in [finding.path for finding in left]:
-            return left
-        try:
-            restored = opened.restore_banks(retrieval.load_encoder(opened.model))
-        except TwinlensError as error:
-            note(f"the model is needed to repair {banks}: {error}")
-            return left
-    return retrieval.check(library) if restored else left
-
-
-def _names(library: Path) -> list[Finding]:
-    """Look at the learned names."""
-    _, skipped = retrieval.Concepts(library).read()
-    remedy = "learn it again with: twinlens learn"
-    return [
-        retrieval.Finding(path=skip.path, fault=f"is a {skip.reason}", remedy=remedy)
-        for skip in skipped
-    ]
 
 
 def _print(findings: Iterable[Finding], as_json: bool, *, mended: bool) -> None:

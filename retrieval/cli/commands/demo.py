@@ -22,9 +22,10 @@ from indexer.core.types import Kind
 from retrieval._resources import resource
 from retrieval.cli.console import list_skipped
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_model
+from retrieval.cli.options import example, with_model
 from retrieval.cli.output import Layout, write_hits
 from retrieval.cli.progress import progress
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import Encoder, IndexReport, Library, Searcher, SheetRow

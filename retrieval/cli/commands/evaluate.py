@@ -15,8 +15,6 @@ from retrieval.cli.commands.evaluate_instructions import show_obedience
 from retrieval.cli.console import list_skipped, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
-    ModelChoice,
-    Reranking,
     example,
     with_hubness,
     with_json,
@@ -25,9 +23,11 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
+from retrieval.runtime.model_choice import ModelChoice
+from retrieval.search.search_request import RerankChoice
 
 if TYPE_CHECKING:
-    from retrieval import Evaluation
+    from retrieval import Encoder, Evaluation, Reranker
     from retrieval.evaluation import Direction, Directions, Estimate
 
 TOO_FEW = 10  # photos among which the top ten holds every one
@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913 - one a group of options
     data: Path,
     compare: tuple[str, str] | None,
     instructions: bool,
-    reranking: Reranking,
+    reranking: RerankChoice,
     hubness: bool,
     model: ModelChoice,
     as_json: bool,
@@ -93,8 +93,8 @@ def command(  # noqa: PLR0913 - one a group of options
         return show_comparison(pairs, compare, model, hubness, as_json)
     encoder = model.load()
     if instructions:
-        return show_obedience(pairs, encoder, reranking.require(encoder), as_json)
-    reranker = reranking.require(encoder) if reranking.asked else None
+        return show_obedience(pairs, encoder, _reranker(reranking, encoder), as_json)
+    reranker = _reranker(reranking, encoder) if reranking.asked else None
     with progress("embedding photos") as report:
         done = retrieval.evaluate(encoder, pairs, report, hubness=hubness, reranker=reranker)
     list_skipped(done.skipped)
@@ -104,6 +104,11 @@ def command(  # noqa: PLR0913 - one a group of options
     else:
         terminal().print(_table(done))
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
+
+
+def _reranker(choice: RerankChoice, encoder: Encoder) -> Reranker:
+    """Load the reranker that was named, else the one that ships."""
+    return retrieval.load_reranker(choice.spec or "builtin", encoder)
 
 
 def _note_limits(done: Evaluation) -> None:

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 
 def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json: bool) -> int:
-    """Run the benchmark, and print its figures for a person or as JSON."""
+    """Measure, and print for a person or as JSON."""
     with progress("encoding photos") as report:
-        exam = retrieval.exam_of(encoder, reranker, pairs, report)
-    done = retrieval.evaluate_instructions(reranker, exam)
+        done = retrieval.evaluate_instructions(encoder, reranker, pairs, report)
     if as_json:
         click.echo(json.dumps({"reranker": reranker.name, **done.as_json()}))
     else:

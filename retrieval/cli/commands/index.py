@@ -21,7 +21,6 @@ from indexer.media.video import MOST_FRAMES
 from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
-    ModelChoice,
     example,
     with_json,
     with_library,
@@ -29,6 +28,7 @@ from retrieval.cli.options import (
     with_patience,
 )
 from retrieval.cli.progress import Report, phase, progress
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from indexer.ingest.index_report import IndexProgress

@@ -16,9 +16,10 @@ from rich.text import Text
 import retrieval
 from retrieval.cli.console import list_skipped, note, printable
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
+from retrieval.cli.options import example, with_json, with_library, with_model
 from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import Concept, LearnedConcept, Library

@@ -11,8 +11,9 @@ import retrieval
 from retrieval.cli.commands.index import with_index_options, with_prune
 from retrieval.cli.console import list_new_skips, note
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_library, with_model, with_patience
+from retrieval.cli.options import example, with_library, with_model, with_patience
 from retrieval.cli.progress import progress
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import IndexOptions, LockTimeout

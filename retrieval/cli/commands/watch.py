@@ -20,7 +20,8 @@ from indexer.ingest.excluded_folders import lies_in_excluded
 from retrieval.cli.commands.index import model_of, opened_or_made, sentence, with_index_options
 from retrieval.cli.console import list_damaged, list_kept, list_skipped, note
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_library, with_model
+from retrieval.cli.options import example, with_library, with_model
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from watchfiles import Change

@@ -17,8 +17,10 @@ from indexer.core.types import Kind
 from indexer.library.library import Library
 from retrieval.cli import app, main
 from retrieval.cli.commands.index import MANY
-from retrieval.cli.options import Reranking, with_reranking
+from retrieval.cli.options import with_reranking
+from retrieval.search.search_request import RerankChoice
 from tests.fakes import ColourEncoder, draw
+from tests.retrieval.cli.conftest import LOADERS
 from tests.tiny import tiny_model
 
 if TYPE_CHECKING:
@@ -273,7 +275,7 @@ def test_names_are_printed_in_any_encoding(
 def test_an_instruction_that_is_no_utf_8_is_words() -> None:
     @click.command()
     @with_reranking(instruct=True)
-    def asked(reranking: Reranking) -> None:
+    def asked(reranking: RerankChoice) -> None:
         click.echo(reranking.instruct)
 
     assert CliRunner().invoke(asked, ["--instruct", " no  caf\udce9"]).stdout == "no caf\ufffd\n"
@@ -399,8 +401,8 @@ def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
 def with_banks(monkeypatch: pytest.MonkeyPatch, loaded: list[str]) -> None:
     """Every model has generic words and photos: red ones."""
     encoder = ColourEncoder(generic={kind: ["red"] for kind in Kind})
-    for name in ("load_encoder", "quick_encoder"):
-        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
+    for name in LOADERS:
+        monkeypatch.setattr(name, lambda *_, **__: encoder)
 
 
 @pytest.mark.usefixtures("with_banks")

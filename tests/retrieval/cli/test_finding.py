@@ -24,7 +24,7 @@ from retrieval.cli import preview
 from retrieval.cli.output import Layout, write_hits
 from retrieval.search import Hit, Page
 from tests.fakes import COLOURS, ColourEncoder, draw
-from tests.retrieval.cli.conftest import Run
+from tests.retrieval.cli.conftest import LOADERS, Run
 
 HIT = Hit(rank=1, score=0.25, kind=Kind.PHOTO, path=Path("a b.png"), text="", id=7, match=0.8512)
 
@@ -153,8 +153,8 @@ def many(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     colours = [colour for colour in COLOURS if colour != "purple"]
     generic = [f"{one} {two}" for one in colours for two in colours] * 3
     encoder = ColourEncoder(generic={Kind.TEXT: generic})
-    for name in ("load_encoder", "quick_encoder"):
-        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
+    for name in LOADERS:
+        monkeypatch.setattr(name, lambda *_, **__: encoder)
     folder = tmp_path / "many"
     for number, (one, two) in enumerate(zip(colours * 2, colours[1:] * 2, strict=False)):
         draw(folder / f"{number}-{one}-{two}.png", one, two)

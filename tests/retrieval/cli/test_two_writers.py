@@ -29,10 +29,10 @@ with Library.open(Path(sys.argv[1])) as library, library.writing():
 
 COMMAND = """
 import signal, sys
-import retrieval
 from retrieval.cli import main
+from retrieval.runtime import select_encoder
 from tests.fakes import ColourEncoder
-retrieval.quick_encoder = lambda spec="builtin", device="auto", **_: ColourEncoder(
+select_encoder.quick_encoder = lambda spec="builtin", device="auto", **_: ColourEncoder(
     name=spec, fingerprint=f"fingerprint of {spec}")
 sys.argv = ["twinlens", *sys.argv[1:]]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
