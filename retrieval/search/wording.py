@@ -15,7 +15,7 @@ def verdict(results: SearchResults, request: SearchRequest) -> str:
     if results.hits:
         asked = request.page.top or len(results) + results.left_out
         left_out = min(asked - len(results), results.left_out)
-        return f"{left_out:,} more are no match" if left_out else ""
+        return f"{left_out:,} more left out as too unlikely" if left_out else ""
     if results.found and results.total:
         return f"nothing more matches beyond the first {results.total:,}"
     if results.nearest is not None:

@@ -71,9 +71,9 @@ def test_a_query_is_narrowed() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: f.after("soon"), "'soon' is no date"),
+        (lambda: f.after("soon"), "'soon' is not a date"),
         (lambda: f.near("Nowhereville"), "no town 'Nowhereville' is known here"),
-        (lambda: f.file_type("xyz"), "type:xyz is no type of file here"),
+        (lambda: f.file_type("xyz"), "type:xyz is not a known file type"),
         (lambda: f.rating(9), "rating:9 is no number of stars"),
         (lambda: f.tag(""), "tag: of what?"),
         (lambda: f.expression("a dog after:2019"), "'a dog' is no filter"),

@@ -83,7 +83,7 @@ def test_it_is_opened_again(library: PhotoLibrary, tmp_path: Path) -> None:
         ({"image": b"no picture"}, "the bytes of the photo are no picture"),
         ({"image": "missing.png"}, "no file at 'missing.png'"),
         ({"image": 7}, "a query is words"),
-        ({"text": "red", "instruct": "no blue", "rerank": False}, "--instruct is for the reranker"),
+        ({"text": "red", "instruct": "no blue", "rerank": False}, "--instruct needs the reranker"),
         ({"text": "red", "rerank": True}, "no reranker ships for the model builtin"),
     ],
 )
