@@ -27,3 +27,7 @@ class QueryInvalid(UsageError):
 
 class ConceptInvalid(UsageError):
     """A name cannot be learned or found: no word, no photo that can be read, never learned."""
+
+
+class ExtraMissing(TwinlensError):
+    """A command needs packages that only an extra installs; the message has the command."""

@@ -48,8 +48,11 @@ class WeightSource(Protocol):
         """The model in torch."""
         ...
 
-    def prepare(self, folder: GraphCache, part: Tower) -> None:
-        """Make a part in a folder, if it can be made."""
+    def prepare(self, folder: GraphCache, part: Tower) -> GraphCache:
+        """Make a part of the engine, if it can be made, and return the folder in which it is.
+
+        That is the given one, or one for this process alone where nothing can be kept.
+        """
         ...
 
 
@@ -64,7 +67,7 @@ class EngineEncoder:
 
     def __init__(self, about: ModelInfo, source: WeightSource, *, few: bool = False) -> None:
         self._about, self._source, self._few = about, source, few
-        self._folder = engine_folder(about.fingerprint)
+        self._homes = dict.fromkeys(Tower, engine_folder(about.fingerprint))
 
     @property
     def name(self) -> str:
@@ -165,7 +168,7 @@ class EngineEncoder:
     @property
     def _has_texts(self) -> bool:
         """Tell whether there is a text tower here."""
-        return bool(self._about.words) and self._folder.graph(Tower.TEXTS).exists()
+        return bool(self._about.words) and self._homes[Tower.TEXTS].graph(Tower.TEXTS).exists()
 
     def rest(self) -> None:
         """Close the towers where only few inputs were to come; one more input opens them again."""
@@ -192,32 +195,32 @@ class EngineEncoder:
     def _reader(self) -> Tokenizer:
         """What cuts texts into tokens."""
         if self._about.words == TokenizerKind.PIECES:
-            return WordPieceTokenizer(self._folder.tokenizer, self._about.context)
-        return ClipTokenizer(self._folder.pairs, self._about.context)
+            return WordPieceTokenizer(self._homes[Tower.TEXTS].tokenizer, self._about.context)
+        return ClipTokenizer(self._homes[Tower.TEXTS].pairs, self._about.context)
 
     @cached_property
     def _table(self) -> NDArray[np.float16]:
         """The vectors of words, read from disk as they are used. Shape (vocabulary, width)."""
-        table: NDArray[np.float16] = np.load(self._folder.words, mmap_mode="r")
+        table: NDArray[np.float16] = np.load(self._homes[Tower.TEXTS].words, mmap_mode="r")
         return table
 
     def _graph(self, part: Tower, streams: int) -> Graph | None:
         """Open a tower: made if it is not there, and made anew if it is broken."""
-        file = self._folder.graph(part)
         for _ in range(2):
-            if not file.exists():
-                self._source.prepare(self._folder, part)
-            if not file.exists():
+            home = self._homes[part]
+            if not home.graph(part).exists():
+                self._homes[part] = home = self._source.prepare(home, part)
+            if not home.graph(part).exists():
                 return None
             try:
                 return Graph(
-                    file,
-                    compiled=self._folder.compiled,
+                    home.graph(part),
+                    compiled=home.compiled,
                     streams=streams,
                     many=part == Tower.IMAGES,
                 )
             except RuntimeError:  # all that OpenVINO raises
-                file.unlink()
+                home.graph(part).unlink()
         return None
 
     def _see(self, images: Sequence[Image.Image]) -> list[Arrays]:

@@ -194,16 +194,36 @@ def test_other_weights_at_the_same_place_are_noticed(cache: Path, tmp_path: Path
     assert len(prints) == 2
 
 
-def test_where_nothing_can_be_kept_torch_serves(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def closed_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / "file").write_text("")
     monkeypatch.setenv("TWINLENS_CACHE", str(cache / "file"))
+
+
+@pytest.mark.usefixtures("closed_cache")
+def test_where_nothing_can_be_kept_the_builtin_towers_are_made_for_once(
+    photos: list[Image.Image],
+) -> None:
     told: list[str] = []
     quick: Encoder = quick_encoder("builtin", "cpu", note=told.append)
-    want = load_encoder("builtin", "cpu").encode_texts(TEXTS)
+    torchs = load_encoder("builtin", "cpu")
+    assert cosines(quick.encode_texts(TEXTS), torchs.encode_texts(TEXTS)).min() > 0.999
+    assert cosines(quick.encode_images(photos), torchs.encode_images(photos)).min() > 0.999
+    kept = [line for line in told if line.startswith("cannot keep the ")]
+    assert [line.split(":")[0] for line in kept] == [
+        "cannot keep the text model",
+        "cannot keep the image model",
+    ]
+    assert all(line.endswith("; it is made anew each time") for line in kept)
+
+
+@pytest.mark.usefixtures("closed_cache")
+def test_where_nothing_can_be_kept_torch_serves_other_models(weights: Path) -> None:
+    spec, told = f"{SMALL}/{weights}", list[str]()
+    quick: Encoder = quick_encoder(spec, "cpu", note=told.append)
+    want = load_encoder(spec, "cpu").encode_texts(TEXTS)
     np.testing.assert_array_equal(quick.encode_texts(TEXTS), want)
-    assert any(line.startswith("cannot keep the text model: ") for line in told)
+    assert any(line.startswith("cannot keep the text model of ") for line in told)
 
 
 SILENT = """
