@@ -22,7 +22,7 @@ from retrieval.instructions.templates import asks_of
 from retrieval.models import load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.rerankers import load_reranker
-from retrieval.reranking import Asked, Reranker, Scores, Sight
+from retrieval.reranking import ImageFeatures, QueryInstruction, Reranker, Scores
 
 
 class Obedient:
@@ -47,7 +47,7 @@ class Obedient:
             )
         }
 
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score couples. Shape (couples,)."""
         scores = self._other.score([(query, "") for query, _ in asked], sights)
         nothing = np.zeros(len(self._photo))

@@ -30,7 +30,7 @@ from indexer.media.image import read_photo
 from retrieval.evaluation.second_stage import SecondStage
 from retrieval.models import TorchEncoder, load_encoder
 from retrieval.rerankers import load_reranker
-from retrieval.reranking import Reranker, Sight
+from retrieval.reranking import ImageFeatures, Reranker
 from retrieval.search.prompt_ensemble import ensemble
 
 BATCH = 250
@@ -52,10 +52,10 @@ Right = dict[str, NDArray[np.bool_]]
 
 def embed(
     encoder: TorchEncoder, labels: Path, rows: list[dict[str, Any]], reranker: Reranker | None
-) -> tuple[Vectors, list[Sight]]:
+) -> tuple[Vectors, list[ImageFeatures]]:
     """Embed the photos, shape (photos, dim); return what the reranker reads of them, too."""
     vectors = []
-    sights: list[Sight] = []
+    sights: list[ImageFeatures] = []
     for start in range(0, len(rows), BATCH):
         paths = [labels.parent / row["image"] for row in rows[start : start + BATCH]]
         photos = [read_photo(path, size_hint=encoder.image_size) for path in paths]

@@ -2,8 +2,8 @@
 
     python benchmarks/seen.py --pairs flickr_dev.jsonl [--reranker DIR] [--photos 400]
 
-Every attribute ("a dog", "snow") is looked for on every photo by the network alone, without a sign;
-by the words that are spotted; and by the dual encoder's cosine. Right is what two captions of a
+Every attribute ("a dog", "snow") is looked for on every photo by the words that are spotted, and by
+the dual encoder's cosine. Right is what two captions of a
 photo say, wrong what none does. Prints the mean AUC of the attributes of families that are learned,
 and of those held back, as JSON; then of each look ("dark"), by its own detector, too.
 """
@@ -15,15 +15,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from retrieval._resources import resource
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, load_reranker_checkpoint
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint
 from retrieval.builtin_reranker.training.features import gather
-from retrieval.builtin_reranker.word_detectors import Floats
 from retrieval.instructions.caption_labels import Labels
 from retrieval.instructions.templates import shipped_grammar
 from retrieval.models import TorchEncoder, load_encoder
@@ -33,26 +30,8 @@ FEWEST = 5
 """Photos with an attribute, and without it, for the attribute to count."""
 
 
-@torch.inference_mode()
-def looked(
-    checkpoint: Checkpoint, encoder: TorchEncoder, phrases: list[str], tokens: Floats
-) -> Floats:
-    """Let the network look for each phrase on each photo, as for an instruction. (t, p)."""
-    network = checkpoint.network
-    reader = TextReader(encoder, network.config.sign_depth)
-    words, sights = network.words(*reader.read([], phrases)), network.sights(torch.tensor(tokens))
-    words = words._replace(sign=torch.ones_like(words.sign))
-    photos = torch.arange(len(tokens))
-    rows = [
-        network.score(words, sights, torch.full_like(photos, row), photos)
-        for row in range(len(phrases))
-    ]
-    found: Floats = torch.stack(rows).numpy()
-    return found
-
-
 def main() -> None:
-    """Print what each of the three sees."""
+    """Print what each of the two sees."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--reranker", type=Path, default=resource("reranker"), metavar="DIR")
@@ -64,7 +43,6 @@ def main() -> None:
     material = gather(encoder, read_pairs(chosen.pairs).pairs[: chosen.photos], grammar)
     tokens, phrases = material.views[0].float().numpy(), [a.phrase for a in grammar.attributes]
     seen = {
-        "network": looked(checkpoint, encoder, phrases, tokens),
         "words": checkpoint.spotter.spotted(phrases, tokens),
         "cosine": encoder.encode_texts(phrases) @ encoder.embed_tokens(tokens).T,
     }

@@ -20,22 +20,26 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.builtin_reranker.cross_attention import NetworkConfig
-from retrieval.builtin_reranker.instruction_reranker import SURE, TokenReranker
-from retrieval.builtin_reranker.text_features import TextReader
-from retrieval.builtin_reranker.training.polarity import Signs
-from retrieval.builtin_reranker.training.polarity_run import learn_signs
-from retrieval.builtin_reranker.training.run import Watch
+from retrieval.builtin_reranker.instruction_reranker import SURE, InstructionReranker
+from retrieval.builtin_reranker.polarity_classifier import PolarityConfig
+from retrieval.builtin_reranker.text_features import InstructionFeatures
+from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
-from retrieval.instructions.parser import clauses
-from retrieval.instructions.templates import LOOK, Ask, Attribute, Grammar, filled, shipped_grammar
+from retrieval.instructions.parser import split_constraints
+from retrieval.instructions.templates import (
+    LOOK,
+    Ask,
+    Attribute,
+    InstructionTemplates,
+    filled,
+    shipped_grammar,
+)
 from retrieval.models import TorchEncoder, load_encoder
 from retrieval.pairs import read_pairs
 from retrieval.rerankers import load_reranker
@@ -63,7 +67,7 @@ GROUPS = (
 )
 
 
-class Partly(Signs):
+class Partly(PolarityExamples):
     """Lessons of the wordings that have a telling word, or of those that do not.
 
     Args:
@@ -72,7 +76,7 @@ class Partly(Signs):
         having: which of the two.
     """
 
-    def __init__(self, lessons: Signs, word: re.Pattern[str], *, having: bool) -> None:
+    def __init__(self, lessons: PolarityExamples, word: re.Pattern[str], *, having: bool) -> None:
         self._all, self._word, self._having = lessons, word, having
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[list[str], NDArray[np.int64]]:
@@ -94,7 +98,9 @@ def rightness(read: NDArray[np.float64], right: NDArray[np.int64]) -> NDArray[np
     return np.where(right == 0, 1.0 - np.abs(read), read * right)
 
 
-def wordings(reranker: TokenReranker, grammar: Grammar) -> Iterator[dict[str, object]]:
+def wordings(
+    reranker: InstructionReranker, grammar: InstructionTemplates
+) -> Iterator[dict[str, object]]:
     """Yield each wording that was not learned with the signs that are read of it."""
     for held in (False, True):
         for ask in Ask:
@@ -114,14 +120,14 @@ def wordings(reranker: TokenReranker, grammar: Grammar) -> Iterator[dict[str, ob
 
 
 def strangers(
-    reranker: TokenReranker, grammar: Grammar, rows: list[dict[str, str]]
+    reranker: InstructionReranker, grammar: InstructionTemplates, rows: list[dict[str, str]]
 ) -> Iterator[dict[str, object]]:
     """Yield how right signs are of wordings that others wrote, and their means."""
     marks: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         ask = Ask(row["kind"])
         told = [each.phrase if each else "" for each in _subjects(grammar, ask, held=True)]
-        wishes = [clauses(filled(row["wording"], phrase)) for phrase in told]
+        wishes = [split_constraints(filled(row["wording"], phrase)) for phrase in told]
         signs = SURE * reranker.signs([wish for each in wishes for wish in each])
         owner = np.repeat(np.arange(len(wishes)), [len(each) for each in wishes])
         read = np.bincount(owner, signs, minlength=len(wishes)).clip(-1, 1)
@@ -133,7 +139,7 @@ def strangers(
         yield {"author": author, "kind": kind, "wordings": len(each), "right": mean}
 
 
-def _subjects(grammar: Grammar, ask: Ask, held: bool) -> Iterator[Attribute | None]:
+def _subjects(grammar: InstructionTemplates, ask: Ask, held: bool) -> Iterator[Attribute | None]:
     """Yield what a kind of instruction is asked about; looks are never held back."""
     if ask == Ask.ANYTHING:
         yield None
@@ -147,15 +153,15 @@ def _subjects(grammar: Grammar, ask: Ask, held: bool) -> Iterator[Attribute | No
 def leave_out(encoder: TorchEncoder, args: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Learn signs without each group of telling words, and try them on the group."""
     captions = [text for pair in read_pairs(args.pairs).pairs for text in pair.captions]
-    lessons = Signs(shipped_grammar(), captions)
-    shape = replace(NetworkConfig(), sign_depth=args.depth)
+    lessons = PolarityExamples(shipped_grammar(), captions)
+    shape = PolarityConfig(depth=args.depth)
     training = RerankerTraining(steps=args.steps, signs=64, lr=args.lr, seed=args.seed)
-    reader = TextReader(encoder, args.depth)
+    reader = InstructionFeatures(encoder, args.depth)
     marks = []
     for number, group in enumerate(GROUPS):
         word = re.compile(group)
         without = Partly(lessons, word, having=False)
-        signs = learn_signs(without, reader, shape, training, Watch())
+        signs = learn_signs(without, reader, shape, training)
         texts, right = Partly(lessons, word, having=True).draw(TRIED, np.random.default_rng(1))
         with torch.inference_mode():
             read = signs(*reader.early(texts)).double().numpy()
@@ -178,7 +184,7 @@ def main() -> None:
     parser.add_argument("--leave-out", action="store_true")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--depth", type=int, default=NetworkConfig().sign_depth)
+    parser.add_argument("--depth", type=int, default=PolarityConfig().depth)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -189,7 +195,7 @@ def main() -> None:
         lines = leave_out(encoder, args)
     else:
         reranker = load_reranker(args.reranker, encoder)
-        if not isinstance(reranker, TokenReranker):
+        if not isinstance(reranker, InstructionReranker):
             parser.error("--reranker: no reranker of twinlens's own kind")
         grammar = shipped_grammar()
         if args.wordings:

@@ -38,11 +38,3 @@ class WeightStorage(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     INT8 = "int8"
-
-
-class RerankCriterion(StrEnum):
-    """How a reranker is judged: by the order of a list, by yes and no, or by both."""
-
-    LISTWISE = "listwise"
-    YES_NO = "yes-no"
-    BOTH = "both"

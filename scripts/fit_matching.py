@@ -56,7 +56,7 @@ from indexer.media.image import read_photo
 from retrieval import default_reranker, quick_encoder
 from retrieval._resources import resource
 from retrieval.builtin_reranker.word_detectors import load_spotter
-from retrieval.reranking import fused
+from retrieval.reranking import combine_scores
 from retrieval.search import match_probability, prompt_ensemble
 from retrieval.search.composed_query import POOL, ScoreScale
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample
@@ -187,7 +187,7 @@ class Bench:
         ids, scores = chosen[order], scores[order]
         seen = self.reranker.score([(text, "")] * len(ids[:POOL]), list(photos.tokens[ids[:POOL]]))
         weight = self.reranker.fusion.weight(query=Kind.TEXT, item=Kind.PHOTO)
-        scores[:POOL] = fused(scores[:POOL], seen, weight)
+        scores[:POOL] = combine_scores(scores[:POOL], seen, weight)
         order[:POOL] = np.argsort(-scores[:POOL], kind="stable")
         order[POOL:] = np.arange(POOL, len(order))
         return ids[order], scores[order]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from indexer.core.encoder import Vectors
 from indexer.core.types import Hubness, Kind
-from retrieval.reranking.score_fusion import Fusion
+from retrieval.reranking.score_fusion import FusionWeights
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -105,7 +105,7 @@ class ColourReranker:
     `retrieval.reranking.Reranker` without a model; reads photos, no tokens.
     """
 
-    def __init__(self, fusion: Fusion, *, longest: int = 100) -> None:
+    def __init__(self, fusion: FusionWeights, *, longest: int = 100) -> None:
         self.name = "colours"
         self.fusion = fusion
         self.token_shape = None

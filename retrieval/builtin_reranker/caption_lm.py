@@ -71,7 +71,7 @@ def sentence(text: str) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Teller:
+class CaptionLM:
     """The models.
 
     Attributes:
@@ -121,9 +121,9 @@ class Teller:
         return {word: place for place, word in enumerate(self.words, start=UNKNOWN + 1)}
 
 
-def no_telling() -> Teller:
+def no_telling() -> CaptionLM:
     """Return a teller without a model."""
-    return Teller(words=(), models=())
+    return CaptionLM(words=(), models=())
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Places:
@@ -279,7 +279,7 @@ def rounded(weights: Weights) -> Weights:
     return _unpacked(_packed(weights))
 
 
-def save_teller(teller: Teller, folder: Path, run: str = "") -> None:
+def save_teller(teller: CaptionLM, folder: Path, run: str = "") -> None:
     """Write `telling.safetensors`; its header holds words, and the mark of a run that goes on.
 
     Without a mark the same models are the same bytes: safetensors writes a header's entries in no
@@ -295,7 +295,7 @@ def save_teller(teller: Teller, folder: Path, run: str = "") -> None:
         part.write_bytes(save(arrays, metadata=header))
 
 
-def load_teller(folder: Path, models: int) -> Teller:
+def load_teller(folder: Path, models: int) -> CaptionLM:
     """Read so many models that `save_teller` wrote.
 
     Raises:
@@ -315,7 +315,7 @@ def load_teller(folder: Path, models: int) -> Teller:
     return teller
 
 
-def saved_teller(folder: Path, run: str) -> Teller | None:
+def saved_teller(folder: Path, run: str) -> CaptionLM | None:
     """Return what a run has saved so far; None where it has saved nothing."""
     try:
         teller, mark = _read(folder / TELLING)
@@ -324,7 +324,7 @@ def saved_teller(folder: Path, run: str) -> Teller | None:
     return teller if mark == run else None
 
 
-def _read(path: Path) -> tuple[Teller, str]:
+def _read(path: Path) -> tuple[CaptionLM, str]:
     """Read models, and the mark of the run that learned them."""
     found: dict[int, dict[str, NDArray[Any]]] = {}
     with safe_open(path, framework="numpy") as opened:
@@ -336,7 +336,7 @@ def _read(path: Path) -> tuple[Teller, str]:
     models = tuple(_unpacked(found[number]) for number in range(len(found)))
     if any(len(weights["bias"]) != len(words) + UNKNOWN + 1 for weights in models):
         raise ValueError("its words are not those of its weights")
-    return Teller(words=words, models=models), header.get("run", "")
+    return CaptionLM(words=words, models=models), header.get("run", "")
 
 
 def _packed(weights: Weights) -> dict[str, NDArray[Any]]:

@@ -7,24 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.core.encoder import Encoder, TokenShape
 from indexer.core.types import Kind
-from retrieval.builtin_reranker.cross_attention import Words
 from retrieval.builtin_reranker.query_reranker import check_encoder, places, score_queries, seated
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, load_reranker_checkpoint
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.reranker_checkpoint import (
+    RerankerCheckpoint,
+    load_reranker_checkpoint,
+)
+from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.word_detectors import Floats
 from retrieval.errors import ModelUnavailable
-from retrieval.instructions.parser import clauses, subject
+from retrieval.instructions.parser import constraint_topic, split_constraints
 from retrieval.instructions.templates import looks, words_of
 from retrieval.models.torch_encoder import TorchEncoder
-from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
 from retrieval.reranking.score_fusion import Scores
-
-COUPLES = 256  # scored at once: 50 MB of activations
 
 SURE = 2.0
 """A sign is taken for whole from 1 / SURE on: a wish that is read half surely is a wish. Chosen out
@@ -34,11 +33,11 @@ SPREAD = 0.05
 """Spread of a text's cosines with photos, where the encoder brings no photos to measure it on."""
 
 
-class TokenReranker:
-    """Rescores by the tokens of a built-in dual encoder: words, captions, and a network.
+class InstructionReranker:
+    """Rescores by the tokens of a built-in dual encoder: words, captions, and wishes.
 
     Args:
-        checkpoint: the network, words, language models, and the encoder they were trained with.
+        checkpoint: words, language models, the reader of signs, and the encoder they were made for.
         encoder: that encoder.
         name: what a person calls it.
 
@@ -46,15 +45,14 @@ class TokenReranker:
         ModelUnavailable: the encoder is another one.
     """
 
-    def __init__(self, checkpoint: Checkpoint, encoder: TorchEncoder, name: str) -> None:
+    def __init__(self, checkpoint: RerankerCheckpoint, encoder: TorchEncoder, name: str) -> None:
         check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
-        self._network = checkpoint.network.to(encoder.device)
+        self._signs = checkpoint.signs.to(encoder.device)
         self._spotter, self._looks = checkpoint.spotter, checkpoint.looks
         self._teller = checkpoint.teller
-        self._share = checkpoint.share
         self._encoder = encoder
-        self._reader = TextReader(encoder, checkpoint.network.config.sign_depth)
+        self._reader = InstructionFeatures(encoder, checkpoint.signs.config.depth)
         self._usual_photos = encoder.bank(Kind.PHOTO)
 
     @property
@@ -62,36 +60,37 @@ class TokenReranker:
         """Size of the tokens that it reads from a library."""
         return self._encoder.token_shape
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return the tokens of RGB photos. Shape (tokens, width) each."""
         _, tokens = self._encoder.encode_with_tokens(photos)
         return list(tokens)
 
     def cuts(self, instruction: str) -> bool:
         """Tell whether a wish of an instruction is longer than the text tower reads."""
-        return any(self._reader.cuts(wish) for wish in clauses(instruction))
+        return any(self._reader.cuts(wish) for wish in split_constraints(instruction))
 
     @torch.inference_mode()
     def signs(self, wishes: Sequence[str]) -> Scores:
         """Tell what single wishes want, from -1 (forbids) to 1 (asks). Shape (wishes,)."""
-        signs: Scores = self._network.sign(*self._reader.early(wishes)).double().cpu().numpy()
+        signs: Scores = self._signs(*self._reader.early(wishes)).double().cpu().numpy()
         return signs
 
     @torch.inference_mode()
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score couples of texts and photos. Shape (couples,).
 
         A query counts by its words that are spotted on the photo, and by how likely it is told of
         it. Each wish of an instruction counts by the log-odds that the photo shows what it is
-        about, by how like the two are to the dual encoder, in units of its spread, and by what the
-        network makes of both, if it has ever heard of that; or, where it is about a look alone, by
-        the log-odds of that; all times its sign.
+        about, and by how like the two are to the dual encoder, in units of its spread; or, where it
+        is about a look alone, by the log-odds of that; all times its sign.
         """
         if not asked:
             return np.zeros(0)
         couples = seated(asked, sights)
         scores = score_queries(self._spotter, self._teller, couples)
-        parted = {text: clauses(text) for text in {instruction for _, instruction in asked}}
+        parted = {
+            text: split_constraints(text) for text in {instruction for _, instruction in asked}
+        }
         told = [(number, wish) for number, (_, text) in enumerate(asked) for wish in parted[text]]
         if told:
             wishes = places(wish for _, wish in told)
@@ -104,19 +103,11 @@ class TokenReranker:
         self, wishes: list[str], tokens: Floats, couples: Sequence[tuple[int, int]]
     ) -> Scores:
         """Score wishes with photos, where they make a couple. Shape (couples,)."""
-        words = self._network.words(*self._reader.read([], wishes))
-        words = words._replace(sign=(SURE * words.sign).clamp(-1.0, 1.0))
-        about = [subject(wish, self._knows) for wish in wishes]
-        shown = words.sign.cpu().numpy()[:, None] * self._shown(about, tokens)  # (wishes, p)
-        once = list(dict.fromkeys(couples))  # each is looked at once
-        text, photo = np.array(once).T
-        scores = shown[text, photo]
-        heard = np.array([self._heard_of(each) for each in about])[text]
-        if self._share and heard.any():
-            looked = self._looked(words, tokens, text[heard], photo[heard])
-            scores[heard] += self._share * looked
-        table = dict(zip(once, scores, strict=True))
-        return np.array([table[couple] for couple in couples])
+        signs = np.clip(SURE * self.signs(wishes), -1.0, 1.0)  # (wishes,)
+        about = [constraint_topic(wish, self._knows) for wish in wishes]
+        text, photo = np.array(couples).T
+        wished: Scores = (signs[:, None] * self._shown(about, tokens))[text, photo]
+        return wished
 
     def _shown(self, about: list[str], tokens: Floats) -> Scores:
         """Say how surely photos show things, or look so. (t), (p, m, d) → (t, p)."""
@@ -139,27 +130,12 @@ class TokenReranker:
         units: Scores = (cosines - known.mean(axis=1, keepdims=True)).astype(np.float64) / spread
         return units
 
-    def _heard_of(self, phrase: str) -> bool:
-        """Tell whether the network has a say of a phrase; what is told as a look needs none."""
-        return self._looks.named(phrase) is None and self._knows(phrase)
-
     def _knows(self, phrase: str) -> bool:
-        """Tell whether captions or looks that the network learned from have a word of a phrase."""
+        """Tell whether the words that are spotted, or looks, have a word of a phrase."""
         return bool(self._spotter.named(phrase)) or not looks().isdisjoint(words_of(phrase))
 
-    def _looked(
-        self, words: Words, tokens: Floats, text: NDArray[np.int64], photo: NDArray[np.int64]
-    ) -> Scores:
-        """Let the network score couples, in portions. Shape (couples,), times the sign."""
-        device = self._encoder.device
-        sights = self._network.sights(torch.from_numpy(tokens).to(device))
-        seats = (torch.split(torch.from_numpy(each).to(device), COUPLES) for each in (text, photo))
-        parts = [self._network.score(words, sights, *some) for some in zip(*seats, strict=True)]
-        scores: Scores = torch.cat(parts).double().cpu().numpy()
-        return scores
 
-
-def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReranker:
+def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> InstructionReranker:
     """Load a reranker that `twinlens train-reranker` wrote.
 
     Raises:
@@ -167,4 +143,4 @@ def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> TokenReran
     """
     if not isinstance(encoder, TorchEncoder):
         raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
-    return TokenReranker(load_reranker_checkpoint(folder), encoder, name)
+    return InstructionReranker(load_reranker_checkpoint(folder), encoder, name)

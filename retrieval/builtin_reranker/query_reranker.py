@@ -10,17 +10,17 @@ import numpy as np
 from PIL import Image
 
 from indexer.core.encoder import Encoder, TokenEncoder, TokenShape
-from retrieval.builtin_reranker.caption_lm import Teller, load_teller
-from retrieval.builtin_reranker.word_detectors import Floats, Spotter, load_spotter
+from retrieval.builtin_reranker.caption_lm import CaptionLM, load_teller
+from retrieval.builtin_reranker.word_detectors import Floats, WordDetectors, load_spotter
 from retrieval.errors import ModelUnavailable
-from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
 from retrieval.reranking.reranker_config import read_config
-from retrieval.reranking.score_fusion import Fusion, Scores
+from retrieval.reranking.score_fusion import FusionWeights, Scores
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-class WordReranker:
+class QueryReranker:
     """Rescores by the words of a query that are spotted on a photo, and by what captions say of it.
 
     Scores are those of `TokenReranker` for the same couples.
@@ -34,7 +34,12 @@ class WordReranker:
     """
 
     def __init__(
-        self, name: str, spotter: Spotter, teller: Teller, fusion: Fusion, encoder: TokenEncoder
+        self,
+        name: str,
+        spotter: WordDetectors,
+        teller: CaptionLM,
+        fusion: FusionWeights,
+        encoder: TokenEncoder,
     ) -> None:
         self.name, self.fusion = name, fusion
         self._spotter, self._teller, self._encoder = spotter, teller, encoder
@@ -44,7 +49,7 @@ class WordReranker:
         """Size of the tokens that it reads from a library."""
         return self._encoder.token_shape
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return the tokens of RGB photos. Shape (tokens, width) each."""
         _, tokens = self._encoder.encode_with_tokens(photos)
         return list(tokens)
@@ -53,7 +58,7 @@ class WordReranker:
         """Say that nothing is cut: there is no instruction."""
         return False
 
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score couples of texts and photos. Shape (couples,).
 
         Raises:
@@ -68,7 +73,7 @@ class WordReranker:
         return score_queries(self._spotter, self._teller, seated(asked, sights))
 
 
-class Seated(NamedTuple):
+class PairIndex(NamedTuple):
     """Couples by their places among queries and photos, each of which stands once.
 
     Attributes:
@@ -84,12 +89,12 @@ class Seated(NamedTuple):
     photo: list[int]
 
 
-def seated(asked: Sequence[Asked], sights: Sequence[Sight]) -> Seated:
+def seated(asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> PairIndex:
     """Find the places of couples, of which there is one at least; photos are told by identity."""
     queries = places(query for query, _ in asked)
     photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
     seats = places(photos)
-    return Seated(
+    return PairIndex(
         texts=list(queries),
         tokens=np.stack(list(photos.values())),
         text=[queries[query] for query, _ in asked],
@@ -102,14 +107,14 @@ def places(keys: Iterable[Key]) -> dict[Key, int]:
     return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
-def score_queries(spotter: Spotter, teller: Teller, couples: Seated) -> Scores:
+def score_queries(spotter: WordDetectors, teller: CaptionLM, couples: PairIndex) -> Scores:
     """Score queries with photos, by words that are spotted and as captions. Shape (couples,)."""
     texts, tokens, text, photo = couples
     spotted: Scores = spotter.score(texts, tokens)[text, photo]
     return spotted + teller.score(texts, tokens, text, photo)
 
 
-def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordReranker:
+def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> QueryReranker:
     """Load what a reranker of twinlens needs without instructions.
 
     Raises:
@@ -118,12 +123,12 @@ def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> WordRe
     config = read_config(folder)
     check_encoder(str(config.get("encoder")), encoder, name)
     try:
-        fusion, tellers = Fusion(**config["fusion"]), int(config.get("tellers", 0))
+        fusion, tellers = FusionWeights(**config["fusion"]), int(config.get("tellers", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelUnavailable(
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
-    return WordReranker(name, load_spotter(folder), load_teller(folder, tellers), fusion, encoder)
+    return QueryReranker(name, load_spotter(folder), load_teller(folder, tellers), fusion, encoder)
 
 
 def check_encoder(wanted: str, encoder: Encoder, name: str) -> None:

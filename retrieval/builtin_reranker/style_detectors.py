@@ -30,7 +30,7 @@ _JOINT = "and"  # names are compared without it: ways to ask are made of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Looks:
+class StyleDetectors:
     """The detectors.
 
     Attributes:
@@ -56,13 +56,13 @@ class Looks:
         return odds.astype(np.float64)
 
 
-def no_looks() -> Looks:
+def no_looks() -> StyleDetectors:
     """Return detectors of nothing."""
     none = np.zeros(0, dtype=np.float32)
-    return Looks(names=(), weights=none.reshape(0, 1), bias=none)
+    return StyleDetectors(names=(), weights=none.reshape(0, 1), bias=none)
 
 
-def save_looks(looks: Looks, folder: Path) -> None:
+def save_looks(looks: StyleDetectors, folder: Path) -> None:
     """Write `looks.safetensors`: numbers as float32, names in its header."""
     names = "\n".join("|".join(each) for each in looks.names)
     arrays = {"weights": looks.weights, "bias": looks.bias}
@@ -70,7 +70,7 @@ def save_looks(looks: Looks, folder: Path) -> None:
         part.write_bytes(save(arrays, metadata={"names": names}))
 
 
-def load_looks(folder: Path) -> Looks:
+def load_looks(folder: Path) -> StyleDetectors:
     """Read what `save_looks` wrote; a reranker that was made before has none.
 
     Raises:
@@ -85,7 +85,7 @@ def load_looks(folder: Path) -> Looks:
         return no_looks()
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise ModelUnavailable(f"'{path}' is damaged or of another kind: {error}") from error
-    return Looks(names=names, weights=weights, bias=bias)
+    return StyleDetectors(names=names, weights=weights, bias=bias)
 
 
 def _bare(text: str) -> frozenset[str]:

@@ -51,7 +51,7 @@ def _no_handfuls() -> NDArray[np.int32]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Spotter:
+class WordDetectors:
     """The detectors.
 
     Attributes:
@@ -142,10 +142,10 @@ class Spotter:
         return means
 
 
-def no_words() -> Spotter:
+def no_words() -> WordDetectors:
     """Return a spotter that knows no word, and scores 0."""
     none = np.zeros(0, dtype=np.float32)
-    return Spotter(
+    return WordDetectors(
         words=(),
         mean=np.zeros(1, dtype=np.float32),
         spread=np.ones(1, dtype=np.float32),
@@ -165,7 +165,7 @@ def looked(tokens: Floats) -> Floats:
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def save_spotter(spotter: Spotter, folder: Path) -> None:
+def save_spotter(spotter: WordDetectors, folder: Path) -> None:
     """Write `words.safetensors`: numbers as float16, places as int32, words in its header."""
     arrays = {name: getattr(spotter, name).astype(np.float16) for name in _NUMBERS}
     arrays[_PLACES] = spotter.handfuls
@@ -173,7 +173,7 @@ def save_spotter(spotter: Spotter, folder: Path) -> None:
         part.write_bytes(save(arrays, metadata={"words": " ".join(spotter.words)}))
 
 
-def load_spotter(folder: Path) -> Spotter:
+def load_spotter(folder: Path) -> WordDetectors:
     """Read what `save_spotter` wrote.
 
     Raises:
@@ -190,8 +190,8 @@ def load_spotter(folder: Path) -> Spotter:
         raise ModelUnavailable(f"reranker '{folder}' lacks {WORDS}") from error
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise ModelUnavailable(f"'{path}' is damaged or of another kind: {error}") from error
-    return Spotter(words=words, handfuls=handfuls, **arrays)
+    return WordDetectors(words=words, handfuls=handfuls, **arrays)
 
 
 _PLACES = "handfuls"
-_NUMBERS = tuple(each.name for each in fields(Spotter) if each.name not in ("words", _PLACES))
+_NUMBERS = tuple(each.name for each in fields(WordDetectors) if each.name not in ("words", _PLACES))

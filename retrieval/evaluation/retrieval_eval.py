@@ -28,7 +28,7 @@ from retrieval.evaluation.metrics import (
 )
 from retrieval.evaluation.second_stage import SecondStage
 from retrieval.pairs import Pair, PairSet
-from retrieval.reranking import Reranker, Sight
+from retrieval.reranking import ImageFeatures, Reranker
 
 CUTS = (1, 5, 10)
 BATCH = 64  # photos decoded at once: 64 of 12 megapixels, reduced while decoding, stay under 1 GB
@@ -194,7 +194,7 @@ class _Photos:
 
     pairs: tuple[Pair, ...]
     vectors: Vectors
-    sights: tuple[Sight, ...]
+    sights: tuple[ImageFeatures, ...]
     skipped: tuple[Skip, ...]
     duplicates: tuple[str, ...]
 
@@ -253,7 +253,7 @@ def _embed_photos(
     skipped: list[Skip] = []
     duplicates: list[str] = []
     vectors: list[Vectors] = []
-    sights: list[Sight] = []
+    sights: list[ImageFeatures] = []
     seen: set[bytes] = set()
     for start in range(0, len(pairs), BATCH):
         batch = list(decode(pairs[start : start + BATCH], encoder.image_size, skipped))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.core.types import Kind
-from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
+from retrieval.reranking import ImageFeatures, QueryInstruction, Reranker, Scores, combine_scores
 
 DEPTH = 50
 """Candidates that are rescored, as in a search for ten answers."""
@@ -34,8 +34,8 @@ class SecondStage:
     """
 
     reranker: Reranker
-    photos: Sequence[Sight]
-    texts: Sequence[Asked]
+    photos: Sequence[ImageFeatures]
+    texts: Sequence[QueryInstruction]
     query: Kind = Kind.TEXT
     depth: int = DEPTH
 
@@ -70,13 +70,13 @@ class SecondStage:
         candidates = self.candidates(first)
         total = first.astype(np.float64)
         before = np.take_along_axis(total, candidates, axis=1)
-        after = fused(before, self.scores(queries, candidates), self.weight)
+        after = combine_scores(before, self.scores(queries, candidates), self.weight)
         np.put_along_axis(total, candidates, after + _AHEAD, axis=1)
         return total
 
     def _couples(
         self, queries: NDArray[np.int64], items: NDArray[np.int64]
-    ) -> tuple[list[Asked], list[Sight]]:
+    ) -> tuple[list[QueryInstruction], list[ImageFeatures]]:
         """Return text and photo of each couple."""
         texts, photos = (queries, items) if self.query == Kind.TEXT else (items, queries)
         return [self.texts[number] for number in texts], [self.photos[number] for number in photos]

@@ -39,9 +39,16 @@ from retrieval.evaluation.metrics import bootstrap_interval
 from retrieval.evaluation.retrieval_eval import BATCH, Progress, decode
 from retrieval.evaluation.second_stage import DEPTH, SecondStage
 from retrieval.instructions.caption_labels import Labels, label, looks_of
-from retrieval.instructions.templates import LOOK, Ask, Attribute, Grammar, asks_of, shipped_grammar
+from retrieval.instructions.templates import (
+    LOOK,
+    Ask,
+    Attribute,
+    InstructionTemplates,
+    asks_of,
+    shipped_grammar,
+)
 from retrieval.pairs import Pair, PairSet
-from retrieval.reranking import Fusion, Reranker, Scores, Sight, fused
+from retrieval.reranking import FusionWeights, ImageFeatures, Reranker, Scores, combine_scores
 
 CUT = 10
 _SHOWN = 5  # instances that failed most
@@ -131,9 +138,9 @@ class InstructionBenchmark:
         seed: of that draw, and of the swapped instructions.
     """
 
-    grammar: Grammar
+    grammar: InstructionTemplates
     labels: Labels
-    sights: Sequence[Sight]
+    sights: Sequence[ImageFeatures]
     search: Search
     wordings: int = 6
     held: bool = True
@@ -151,7 +158,7 @@ def exam_of(
     """
     grammar = shipped_grammar()
     vectors: list[Vectors] = []
-    sights: list[Sight] = []
+    sights: list[ImageFeatures] = []
     looks: list[dict[str, int]] = []
     kept: list[Pair] = []
     skipped: list[Skip] = []
@@ -204,7 +211,7 @@ def ask(reranker: Reranker, exam: InstructionBenchmark) -> list[Answered]:
     return [_answer(reranker, exam, each, other) for each, other in _with_other(instances)]
 
 
-def grade(answers: Sequence[Answered], fusion: Fusion) -> InstructionResult:
+def grade(answers: Sequence[Answered], fusion: FusionWeights) -> InstructionResult:
     """Turn scores into figures, as the weights of a fusion rank them."""
     marks = [_mark(each, fusion) for each in answers]
     falls = np.array([mark.fall for mark in marks])
@@ -304,14 +311,14 @@ def _answer(
     )
 
 
-def _mark(answered: Answered, fusion: Fusion) -> _Mark:
+def _mark(answered: Answered, fusion: FusionWeights) -> _Mark:
     """Rank the candidates under each instruction, and see what fell."""
     instance = answered.instance
-    before = fused(instance.first, answered.plain, fusion.text_to_image)
+    before = combine_scores(instance.first, answered.plain, fusion.text_to_image)
     ranks = _ranks(before)
 
     def after(scores: Sequence[Scores]) -> Scores:
-        return fused(before, np.stack(scores) - answered.plain, fusion.instructed)
+        return combine_scores(before, np.stack(scores) - answered.plain, fusion.instructed)
 
     def fall(scores: Sequence[Scores], of: NDArray[np.bool_] = instance.broken) -> float:
         return p_mrr(ranks[of], _ranks(after(scores))[:, of])
@@ -333,7 +340,7 @@ def _mark(answered: Answered, fusion: Fusion) -> _Mark:
 
 
 def _scores(
-    reranker: Reranker, instance: Instance, wordings: Sequence[str], sights: Sequence[Sight]
+    reranker: Reranker, instance: Instance, wordings: Sequence[str], sights: Sequence[ImageFeatures]
 ) -> list[Scores]:
     """Score the candidates under each instruction. Shape (k,) each."""
     texts = [(instance.query, wording) for wording in wordings]

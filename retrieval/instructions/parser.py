@@ -49,7 +49,7 @@ _LINK = re.compile(
 )
 
 
-def clauses(instruction: str) -> list[str]:
+def split_constraints(instruction: str) -> list[str]:
     """Return the wishes of an instruction, in its order; of a single wish, that one; of "" none."""
     parts: list[str] = []
     start = 0
@@ -62,7 +62,7 @@ def clauses(instruction: str) -> list[str]:
     return [part for part in (*parts, instruction[start:].strip(" .,;!?")) if part]
 
 
-def subject(wish: str, known: Callable[[str], bool]) -> str:
+def constraint_topic(wish: str, known: Callable[[str], bool]) -> str:
     """Return what a wish is about: its phrases, without the words that ways to ask are made of.
 
     Args:

@@ -67,7 +67,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Templates:
+class Wordings:
     """Ways to ask.
 
     Attributes:
@@ -82,7 +82,7 @@ class Templates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grammar:
+class InstructionTemplates:
     """All attributes, and for each kind of instruction its templates.
 
     Attributes:
@@ -95,7 +95,7 @@ class Grammar:
 
     attributes: tuple[Attribute, ...]
     held_families: frozenset[str]
-    templates: dict[Ask, Templates]
+    templates: dict[Ask, Wordings]
     looks: tuple[str, ...] = ()
     visible: frozenset[str] = frozenset()
 
@@ -130,7 +130,7 @@ def asks_of(attribute: Attribute, *, wanted: bool) -> Ask:
     return Ask.WITH if wanted else Ask.WITHOUT
 
 
-def read_grammar(path: Path) -> Grammar:
+def read_grammar(path: Path) -> InstructionTemplates:
     """Read a grammar in the form of `data/instructions.toml`.
 
     Raises:
@@ -150,7 +150,7 @@ def read_grammar(path: Path) -> Grammar:
         raise UsageError(f"cannot read the grammar '{path}': {error}") from error
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"'{path}' is no grammar of instructions: {error!r}") from error
-    return Grammar(
+    return InstructionTemplates(
         attributes=tuple(attributes),
         held_families=held,
         templates=templates,
@@ -160,7 +160,7 @@ def read_grammar(path: Path) -> Grammar:
 
 
 @cache
-def shipped_grammar() -> Grammar:
+def shipped_grammar() -> InstructionTemplates:
     """Return the grammar that ships with twinlens."""
     return read_grammar(resource("instructions.toml"))
 
@@ -173,9 +173,9 @@ def looks() -> set[str]:
     return words_of(" ".join((*named, *grammar.looks)))
 
 
-def _templates(kinds: dict[str, Sequence[str]], lists: dict[str, str]) -> Templates:
+def _templates(kinds: dict[str, Sequence[str]], lists: dict[str, str]) -> Wordings:
     """Read the ways to ask of one kind of instruction, and fill in the lists that they name."""
-    return Templates(
+    return Wordings(
         learned=tuple(_LIST.sub(lambda name: lists[name[1]], each) for each in kinds["learned"]),
         tuning=tuple(kinds["tuning"]),
         held=tuple(kinds["held"]),

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
-    from retrieval.reranking.protocol import Asked, Reranker, Sight
+    from retrieval.reranking.protocol import ImageFeatures, QueryInstruction, Reranker
     from retrieval.reranking.reranker_config import default_fusion
-    from retrieval.reranking.score_fusion import Fusion, Scores, fused
+    from retrieval.reranking.score_fusion import FusionWeights, Scores, combine_scores
 
 __all__ = [
-    "Asked",
-    "Fusion",
+    "FusionWeights",
+    "ImageFeatures",
+    "QueryInstruction",
     "Reranker",
     "Scores",
-    "Sight",
+    "combine_scores",
     "default_fusion",
-    "fused",
 ]
 
 __getattr__ = loader(
     __name__,
     {
         "retrieval.reranking.reranker_config": ("default_fusion",),
-        "retrieval.reranking.score_fusion": ("Fusion", "Scores", "fused"),
-        "retrieval.reranking.protocol": ("Asked", "Reranker", "Sight"),
+        "retrieval.reranking.score_fusion": ("FusionWeights", "Scores", "combine_scores"),
+        "retrieval.reranking.protocol": ("QueryInstruction", "Reranker", "ImageFeatures"),
     },
 )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.torch_encoder import batches
-from retrieval.reranking.protocol import Asked, Sight
+from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
 
 INSTRUCTION = "Given a search query, retrieve relevant candidates that answer the query."
 """What the Qwen3-VL-Reranker family is told where nobody instructs it."""
@@ -39,7 +39,7 @@ _PROMPT = (
 )
 
 
-class Judge(Protocol):
+class HfModel(Protocol):
     """A model of transformers with what it takes to ask it."""
 
     module: Any
@@ -55,7 +55,7 @@ class Judge(Protocol):
         """A regular expression for the names of the layers that fine-tuning adapts."""
         ...
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return what can be prepared of RGB photos once, for all texts."""
         ...
 
@@ -63,7 +63,7 @@ class Judge(Protocol):
         """Tell whether an instruction is longer than the model reads."""
         ...
 
-    def judge(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Tensor:
+    def judge(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Tensor:
         """Score couples, float32, shape (couples,); gradients reach the adapted layers."""
         ...
 
@@ -89,7 +89,7 @@ class ImageTextMatching:
         places = module.config.text_config.max_position_embeddings
         self._reader = _Reader(processor.tokenizer, (places - 3) // 2)  # start, full stop, end
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return the image tokens, most of the work. Shape (tokens, width) each."""
         parts = [self._states(batch) for batch in batches(photos, self.batch)]
         return [tokens for part in parts for tokens in part.float().cpu().numpy()]
@@ -98,7 +98,7 @@ class ImageTextMatching:
         """Tell whether an instruction fills more than half of what the text encoder reads."""
         return self._reader.cuts(instruction)
 
-    def judge(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Tensor:
+    def judge(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Tensor:
         """Score couples. Shape (couples,)."""
         texts = [self._joined(query, instruction) for query, instruction in asked]
         tokens = self.processor.tokenizer(texts, padding=True, return_tensors="pt")
@@ -116,7 +116,7 @@ class ImageTextMatching:
         parts = [self._reader.shortened(part) for part in (query, instruction) if part]
         return ". ".join([part.rstrip(" .") for part in parts[:-1]] + parts[-1:])
 
-    def _states(self, sights: Sequence[Sight]) -> Tensor:
+    def _states(self, sights: Sequence[ImageFeatures]) -> Tensor:
         """Return image tokens, of photos or of what `look` made of them. (c, tokens, width)."""
         like = {"device": self.module.device, "dtype": self.module.dtype}
         if not isinstance(sights[0], Image.Image):
@@ -150,7 +150,7 @@ class YesNo:
         self._reader = _Reader(processor.tokenizer, LONGEST)
         self._yes, self._no = (self._token(answer) for answer in ("yes", "no"))
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return the photos, none larger than the model reads."""
         return [_bounded(photo) for photo in photos]
 
@@ -158,7 +158,7 @@ class YesNo:
         """Tell whether an instruction has more than `LONGEST` tokens."""
         return self._reader.cuts(instruction)
 
-    def judge(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Tensor:
+    def judge(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Tensor:
         """Score couples. Shape (couples,)."""
         inputs = self.processor(
             text=[self.prompt(query, instruction) for query, instruction in asked],

@@ -1,6 +1,6 @@
 """Large rerankers of Hugging Face Transformers behind the interface of the built-in one.
 
-Beside a model may lie `fusion.json`: the weights of `Fusion`, as tuned on validation data.
+Beside a model may lie `fusion.json`: the weights of `FusionWeights`, as tuned on validation data.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from retrieval.models.data_only import data_only
 from retrieval.models.hub import FAILURES, unlogged
 from retrieval.models.torch_encoder import TorchEncoder, batches
 from retrieval.reranking.hf_files import MATCHING, class_of, find_large
-from retrieval.reranking.hf_models import ImageTextMatching, Judge, YesNo
-from retrieval.reranking.protocol import Asked, Sight
-from retrieval.reranking.score_fusion import Fusion, Scores
+from retrieval.reranking.hf_models import HfModel, ImageTextMatching, YesNo
+from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
+from retrieval.reranking.score_fusion import FusionWeights, Scores
 
 FUSION = "fusion.json"
 
-DEFAULT = Fusion(text_to_image=0.01, image_to_text=0.01, instructed=0.01)
+DEFAULT = FusionWeights(text_to_image=0.01, image_to_text=0.01, instructed=0.01)
 """Where nothing was tuned: ten logits more move a candidate by 0.1 of cosine.
 
 Within a pool, logits differ by some units and cosines by some hundredths: neither overrules the
@@ -48,7 +48,7 @@ _BROKEN = (
 )
 
 
-class LargeReranker:
+class HfReranker:
     """Rescores with a large model.
 
     Args:
@@ -57,7 +57,7 @@ class LargeReranker:
         name: what a person calls it.
     """
 
-    def __init__(self, judge: Judge, fusion: Fusion, name: str) -> None:
+    def __init__(self, judge: HfModel, fusion: FusionWeights, name: str) -> None:
         self.name, self.fusion = name, fusion
         self._judge = judge
 
@@ -67,7 +67,7 @@ class LargeReranker:
         return None
 
     @torch.inference_mode()
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return what it reads of RGB photos."""
         return self._judge.look(photos)
 
@@ -76,7 +76,7 @@ class LargeReranker:
         return self._judge.cuts(instruction)
 
     @torch.inference_mode()
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score couples of texts and photos, in logits. Shape (couples,)."""
         size = self._judge.batch
         parts = [
@@ -86,7 +86,7 @@ class LargeReranker:
         return np.concatenate([np.zeros(0), *parts])
 
 
-def load_large_reranker(spec: str, device: torch.device) -> LargeReranker:
+def load_large_reranker(spec: str, device: torch.device) -> HfReranker:
     """Load a reranker of Hugging Face Transformers.
 
     Args:
@@ -97,7 +97,7 @@ def load_large_reranker(spec: str, device: torch.device) -> LargeReranker:
         ModelUnavailable: it is not here and cannot be fetched, is damaged or of another class.
     """
     folder = find_large(spec)
-    return LargeReranker(load_judge(folder, device), read_fusion(folder), spec)
+    return HfReranker(load_judge(folder, device), read_fusion(folder), spec)
 
 
 def device_of(encoder: Encoder) -> torch.device:
@@ -105,7 +105,7 @@ def device_of(encoder: Encoder) -> torch.device:
     return encoder.device if isinstance(encoder, TorchEncoder) else torch.device("cpu")
 
 
-def load_judge(folder: Path, device: torch.device) -> Judge:
+def load_judge(folder: Path, device: torch.device) -> HfModel:
     """Load the model of a folder.
 
     Raises:
@@ -156,21 +156,21 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def read_fusion(folder: Path) -> Fusion:
+def read_fusion(folder: Path) -> FusionWeights:
     """Return the weights in `fusion.json`, or `DEFAULT` where there is none.
 
     Raises:
         ModelUnavailable: the file is broken.
     """
     try:
-        return Fusion(**json.loads((folder / FUSION).read_text(encoding="utf-8")))
+        return FusionWeights(**json.loads((folder / FUSION).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return DEFAULT
     except (OSError, ValueError, TypeError, UsageError) as error:
         raise ModelUnavailable(f"'{folder / FUSION}' cannot be used: {error}") from error
 
 
-def save_fusion(fusion: Fusion, folder: Path) -> None:
+def save_fusion(fusion: FusionWeights, folder: Path) -> None:
     """Write the weights beside a model."""
     with replacing(folder / FUSION) as part:
         part.write_text(json.dumps(asdict(fusion), indent=2) + "\n", encoding="utf-8")

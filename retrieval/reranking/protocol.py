@@ -8,12 +8,12 @@ from typing import Protocol, TypeAlias
 from PIL import Image
 
 from indexer.core.encoder import Tokens, TokenShape
-from retrieval.reranking.score_fusion import Fusion, Scores
+from retrieval.reranking.score_fusion import FusionWeights, Scores
 
-Asked: TypeAlias = tuple[str, str]
+QueryInstruction: TypeAlias = tuple[str, str]
 """A query, and the instruction that goes with it; "" for none."""
 
-Sight: TypeAlias = Image.Image | Tokens
+ImageFeatures: TypeAlias = Image.Image | Tokens
 """What a reranker reads of a photo: the photo itself, or its tokens, shape (tokens, width)."""
 
 
@@ -26,7 +26,7 @@ class Reranker(Protocol):
         ...
 
     @property
-    def fusion(self) -> Fusion:
+    def fusion(self) -> FusionWeights:
         """How its scores count beside the first stage's."""
         ...
 
@@ -35,7 +35,7 @@ class Reranker(Protocol):
         """Size of the tokens that it reads from a library; None if it reads photos alone."""
         ...
 
-    def look(self, photos: Sequence[Image.Image]) -> Sequence[Sight]:
+    def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
         """Return what it reads of RGB photos."""
         ...
 
@@ -43,7 +43,7 @@ class Reranker(Protocol):
         """Tell whether an instruction is longer than it reads."""
         ...
 
-    def score(self, asked: Sequence[Asked], sights: Sequence[Sight]) -> Scores:
+    def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score couples: each text, with its instruction, and the photo at the same place.
 
         Higher is better. Shape (couples,).

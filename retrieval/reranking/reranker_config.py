@@ -8,13 +8,14 @@ from typing import Any
 
 from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
-from retrieval.reranking.score_fusion import Fusion
+from retrieval.reranking.score_fusion import FusionWeights
 
-FORMAT = 2  # of 1, signs were read otherwise
+FORMAT = 3  # 2 also held a network that scored words beside photos
+FORMAT_OF_SIGNS = 2  # of 1, signs were read otherwise
 CONFIG, WEIGHTS = "reranker.json", "reranker.safetensors"
 
 
-def default_fusion(encoder: str) -> Fusion:
+def default_fusion(encoder: str) -> FusionWeights:
     """Return how the reranker that ships is used behind an encoder, by its fingerprint.
 
     All weights are 0 where it does not read with that encoder.
@@ -22,8 +23,10 @@ def default_fusion(encoder: str) -> Fusion:
     try:
         config = read_config(resource("reranker"))
     except FileNotFoundError:
-        return Fusion()
-    return Fusion(**config["fusion"]) if config.get("encoder") == encoder else Fusion()
+        return FusionWeights()
+    return (
+        FusionWeights(**config["fusion"]) if config.get("encoder") == encoder else FusionWeights()
+    )
 
 
 def reads_with(folder: Path) -> str:

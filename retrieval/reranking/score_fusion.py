@@ -24,7 +24,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fusion:
+class FusionWeights:
     """Weights of a reranker's scores beside the first stage's, tuned on validation data.
 
     Attributes:
@@ -64,7 +64,7 @@ class Fusion:
         return likely
 
 
-def fused(first: Scores, scores: Scores, weight: float) -> Scores:
+def combine_scores(first: Scores, scores: Scores, weight: float) -> Scores:
     """Add rescored candidates to the first stage; NaN marks one that could not be rescored.
 
     Args:

@@ -15,7 +15,7 @@ from indexer.library.library import Library
 from indexer.media.image import seen
 from retrieval.errors import QueryInvalid
 from retrieval.models.tokenizer import behind
-from retrieval.reranking import Asked, Reranker, Scores, Sight, fused
+from retrieval.reranking import ImageFeatures, QueryInstruction, Reranker, Scores, combine_scores
 from retrieval.search.hit import Hit
 from retrieval.search.query import Query
 from retrieval.search.spell_hints import shortened
@@ -75,11 +75,11 @@ class RerankStage:
         scores = self._scores(asked, sights * len(wishes)).reshape(len(wishes), len(texts))
         first = np.array([hit.score for hit in hits])
         fusion = self.reranker.fusion
-        plain = fused(first, scores[0], fusion.weight(query=query.kind, item=kind))
+        plain = combine_scores(first, scores[0], fusion.weight(query=query.kind, item=kind))
         total, obeys = plain, np.full(len(hits), np.nan)
         if instruction:
             change = scores[1] - scores[0]
-            total, obeys = fused(plain, change, fusion.instructed), fusion.obeys(change)
+            total, obeys = combine_scores(plain, change, fusion.instructed), fusion.obeys(change)
             if self.reranker.cuts(instruction):
                 end = shortened(behind(instruction, self.reranker.cuts))
                 cut = "the instruction is too long for the reranker; its end is left out"
@@ -96,7 +96,9 @@ class RerankStage:
         ]
         return [replace(hit, rank=rank) for rank, hit in enumerate([*ordered, *rest], start=1)]
 
-    def _scores(self, asked: Sequence[Asked], sights: Sequence[Sight | None]) -> Scores:
+    def _scores(
+        self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures | None]
+    ) -> Scores:
         """Score what can be seen; NaN for the rest. Shape (hits,)."""
         scores = np.full(len(asked), np.nan)
         seen = [(place, sight) for place, sight in enumerate(sights) if sight is not None]
@@ -106,19 +108,19 @@ class RerankStage:
             scores[places] = found
         return scores
 
-    def _sights(self, query: Query, hits: Sequence[Hit]) -> list[Sight | None]:
+    def _sights(self, query: Query, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
         """Return the photo of each couple as the reranker reads it: the query's, or each hit's."""
         if query.kind != Kind.PHOTO:
             return self._of_hits(hits)
         (sight,) = self.reranker.look([photo_of(query, size_hint=self.size_hint)])
         return [sight] * len(hits)
 
-    def _of_hits(self, hits: Sequence[Hit]) -> list[Sight | None]:
+    def _of_hits(self, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
         """Return kept tokens; read the photos that have none, and keep theirs for the next time."""
         shape = self.reranker.token_shape
         ids = [hit.id for hit in hits]
         kept = self.library.tokens(ids, shape) if shape else [None] * len(ids)
-        sights: list[Sight | None] = list(kept)
+        sights: list[ImageFeatures | None] = list(kept)
         missing = [place for place, sight in enumerate(sights) if sight is None]
         fresh = self._read([hits[place] for place in missing])
         for place, sight in zip(missing, fresh, strict=True):
@@ -127,7 +129,7 @@ class RerankStage:
             self._keep({ids[place]: sights[place] for place in missing})
         return sights
 
-    def _read(self, hits: Sequence[Hit]) -> list[Sight | None]:
+    def _read(self, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
         """Read photos from their files; count those that cannot be read, and name the first."""
         photos: list[Image.Image | None] = []
         failed: list[str] = []
@@ -145,7 +147,7 @@ class RerankStage:
         looked = iter(self.reranker.look(readable) if readable else ())  # else no tower is opened
         return [None if photo is None else next(looked) for photo in photos]
 
-    def _keep(self, fresh: dict[int, Sight | None]) -> None:
+    def _keep(self, fresh: dict[int, ImageFeatures | None]) -> None:
         """Keep tokens that had to be computed, if nobody else is writing."""
         found = {item: sight for item, sight in fresh.items() if isinstance(sight, np.ndarray)}
         if not found:

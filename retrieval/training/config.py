@@ -51,10 +51,6 @@ class TrainConfig:
         templates: put captions of up to three words into random sentences ("a photo of a …").
         teachers: specs of models to agree with (distillation); they read the same input.
         teaching: weight of that agreement beside the contrastive loss.
-        kinds: file with the kinds of things on the photos (see `retrieval.training.lessons`),
-            taught beside the captions.
-        vocabulary: file with texts and their vectors of a text encoder, taught beside them.
-        lesson: weight of both beside the contrastive loss.
         lr: peak learning rate of the last layer of a tower.
         text_lr: the same for the text tower; None = `lr`.
         head_lr: the same for projection heads of the built-in architecture; None = `lr`.
@@ -102,9 +98,6 @@ class TrainConfig:
     loss: Loss = Loss.INFONCE
     teachers: tuple[str, ...] = ()
     teaching: float = 1.0
-    kinds: Path | None = None
-    vocabulary: Path | None = None
-    lesson: float = 1.0
     lr: float = 1e-4
     text_lr: float | None = None
     head_lr: float | None = None
@@ -186,7 +179,7 @@ class TrainConfig:
         for name in ("out", "device", "workers", "cache_gib"):
             plain.pop(name)
         plain["pairs"] = [path.name for path in self.pairs]
-        for name in ("val", "keep", "kinds", "vocabulary"):
+        for name in ("val", "keep"):
             path: Path | None = getattr(self, name)
             plain[name] = path.name if path else None
         plain["init"] = Path(self.init).name

@@ -40,13 +40,12 @@ from retrieval.training.data.same_photos import find_twins, twins_line
 from retrieval.training.data.skipped_pairs import SkippedPairs
 from retrieval.training.distributed import World, world
 from retrieval.training.finetune.wise_ft import TUNED, choose_share, share_line
-from retrieval.training.lessons import Kinds, Lesson, Lessons, Vocabulary
 from retrieval.training.malloc import keep_freed_memory
 from retrieval.training.nonfinite import check_gradient, check_loss, why_stop
 from retrieval.training.optimizer import Trainer, schedule
 from retrieval.training.plots import draw_curves
 from retrieval.training.resume import POINTER, ResumePoint, clear_state, load_state, save_state
-from retrieval.training.step import Chunk, Objective, Reading, backward
+from retrieval.training.step import Chunk, Objective, backward
 from retrieval.training.validation import DevSet, EvalCopy, sum_of_recalls
 
 SIGMOID_BIAS = -10.0  # where SigLIP starts: nearly all pairs of a batch do not match
@@ -155,7 +154,6 @@ class _TrainingRun:
         self.objective = self._objective()
         self.skips = SkippedPairs(config.out, watch.note)
         self.canvases, self.data = self._prepare(gather_pairs(config.pairs))
-        self.lessons = self._lessons()
         self.validation = self._validation(config.val)
         self.keep = self._validation(config.keep)
         self.per_epoch = max(1, len(self.data) // config.batch_size)
@@ -219,16 +217,6 @@ class _TrainingRun:
             return []
         return resource("templates.txt").read_text(encoding="utf-8").splitlines()
 
-    def _lessons(self) -> Lessons:
-        """Open what is taught beside the captions."""
-        photos = [pair.photo.path for pair in self.data.pairs]
-        kinds, vocabulary = self.config.kinds, self.config.vocabulary
-        return Lessons(
-            Kinds(kinds, photos) if kinds else None,
-            Vocabulary(vocabulary) if vocabulary else None,
-            self.data.phrase,
-        )
-
     def _validation(self, source: Path | None) -> DevSet | None:
         """Prepare pairs to measure on, in the process that leads."""
         if source is None or not self.here.leads:
@@ -275,7 +263,6 @@ class _TrainingRun:
             self._chunks(batch, canvas),
             batch.targets.to(self.device).without(lost),
             self.here,
-            self._reading(batch, lost),
         )
         self._check(loss, batch)
         self.micro += 1
@@ -285,21 +272,6 @@ class _TrainingRun:
             if check_gradient(norm, self.step, self.log, self.config.out):
                 self.watch.note(f"step {self.step} is left out: its gradient is {norm}")
         return loss
-
-    @property
-    def _seed(self) -> int:
-        """What decides all that is random in the present batch."""
-        return self.config.seed * 1_000_003 + self.micro
-
-    def _reading(self, batch: Batch, lost: Tensor) -> Reading | None:
-        """Tokenize this process's share of what is taught beside the captions."""
-        lesson = self.lessons.draw(batch.photos, self._seed)
-        if lesson is None:
-            return None
-        likely = lesson.likely.to(self.device).masked_fill(lost[:, None], 0.0)
-        here = Lesson(lesson.texts, likely, lesson.related.to(self.device))
-        texts = lesson.texts[self.here.share(len(lesson.texts))]
-        return Reading(here, self.model.tokenize(texts).to(self.device), self.config.lesson)
 
     def _check(self, loss: float, batch: Batch) -> None:
         """Stop at a loss that is not finite, with the log written.
@@ -333,7 +305,7 @@ class _TrainingRun:
     def _chunks(self, batch: Batch, canvas: Tensor) -> list[Chunk]:
         """Augment, tokenize and cut this process's share of a batch."""
         rows = self.here.share(len(batch.photos))
-        seed = self._seed
+        seed = self.config.seed * 1_000_003 + self.micro
         draw = Draw.of(len(batch.photos), seed)[rows]
         pixels = normalize(
             self.model.image,

@@ -19,7 +19,6 @@ from torch import Tensor
 from retrieval._enums import Loss
 from retrieval.models.loaded_model import Towers
 from retrieval.training.distributed import World
-from retrieval.training.lessons import Lesson
 from retrieval.training.losses import (
     Targets,
     distillation_loss,
@@ -36,15 +35,6 @@ class Chunk:
     pixels: Tensor
     tokens: Tensor
     seed: int
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A lesson beside the captions: this process's share of its texts as tokens, and its weight."""
-
-    lesson: Lesson
-    tokens: Tensor
-    weight: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +64,6 @@ def backward(
     chunks: Sequence[Chunk],
     targets: Targets,
     world: World,
-    reading: Reading | None = None,
 ) -> float:
     """Add the gradients of one global batch to the towers' parameters; return the loss.
 
@@ -90,14 +79,7 @@ def backward(
     captions = _leaf([caption for _, caption in embedded], world)
     logits = similarity_logits(photos, captions, towers.logit_scale)
     value = objective(logits, targets, taught)
-    if reading is not None:
-        read = towers.encode_text(reading.tokens)
-        texts = _leaf([read], world)
-        lacking = reading.lesson.loss(photos, texts, towers.logit_scale)
-        value = value + reading.weight * lacking
     value.backward()  # type: ignore[no-untyped-call]
-    if reading is not None:
-        torch.autograd.backward(read, _split(texts, [len(read)], world)[0].to(read.dtype))
     shares = zip(
         chunks,
         embedded,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import BlipConfig, BlipForImageTextRetrieval
 
-from retrieval.reranking import Fusion
+from retrieval.reranking import FusionWeights
 from retrieval.reranking.hf_reranker import DEFAULT
 from retrieval.training.finetune.judgments import read_triples
 from tests.fakes import draw
@@ -32,7 +32,7 @@ def test_parameters_are_counted_again(size: str, tower: dict[str, int]) -> None:
 
 def test_the_examples_are_read(tmp_path: Path) -> None:
     weights, triple = (block for block in SECTION.split("```")[1::2])
-    assert Fusion(**json.loads(weights)).instructed == 0.05
+    assert FusionWeights(**json.loads(weights)).instructed == 0.05
     draw(tmp_path / "rex.jpg", "red")
     (tmp_path / "triples.jsonl").write_text(triple, encoding="utf-8")
     (read,) = read_triples(tmp_path / "triples.jsonl").triples

@@ -27,8 +27,8 @@ from retrieval.builtin_reranker.caption_lm import (
     PADDING,
     START,
     UNKNOWN,
+    CaptionLM,
     Places,
-    Teller,
     Weights,
     no_telling,
     padded,
@@ -37,7 +37,7 @@ from retrieval.builtin_reranker.caption_lm import (
     saved_teller,
     sentence,
 )
-from retrieval.builtin_reranker.training.features import Material, Progress, unwatched
+from retrieval.builtin_reranker.training.features import FeatureSet, Progress, unwatched
 from retrieval.instructions.caption_labels import SENTENCE
 from retrieval.training.cpu import knows_bfloat16
 from retrieval.training.optimizer import schedule
@@ -105,7 +105,7 @@ class _Block(nn.Module):
 
 
 class CaptionModel(nn.Module):
-    """A language model of captions beside photos; its weights are those that a `Teller` reads.
+    """A language model of captions beside photos; its weights are those that a `CaptionLM` reads.
 
     Args:
         words: of the vocabulary, marks and all.
@@ -152,7 +152,7 @@ class CaptionModel(nn.Module):
 
 
 def learn_telling(  # noqa: PLR0913 - one a setting
-    material: Material,
+    material: FeatureSet,
     epochs: int,
     seed: int,
     note: Callable[[str], None],
@@ -160,7 +160,7 @@ def learn_telling(  # noqa: PLR0913 - one a setting
     fewest: int = FEWEST,
     *,
     progress: Progress = unwatched,
-) -> Teller:
+) -> CaptionLM:
     """Learn models of the captions of a material; none of too few captions.
 
     Args:
@@ -178,7 +178,9 @@ def learn_telling(  # noqa: PLR0913 - one a setting
         return no_telling()
     captions = [material.captions[row] for row in told]
     run = _mark(captions, epochs, seed)
-    teller = (saved_teller(out, run) if out else None) or Teller(words=_words(captions), models=())
+    teller = (saved_teller(out, run) if out else None) or CaptionLM(
+        words=_words(captions), models=()
+    )
     read = [teller.read(caption) for caption in captions]
     owner = torch.from_numpy(material.owner[told])
     views = torch.stack(material.views, dim=1)  # (photos, views, m, d)

@@ -16,7 +16,7 @@ from indexer.core.errors import FileUnreadable
 from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid
 from retrieval.instructions.caption_labels import Labels, label, looks_of
-from retrieval.instructions.templates import Grammar
+from retrieval.instructions.templates import InstructionTemplates
 from retrieval.models.torch_encoder import TorchEncoder, batches
 from retrieval.pairs import Pair
 
@@ -32,7 +32,7 @@ def unwatched(_done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class FeatureSet:
     """Photos with captions, as the dual encoder sees them.
 
     Attributes:
@@ -57,12 +57,12 @@ class Material:
 def gather(
     encoder: TorchEncoder,
     pairs: Sequence[Pair],
-    grammar: Grammar,
+    grammar: InstructionTemplates,
     *,
     views: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Material:
+) -> FeatureSet:
     """Embed photos and captions, and label the photos with the grammar's attributes.
 
     Args:
@@ -86,7 +86,7 @@ def gather(
         raise PairsInvalid("none of the photos can be read")
     captions = [text for pair in kept for text in pair.captions]
     owner = [number for number, pair in enumerate(kept) for _ in pair.captions]
-    return Material(
+    return FeatureSet(
         views=tuple(torch.cat(view) for view in looked.views),
         vectors=np.concatenate(looked.vectors),
         captions=tuple(captions),

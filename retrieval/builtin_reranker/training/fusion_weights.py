@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,33 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.core.types import Kind
-from retrieval.builtin_reranker.instruction_reranker import TokenReranker
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint
-from retrieval.builtin_reranker.training.features import Material, Progress, unwatched
+from retrieval.builtin_reranker.instruction_reranker import InstructionReranker
+from retrieval.builtin_reranker.reranker_checkpoint import RerankerCheckpoint
+from retrieval.builtin_reranker.training.features import FeatureSet, Progress, unwatched
 from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation.first_stage import FirstStage
-from retrieval.evaluation.metrics import (
-    BLOCK,
-    bootstrap_interval,
-    hit_rate_at_k,
-    ranks_of_scores,
-)
+from retrieval.evaluation.metrics import BLOCK, bootstrap_interval, hit_rate_at_k, ranks_of_scores
 from retrieval.evaluation.second_stage import SecondStage
 from retrieval.instructions.benchmark import (
-    Answered,
     InstructionBenchmark,
     InstructionResult,
     ask,
     grade,
     searching,
 )
-from retrieval.instructions.templates import Grammar
+from retrieval.instructions.templates import InstructionTemplates
 from retrieval.models.torch_encoder import TorchEncoder
-from retrieval.reranking import Fusion, Scores, Sight, fused
+from retrieval.reranking import FusionWeights, ImageFeatures, combine_scores
 
 WEIGHTS = (0.0, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
 STEERING = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
-SHARES = (0.0, 0.5, 1.0, 2.0)
 CUTS = (1, 5, 10)
 QUERIES = 5_000
 """Queries of a direction that choose its weight, about so many: evenly drawn from all. With 1,000
@@ -54,48 +47,47 @@ than the 2 that are aimed at, since what was not learned moves more (2.5 where 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Validation:
+class FusionValidation:
     """Photos to choose the weights on, which nothing was learned from.
 
     Attributes:
         encoder: the first stage.
         material: the photos and captions.
         grammar: of the instructions; its learned part is asked for, the held-back one is not.
-        phase: called when something begins, as that of
-        `retrieval.builtin_reranker.training.run.Watch`.
+        phase: called when something begins, as that of `run.Watch`.
     """
 
     encoder: TorchEncoder
-    material: Material
-    grammar: Grammar
+    material: FeatureSet
+    grammar: InstructionTemplates
     phase: Callable[[str, str], Progress] = lambda _name, _unit: unwatched
 
 
 def choose_fusion(
-    checkpoint: Checkpoint, validation: Validation
-) -> tuple[Checkpoint, dict[str, Any]]:
+    checkpoint: RerankerCheckpoint, validation: FusionValidation
+) -> tuple[RerankerCheckpoint, dict[str, Any]]:
     """Return a reranker with the weights that are best on validation data, and what each reached.
 
     A direction in which no weight gains gets 0: the reranker is off there.
     """
     there, of_text = _best(checkpoint, validation, Kind.TEXT)
     back, of_photo = _best(checkpoint, validation, Kind.PHOTO)
-    trusted = replace(checkpoint, fusion=Fusion(text_to_image=there, image_to_text=back))
+    trusted = replace(checkpoint, fusion=FusionWeights(text_to_image=there, image_to_text=back))
     chosen, obeyed = choose_steering(trusted, validation)
     return chosen, {"text_to_image": of_text, "image_to_text": of_photo, **obeyed}
 
 
 def choose_steering(
-    checkpoint: Checkpoint, validation: Validation
-) -> tuple[Checkpoint, dict[str, Any]]:
+    checkpoint: RerankerCheckpoint, validation: FusionValidation
+) -> tuple[RerankerCheckpoint, dict[str, Any]]:
     """Return a reranker with the best weight of instructions, and what each weight reached."""
-    share, instructed, obeyed = _best_steering(checkpoint, validation, checkpoint.fusion)
+    instructed, obeyed = _best_steering(checkpoint, validation, checkpoint.fusion)
     fusion = replace(checkpoint.fusion, instructed=instructed)
-    return replace(checkpoint, share=share, fusion=fusion), {"instructed": obeyed}
+    return replace(checkpoint, fusion=fusion), {"instructed": obeyed}
 
 
 def _best(
-    checkpoint: Checkpoint, validation: Validation, query: Kind
+    checkpoint: RerankerCheckpoint, validation: FusionValidation, query: Kind
 ) -> tuple[float, dict[str, Any]]:
     """Return the weight with the highest sum of R@1, R@5 and R@10, and what was found.
 
@@ -118,14 +110,14 @@ def _best(
 
 
 def _hits(
-    checkpoint: Checkpoint, validation: Validation, query: Kind
+    checkpoint: RerankerCheckpoint, validation: FusionValidation, query: Kind
 ) -> tuple[dict[float, NDArray[np.float64]], NDArray[np.int64]]:
     """Return for each weight which queries find a right answer in the top k, and their photos.
 
     Shapes (queries, cuts) and (queries,).
     """
     material = validation.material
-    reranker = TokenReranker(checkpoint, validation.encoder, "candidate")
+    reranker = InstructionReranker(checkpoint, validation.encoder, "candidate")
     texts = [(caption, "") for caption in material.captions]
     stage = SecondStage(reranker=reranker, photos=sights_of(material), texts=texts, query=query)
     queries, items = _vectors(validation, query)
@@ -142,7 +134,7 @@ def _hits(
         before = np.take_along_axis(first, candidates, axis=1)
         for weight in WEIGHTS:
             total = first.copy()
-            after = fused(before, scores, weight) + 1_000.0
+            after = combine_scores(before, scores, weight) + 1_000.0
             np.put_along_axis(total, candidates, after, axis=1)
             ranks = ranks_of_scores(total, relevant)
             hits[weight].append(np.stack([hit_rate_at_k(ranks, k) for k in CUTS], axis=1))
@@ -160,53 +152,24 @@ def _by_photo(gains: NDArray[np.float64], photos: NDArray[np.int64]) -> list[lis
 
 
 def _best_steering(
-    checkpoint: Checkpoint, validation: Validation, fusion: Fusion
-) -> tuple[float, float, dict[str, Any]]:
-    """Return share and weight with the best nDCG@10 over all wordings, whose controls stay near 0.
+    checkpoint: RerankerCheckpoint, validation: FusionValidation, fusion: FusionWeights
+) -> tuple[float, dict[str, Any]]:
+    """Return the weight with the best nDCG@10 over all wordings, whose controls stay near 0.
 
-    Of those that are as good within chance the least weight, and the least share at it: what
-    changes less is easier to foresee.
+    Of those that are as good within chance the least: what changes less is easier to foresee.
     """
     exam = _learned_exam(validation)
     tell = validation.phase("choosing how far instructions carry", "steps")
-    steps = 2 + len(SHARES)
     try:
-        words = _asked(replace(checkpoint, share=0.0), validation, exam)
-        tell(1, steps)
-        both = _asked(replace(checkpoint, share=1.0), validation, exam)
-        tell(2, steps)
+        answers = ask(InstructionReranker(checkpoint, validation.encoder, "candidate"), exam)
     except EvaluationInvalid:
-        return checkpoint.share, 0.0, {}
-    found = {}
-    for number, share in enumerate(SHARES, start=3):
-        answers = [_mixed(one, other, share) for one, other in zip(words, both, strict=True)]
-        for weight in STEERING:
-            found[share, weight] = grade(answers, replace(fusion, instructed=weight))
-        tell(number, steps)
-    fair = {key: each for key, each in found.items() if _balanced(each)}
+        return 0.0, {}
+    found = {each: grade(answers, replace(fusion, instructed=each)) for each in STEERING}
+    tell(1, 1)
+    fair = {weight: each for weight, each in found.items() if _balanced(each)}
     most = max((each.ndcg for each in fair.values()), default=0.0)
-    alike = [key for key, each in fair.items() if each.ndcg >= most - NEAR]
-    best = min(alike, key=lambda key: (key[1], key[0]), default=(1.0, 0.0))
-    record = {f"{share:g}, {weight:g}": each.as_json() for (share, weight), each in found.items()}
-    return *best, record
-
-
-def _asked(
-    checkpoint: Checkpoint, validation: Validation, exam: InstructionBenchmark
-) -> list[Answered]:
-    """Put the questions to a reranker."""
-    return ask(TokenReranker(checkpoint, validation.encoder, "candidate"), exam)
-
-
-def _mixed(words: Answered, both: Answered, share: float) -> Answered:
-    """Return the answers with a share of the network from those with none and with all of it."""
-
-    def mix(some: Sequence[Scores], others: Sequence[Scores]) -> tuple[Scores, ...]:
-        pairs = zip(some, others, strict=True)
-        return tuple(one + share * (other - one) for one, other in pairs)
-
-    controls = {name: mix(words.controls[name], both.controls[name]) for name in both.controls}
-    return replace(both, wordings=mix(words.wordings, both.wordings), controls=controls)
+    best = min((weight for weight, each in fair.items() if each.ndcg >= most - NEAR), default=0.0)
+    return best, {f"{weight:g}": each.as_json() for weight, each in found.items()}
 
 
 def _balanced(obedience: InstructionResult) -> bool:
@@ -214,7 +177,7 @@ def _balanced(obedience: InstructionResult) -> bool:
     return all(abs(control) <= BALANCE for control in obedience.controls.values())
 
 
-def _learned_exam(validation: Validation) -> InstructionBenchmark:
+def _learned_exam(validation: FusionValidation) -> InstructionBenchmark:
     """Return questions about things that were learned, in wordings that were not."""
     return InstructionBenchmark(
         grammar=validation.grammar,
@@ -226,12 +189,12 @@ def _learned_exam(validation: Validation) -> InstructionBenchmark:
     )
 
 
-def sights_of(material: Material) -> list[Sight]:
+def sights_of(material: FeatureSet) -> list[ImageFeatures]:
     """Return what a reranker reads of each photo: the tokens of the whole."""
     return list(material.views[0].float().numpy())
 
 
-def _vectors(validation: Validation, query: Kind) -> tuple[NDArray[np.float32], ...]:
+def _vectors(validation: FusionValidation, query: Kind) -> tuple[NDArray[np.float32], ...]:
     """Return queries and items of a direction as search scores them."""
     material = validation.material
     sides = (material.texts, material.vectors)
@@ -239,7 +202,7 @@ def _vectors(validation: Validation, query: Kind) -> tuple[NDArray[np.float32], 
     return FirstStage.of(validation.encoder).vectors(queries, items, query=query)
 
 
-def _relevant(material: Material, number: int, query: Kind) -> NDArray[np.int64]:
+def _relevant(material: FeatureSet, number: int, query: Kind) -> NDArray[np.int64]:
     """Return what is right for a query."""
     if query == Kind.TEXT:
         return material.owner[number : number + 1]

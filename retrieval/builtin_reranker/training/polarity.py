@@ -1,4 +1,4 @@
-"""Lessons of signs: texts that ask for something, forbid it, or do neither. No photo takes part.
+"""How signs are learned: from texts that ask for something, forbid it, or do neither, no photos.
 
 What they are about is drawn from the captions, so that a sign depends on the wording alone.
 """
@@ -6,14 +6,19 @@ What they are about is drawn from the captions, so that a sign depends on the wo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval.instructions.templates import LOOK, Ask, Grammar
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.text_features import InstructionFeatures
+from retrieval.builtin_reranker.training.training_config import RerankerTraining
+from retrieval.instructions.templates import LOOK, Ask, InstructionTemplates
+from retrieval.training.optimizer import schedule
 
 _SHARES = {
     Ask.WITH: 0.31,
@@ -24,6 +29,7 @@ _SHARES = {
     Ask.EITHER: 0.05,
     Ask.ANYTHING: 0.14,
 }
+_DROPOUT, _WEIGHT_DECAY, _WARMUP, _CLIP = 0.2, 0.1, 0.05, 1.0
 _LEAST = 1e-4  # chance, so that a wrong one costs no more than 9
 _SMOOTHING = 0.1  # share of a label that is spread over all three: no wording is sure
 _TWO = 0.1  # share of the texts that are about two things
@@ -32,7 +38,7 @@ _JOINTS = "a an and are as at by from her his in into is its of on or that the t
 _NO_END = frozenset(_JOINTS.split())
 
 
-class Signs:
+class PolarityExamples:
     """Makes lessons of wordings.
 
     Args:
@@ -40,7 +46,7 @@ class Signs:
         captions: whose things fill them, but for those that the grammar holds back.
     """
 
-    def __init__(self, grammar: Grammar, captions: Iterable[str]) -> None:
+    def __init__(self, grammar: InstructionTemplates, captions: Iterable[str]) -> None:
         self._grammar = grammar
         held = {word for each in grammar.attributes if grammar.is_held(each) for word in each.words}
         named = [each for each in grammar.attributes if not grammar.is_held(each)]
@@ -66,6 +72,38 @@ class Signs:
         if rng.random() >= _TWO:
             return one
         return f"{one} {'and' if rng.random() < 0.5 else 'or'} {other}"
+
+
+def learn_signs(
+    lessons: PolarityExamples,
+    reader: InstructionFeatures,
+    shape: PolarityConfig,
+    training: RerankerTraining,
+    watch: Callable[[int, float], None] = lambda _step, _loss: None,
+) -> PolarityClassifier:
+    """Learn to tell wordings apart into what forbids, what asks, and neither.
+
+    Args:
+        lessons: the wordings.
+        reader: of their words.
+        shape: of what learns.
+        training: of its settings, steps, signs, lr and seed count.
+        watch: called after each step with the steps done and the loss.
+    """
+    torch.manual_seed(training.seed)
+    signs = PolarityClassifier(shape, _DROPOUT)
+    optimizer = torch.optim.AdamW(signs.parameters(), lr=training.lr, weight_decay=_WEIGHT_DECAY)
+    rng = np.random.default_rng(training.seed)
+    for step in range(training.steps):
+        optimizer.param_groups[0]["lr"] = training.lr * schedule(step, training.steps, _WARMUP)
+        texts, told = lessons.draw(training.signs, rng)
+        loss = sign_loss(signs.opinions(*reader.early(texts)), torch.from_numpy(told))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(signs.parameters(), _CLIP)
+        optimizer.step()
+        watch(step + 1, loss.item())
+    return signs.eval()
 
 
 def sign_loss(opinions: Tensor, signs: Tensor) -> Tensor:

@@ -10,33 +10,25 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-
 from indexer.core.encoder import Encoder
 from indexer.core.errors import UsageError
-from retrieval.builtin_reranker.cross_attention import NetworkConfig, SignReader
 from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint, save_reranker
-from retrieval.builtin_reranker.text_features import TextReader
+from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.features import gather
-from retrieval.builtin_reranker.training.fusion_weights import Validation, choose_steering
-from retrieval.builtin_reranker.training.polarity import Signs, sign_loss
-from retrieval.builtin_reranker.training.run import RerankerResult, RerankerRun, Watch
+from retrieval.builtin_reranker.training.fusion_weights import FusionValidation, choose_steering
+from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs
+from retrieval.builtin_reranker.training.run import RerankerObserver, RerankerResult, RerankerRun
 from retrieval.builtin_reranker.training.style_training import learn_looks
-from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.instructions.templates import shipped_grammar
 from retrieval.models import TorchEncoder
 from retrieval.models.model_folder import RECORD
 from retrieval.pairs import read_pairs
 from retrieval.reranking.reranker_config import CONFIG
-from retrieval.training.optimizer import schedule
-
-_DROPOUT, _WEIGHT_DECAY, _WARMUP, _CLIP = 0.2, 0.1, 0.05, 1.0
 
 
 def run_sign_training(
-    config: RerankerRun, model: Encoder, watch: Watch | None = None
+    config: RerankerRun, model: Encoder, watch: RerankerObserver | None = None
 ) -> RerankerResult:
     """Teach the reranker `config.init` signs and looks anew; the result ends up in `config.out`.
 
@@ -49,7 +41,7 @@ def run_sign_training(
         TrainingFailed: `out` holds a finished reranker.
         UsageError: there is no `init`.
     """
-    watch = watch or Watch()
+    watch = watch or RerankerObserver()
     if (config.out / CONFIG).exists():
         raise TrainingFailed(f"'{config.out}' holds a finished reranker; choose another --out")
     if config.init is None:
@@ -59,46 +51,21 @@ def run_sign_training(
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
     grammar = shipped_grammar()
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
-    if config.training.steps:
+    signs, steps = start.signs, config.training.steps
+    if steps:
         captions = [text for pair in pairs for text in pair.captions]
-        lessons, shape = Signs(grammar, captions), start.network.config
-        reader = TextReader(model, shape.sign_depth)
-        learned = learn_signs(lessons, reader, shape, config.training, watch)
-        start.network.sign.load_state_dict(learned.state_dict())
+        reader = InstructionFeatures(model, signs.config.depth)
+        told = watch.steps("learning to read instructions", steps)
+        lessons = PolarityExamples(grammar, captions)
+        signs = learn_signs(lessons, reader, signs.config, config.training, told)
     seen = watch.phase("learning looks", "photos")
     looks = learn_looks(model, pairs, grammar, config.training.seed, seen)
     seen = watch.phase("looking at the validation photos", "photos")
     val = gather(model, read_pairs(config.val).pairs, grammar, progress=seen)
-    judged = Validation(encoder=model, material=val, grammar=grammar, phase=watch.phase)
-    chosen, found = choose_steering(replace(start, looks=looks), judged)
+    judged = FusionValidation(encoder=model, material=val, grammar=grammar, phase=watch.phase)
+    chosen, found = choose_steering(replace(start, signs=signs, looks=looks), judged)
     save_reranker(chosen, config.out, _record(config, found))
     return RerankerResult(fusion=chosen.fusion, validation=found, skipped=val.skipped)
-
-
-def learn_signs(
-    lessons: Signs,
-    reader: TextReader,
-    shape: NetworkConfig,
-    training: RerankerTraining,
-    watch: Watch,
-) -> SignReader:
-    """Learn to tell wordings apart into what forbids, what asks, and neither."""
-    torch.manual_seed(training.seed)
-    signs = SignReader(shape, _DROPOUT)
-    optimizer = torch.optim.AdamW(signs.parameters(), lr=training.lr, weight_decay=_WEIGHT_DECAY)
-    rng = np.random.default_rng(training.seed)
-    progress = watch.phase("learning to read instructions", "steps")
-    for step in range(training.steps):
-        optimizer.param_groups[0]["lr"] = training.lr * schedule(step, training.steps, _WARMUP)
-        texts, told = lessons.draw(training.signs, rng)
-        loss = sign_loss(signs.opinions(*reader.early(texts)), torch.from_numpy(told))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(signs.parameters(), _CLIP)
-        optimizer.step()
-        progress(step + 1, training.steps)
-        watch.learned(step + 1, loss.item())
-    return signs.eval()
 
 
 def _record(config: RerankerRun, found: dict[str, Any]) -> dict[str, Any]:

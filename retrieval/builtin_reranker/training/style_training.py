@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from indexer.core.encoder import TokenEncoder
 from indexer.core.errors import FileUnreadable
-from retrieval.builtin_reranker.style_detectors import Looks, no_looks
+from retrieval.builtin_reranker.style_detectors import StyleDetectors, no_looks
 from retrieval.builtin_reranker.training.features import Progress, unwatched
 from retrieval.builtin_reranker.word_detectors import Floats, looked
 from retrieval.instructions.caption_labels import looks_of
-from retrieval.instructions.templates import LOOK, Attribute, Grammar
+from retrieval.instructions.templates import LOOK, Attribute, InstructionTemplates
 from retrieval.models.torch_encoder import batches
 from retrieval.pairs import Pair
 
@@ -41,10 +41,10 @@ _FLAT = 1e-3  # spread below which a number tells nothing
 def learn_looks(
     encoder: TokenEncoder,
     pairs: Sequence[Pair],
-    grammar: Grammar,
+    grammar: InstructionTemplates,
     seed: int = 0,
     progress: Progress = unwatched,
-) -> Looks:
+) -> StyleDetectors:
     """Learn a detector for each look of the grammar that some photos have and others lack.
 
     Args:
@@ -65,7 +65,7 @@ def learn_looks(
     if not found:
         return no_looks()
     fits = [fitted(seen, labels) for _, labels in found]
-    return Looks(
+    return StyleDetectors(
         names=tuple(names for names, _ in found),
         weights=np.stack([weights for weights, _ in fits]),
         bias=np.array([bias for _, bias in fits], dtype=np.float32),

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.builtin_reranker.training.features import Material, Progress, unwatched
-from retrieval.builtin_reranker.word_detectors import Floats, Spotter, looked, no_words
+from retrieval.builtin_reranker.training.features import FeatureSet, Progress, unwatched
+from retrieval.builtin_reranker.word_detectors import Floats, WordDetectors, looked, no_words
 from retrieval.instructions.caption_labels import SENTENCE
-from retrieval.instructions.templates import Grammar, words_of
+from retrieval.instructions.templates import InstructionTemplates, words_of
 from retrieval.training.optimizer import schedule
 
 _FEWEST = 5  # photos that a word must be said of
@@ -37,8 +37,11 @@ _Said = Sequence[set[str]]
 
 
 def learn_words(
-    material: Material, grammar: Grammar, seed: int = 0, progress: Progress = unwatched
-) -> Spotter:
+    material: FeatureSet,
+    grammar: InstructionTemplates,
+    seed: int = 0,
+    progress: Progress = unwatched,
+) -> WordDetectors:
     """Learn a detector for every word that captions of several photos say.
 
     Args:
@@ -59,7 +62,7 @@ def learn_words(
     detectors = _fitted(standard, shares.repeat(len(material.views), 1), seed, progress)
     with torch.no_grad():
         usual = F.logsigmoid(detectors(standard)).mean(dim=0)
-    return Spotter(
+    return WordDetectors(
         words=words,
         mean=mean,
         spread=spread,
@@ -70,7 +73,7 @@ def learn_words(
     )
 
 
-def _said(material: Material) -> dict[int, _Said]:
+def _said(material: FeatureSet) -> dict[int, _Said]:
     """Return the words of each caption of the photos that are described."""
     captions: dict[int, list[str]] = {}
     for text, photo in zip(material.captions, material.owner.tolist(), strict=True):
@@ -82,7 +85,7 @@ def _said(material: Material) -> dict[int, _Said]:
     }
 
 
-def _worth_learning(said: Sequence[_Said], grammar: Grammar) -> tuple[str, ...]:
+def _worth_learning(said: Sequence[_Said], grammar: InstructionTemplates) -> tuple[str, ...]:
     """Return the words that are said of several photos, but for those of instructions."""
     count = Counter(word for captions in said for word in set().union(*captions))
     named = {word for each in grammar.attributes for word in words_of(each.phrase)}
@@ -100,7 +103,7 @@ def _shares(said: Sequence[_Said], words: Sequence[str]) -> Floats:
     return shares
 
 
-def _handfuls(material: Material, words: Sequence[str], seed: int) -> NDArray[np.int32]:
+def _handfuls(material: FeatureSet, words: Sequence[str], seed: int) -> NDArray[np.int32]:
     """Draw words that are often said together. (b, s)."""
     rng = np.random.default_rng(seed)
     told = [row for row, text in enumerate(material.captions) if len(text.split()) >= SENTENCE]

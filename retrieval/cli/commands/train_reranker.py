@@ -13,7 +13,6 @@ from typing import Any, get_type_hints
 
 import click
 
-from retrieval._enums import Precision, RerankCriterion
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import list_skipped, note
@@ -82,9 +81,9 @@ def command(
 ) -> int:
     """Teach a reranker to order photos and follow instructions.
 
-    It reads with the dual encoder --model, which stays as it is. Lessons are made of the captions:
-    photos near to them, and wishes that some photos meet and others do not. A run that was stopped
-    goes on when the same command is given again.
+    It reads with the dual encoder --model, which stays as it is. Of the captions it learns which
+    words a photo shows and how captions are written; of wordings, what an instruction asks for and
+    what it forbids. A run that was stopped goes on when the same command is given again.
 
     With --signs-only, the rest of --init stays as it is, but for looks ("black and white") and how
     far instructions carry. Of the options, --steps, --signs, --lr and --seed count; with --steps 0
@@ -111,9 +110,9 @@ def _from_triples(
         raise click.UsageError(f"--triples: {what}")
     from retrieval.models.torch_encoder import choose_device
     from retrieval.training.finetune.judgments import read_triples
-    from retrieval.training.finetune.lora_reranker import Tuning, tune_large
+    from retrieval.training.finetune.lora_reranker import LoraTuning, tune_large
 
-    tuning = Tuning(**settings)
+    tuning = LoraTuning(**settings)
     with progress("learning", "steps") as bar:
         skipped = tune_large(
             init,
@@ -135,21 +134,25 @@ def _from_pairs(
     init: str | None,
     how: tuple[ModelChoice, dict[str, Any], bool],
 ) -> int:
-    """Train the network that reads with a built-in encoder, or its signs alone."""
+    """Train a reranker that reads with a built-in encoder, or its signs alone."""
     model, settings, signs_only = how
     if not pairs or val is None:
         raise click.UsageError("name --pairs to learn from and --val to choose on, or --triples")
     if "rank" in settings:
         raise click.UsageError("--rank is for --triples")
-    training = _training(settings)
+    training = RerankerTraining(**settings)
     from retrieval.builtin_reranker.training.polarity_run import run_sign_training
-    from retrieval.builtin_reranker.training.run import RerankerRun, Watch, run_reranker_training
+    from retrieval.builtin_reranker.training.run import (
+        RerankerObserver,
+        RerankerRun,
+        run_reranker_training,
+    )
 
     run = run_sign_training if signs_only else run_reranker_training
     encoder, start = model.load(), Path(init) if init else None
     config = RerankerRun(pairs=pairs, val=val, out=out, init=start, training=training)
     with ExitStack() as stack:
-        done = run(config, encoder, Watch(note=note, phase=_Bars(stack).phase))
+        done = run(config, encoder, RerankerObserver(note=note, phase=_Bars(stack).phase))
     list_skipped(done.skipped)
     weights = dataclasses.asdict(done.fusion).items()
     trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)
@@ -167,11 +170,3 @@ class _Bars:
         """Close the bar before, and open one for what begins."""
         self._stack.close()
         return self._stack.enter_context(progress(name, unit, announced=True))
-
-
-def _training(given: dict[str, Any]) -> RerankerTraining:
-    """Turn options into the configuration."""
-    for name, kind in (("verdict", RerankCriterion), ("precision", Precision)):
-        if name in given:
-            given[name] = kind(given[name])
-    return RerankerTraining(**given)

@@ -92,7 +92,7 @@ class TrainingSet:
             rows = order[start : start + size]
             chosen = [self._choose(int(row), captions, rng) for row in rows]
             texts = [
-                self.phrase(self.pairs[row].captions[number], rng)
+                self._phrase(self.pairs[row].captions[number], rng)
                 for row, numbers in zip(rows, chosen, strict=True)
                 for number in numbers
             ]
@@ -103,7 +103,7 @@ class TrainingSet:
         have = len(self.pairs[row].captions)
         return [int(number) for number in np.resize(rng.permutation(have), captions)]
 
-    def phrase(self, caption: str, rng: np.random.Generator) -> str:
+    def _phrase(self, caption: str, rng: np.random.Generator) -> str:
         """Put a bare name into a random sentence; leave a sentence as it is."""
         if not self._templates or len(caption.split()) > NAME_WORDS:
             return caption

@@ -5,7 +5,7 @@
 ```
 
 One a line of a JSONL file. The candidate's path is relative to the file; the instruction may be
-left out. Nothing is decoded here. A line that cannot be used is kept in `TripleSet.skipped` with
+left out. Nothing is decoded here. A line that cannot be used is kept in `JudgmentSet.skipped` with
 its reason.
 """
 
@@ -23,7 +23,7 @@ _LABELS = (0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triple:
+class Judgment:
     """A query, an instruction ("" for none), and whether a photo satisfies both."""
 
     query: str
@@ -33,14 +33,14 @@ class Triple:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TripleSet:
+class JudgmentSet:
     """The usable triples of a file, and what was left out."""
 
-    triples: tuple[Triple, ...]
+    triples: tuple[Judgment, ...]
     skipped: tuple[Skip, ...] = ()
 
 
-def read_triples(source: Path) -> TripleSet:
+def read_triples(source: Path) -> JudgmentSet:
     """Read every triple of a JSONL file.
 
     Raises:
@@ -49,15 +49,15 @@ def read_triples(source: Path) -> TripleSet:
     if not source.is_file():
         raise PairsInvalid(f"no triples at '{source}': there is no such file")
     rows = list(_rows(source))
-    triples = tuple(row for row in rows if isinstance(row, Triple))
+    triples = tuple(row for row in rows if isinstance(row, Judgment))
     skipped = tuple(row for row in rows if isinstance(row, Skip))
     if not triples:
         first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
         raise PairsInvalid(f"no usable triple in '{source}'{first}")
-    return TripleSet(triples=triples, skipped=skipped)
+    return JudgmentSet(triples=triples, skipped=skipped)
 
 
-def _rows(source: Path) -> Iterator[Triple | Skip]:
+def _rows(source: Path) -> Iterator[Judgment | Skip]:
     """Check one line after the other."""
     for where, row in read_objects(source):
         if isinstance(row, str):
@@ -73,9 +73,9 @@ def _rows(source: Path) -> Iterator[Triple | Skip]:
             yield _triple(row, path)
 
 
-def _triple(row: dict[str, object], path: Path) -> Triple:
+def _triple(row: dict[str, object], path: Path) -> Judgment:
     """Build a triple from a line that was checked."""
-    return Triple(
+    return Judgment(
         query=str(row["query"]).strip(),
         instruction=str(row.get("instruction") or "").strip(),
         candidate=path,

@@ -32,10 +32,10 @@ from retrieval.errors import ModelUnavailable, PairsInvalid, TrainingFailed
 from retrieval.models.model_folder import RECORD
 from retrieval.output_files import write_json
 from retrieval.reranking.hf_files import find_large
-from retrieval.reranking.hf_models import Judge
+from retrieval.reranking.hf_models import HfModel
 from retrieval.reranking.hf_reranker import FUSION, load_judge, quiet
 from retrieval.reranking.reranker_config import CONFIG
-from retrieval.training.finetune.judgments import Triple, TripleSet
+from retrieval.training.finetune.judgments import Judgment, JudgmentSet
 
 SIZE_HINT = 224
 """Pixels a side that photos are decoded for, as search does where the encoder sees so many."""
@@ -45,7 +45,7 @@ _CLIP = 1.0  # largest norm of the gradient
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning:
+class LoraTuning:
     """One fine-tuning.
 
     Attributes:
@@ -74,8 +74,8 @@ class Tuning:
 
 def tune_large(
     init: str,
-    given: TripleSet,
-    config: Tuning,
+    given: JudgmentSet,
+    config: LoraTuning,
     out: Path,
     device: torch.device,
     watch: Callable[[int, float], None] = lambda _step, _loss: None,
@@ -127,7 +127,7 @@ def _check(init: str, out: Path) -> None:
         raise UsageError(f"'{out}' is there already; choose another --out, or remove it")
 
 
-def _readable(triples: Sequence[Triple]) -> tuple[list[Triple], tuple[Skip, ...]]:
+def _readable(triples: Sequence[Judgment]) -> tuple[list[Judgment], tuple[Skip, ...]]:
     """Return the triples whose photos decode, and the photos that do not."""
     skips = {}
     for path in dict.fromkeys(triple.candidate for triple in triples):
@@ -146,7 +146,10 @@ def _readable(triples: Sequence[Triple]) -> tuple[list[Triple], tuple[Skip, ...]
 
 
 def _learn(
-    judge: Judge, triples: Sequence[Triple], config: Tuning, watch: Callable[[int, float], None]
+    judge: HfModel,
+    triples: Sequence[Judgment],
+    config: LoraTuning,
+    watch: Callable[[int, float], None],
 ) -> None:
     """Teach the adapters, then merge them into the model."""
     import peft
@@ -193,7 +196,7 @@ def _draw(labels: NDArray[np.bool_], size: int, rng: np.random.Generator) -> NDA
     return np.concatenate(parts)
 
 
-def _loss(judge: Judge, triples: Sequence[Triple]) -> Tensor:
+def _loss(judge: HfModel, triples: Sequence[Judgment]) -> Tensor:
     """Return the mean cross-entropy of yes and no over a batch, a scalar."""
     photos = [read_picture(triple.candidate, size_hint=SIZE_HINT) for triple in triples]
     with torch.no_grad():
@@ -203,7 +206,7 @@ def _loss(judge: Judge, triples: Sequence[Triple]) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, scores.new_tensor(labels))
 
 
-def _save(judge: Judge, init: Path, record: dict[str, object], out: Path) -> None:
+def _save(judge: HfModel, init: Path, record: dict[str, object], out: Path) -> None:
     """Write the model beside its place, then move it there whole."""
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -218,7 +221,7 @@ def _save(judge: Judge, init: Path, record: dict[str, object], out: Path) -> Non
         raise TrainingFailed(f"cannot write the reranker into '{out}': {error}") from error
 
 
-def _write(judge: Judge, init: Path, record: dict[str, object], folder: Path) -> None:
+def _write(judge: HfModel, init: Path, record: dict[str, object], folder: Path) -> None:
     """Write model, processor, how they came to be, and the weights of the start's fusion."""
     with quiet():
         judge.module.save_pretrained(folder)

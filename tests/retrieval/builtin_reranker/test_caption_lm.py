@@ -13,7 +13,7 @@ from retrieval.builtin_reranker.caption_lm import (
     START,
     TELLING,
     UNKNOWN,
-    Teller,
+    CaptionLM,
     load_teller,
     no_telling,
     rounded,
@@ -43,9 +43,9 @@ def models() -> list[CaptionModel]:
     return made
 
 
-def teller() -> Teller:
+def teller() -> CaptionLM:
     weights = [{n: w.numpy() for n, w in model.state_dict().items()} for model in models()]
-    return Teller(words=WORDS, models=tuple(weights))
+    return CaptionLM(words=WORDS, models=tuple(weights))
 
 
 @torch.inference_mode()
@@ -95,7 +95,7 @@ def test_without_a_model_nothing_is_told() -> None:
 
 
 def test_what_is_rounded_is_what_comes_back(tmp_path: Path) -> None:
-    mine = Teller(words=WORDS, models=tuple(map(rounded, teller().models)))
+    mine = CaptionLM(words=WORDS, models=tuple(map(rounded, teller().models)))
     save_teller(mine, tmp_path)
     for one, other in zip(mine.models, load_teller(tmp_path, 2).models, strict=True):
         assert all(np.allclose(one[name], other[name], rtol=1e-6) for name in one)
@@ -122,6 +122,6 @@ def test_damage_is_named(tmp_path: Path, content: bytes | None, message: str) ->
 
 
 def test_a_file_of_fewer_models_is_refused(tmp_path: Path) -> None:
-    save_teller(Teller(words=WORDS, models=teller().models[:1]), tmp_path)
+    save_teller(CaptionLM(words=WORDS, models=teller().models[:1]), tmp_path)
     with pytest.raises(ModelUnavailable, match="damaged or of another kind"):
         load_teller(tmp_path, 2)

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data as samples
 
 from retrieval._resources import resource
-from retrieval.builtin_reranker.instruction_reranker import TokenReranker
+from retrieval.builtin_reranker.instruction_reranker import InstructionReranker
 from retrieval.builtin_reranker.word_detectors import load_spotter
 from retrieval.models import load_encoder
 from retrieval.rerankers import load_reranker
@@ -17,16 +17,18 @@ NAMES = ("astronaut", "chelsea", "coffee", "rocket", "coins", "moon", "brick")
 
 
 @pytest.fixture(scope="module")
-def reranker() -> TokenReranker:
+def reranker() -> InstructionReranker:
     found = load_reranker("builtin", load_encoder("builtin", "cpu"))
-    assert isinstance(found, TokenReranker)
+    assert isinstance(found, InstructionReranker)
     return found
 
 
 @pytest.mark.parametrize(
     ("thing", "photo"), [("coins", "coins"), ("an espresso", "coffee"), ("a tabby", "chelsea")]
 )
-def test_what_no_caption_named_is_followed(reranker: TokenReranker, thing: str, photo: str) -> None:
+def test_what_no_caption_named_is_followed(
+    reranker: InstructionReranker, thing: str, photo: str
+) -> None:
     assert not load_spotter(resource("reranker")).named(thing)
     photos = [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in NAMES]
     sights = reranker.look(photos)
@@ -42,7 +44,7 @@ def test_what_no_caption_named_is_followed(reranker: TokenReranker, thing: str, 
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
-def test_black_and_white_is_a_look_of_the_photo(reranker: TokenReranker, name: str) -> None:
+def test_black_and_white_is_a_look_of_the_photo(reranker: InstructionReranker, name: str) -> None:
     colour = Image.fromarray(getattr(samples, name)()).convert("RGB")
     sights = reranker.look([colour, colour.convert("L").convert("RGB")])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.builtin_reranker.instruction_reranker import TokenReranker
-from retrieval.instructions.parser import clauses
+from retrieval.builtin_reranker.instruction_reranker import InstructionReranker
+from retrieval.instructions.parser import split_constraints
 from retrieval.models import load_encoder
 from retrieval.rerankers import load_reranker
 
@@ -52,13 +52,13 @@ NEITHER = [
 
 
 @pytest.fixture(scope="module")
-def reranker() -> TokenReranker:
+def reranker() -> InstructionReranker:
     found = load_reranker("builtin", load_encoder("builtin", "cpu"))
-    assert isinstance(found, TokenReranker)
+    assert isinstance(found, InstructionReranker)
     return found
 
 
-def test_plain_wordings_are_read_right(reranker: TokenReranker) -> None:
+def test_plain_wordings_are_read_right(reranker: InstructionReranker) -> None:
     asks, forbids = reranker.signs(ASKS), reranker.signs(FORBIDS)
     assert [w for w, sign in zip(ASKS, asks, strict=True) if sign < SURE] == []
     assert [w for w, sign in zip(FORBIDS, forbids, strict=True) if sign > -SURE] == []
@@ -77,7 +77,7 @@ def test_plain_wordings_are_read_right(reranker: TokenReranker) -> None:
     ],
 )
 def test_each_wish_has_its_own_sign(
-    reranker: TokenReranker, instruction: str, signs: list[int]
+    reranker: InstructionReranker, instruction: str, signs: list[int]
 ) -> None:
-    read = reranker.signs(clauses(instruction))
+    read = reranker.signs(split_constraints(instruction))
     assert [round(float(sign)) for sign in read] == signs

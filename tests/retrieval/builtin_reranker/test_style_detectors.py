@@ -9,7 +9,7 @@ import pytest
 
 from retrieval.builtin_reranker.style_detectors import (
     LOOKS,
-    Looks,
+    StyleDetectors,
     load_looks,
     no_looks,
     save_looks,
@@ -19,9 +19,9 @@ from retrieval.errors import ModelUnavailable
 WIDTH = 12
 
 
-def drawn() -> Looks:
+def drawn() -> StyleDetectors:
     rng = np.random.default_rng(5)
-    return Looks(
+    return StyleDetectors(
         names=(("black and white", "monochrome"), ("dark",)),
         weights=rng.normal(size=(2, 4 * WIDTH)).astype(np.float32),
         bias=rng.normal(size=2).astype(np.float32),

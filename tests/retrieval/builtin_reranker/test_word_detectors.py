@@ -11,7 +11,7 @@ import pytest
 
 from retrieval.builtin_reranker.word_detectors import (
     WORDS,
-    Spotter,
+    WordDetectors,
     load_spotter,
     looked,
     no_words,
@@ -23,14 +23,14 @@ from retrieval.instructions.templates import words_of
 WIDTH = 48
 
 
-def spotter(words: tuple[str, ...] = ("blue", "dog", "red")) -> Spotter:
+def spotter(words: tuple[str, ...] = ("blue", "dog", "red")) -> WordDetectors:
     rng = np.random.default_rng(3)
 
     def draw(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(np.float16).astype(np.float32)
 
     wide = 4 * WIDTH
-    return Spotter(
+    return WordDetectors(
         words=words,
         mean=draw(wide),
         spread=np.abs(draw(wide)) + 0.5,

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from tests.retrieval.reranking.test_network import SHAPE
 
-from retrieval.builtin_reranker.cross_attention import RerankerNetwork
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint, save_reranker
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier
+from retrieval.builtin_reranker.reranker_checkpoint import RerankerCheckpoint, save_reranker
 from retrieval.cli import main
 from retrieval.models import load_encoder
-from retrieval.reranking import Fusion
+from retrieval.reranking import FusionWeights
 from tests.fakes import draw
 from tests.large import tiny_blip
-from tests.retrieval.builtin_reranker.test_cross_attention import SHAPE
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import colour_pairs, half_of, tiny_model
 
@@ -32,9 +32,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     colour_pairs(folder / "photos")
     torch.manual_seed(0)
     fingerprint = load_encoder(str(folder / "model"), "cpu").fingerprint
-    fusion = Fusion(text_to_image=0.5, image_to_text=0.5, instructed=0.5)
-    checkpoint = Checkpoint(
-        network=RerankerNetwork(SHAPE),
+    fusion = FusionWeights(text_to_image=0.5, image_to_text=0.5, instructed=0.5)
+    checkpoint = RerankerCheckpoint(
+        signs=PolarityClassifier(SHAPE),
         encoder=fingerprint,
         fusion=fusion,
         spotter=spotter(words=("blue", "red")),
@@ -145,7 +145,7 @@ def test_train_reranker_ends_with_what_it_is_trusted_with(run: Run, place: Path)
     source, out = place / "photos" / "pairs.jsonl", place / "trained"
     result = run(
         "train-reranker", "--pairs", source, "--val", half_of(source), "--out", out,
-        "--model", place / "model", "--steps", 2, "--lessons", 1,
+        "--model", place / "model", "--steps", 2, "--signs", 8,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert f"wrote {out}; weights beside the first stage: text to image" in result.stderr
@@ -172,7 +172,7 @@ def test_train_reranker_learns_from_triples(run: Run, tmp_path: Path) -> None:
     assert f"skipping {tmp_path / 'gone.png'}: " in result.stderr
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert "--triples: needs --init" in run(*asked).stderr
-    unfit = run(*asked, "--init", start, "--dropout", 0.5)
-    assert (unfit.exit_code, "do not go with it: --dropout" in unfit.stderr) == (2, True)
+    unfit = run(*asked, "--init", start, "--views", 4)
+    assert (unfit.exit_code, "do not go with it: --views" in unfit.stderr) == (2, True)
     bare = run("train-reranker", "--out", tmp_path / "none")
     assert (bare.exit_code, "name --pairs to learn from" in bare.stderr) == (2, True)

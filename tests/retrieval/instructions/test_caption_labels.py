@@ -14,8 +14,8 @@ from retrieval.instructions.templates import (
     LOOK,
     Ask,
     Attribute,
-    Grammar,
-    Templates,
+    InstructionTemplates,
+    Wordings,
     asks_of,
     read_grammar,
     shipped_grammar,
@@ -81,8 +81,10 @@ def test_the_shipped_grammar_holds_a_family_and_wordings_back() -> None:
 
 
 def test_a_template_is_filled() -> None:
-    templates = Templates(learned=("[no|] {noun} [in {}|]",), tuning=(), held=())
-    grammar = Grammar(attributes=(), held_families=frozenset(), templates={Ask.WITHOUT: templates})
+    templates = Wordings(learned=("[no|] {noun} [in {}|]",), tuning=(), held=())
+    grammar = InstructionTemplates(
+        attributes=(), held_families=frozenset(), templates={Ask.WITHOUT: templates}
+    )
     rng = np.random.default_rng(0)
     drawn = {grammar.draw(Ask.WITHOUT, "the sea", rng) for _ in range(50)}
     assert drawn == {"no sea", "sea", "no sea in the sea", "sea in the sea"}

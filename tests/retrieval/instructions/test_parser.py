@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.instructions.parser import clauses, subject
+from retrieval.instructions.parser import constraint_topic, split_constraints
 from retrieval.instructions.templates import LOOK, Ask, shipped_grammar
 
 
@@ -31,7 +31,7 @@ from retrieval.instructions.templates import LOOK, Ask, shipped_grammar
     ],
 )
 def test_each_wish_is_a_clause(instruction: str, wishes: list[str]) -> None:
-    assert clauses(instruction) == wishes
+    assert split_constraints(instruction) == wishes
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_each_wish_is_a_clause(instruction: str, wishes: list[str]) -> None:
     ],
 )
 def test_a_single_wish_stays_whole(instruction: str) -> None:
-    assert clauses(instruction) == [instruction]
+    assert split_constraints(instruction) == [instruction]
 
 
 def test_nothing_is_no_wish() -> None:
-    assert clauses("") == clauses("  ") == []
+    assert split_constraints("") == split_constraints("  ") == []
 
 
 def test_no_way_to_ask_is_taken_apart() -> None:
@@ -70,7 +70,7 @@ def test_no_way_to_ask_is_taken_apart() -> None:
         texts = [grammar.draw(ask, about.phrase, rng) for _ in range(300)]
         for held in (False, True):
             texts += grammar.wordings(ask, about, held=held)
-        assert [text for text in texts if len(clauses(text)) != 1] == []
+        assert [text for text in texts if len(split_constraints(text)) != 1] == []
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,10 @@ def test_no_way_to_ask_is_taken_apart() -> None:
     ],
 )
 def test_a_wish_is_about_something(wish: str, about: str) -> None:
-    assert subject(wish, lambda phrase: bool({"people", "red"} & set(phrase.split()))) == about
+    assert (
+        constraint_topic(wish, lambda phrase: bool({"people", "red"} & set(phrase.split())))
+        == about
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,4 +105,4 @@ def test_verbs_that_no_photo_shows_are_left_out_of_what_a_wish_is_about(
     wish: str, about: str
 ) -> None:
     shown = {"people", "water", "walking"}
-    assert subject(wish, lambda phrase: not shown.isdisjoint(phrase.split())) == about
+    assert constraint_topic(wish, lambda phrase: not shown.isdisjoint(phrase.split())) == about

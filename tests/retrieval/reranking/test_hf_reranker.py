@@ -29,11 +29,11 @@ from transformers import Qwen3VLForConditionalGeneration as Qwen
 
 from retrieval.errors import ModelUnavailable
 from retrieval.rerankers import load_reranker
-from retrieval.reranking import Asked, Fusion, Scores
+from retrieval.reranking import FusionWeights, QueryInstruction, Scores
 from retrieval.reranking.hf_models import INSTRUCTION, PIXELS
 from retrieval.reranking.hf_reranker import (
     DEFAULT,
-    LargeReranker,
+    HfReranker,
     load_judge,
     load_large_reranker,
     save_fusion,
@@ -47,7 +47,7 @@ SYSTEM = (
     "Judge whether the Document meets the requirements based on the Query and the Instruct "
     'provided. Note that the answer can only be "yes" or "no".'
 )
-ASKED: list[Asked] = [
+ASKED: list[QueryInstruction] = [
     ("a red dog", ""),
     ("a red dog", "must be black and white"),
     ("two boats on a very long and winding river in autumn.", "only at night"),
@@ -82,7 +82,7 @@ def photos() -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
 
 
-def scored(reranker: LargeReranker, asked: list[Asked], seen: list[Image.Image]) -> Scores:
+def scored(reranker: HfReranker, asked: list[QueryInstruction], seen: list[Image.Image]) -> Scores:
     return reranker.score(asked, reranker.look(seen))
 
 
@@ -125,7 +125,7 @@ def test_neither_batches_nor_order_change_a_score(folder: Path) -> None:
     judge = load_judge(folder, CPU)
     judge.batch = 2  # type: ignore[misc]
     expected = scored(together, ASKED, photos())
-    apart = scored(LargeReranker(judge, DEFAULT, "apart"), ASKED, photos())
+    apart = scored(HfReranker(judge, DEFAULT, "apart"), ASKED, photos())
     np.testing.assert_allclose(apart, expected, atol=1e-5)
     back = scored(together, ASKED[::-1], photos()[::-1])
     np.testing.assert_allclose(back[::-1], expected, atol=1e-5)
@@ -176,7 +176,7 @@ def test_search_loads_it_by_its_folder_with_its_weights(blip: Path, tmp_path: Pa
     here = shutil.copytree(blip, tmp_path / "mine")
     assert load_reranker(str(here), ColourEncoder()).fusion == DEFAULT
     assert DEFAULT.instructed > 0
-    tuned = Fusion(text_to_image=0.03, image_to_text=0.0, instructed=0.02)
+    tuned = FusionWeights(text_to_image=0.03, image_to_text=0.0, instructed=0.02)
     save_fusion(tuned, here)
     reranker = load_reranker(str(here), ColourEncoder())
     assert (reranker.fusion, reranker.token_shape) == (tuned, None)
@@ -326,7 +326,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_cached_model_needs_no_hub(folder: Path, offline: Path) -> None:
     put_into_cache(offline, folder, *(file.name for file in folder.iterdir()))
     reranker = load_reranker("someone/reranker", ColourEncoder())
-    assert isinstance(reranker, LargeReranker)
+    assert isinstance(reranker, HfReranker)
     expected = scored(load_large_reranker(str(folder), CPU), ASKED, photos())
     np.testing.assert_array_equal(scored(reranker, ASKED, photos()), expected)
     assert reranker.name == "someone/reranker"

@@ -7,27 +7,29 @@ import pytest
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
-from retrieval.reranking import Fusion, fused
+from retrieval.reranking import FusionWeights, combine_scores
 
 
 def test_scores_are_added_around_their_mean() -> None:
     first, scores = np.array([0.3, 0.2, 0.1]), np.array([1.0, 4.0, 7.0])
-    assert fused(first, scores, 0.1) == pytest.approx([0.3 - 0.3, 0.2, 0.1 + 0.3])
+    assert combine_scores(first, scores, 0.1) == pytest.approx([0.3 - 0.3, 0.2, 0.1 + 0.3])
 
 
 def test_what_cannot_be_rescored_keeps_its_score() -> None:
     first, scores = np.array([0.3, 0.2, 0.1]), np.array([1.0, np.nan, 7.0])
-    assert fused(first, scores, 0.1) == pytest.approx([0.0, 0.2, 0.4])
-    assert fused(first, np.full(3, np.nan), 0.1) == pytest.approx(first)
+    assert combine_scores(first, scores, 0.1) == pytest.approx([0.0, 0.2, 0.4])
+    assert combine_scores(first, np.full(3, np.nan), 0.1) == pytest.approx(first)
 
 
 def test_each_query_has_a_mean_of_its_own() -> None:
     first, scores = np.zeros((2, 2)), np.array([[0.0, 2.0], [10.0, 30.0]])
-    assert fused(first, scores, 1.0) == pytest.approx(np.array([[-1.0, 1.0], [-10.0, 10.0]]))
+    assert combine_scores(first, scores, 1.0) == pytest.approx(
+        np.array([[-1.0, 1.0], [-10.0, 10.0]])
+    )
 
 
 def test_a_weight_belongs_to_a_direction() -> None:
-    fusion = Fusion(text_to_image=0.1, image_to_text=0.2)
+    fusion = FusionWeights(text_to_image=0.1, image_to_text=0.2)
     assert fusion.weight(query=Kind.TEXT, item=Kind.PHOTO) == 0.1
     assert fusion.weight(query=Kind.PHOTO, item=Kind.TEXT) == 0.2
     assert fusion.weight(query=Kind.PHOTO, item=Kind.PHOTO) == 0.0
@@ -36,4 +38,4 @@ def test_a_weight_belongs_to_a_direction() -> None:
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
 def test_a_weight_is_a_number_from_0_on(weight: float) -> None:
     with pytest.raises(UsageError, match="a weight must be 0 or above"):
-        Fusion(instructed=weight)
+        FusionWeights(instructed=weight)

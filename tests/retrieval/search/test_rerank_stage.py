@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.retrieval.reranking.test_network import SHAPE
 
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
-from retrieval.builtin_reranker.cross_attention import RerankerNetwork
-from retrieval.builtin_reranker.instruction_reranker import TokenReranker
-from retrieval.builtin_reranker.reranker_checkpoint import Checkpoint
+from retrieval.builtin_reranker.instruction_reranker import InstructionReranker
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier
+from retrieval.builtin_reranker.reranker_checkpoint import RerankerCheckpoint
 from retrieval.errors import QueryInvalid
 from retrieval.models import TorchEncoder
-from retrieval.reranking import Fusion
+from retrieval.reranking import FusionWeights
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw
-from tests.retrieval.builtin_reranker.test_cross_attention import SHAPE
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import tiny_model
 
-ON = Fusion(text_to_image=0.5, image_to_text=0.5, instructed=5.0)
+ON = FusionWeights(text_to_image=0.5, image_to_text=0.5, instructed=5.0)
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def library(photos: Path, tmp_path: Path) -> Iterator[Library]:
         yield opened
 
 
-def searcher(library: Library, fusion: Fusion = ON, notes: list[str] | None = None) -> Searcher:
+def searcher(
+    library: Library, fusion: FusionWeights = ON, notes: list[str] | None = None
+) -> Searcher:
     note = (notes if notes is not None else []).append
     return Searcher(library, ColourEncoder(), ColourReranker(fusion), note)
 
@@ -60,7 +62,7 @@ def test_an_instruction_turns_the_order(library: Library) -> None:
 
 
 def test_what_is_off_is_left_alone(library: Library) -> None:
-    off = Fusion(text_to_image=0.0, image_to_text=0.5, instructed=0.0)
+    off = FusionWeights(text_to_image=0.0, image_to_text=0.5, instructed=0.0)
     plain = Searcher(library, ColourEncoder()).search("red")
     assert searcher(library, off).search("red", instruct="no red") == plain
 
@@ -122,11 +124,11 @@ def tiny(tmp_path: Path) -> TorchEncoder:
     return TorchEncoder(tiny_model(tmp_path / "tiny"), "cpu")
 
 
-def token_reranker(tiny: TorchEncoder) -> TokenReranker:
-    network = RerankerNetwork(SHAPE).eval()
+def token_reranker(tiny: TorchEncoder) -> InstructionReranker:
+    signs = PolarityClassifier(SHAPE).eval()
     words = spotter(words=("blue", "red"))
-    checkpoint = Checkpoint(network=network, encoder=tiny.fingerprint, fusion=ON, spotter=words)
-    return TokenReranker(checkpoint, tiny, "mine")
+    checkpoint = RerankerCheckpoint(signs=signs, encoder=tiny.fingerprint, fusion=ON, spotter=words)
+    return InstructionReranker(checkpoint, tiny, "mine")
 
 
 def test_indexing_keeps_the_tokens_that_the_reranker_reads(

@@ -12,26 +12,24 @@ import torch
 from safetensors.torch import load_file
 
 from indexer.core.errors import UsageError
-from retrieval.builtin_reranker.cross_attention import NetworkConfig, RerankerNetwork
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import (
     SIGNS,
-    Checkpoint,
+    RerankerCheckpoint,
     load_reranker_checkpoint,
     save_reranker,
 )
-from retrieval.builtin_reranker.training.polarity import Signs, sign_loss
-from retrieval.builtin_reranker.training.polarity_run import learn_signs, run_sign_training
-from retrieval.builtin_reranker.training.run import RerankerRun, Watch
+from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs, sign_loss
+from retrieval.builtin_reranker.training.polarity_run import run_sign_training
+from retrieval.builtin_reranker.training.run import RerankerObserver, RerankerRun
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import TorchEncoder, load_encoder
 from retrieval.reranking.reranker_config import CONFIG, WEIGHTS
-from retrieval.reranking.score_fusion import Fusion
+from retrieval.reranking.score_fusion import FusionWeights
 from tests.tiny import colour_pairs, half_of, tiny_model
 
-SHAPE = NetworkConfig(
-    image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=1, sign_depth=1
-)
+SHAPE = PolarityConfig(text_width=32, width=32, depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +40,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
 @pytest.fixture
 def run(tmp_path: Path, encoder: TorchEncoder) -> RerankerRun:
     torch.manual_seed(0)
-    fusion = Fusion(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
-    made = Checkpoint(network=RerankerNetwork(SHAPE), encoder=encoder.fingerprint, fusion=fusion)
+    fusion = FusionWeights(text_to_image=0.02, image_to_text=0.01, instructed=0.5)
+    made = RerankerCheckpoint(
+        signs=PolarityClassifier(SHAPE), encoder=encoder.fingerprint, fusion=fusion
+    )
     save_reranker(
         made, tmp_path / "init", {"run": {"words": 1}, "validation": {"text_to_image": 2}}
     )
@@ -62,13 +62,15 @@ def test_nothing_but_the_signs_and_their_weight_changes(
 ) -> None:
     assert run.init is not None
     steps: list[int] = []
-    done = run_sign_training(run, encoder, Watch(learned=lambda step, _: steps.append(step)))
+    done = run_sign_training(
+        run, encoder, RerankerObserver(learned=lambda step, _: steps.append(step))
+    )
     assert steps == [1, 2, 3]
     before, after = (load_file(folder / WEIGHTS) for folder in (run.init, run.out))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
-    assert all(name.startswith(SIGNS) for name in changed)
     assert set(before) == set(after)
+    assert all(name.startswith(SIGNS) for name in after)
     made = load_reranker_checkpoint(run.out)
     assert (made.fusion.text_to_image, made.fusion.image_to_text) == (0.02, 0.01)
     assert made.fusion == done.fusion
@@ -82,11 +84,12 @@ def test_nothing_but_the_signs_and_their_weight_changes(
 def test_a_reranker_of_an_older_format_gets_signs(run: RerankerRun, encoder: TorchEncoder) -> None:
     assert run.init is not None
     config = json.loads((run.init / CONFIG).read_text())
-    (run.init / CONFIG).write_text(json.dumps({**config, "format": 1}))
+    network = {"text_width": 32, "heads": 4, "expand": 2, "sign_width": 32, "sign_depth": 1}
+    (run.init / CONFIG).write_text(json.dumps({**config, "format": 1, "network": network}))
     with pytest.raises(ModelUnavailable, match="--signs-only --init"):
         load_reranker_checkpoint(run.init)
     run_sign_training(run, encoder)
-    assert load_reranker_checkpoint(run.out).network.config == SHAPE
+    assert load_reranker_checkpoint(run.out).signs.config == SHAPE
 
 
 def test_what_cannot_be_taught_is_refused(
@@ -110,7 +113,7 @@ def test_the_loss_is_the_smoothed_cross_entropy() -> None:
 def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
     rows = {"no": torch.eye(32)[0], "do": torch.eye(32)[1], "dog": torch.eye(32)[2]}
 
-    class Two(Signs):
+    class Two(PolarityExamples):
         def __init__(self) -> None:
             pass
 
@@ -124,7 +127,7 @@ def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
             return states, torch.ones(states.shape[:2], dtype=torch.bool)
 
     training = RerankerTraining(steps=200, signs=16, lr=5e-3)
-    learned = learn_signs(Two(), Reader(), SHAPE, training, Watch())  # type: ignore[arg-type]
+    learned = learn_signs(Two(), Reader(), SHAPE, training)  # type: ignore[arg-type]
     with torch.no_grad():
         read = learned(*Reader().early(["no dog", "do dog"])).numpy()
     assert np.sign(read).tolist() == [-1.0, 1.0]

@@ -1,10 +1,9 @@
-"""How a reranker learns: lessons that are right, a loss by its formula, runs that resume."""
+"""How a reranker learns: words, captions and wordings that are told right, runs that resume."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +12,17 @@ import pytest
 import torch
 
 from indexer.core.errors import UsageError
-from retrieval._enums import RerankCriterion
 from retrieval.builtin_reranker.caption_lm import TELLING
-from retrieval.builtin_reranker.cross_attention import NetworkConfig
+from retrieval.builtin_reranker.polarity_classifier import PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint, save_reranker
 from retrieval.builtin_reranker.training.caption_lm_training import MODELS, learn_telling
-from retrieval.builtin_reranker.training.cross_attention_batches import SIDE, Retrieval, Steering
-from retrieval.builtin_reranker.training.cross_attention_loop import judge
-from retrieval.builtin_reranker.training.features import Material, Progress, gather
-from retrieval.builtin_reranker.training.polarity import Signs
-from retrieval.builtin_reranker.training.run import RerankerRun, Watch, run_reranker_training
+from retrieval.builtin_reranker.training.features import FeatureSet, Progress, gather
+from retrieval.builtin_reranker.training.polarity import PolarityExamples
+from retrieval.builtin_reranker.training.run import (
+    RerankerObserver,
+    RerankerRun,
+    run_reranker_training,
+)
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.builtin_reranker.training.word_training import learn_words
 from retrieval.errors import ModelUnavailable, TrainingFailed
@@ -33,7 +33,7 @@ from retrieval.rerankers import load_reranker
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs, half_of, tiny_model
 
-SHAPE = NetworkConfig(image_tokens=5, image_width=48, text_width=32, width=32, heads=4, layers=1)
+SHAPE = PolarityConfig(text_width=32, width=32, depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
 
 
 @pytest.fixture(scope="module")
-def material(source: Path, encoder: TorchEncoder) -> Material:
+def material(source: Path, encoder: TorchEncoder) -> FeatureSet:
     return gather(encoder, read_pairs(source).pairs, shipped_grammar(), views=2)
 
 
-def colours(material: Material, photo: int) -> set[str]:
+def colours(material: FeatureSet, photo: int) -> set[str]:
     captions = [
         text for text, own in zip(material.captions, material.owner, strict=True) if own == photo
     ]
@@ -59,7 +59,7 @@ def colours(material: Material, photo: int) -> set[str]:
 
 
 def test_views_differ_and_the_first_is_the_whole_photo(
-    material: Material, source: Path, encoder: TorchEncoder
+    material: FeatureSet, source: Path, encoder: TorchEncoder
 ) -> None:
     pairs = read_pairs(source).pairs
     _, tokens = encoder.encode_with_tokens([pairs[0].open()])
@@ -67,50 +67,9 @@ def test_views_differ_and_the_first_is_the_whole_photo(
     assert not torch.equal(material.views[0], material.views[1])
 
 
-def test_lessons_of_retrieval_pair_captions_with_their_photos(material: Material) -> None:
-    lesson = Retrieval(material, reach=20).draw(np.random.default_rng(0))
-    assert lesson.labels.shape == (SIDE, SIDE)
-    assert (np.diag(lesson.labels) == 1).all()
-    assert len(set(lesson.photos.tolist())) == SIDE
-    for (text, instruction), photo in zip(lesson.texts, lesson.photos, strict=True):
-        assert instruction == ""
-        assert colours(material, photo) <= set(text.split())
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_lessons_of_steering_say_what_the_captions_say(material: Material, seed: int) -> None:
-    grammar = shipped_grammar()
-    lesson = Steering(material, grammar).draw(np.random.default_rng(seed))
-    (query, wanting), (_, refusing), (_, nothing), (_, anything) = lesson.texts
-    assert nothing == ""
-    phrases = {
-        each.phrase.removeprefix("a "): each.words[0] for each in grammar.attributes if each.words
-    }
-
-    def about(text: str) -> set[str]:
-        return {word for phrase, word in phrases.items() if re.search(rf"\b{phrase}\b", text)}
-
-    wished = about(wanting)
-    assert wished == about(refusing)
-    assert not about(anything)
-    for photo, (on, off, plain, same) in zip(lesson.photos, lesson.labels.T, strict=True):
-        shown = colours(material, photo)
-        named = about(query) or (
-            set(query.rstrip(" .").split()) & {"red", "blue", "green", "yellow", "purple",
-                                               "orange", "white", "black"}
-        )  # fmt: skip
-        answers = named <= shown
-        assert (plain, same) == ((1, 1) if answers else (-1, -1))
-        if not wished:  # how the photo looks
-            assert on + off == (0 if answers else -2)
-            continue
-        assert on == (1 if answers and wished <= shown else -1)
-        assert off == (1 if answers and not wished <= shown else -1)
-
-
 def test_lessons_of_signs_are_about_what_captions_name_but_is_not_held_back() -> None:
     captions = ["A black dog runs through the grass .", "two men near a red car"]
-    signs = Signs(shipped_grammar(), captions)
+    signs = PolarityExamples(shipped_grammar(), captions)
     texts, told = signs.draw(400, np.random.default_rng(0))
     assert set(told.tolist()) == {-1, 0, 1}
     assert any("black dog" in text for text in texts)
@@ -122,7 +81,7 @@ def test_lessons_of_signs_are_about_what_captions_name_but_is_not_held_back() ->
     assert signs["it must not miss what I typed"] == 0
 
 
-def test_words_are_learned_that_the_captions_say(material: Material) -> None:
+def test_words_are_learned_that_the_captions_say(material: FeatureSet) -> None:
     learned = learn_words(material, shipped_grammar())
     assert {"red", "blue"} <= set(learned.words)
     assert not {"a", "photo", "picture", "show"}.intersection(learned.words)
@@ -131,7 +90,7 @@ def test_words_are_learned_that_the_captions_say(material: Material) -> None:
     assert scores[shows].mean() > scores[~shows].mean() + math.log(1.25)  # so much likelier
 
 
-def test_captions_are_learned_that_are_likely_of_their_photos(material: Material) -> None:
+def test_captions_are_learned_that_are_likely_of_their_photos(material: FeatureSet) -> None:
     notes: list[str] = []
     told: list[tuple[int, int]] = []
     learned = learn_telling(
@@ -150,7 +109,7 @@ def test_captions_are_learned_that_are_likely_of_their_photos(material: Material
 
 
 def test_a_killed_run_goes_on_with_the_next_model_of_captions(
-    material: Material, tmp_path: Path
+    material: FeatureSet, tmp_path: Path
 ) -> None:
     def killed(_text: str) -> None:
         notes.append(_text)
@@ -169,42 +128,14 @@ def test_a_killed_run_goes_on_with_the_next_model_of_captions(
     assert len(notes) == 2 * MODELS + 1  # another seed is another run
 
 
-def test_of_few_captions_nothing_is_told(material: Material) -> None:
+def test_of_few_captions_nothing_is_told(material: FeatureSet) -> None:
     assert learn_telling(material, 1, 0, print).models == ()
 
 
-def test_the_loss_is_its_formula() -> None:
-    scores = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 3.0]])
-    labels = torch.tensor([[1, -1, -1], [-1, 1, 0]])
-
-    def against(s: float, *others: float) -> float:
-        return -math.log(math.exp(s) / (math.exp(s) + sum(map(math.exp, others))))
-
-    rows = (against(2, 0, -1) + against(1, 0.5)) / 2
-    columns = (against(2, 0.5) + against(1, 0)) / 2
-    assert judge(scores, labels, RerankCriterion.LISTWISE).item() == pytest.approx(rows + columns)
-    yes = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
-    no = (math.log1p(1) + math.log1p(math.exp(-1)) + math.log1p(math.exp(0.5))) / 3
-    assert judge(scores, labels, RerankCriterion.YES_NO).item() == pytest.approx(yes + no)
-    both = judge(scores, labels, RerankCriterion.BOTH).item()
-    assert both == pytest.approx(rows + columns + yes + no)
-
-
-def test_a_lesson_without_a_no_has_a_loss() -> None:
-    scores, labels = torch.tensor([[0.0, 1.0]]), torch.tensor([[1, 0]])
-    assert judge(scores, labels, RerankCriterion.BOTH).item() == pytest.approx(math.log(2))
-
-
-def test_a_photo_with_two_right_texts_is_no_column_of_a_list() -> None:
-    scores, labels = torch.tensor([[0.0, 1.0], [0.0, 1.0]]), torch.tensor([[1, -1], [1, -1]])
-    rows = math.log(1 + math.e)
-    assert judge(scores, labels, RerankCriterion.LISTWISE).item() == pytest.approx(rows)
-
-
 def config(source: Path, out: Path, **training: object) -> RerankerRun:
-    settings = {"steps": 6, "lessons": 2, "steering": 1, "checkpoint_every": 2, **training}
+    settings = {"steps": 6, "signs": 8, **training}
     return RerankerRun(
-        pairs=(source,), val=half_of(source), out=out, network=SHAPE,
+        pairs=(source,), val=half_of(source), out=out, shape=SHAPE,
         training=RerankerTraining(**settings),  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -220,11 +151,11 @@ def test_a_run_leaves_a_reranker_that_loads(
         told = phases[name] = []
         return lambda done, total: told.append((done, total))
 
-    watch = Watch(learned=lambda _step, loss: losses.append(loss), phase=phase)
+    watch = RerankerObserver(learned=lambda _step, loss: losses.append(loss), phase=phase)
     done = run_reranker_training(config(source, out, steps=40, lr=3e-3), encoder, watch)
     assert list(phases) == [
         "looking at photos", "learning to spot words", "learning how captions are written",
-        "learning", "learning looks", "looking at the validation photos",
+        "learning to read instructions", "learning looks", "looking at the validation photos",
         "choosing its weight for queries of words", "choosing its weight for queries of photos",
         "choosing how far instructions carry",
     ]  # fmt: skip
@@ -246,26 +177,8 @@ def test_a_run_leaves_a_reranker_that_loads(
         run_reranker_training(config(source, out), encoder)
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_result(
-    source: Path, encoder: TorchEncoder, tmp_path: Path
-) -> None:
-    def killed(step: int, _loss: float) -> None:
-        if step == 5:
-            raise KeyboardInterrupt
-
-    run_reranker_training(config(source, tmp_path / "whole"), encoder)
-    with pytest.raises(KeyboardInterrupt):
-        run_reranker_training(config(source, tmp_path / "cut"), encoder, Watch(learned=killed))
-    steps: list[int] = []
-    watch = Watch(learned=lambda step, _: steps.append(step))
-    run_reranker_training(config(source, tmp_path / "cut"), encoder, watch)
-    assert steps == [5, 6]
-    weights = [(tmp_path / name / "reranker.safetensors").read_bytes() for name in ("whole", "cut")]
-    assert weights[0] == weights[1]
-
-
 def test_it_starts_from_another_reranker_and_keeps_what_it_tells(
-    source: Path, encoder: TorchEncoder, material: Material, tmp_path: Path
+    source: Path, encoder: TorchEncoder, material: FeatureSet, tmp_path: Path
 ) -> None:
     first = config(source, tmp_path / "first")
     run_reranker_training(first, encoder)
@@ -290,11 +203,8 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     with pytest.raises(ModelUnavailable, match="gives no image tokens"):
         run_reranker_training(config(source, tmp_path / "a"), ColourEncoder())
-    rows = source.read_text().splitlines()[:3]
-    few = source.with_name("few.jsonl")
-    few.write_text("\n".join(rows))
-    with pytest.raises(UsageError, match="3 photos are too few"):
-        run_reranker_training(config(few, tmp_path / "b"), encoder)
+    with pytest.raises(UsageError, match="name it by --init"):
+        run_reranker_training(config(source, tmp_path / "b", steps=0), encoder)
     with pytest.raises(UsageError, match="steps must be 0 or more"):
         RerankerTraining(steps=-1)
     with pytest.raises(UsageError, match="telling must be 0 or more"):

@@ -12,12 +12,12 @@ from sklearn.linear_model import LogisticRegression
 
 from indexer.core.encoder import Tokens, Vectors
 from retrieval.builtin_reranker.training.style_training import fitted, learn_looks
-from retrieval.instructions.templates import Attribute, Grammar
+from retrieval.instructions.templates import Attribute, InstructionTemplates
 from retrieval.pairs import read_pairs
 from tests.fakes import ColourEncoder
 from tests.tiny import colour_pairs
 
-GRAMMAR = Grammar(
+GRAMMAR = InstructionTemplates(
     attributes=(
         Attribute(family="animal", phrase="a dog", words=("dog",)),
         Attribute(family="look", phrase="black and white", words=("monochrome",)),

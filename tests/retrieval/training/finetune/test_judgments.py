@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import PairsInvalid
-from retrieval.training.finetune.judgments import Triple, read_triples
+from retrieval.training.finetune.judgments import Judgment, read_triples
 from tests.fakes import draw
 
 GOOD = {"query": "a dog", "instruction": "at night", "candidate": "p/red.png", "label": 1}
@@ -29,8 +29,8 @@ def test_a_triple_is_relative_to_its_file(tmp_path: Path) -> None:
     photo = tmp_path / "p" / "red.png"
     assert found.skipped == ()
     assert found.triples == (
-        Triple(query="a dog", instruction="at night", candidate=photo, label=True),
-        Triple(query="a cat", instruction="", candidate=photo, label=False),
+        Judgment(query="a dog", instruction="at night", candidate=photo, label=True),
+        Judgment(query="a cat", instruction="", candidate=photo, label=False),
     )
 
 
