@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexer.core.encoder import Encoder, TokenEncoder
+from retrieval._extras import require_torch
 from retrieval._resources import resource
 from retrieval.builtin_reranker.query_reranker import load_word_reranker
 from retrieval.errors import ModelUnavailable
@@ -32,13 +33,15 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
         spec: `builtin`; a folder that `twinlens train-reranker` wrote; a folder or hub id of
             Hugging Face Transformers.
         encoder: the dual encoder that it stands behind.
-        instructed: it will be given instructions. One of twinlens needs torch for them alone.
+        instructed: it will be given instructions.
 
     Raises:
         ModelUnavailable: no such reranker, its files are not here, or it needs another encoder.
+        ExtraMissing: it is one of transformers, and torch is not installed.
     """
     folder = _folder_of(spec)
     if folder is None:
+        require_torch(f"the reranker '{spec}'")
         from retrieval.reranking.hf_reranker import device_of, load_large_reranker
 
         return load_large_reranker(spec, device_of(encoder))
@@ -52,9 +55,9 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
     return load_word_reranker(folder, encoder, name)
 
 
-def reranker_needs_torch(spec: str, *, instructed: bool) -> bool:
+def reranker_needs_torch(spec: str) -> bool:
     """Tell whether a reranker, and the encoder that it stands behind, must be torch's."""
-    return instructed or _folder_of(spec) is None
+    return _folder_of(spec) is None
 
 
 def _folder_of(spec: str) -> Path | None:

@@ -23,7 +23,7 @@ Key = TypeVar("Key", bound=Hashable)
 class QueryReranker:
     """Rescores by the words of a query that are spotted on a photo, and by what captions say of it.
 
-    Scores are those of `TokenReranker` for the same couples.
+    Scores are those of `InstructionReranker` for the same couples.
 
     Args:
         name: what a person calls it.

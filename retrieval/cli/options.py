@@ -15,6 +15,7 @@ from platformdirs import user_data_path
 
 import retrieval
 from indexer.core.types import readable
+from retrieval._extras import has_torch
 from retrieval.cli.console import note
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class ModelChoice:
     def load(self, default: str = "builtin") -> Encoder:
         """Load the model that was asked for, else `default`, in torch."""
         return retrieval.load_encoder(self._named(default), self.device)
+
+    def measured(self, *, torch: bool = False) -> Encoder:
+        """Load the model to measure it: in torch if that is installed or needed."""
+        return self.load() if torch or has_torch() else self.quick()
 
     def quick(self, default: str = "builtin", *, few: bool = False) -> Encoder:
         """Return the quickest encoder for it; with `few`, for a query alone."""
@@ -124,10 +129,8 @@ class Reranking:
 
     @property
     def needs_torch(self) -> bool:
-        """Tell whether it needs torch: for an instruction, and if it is one of transformers."""
-        return retrieval.reranker_needs_torch(
-            self.spec or "builtin", instructed=bool(self.instruct)
-        )
+        """Tell whether it needs torch: one of transformers does."""
+        return self.spec is not None and retrieval.reranker_needs_torch(self.spec)
 
     def require(self, encoder: Encoder) -> Reranker:
         """Load the reranker that was named, else the one that ships."""

@@ -14,6 +14,7 @@ import click
 import retrieval
 from indexer.core.types import Kind
 from retrieval._enums import ENSEMBLE, SortOrder
+from retrieval._extras import require_torch
 from retrieval.cli.console import note
 from retrieval.cli.filter_options import Filters, with_filters
 from retrieval.cli.options import (
@@ -96,6 +97,7 @@ class Question:
         if self.query.is_filter or not self.reranking.takes_part(usual):
             return self.model.quick(library.model, few=True), None
         if self.reranking.needs_torch:
+            require_torch(f"the reranker '{self.reranking.spec}'")
             encoder = self.model.load(library.model)
         else:
             encoder = self.model.quick(library.model, few=True)

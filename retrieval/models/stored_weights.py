@@ -18,6 +18,9 @@ Weight: TypeAlias = NDArray[np.float32]
 SCALE = ":scale"
 """Ends the name of the scales that turn rows of int8 into numbers."""
 
+LEAST_ROWS = 16
+"""Matrices of fewer rows are no smaller with a scale a row."""
+
 
 class StoredWeights(Mapping[str, Weight]):
     """Weights by name as float32, each read from the file when it is asked for.
@@ -83,6 +86,24 @@ class StoredWeights(Mapping[str, Weight]):
                 f"'{self._path}' is damaged or of another kind: {error}"
             ) from error
         return stored
+
+
+def packed_in_bytes(weights: Mapping[str, Weight]) -> dict[str, NDArray[Any]]:
+    """Return weights as they lie on disk: matrices as int8 with a scale a row, others as float16.
+
+    `retrieval.models.checkpoint` packs tensors of torch likewise.
+    """
+    packed: dict[str, NDArray[Any]] = {}
+    for name, weight in weights.items():
+        if weight.ndim < 2 or len(weight) < LEAST_ROWS:
+            packed[name] = weight.astype(np.float16)
+            continue
+        rows = weight.reshape(len(weight), -1)
+        scale = np.maximum(np.abs(rows).max(axis=1) / np.float32(127), 1e-7).astype(np.float16)
+        whole = np.rint(rows / scale.astype(np.float32)[:, None]).clip(-127, 127)
+        packed[name] = np.ascontiguousarray(whole.astype(np.int8).reshape(weight.shape))
+        packed[name + SCALE] = scale
+    return packed
 
 
 def _times(rows: NDArray[Any], scale: NDArray[Any]) -> Weight:

@@ -16,9 +16,11 @@ from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
-from retrieval.models.phrases import Phrase
+from retrieval.models.model_folder import TOKENIZER
+from retrieval.models.phrases import Phrase, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
 from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer, is_whole, unread
+from retrieval.runtime.builtin_layers import BuiltinLayers
 from retrieval.runtime.graph import Arrays, Graph, cores
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
 
@@ -153,9 +155,46 @@ class EngineEncoder:
         vectors = self._joined(self._texts.run_all(read))
         return vectors[np.argsort(order)] if len(texts) else vectors
 
+    @property
+    def reads_instructions(self) -> bool:
+        """Tell whether its text tower gives tokens to a reranker."""
+        return self._about.words == TokenizerKind.PIECES
+
+    def embed_tokens(self, tokens: Tokens) -> Vectors:
+        """Embed photos by the tokens that `encode_with_tokens` gave: nearly their vectors.
+
+        (photos, tokens, width) → (photos, dim), unit norm.
+
+        Raises:
+            ModelUnavailable: the towers give no tokens.
+        """
+        return self._layers.embed_tokens(tokens)
+
+    def read_early(self, texts: Sequence[str], depth: int) -> list[NDArray[np.float32]]:
+        """Return tokens of texts after the first blocks of the text tower, without padding.
+
+        Shape (n, text width) each.
+
+        Raises:
+            ModelUnavailable: the tower gives no tokens.
+        """
+        ids = self._words_reader.ids(texts)
+        states = self._layers.read_early(ids, depth)
+        return [row[:n] for row, n in zip(states, (ids != 0).sum(axis=1), strict=True)]
+
+    def fills(self, text: str) -> bool:
+        """Tell whether a text fills all that the text tower reads: its end may be left out."""
+        return len(self._words_reader.ids([text])[0]) >= self._about.context
+
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
-        """Embed phrases with slots for rows of a table, with torch. Shape (phrases, dim)."""
-        return self.towers.encode_phrases(phrases, table)
+        """Embed phrases with slots for rows of a table. Shape (phrases, dim), unit norm."""
+        if self._texts is None:
+            return self.towers.encode_phrases(phrases, table)
+        ids = slot_ids(self._reader.ids, phrases)
+        embedded = self._table[np.maximum(ids, 0)].astype(np.float32)
+        slots = ids < 0
+        embedded[slots] = table[-1 - ids[slots]]
+        return self._joined([self._texts.run(embedded, ids)] if len(phrases) else [])
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one; until there is a text tower here, all are."""
@@ -197,6 +236,23 @@ class EngineEncoder:
         if self._about.words == TokenizerKind.PIECES:
             return WordPieceTokenizer(self._homes[Tower.TEXTS].tokenizer, self._about.context)
         return ClipTokenizer(self._homes[Tower.TEXTS].pairs, self._about.context)
+
+    @cached_property
+    def _words_reader(self) -> Tokenizer:
+        """What cuts texts into tokens, of the built-in text tower, from the model's own folder."""
+        return WordPieceTokenizer(self._twin_folder() / TOKENIZER, self._about.context)
+
+    @cached_property
+    def _layers(self) -> BuiltinLayers:
+        """Parts of the towers in numpy."""
+        return BuiltinLayers(self._twin_folder())
+
+    def _twin_folder(self) -> Path:
+        """Return the folder of a model of the built-in architecture."""
+        folder = self._source.folder
+        if folder is None or not self.reads_instructions:
+            raise ModelUnavailable(f"the model {self.name!r} gives no tokens")
+        return folder
 
     @cached_property
     def _table(self) -> NDArray[np.float16]:

@@ -105,9 +105,10 @@ class _Source:
 
     def about(self) -> ModelInfo:
         """Say what the model is, and keep it for the next time."""
-        from retrieval.runtime.graph_export import describe_model
+        model = self.towers.model
+        from retrieval.runtime.graph_export import describe_model  # needs torch, as towers do
 
-        about = describe_model(self.towers.model)
+        about = describe_model(model)
         folder = engine_folder(about.fingerprint)
         try:
             folder.make()

@@ -57,7 +57,7 @@ def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
         if banks not in [finding.path for finding in left]:
             return left
         try:
-            restored = opened.restore_banks(retrieval.load_encoder(opened.model))
+            restored = opened.restore_banks(retrieval.quick_encoder(opened.model, note=note))
         except TwinlensError as error:
             note(f"the model is needed to mend {banks}: {error}")
             return left

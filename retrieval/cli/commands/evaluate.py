@@ -89,7 +89,7 @@ def command(  # noqa: PLR0913 - one a group of options
     pairs = retrieval.read_pairs(data)
     if compare is not None:
         return show_comparison(pairs, compare, model, hubness, as_json)
-    encoder = model.load()
+    encoder = model.measured(torch=reranking.needs_torch)
     if instructions:
         return show_obedience(pairs, encoder, reranking.require(encoder), as_json)
     reranker = reranking.require(encoder) if reranking.asked else None

@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 import click
 
+from retrieval._extras import require_torch
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import list_skipped, note
@@ -93,6 +94,7 @@ def command(
     {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
     --steps, --lr, --rank, --seed and --device count.
     """
+    require_torch("`twinlens train-reranker`")
     signs_only = bool(given.pop("signs_only"))
     settings = {name: value for name, value in given.items() if value is not None}
     if triples is not None:
