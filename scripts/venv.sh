@@ -20,6 +20,6 @@ make_venv() {
 # Install this project, not editable: what runs is what a user gets. The second argument is a remark.
 install() {
   say "installing twinlens[$1] into .venv${2:+ ($2)}"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check ".[$1]" ||
+  .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check ".[$1]" ||
     fail "pip could not install; its message is above"
 }

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from tests.retrieval.reranking.test_network import SHAPE
 
 from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier
 from retrieval.builtin_reranker.reranker_checkpoint import RerankerCheckpoint, save_reranker
@@ -18,6 +17,7 @@ from retrieval.models import load_encoder
 from retrieval.reranking import FusionWeights
 from tests.fakes import draw
 from tests.large import tiny_blip
+from tests.retrieval.builtin_reranker.test_polarity_classifier import SHAPE
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import colour_pairs, half_of, tiny_model
 

@@ -69,6 +69,17 @@ def test_vectors_are_those_of_torch(spec: str, photos: list[Image.Image]) -> Non
         assert not engine_folder(quick.fingerprint).refusal(part).exists()
 
 
+def test_phrases_with_slots_have_the_vectors_of_torch(spec: str) -> None:
+    quick, torchs = quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")
+    words = torchs.prompts.word_vectors("red dog").numpy()
+    table = np.concatenate([words, words[::-1] * 1.5])
+    phrases = [("a photo of", range(2, 4), "on a beach"), (range(1),), ("a cat",)]
+    assert isinstance(quick, EngineEncoder)
+    got, want = (each.encode_phrases(phrases, table) for each in (quick, torchs))
+    assert cosines(got, want).min() > 0.999
+    assert quick.encode_phrases([], table).shape == (0, quick.dim)
+
+
 def test_photos_are_ranked_as_by_torch(spec: str, photos: list[Image.Image]) -> None:
     quick, torchs = quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")
     queries = generic_captions()[:20]

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.retrieval.reranking.test_network import SHAPE
 
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
@@ -21,6 +20,7 @@ from retrieval.models import TorchEncoder
 from retrieval.reranking import FusionWeights
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, ColourReranker, draw
+from tests.retrieval.builtin_reranker.test_polarity_classifier import SHAPE
 from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import tiny_model
 
