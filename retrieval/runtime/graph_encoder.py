@@ -188,13 +188,15 @@ class EngineEncoder:
 
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
         """Embed phrases with slots for rows of a table. Shape (phrases, dim), unit norm."""
+        if not phrases:
+            return self._joined([])
         if self._texts is None:
             return self.towers.encode_phrases(phrases, table)
         ids = slot_ids(self._reader.ids, phrases)
         embedded = self._table[np.maximum(ids, 0)].astype(np.float32)
         slots = ids < 0
         embedded[slots] = table[-1 - ids[slots]]
-        return self._joined([self._texts.run(embedded, ids)] if len(phrases) else [])
+        return self._joined([self._texts.run(embedded, ids)])
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is read as one; until there is a text tower here, all are."""
