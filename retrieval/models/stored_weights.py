@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -17,6 +19,8 @@ Weight: TypeAlias = NDArray[np.float32]
 
 SCALE = ":scale"
 """Ends the name of the scales that turn rows of int8 into numbers."""
+
+_TYPES = {"I8": np.int8, "F16": np.float16, "F32": np.float32}
 
 LEAST_ROWS = 16
 """Matrices of fewer rows are no smaller with a scale a row."""
@@ -34,6 +38,8 @@ class StoredWeights(Mapping[str, Weight]):
 
     def __init__(self, file: Path) -> None:
         self._path = file
+        self._begin = 0
+        self._maps: dict[str, NDArray[Any]] = {}
         try:
             opened: Any = safe_open(file, framework="numpy")
             self._file = opened
@@ -63,17 +69,44 @@ class StoredWeights(Mapping[str, Weight]):
         self._file.__exit__(kind, error, trace)
 
     def rows(self, name: str, numbers: NDArray[np.int64]) -> Weight:
-        """Return some rows of a matrix; the others are not read into memory."""
-        matrix = self._read(name)[numbers]
+        """Return some rows of a matrix; the others are not read from the disk.
+
+        Raises:
+            KeyError: there is no such weight.
+        """
+        matrix = self._mapped(name)[numbers]
         if name + SCALE not in self._names:
             return matrix.astype(np.float32)
-        return _times(matrix, self._read(name + SCALE)[numbers])
+        return _times(matrix, self._mapped(name + SCALE)[numbers])
 
     def scaled(self, name: str, stored: NDArray[Any]) -> Weight:
         """Return a weight as numbers: rows of int8 times their scales, or as they are."""
         if name + SCALE not in self._names:
             return stored.astype(np.float32)
         return _times(stored, self._read(name + SCALE))
+
+    def _mapped(self, name: str) -> NDArray[Any]:
+        """Map a tensor as it is stored; the file was checked when it was opened."""
+        if name not in self._maps:
+            about = self._header[name]
+            start, _ = about["data_offsets"]
+            self._maps[name] = np.memmap(
+                self._path,
+                dtype=_TYPES[about["dtype"]],
+                mode="r",
+                offset=self._begin + start,
+                shape=tuple(about["shape"]),
+            )
+        return self._maps[name]
+
+    @cached_property
+    def _header(self) -> dict[str, Any]:
+        """Where each tensor lies, by name; see the format of safetensors."""
+        with self._path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header: dict[str, Any] = json.loads(file.read(length))
+        self._begin = 8 + length
+        return header
 
     def _read(self, name: str) -> NDArray[Any]:
         """Read a tensor as it is stored."""

@@ -38,11 +38,19 @@ class BuiltinLayers:
         self._stored = StoredWeights(folder / WEIGHTS)
         self._texts: dict[str, Floats] = {}
 
+    def words(self, ids: Ids) -> Floats:
+        """Return the vectors of words. (b, n) → (b, n, w)."""
+        return self._stored.rows("text.embed.weight", ids)
+
     def read_early(self, ids: Ids, depth: int) -> Floats:
         """Return tokens of texts after the first blocks of the text tower. (b, n) → (b, n, w)."""
         weights, seen = self._text_weights(depth), ids != 0
-        words = self._stored.rows("text.embed.weight", ids)
-        x = norm(weights, f"{_TEXT}.norm", words + weights["text.pos_embed"][: ids.shape[1]], _EPS)
+        x = norm(
+            weights,
+            f"{_TEXT}.norm",
+            self.words(ids) + weights["text.pos_embed"][: ids.shape[1]],
+            _EPS,
+        )
         for number in range(depth):
             block = f"{_TEXT}.blocks.{number}"
             qkv = linear(weights, f"{block}.attn.qkv", x)

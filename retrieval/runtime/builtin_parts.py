@@ -9,9 +9,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from indexer.core.atomic_io import replacing
 from retrieval.errors import ModelUnavailable
-from retrieval.models.model_folder import TOKENIZER, WEIGHTS, ModelDescription
+from retrieval.models.model_folder import WEIGHTS, ModelDescription
 from retrieval.models.stored_weights import StoredWeights
 from retrieval.runtime.builtin_graphs import image_graph, text_graph
 from retrieval.runtime.graph import bytes_pay
@@ -19,8 +18,6 @@ from retrieval.runtime.graph_cache import GraphCache, Tower
 from retrieval.runtime.graph_writing import run_once, save, write_checked, write_graph
 from retrieval.runtime.probe_photos import probe_photos
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
-
-WORDS = "text.embed.weight"
 
 
 def make_part(model: Path, said: ModelDescription, folder: GraphCache, part: Tower) -> None:
@@ -41,7 +38,7 @@ def make_part(model: Path, said: ModelDescription, folder: GraphCache, part: Tow
             if part == Tower.IMAGES:
                 _make_images(weights, said, folder)
             else:
-                _make_texts(weights, said, model, folder)
+                write_graph(text_graph(weights, said.architecture), folder, Tower.TEXTS)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"model '{model}' is damaged or of another kind: {error}") from error
 
@@ -65,24 +62,3 @@ def _float32_vectors(
         made = GraphCache(Path(scratch))
         save(graph, made.graph(Tower.IMAGES))
         return run_once(made, Tower.IMAGES, (photos,), precise=True)
-
-
-def _make_texts(
-    weights: StoredWeights, said: ModelDescription, model: Path, folder: GraphCache
-) -> None:
-    """Write the text tower, its tokenizer and the vectors of its words."""
-    graph = text_graph(weights, said.architecture)
-    tokenizer = _tokenizer(model)
-    with replacing(folder.tokenizer) as part:
-        part.write_bytes(tokenizer)
-    with replacing(folder.words) as part, part.open("wb") as file:
-        np.save(file, weights[WORDS].astype(np.float16))
-    write_graph(graph, folder, Tower.TEXTS)
-
-
-def _tokenizer(model: Path) -> bytes:
-    """Read the tokenizer of a model."""
-    try:
-        return (model / TOKENIZER).read_bytes()
-    except OSError as error:
-        raise ModelUnavailable(f"model '{model}' lacks {TOKENIZER}: {error.strerror}") from error

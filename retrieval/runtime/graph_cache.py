@@ -6,14 +6,14 @@ CACHE/engines-FORMAT/FINGERPRINT/
   images.xml, .bin   pixels uint8 (b, s, s, 3) → vectors (b, dim), and image tokens if it has any
   texts.xml, .bin    vectors of words (b, n, w), ids (b, n) → vectors (b, dim)
   words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
-  tokenizer.json     words → ids, of the built-in text tower
   pairs.npy          words → ids, of CLIP's
   PART.none          why a part stays with torch
   compiled/          what OpenVINO made of the graphs for this CPU
 CACHE/engines-FORMAT/known.json   size and date of weights → fingerprint: they are hashed once
 ```
 
-All of it may be deleted at any time: it is made again.
+Words and tokenizer of the built-in architecture are read from the model's own folder. All of it may
+be deleted at any time: it is made again.
 """
 
 from __future__ import annotations
@@ -95,11 +95,6 @@ class GraphCache:
     def words(self) -> Path:
         """The vectors of words."""
         return self.path / "words.npy"
-
-    @property
-    def tokenizer(self) -> Path:
-        """The tokenizer."""
-        return self.path / "tokenizer.json"
 
     @property
     def pairs(self) -> Path:

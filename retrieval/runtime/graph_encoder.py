@@ -19,7 +19,7 @@ from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.model_folder import TOKENIZER
 from retrieval.models.phrases import Phrase, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
-from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer, is_whole, unread
+from retrieval.models.tokenizer import Ids, Tokenizer, WordPieceTokenizer, is_whole, unread
 from retrieval.runtime.builtin_layers import BuiltinLayers
 from retrieval.runtime.graph import Arrays, Graph, cores
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
@@ -193,7 +193,7 @@ class EngineEncoder:
         if self._texts is None:
             return self.towers.encode_phrases(phrases, table)
         ids = slot_ids(self._reader.ids, phrases)
-        embedded = self._table[np.maximum(ids, 0)].astype(np.float32)
+        embedded = self._embedded(np.maximum(ids, 0))
         slots = ids < 0
         embedded[slots] = table[-1 - ids[slots]]
         return self._joined([self._texts.run(embedded, ids)])
@@ -235,14 +235,17 @@ class EngineEncoder:
     @cached_property
     def _reader(self) -> Tokenizer:
         """What cuts texts into tokens."""
-        if self._about.words == TokenizerKind.PIECES:
-            return WordPieceTokenizer(self._homes[Tower.TEXTS].tokenizer, self._about.context)
+        if self.reads_instructions:
+            return self._words_reader
         return ClipTokenizer(self._homes[Tower.TEXTS].pairs, self._about.context)
 
     @cached_property
     def _words_reader(self) -> Tokenizer:
         """What cuts texts into tokens, of the built-in text tower, from the model's own folder."""
-        return WordPieceTokenizer(self._twin_folder() / TOKENIZER, self._about.context)
+        file = self._twin_folder() / TOKENIZER
+        if not file.is_file():
+            raise ModelUnavailable(f"model '{file.parent}' lacks {TOKENIZER}")
+        return WordPieceTokenizer(file, self._about.context)
 
     @cached_property
     def _layers(self) -> BuiltinLayers:
@@ -292,7 +295,11 @@ class EngineEncoder:
     def _words(self, texts: Sequence[str]) -> Arrays:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
         ids = self._reader.ids(texts)
-        return self._table[ids].astype(np.float32), ids
+        return self._embedded(ids), ids
+
+    def _embedded(self, ids: Ids) -> NDArray[np.float32]:
+        """Look up the vectors of words. (b, n) → (b, n, w)."""
+        return self._layers.words(ids) if self.reads_instructions else self._table[ids].astype("f4")
 
     def _joined(self, parts: Sequence[Arrays]) -> Vectors:
         """Put batches together, each vector of unit length. Shape (n, dim)."""
