@@ -45,12 +45,8 @@ class BuiltinLayers:
     def read_early(self, ids: Ids, depth: int) -> Floats:
         """Return tokens of texts after the first blocks of the text tower. (b, n) → (b, n, w)."""
         weights, seen = self._text_weights(depth), ids != 0
-        x = norm(
-            weights,
-            f"{_TEXT}.norm",
-            self.words(ids) + weights["text.pos_embed"][: ids.shape[1]],
-            _EPS,
-        )
+        placed = self.words(ids) + weights["text.pos_embed"][: ids.shape[1]]
+        x = norm(weights, f"{_TEXT}.norm", placed, _EPS)
         for number in range(depth):
             block = f"{_TEXT}.blocks.{number}"
             qkv = linear(weights, f"{block}.attn.qkv", x)
