@@ -27,7 +27,8 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.builtin_reranker.instruction_reranker import SURE, InstructionReranker
-from retrieval.builtin_reranker.polarity_classifier import PolarityConfig
+from retrieval.builtin_reranker.polarity_config import PolarityConfig
+from retrieval.builtin_reranker.polarity_reader import PolarityReader
 from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.polarity import PolarityExamples, learn_signs
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
@@ -164,7 +165,7 @@ def leave_out(encoder: TorchEncoder, args: argparse.Namespace) -> Iterator[dict[
         signs = learn_signs(without, reader, shape, training)
         texts, right = Partly(lessons, word, having=True).draw(TRIED, np.random.default_rng(1))
         with torch.inference_mode():
-            read = signs(*reader.early(texts)).double().numpy()
+            read = PolarityReader(shape, signs.weights())(*reader.early(texts))
         marks.append(rightness(read, right))
         sure = float((np.abs(read - right) < 0.5).mean())
         yield {

@@ -63,3 +63,7 @@ class ConceptInvalid(UsageError):
 
 class RerankerMissing(UsageError):
     """A reranker or an instruction was asked for where no reranker takes part."""
+
+
+class ExtraMissing(TwinlensError):
+    """A command needs packages that only an extra installs; the message has the command."""

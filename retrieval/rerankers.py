@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexer.core.encoder import Encoder, TokenEncoder
+from retrieval._extras import require_torch
 from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.protocol import Reranker
@@ -31,14 +32,15 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
         spec: `builtin`; a folder that `twinlens train-reranker` wrote; a folder or hub id of
             Hugging Face Transformers.
         encoder: the dual encoder of the first stage.
-        instructed: whether it will be given instructions; a reranker of twinlens needs torch only
-            then.
+        instructed: whether it will be given instructions.
 
     Raises:
         ModelUnavailable: no such reranker, its files are missing, or it needs another encoder.
+        ExtraMissing: it is one of transformers, and torch is not installed.
     """
     folder = _folder_of(spec)
     if folder is None:
+        require_torch(f"the reranker '{spec}'")
         from retrieval.reranking.hf_reranker import device_of, load_large_reranker
 
         return load_large_reranker(spec, device_of(encoder))
@@ -56,9 +58,9 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
     return load_word_reranker(folder, encoder, name)
 
 
-def reranker_needs_torch(spec: str, *, instructed: bool) -> bool:
+def reranker_needs_torch(spec: str) -> bool:
     """Return whether a reranker needs torch, and an encoder in torch."""
-    return instructed or _folder_of(spec) is None
+    return _folder_of(spec) is None
 
 
 def _folder_of(spec: str) -> Path | None:

@@ -57,7 +57,7 @@ def _with_model(folder: Path, report: RepairReport) -> RepairReport:
         if banks not in [finding.path for finding in report.left]:
             return report
         try:
-            restored = opened.restore_banks(ModelChoice().load(opened.model))
+            restored = opened.restore_banks(ModelChoice().quick(opened.model))
         except TwinlensError as error:
             return replace(report, notes=(f"the model is needed to repair {banks}: {error}",))
     return replace(report, left=tuple(check_files(folder))) if restored else report

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Show what twinlens does: makes .venv if there is none, installs, runs `twinlens demo`.
+# Show what twinlens does: makes .venv if there is none, installs, runs `twinlens demo`. Without
+# PyTorch, which the demo does not need.
 # Usage: bash scripts/demo.sh [options of `twinlens demo`, such as --out DIR]
 set -euo pipefail
 from=$PWD

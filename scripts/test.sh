@@ -14,7 +14,7 @@ check() {
 }
 
 make_venv
-install test
+install test "the first time, PyTorch takes some minutes"
 bin=.venv/bin
 check "format" $bin/ruff format --check .
 check "lint" $bin/ruff check .

@@ -6,22 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from indexer.core.encoder import Encoder, TokenShape
 from indexer.core.types import Kind
+from retrieval.builtin_reranker.polarity_reader import PolarityReader
 from retrieval.builtin_reranker.query_reranker import check_encoder, places, score_queries, seated
 from retrieval.builtin_reranker.reranker_checkpoint import (
     RerankerCheckpoint,
     load_reranker_checkpoint,
 )
-from retrieval.builtin_reranker.text_features import InstructionFeatures
+from retrieval.builtin_reranker.text_features import InstructionFeatures, instruction_encoder
 from retrieval.builtin_reranker.word_detectors import Floats
-from retrieval.errors import ModelUnavailable
 from retrieval.instructions.parser import constraint_topic, split_constraints
 from retrieval.instructions.templates import looks, words_of
-from retrieval.models.torch_encoder import TorchEncoder
 from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
 from retrieval.reranking.score_fusion import Scores
 
@@ -45,13 +43,13 @@ class InstructionReranker:
         ModelUnavailable: the encoder is another one.
     """
 
-    def __init__(self, checkpoint: RerankerCheckpoint, encoder: TorchEncoder, name: str) -> None:
+    def __init__(self, checkpoint: RerankerCheckpoint, encoder: Encoder, name: str) -> None:
         check_encoder(checkpoint.encoder, encoder, name)
         self.name, self.fusion = name, checkpoint.fusion
-        self._signs = checkpoint.signs.to(encoder.device)
+        self._signs = PolarityReader(checkpoint.signs.config, checkpoint.signs.weights())
         self._spotter, self._looks = checkpoint.spotter, checkpoint.looks
         self._teller = checkpoint.teller
-        self._encoder = encoder
+        self._encoder = instruction_encoder(encoder)
         self._reader = InstructionFeatures(encoder, checkpoint.signs.config.depth)
         self._usual_photos = encoder.bank(Kind.PHOTO)
 
@@ -69,13 +67,10 @@ class InstructionReranker:
         """Return whether a constraint of an instruction is longer than the text tower reads."""
         return any(self._reader.cuts(wish) for wish in split_constraints(instruction))
 
-    @torch.inference_mode()
     def signs(self, wishes: Sequence[str]) -> Scores:
         """Return the polarity of constraints, from -1 (forbids) to 1 (asks). Shape (wishes,)."""
-        signs: Scores = self._signs(*self._reader.early(wishes)).double().cpu().numpy()
-        return signs
+        return self._signs(*self._reader.early(wishes))
 
-    @torch.inference_mode()
     def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
         """Score pairs of texts and photos. Shape (couples,).
 
@@ -141,6 +136,4 @@ def load_token_reranker(folder: Path, encoder: Encoder, name: str) -> Instructio
     Raises:
         ModelUnavailable: it is missing or damaged, or reads with another encoder.
     """
-    if not isinstance(encoder, TorchEncoder):
-        raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
     return InstructionReranker(load_reranker_checkpoint(folder), encoder, name)

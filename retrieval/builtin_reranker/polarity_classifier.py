@@ -2,39 +2,21 @@
 
 The polarity is between -1 and 1 and depends only on the words of the instruction: "with grass" and
 "no grass" are about the same thing and ask for opposites; "find good photos" does neither. So it is
-trained on texts, without photos.
+trained on texts, without photos. It is trained here; `polarity_reader` reads it without torch.
 
 Shapes: b sequences, t texts, n words, h heads, w width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-@dataclass(frozen=True, kw_only=True)
-class PolarityConfig:
-    """Shape of the reader.
-
-    Attributes:
-        text_width: length of the text tower's tokens.
-        width: inside the reader.
-        heads: of its attention.
-        expand: how much wider its MLP is inside.
-        depth: blocks of the text tower that the sign is read after.
-        readers: parts that read a sign, of which the mean counts.
-    """
-
-    text_width: int = 384
-    width: int = 128
-    heads: int = 4
-    expand: int = 2
-    depth: int = 2
-    readers: int = 2
+from retrieval.builtin_reranker.polarity_config import Polarity, PolarityConfig
+from retrieval.models.numpy_layers import Floats
 
 
 class PolarityLayer(nn.Module):
@@ -110,6 +92,17 @@ class PolarityClassifier(nn.Module):
         self.readers = nn.ModuleList(
             PolarityOpinions(config, dropout) for _ in range(config.readers)
         )
+
+    @classmethod
+    def of(cls, learned: Polarity) -> Self:
+        """Return what was learned, to be tried or to learn more."""
+        made = cls(learned.config)
+        made.load_state_dict({n: torch.from_numpy(w) for n, w in learned.weights().items()})
+        return made
+
+    def weights(self) -> dict[str, Floats]:
+        """Return its weights by name."""
+        return {n: w.detach().cpu().float().numpy() for n, w in self.state_dict().items()}
 
     def opinions(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Judge texts. (t, n, text width), (t, n) → (opinions, t, 3)."""

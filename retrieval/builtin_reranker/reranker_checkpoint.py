@@ -25,14 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
+from safetensors.numpy import save
 
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import UsageError
-from retrieval._enums import WeightStorage
 from retrieval.builtin_reranker.caption_lm import CaptionLM, load_teller, no_telling, save_teller
-from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.polarity_config import Polarity, PolarityConfig
+from retrieval.builtin_reranker.polarity_reader import PolarityReader, zeros
 from retrieval.builtin_reranker.style_detectors import (
     StyleDetectors,
     load_looks,
@@ -46,8 +45,9 @@ from retrieval.builtin_reranker.word_detectors import (
     save_spotter,
 )
 from retrieval.errors import ModelUnavailable
-from retrieval.models.checkpoint import pack, unpack
 from retrieval.models.model_folder import RECORD
+from retrieval.models.numpy_layers import Floats
+from retrieval.models.stored_weights import StoredWeights, packed_in_bytes
 from retrieval.reranking.reranker_config import (
     CONFIG,
     FORMAT,
@@ -74,7 +74,7 @@ class RerankerCheckpoint:
         teller: how likely captions are of a photo.
     """
 
-    signs: PolarityClassifier
+    signs: Polarity
     encoder: str
     fusion: FusionWeights
     spotter: WordDetectors = field(default_factory=no_words)
@@ -88,8 +88,8 @@ def save_reranker(
     """Write a reranker into a folder: weights first, the config last."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as part:
-        named = {SIGNS + name: weight for name, weight in checkpoint.signs.state_dict().items()}
-        part.write_bytes(save(pack(named, WeightStorage.INT8)))
+        named = {SIGNS + name: weight for name, weight in checkpoint.signs.weights().items()}
+        part.write_bytes(save(packed_in_bytes(named)))
     save_spotter(checkpoint.spotter, folder)
     if checkpoint.looks.names:
         save_looks(checkpoint.looks, folder)
@@ -114,8 +114,7 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> RerankerChe
 
     Args:
         folder: of the reranker.
-        signs: read the part that reads signs, too; without, it is a fresh one, and an older format
-            will do.
+        signs: they are needed; without, an older format will do, whose signs mean nothing.
 
     Raises:
         ModelUnavailable: a file is missing, broken, of another format or does not fit.
@@ -127,10 +126,8 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> RerankerChe
             f"otherwise; learn them anew: `twinlens train-reranker --signs-only --init {folder}`"
         )
     try:
-        reader = PolarityClassifier(_shape(config))
-        weights = unpack(load_file(folder / WEIGHTS))
-        if signs:
-            reader.load_state_dict(_of_signs(weights))
+        shape, weights = _shape(config), _of_signs(folder)
+        reader = PolarityReader(shape, weights if signs else zeros(shape))
         fusion, encoder = FusionWeights(**config["fusion"]), str(config["encoder"])
         tellers = int(config.get("tellers", 0))
     except FileNotFoundError as error:
@@ -140,7 +137,7 @@ def load_reranker_checkpoint(folder: Path, *, signs: bool = True) -> RerankerChe
             f"reranker '{folder}' is damaged or of another kind: {error}"
         ) from error
     return RerankerCheckpoint(
-        signs=reader.eval(),
+        signs=reader,
         encoder=encoder,
         fusion=fusion,
         spotter=load_spotter(folder),
@@ -164,6 +161,9 @@ def _shape(config: dict[str, Any]) -> PolarityConfig:
     )
 
 
-def _of_signs(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _of_signs(folder: Path) -> dict[str, Floats]:
     """Return the weights that read signs, by their names in the reader."""
-    return {n.removeprefix(SIGNS): w for n, w in weights.items() if n.startswith(SIGNS)}
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(folder / WEIGHTS)
+    with StoredWeights(folder / WEIGHTS) as stored:
+        return {n.removeprefix(SIGNS): stored[n] for n in stored if n.startswith(SIGNS)}

@@ -1,17 +1,28 @@
-"""Phrases: words, and slots for soft tokens that are in no vocabulary."""
+"""Phrases: words, and slots for soft tokens that are in no vocabulary.
+
+Slots travel through a text tower as negative token ids, which no tokenizer gives, so that padding,
+cutting and the end-of-text token stay as they are for words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.core.encoder import Encoder, Vectors
+from retrieval.models.tokenizer import Ids
 
 Phrase: TypeAlias = tuple[str | range, ...]
 """Words, and ranges of rows of a table, in the order in which they are read."""
+
+Tokenize: TypeAlias = Callable[[Sequence[str]], Ids]
+"""Texts → token ids, shape (texts, longest)."""
+
+MARKS = ("a", "the")
+"""Words of one token each for every tokenizer: where the ids of both differ, there is a slot."""
 
 
 @runtime_checkable
@@ -21,3 +32,28 @@ class PhraseEncoder(Encoder, Protocol):
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
         """Embed phrases with slots for rows of a table. Shape (phrases, dim), unit norm."""
         ...
+
+
+def slot_ids(tokenize: Tokenize, phrases: Sequence[Phrase]) -> Ids:
+    """Return token ids, with `-1 - row` for a slot. int64, shape (phrases, tokens).
+
+    A phrase longer than the tower's context is cut at its end, slots included.
+    """
+    ids, marked = marked_ids(tokenize, phrases)
+    for row, phrase in enumerate(phrases):
+        rows = [slot for part in phrase if isinstance(part, range) for slot in part]
+        (places,) = marked[row].nonzero()
+        ids[row, places] = -1 - np.array(rows[: len(places)], dtype=ids.dtype)
+    return ids
+
+
+def marked_ids(tokenize: Tokenize, phrases: Sequence[Phrase]) -> tuple[Ids, NDArray[np.bool_]]:
+    """Return token ids with a word in each slot, and where the slots are. Twice (b, tokens)."""
+    one, other = (tokenize([_spelled(phrase, mark) for phrase in phrases]) for mark in MARKS)
+    return one, one != other
+
+
+def _spelled(phrase: Phrase, mark: str) -> str:
+    """Write a phrase out, with a word in each of its slots."""
+    parts = [part if isinstance(part, str) else " ".join([mark] * len(part)) for part in phrase]
+    return " ".join(part for part in parts if part)

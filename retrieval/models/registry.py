@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from retrieval._extras import require_torch
 from retrieval.errors import ModelUnavailable
-from retrieval.models.checkpoint import load_checkpoint
-from retrieval.models.loaded_model import Model
 from retrieval.models.model_folder import BUILTIN, folder_of
 from retrieval.models.onnx_pair import onnx_pair_of
-from retrieval.models.torch_encoder import TorchEncoder
+
+if TYPE_CHECKING:
+    from retrieval.models.loaded_model import Model
+    from retrieval.models.torch_encoder import TorchEncoder
 
 
 def load_model(spec: str = BUILTIN) -> Model:
@@ -21,6 +24,7 @@ def load_model(spec: str = BUILTIN) -> Model:
 
     Raises:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
+        ExtraMissing: torch is not installed.
     """
     if onnx_pair_of(spec):
         raise ModelUnavailable(
@@ -29,6 +33,9 @@ def load_model(spec: str = BUILTIN) -> Model:
         )
     known = folder_of(spec)
     if known is not None:
+        require_torch(f"running the model '{spec}' in torch")
+        from retrieval.models.checkpoint import load_checkpoint
+
         return load_checkpoint(known, name=BUILTIN if spec == BUILTIN else str(known.resolve()))
     folder = Path(spec).expanduser()
     if folder.is_dir() or spec.startswith((".", "~", "/")) or "/" not in spec.strip("/"):
@@ -36,11 +43,15 @@ def load_model(spec: str = BUILTIN) -> Model:
             f"no model '{spec}': use 'builtin', a folder written by `twinlens train`, "
             "ARCH/TAG or ARCH/FILE of open_clip, or hf-hub:ORG/NAME"
         )
+    require_torch(f"the model '{spec}'")
     from retrieval.models.open_clip_models import load_open_clip
 
     return load_open_clip(spec)
 
 
 def load_encoder(spec: str = BUILTIN, device: str = "auto") -> TorchEncoder:
-    """Load a model by its spec (see `load_model`), ready to encode on `device`."""
-    return TorchEncoder(load_model(spec), device)
+    """Load a model by its spec (see `load_model`), ready to encode on `device` in torch."""
+    model = load_model(spec)
+    from retrieval.models.torch_encoder import TorchEncoder
+
+    return TorchEncoder(model, device)

@@ -8,21 +8,16 @@ produces, so padding, truncation and the end-of-text token work as for words.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.loaded_model import Model
-from retrieval.models.phrases import Phrase
-
-Tokenize: TypeAlias = Callable[[Sequence[str]], Tensor]
-
-MARKS = ("a", "the")
-"""Words of one token each for every tokenizer: where the ids of both differ, there is a slot."""
+from retrieval.models.phrases import Phrase, Tokenize, marked_ids, slot_ids
 
 _EMBEDDINGS = ("text.embed", "token_embedding", "text.token_embedding")
 """Where the built-in tower, open_clip's `CLIP` and its `CustomTextCLIP` keep their vectors."""
@@ -54,10 +49,10 @@ class PromptTower:
 
     def word_vectors(self, words: str) -> Tensor:
         """Return the vectors of words, none if they are cut off. Shape (tokens, width)."""
-        _, before = _marked(self._model.tokenize, [(range(1),)])
-        ids, after = _marked(self._model.tokenize, [(words, range(1))])
-        inside = slice(int(before[0].nonzero()), int(after[0].nonzero()) if after.any() else 0)
-        vectors: Tensor = self._plain(ids[0, inside].to(self._device))
+        _, before = marked_ids(_tokenize(self._model), [(range(1),)])
+        ids, after = marked_ids(_tokenize(self._model), [(words, range(1))])
+        inside = slice(int(before[0].argmax()), int(after[0].argmax()) if after.any() else 0)
+        vectors: Tensor = self._plain(torch.from_numpy(ids[0, inside]).to(self._device))
         return vectors.detach()
 
     def embed(self, phrases: Sequence[Phrase], table: Tensor) -> Tensor:
@@ -67,7 +62,7 @@ class PromptTower:
             phrases: at least one.
             table: the vectors that the ranges name. Shape (rows, width).
         """
-        ids = slot_ids(self._model.tokenize, phrases).to(self._device)
+        ids = torch.from_numpy(slot_ids(_tokenize(self._model), phrases)).to(self._device)
         with _filled(self._model.module, self._place, table.to(self._device)):
             return self._model.towers.encode_text(ids)
 
@@ -77,29 +72,9 @@ class PromptTower:
         return cast(nn.Embedding, self._model.module.get_submodule(self._place))
 
 
-def slot_ids(tokenize: Tokenize, phrases: Sequence[Phrase]) -> Tensor:
-    """Return token ids, with `-1 - row` for a slot. int64, shape (phrases, tokens).
-
-    A phrase longer than the tower's context is cut at its end, slots included.
-    """
-    ids, marked = _marked(tokenize, phrases)
-    for row, phrase in enumerate(phrases):
-        rows = [slot for part in phrase if isinstance(part, range) for slot in part]
-        places = marked[row].nonzero()[:, 0]
-        ids[row, places] = -1 - torch.tensor(rows[: len(places)], dtype=ids.dtype)
-    return ids
-
-
-def _marked(tokenize: Tokenize, phrases: Sequence[Phrase]) -> tuple[Tensor, Tensor]:
-    """Return token ids with a word in each slot, and where the slots are. Twice (b, tokens)."""
-    one, other = (tokenize([_spelled(phrase, mark) for phrase in phrases]) for mark in MARKS)
-    return one, one != other
-
-
-def _spelled(phrase: Phrase, mark: str) -> str:
-    """Write a phrase out, with a word in each of its slots."""
-    parts = [part if isinstance(part, str) else " ".join([mark] * len(part)) for part in phrase]
-    return " ".join(part for part in parts if part)
+def _tokenize(model: Model) -> Tokenize:
+    """Return what cuts texts into tokens, as numpy's."""
+    return lambda texts: model.tokenize(texts).cpu().numpy()
 
 
 class _FilledEmbedding(nn.Module):
@@ -140,7 +115,7 @@ def _place_of_embedding(model: Model) -> str:
     modules = dict(model.module.named_modules())
     place = next((name for name in _EMBEDDINGS if isinstance(modules.get(name), nn.Embedding)), "")
     probe: Phrase = ("a photo of", range(3))
-    if not place or int(_marked(model.tokenize, [probe])[1].sum()) != 3:
+    if not place or int(marked_ids(_tokenize(model), [probe])[1].sum()) != 3:
         raise ModelUnavailable(
             f"the text tower of {model.name!r} takes no vectors in the place of words, so it "
             "cannot learn names; 'builtin' and open_clip's own text towers can"

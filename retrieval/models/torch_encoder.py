@@ -139,6 +139,32 @@ class TorchEncoder:
         parts = torch.split(torch.from_numpy(tokens), BATCH)
         return self._join(tower.embed(part.to(weight)) for part in parts)
 
+    @property
+    def reads_instructions(self) -> bool:
+        """Tell whether its text tower gives tokens to a reranker."""
+        return self.text_tower is not None
+
+    @torch.inference_mode()
+    def read_early(self, texts: Sequence[str], depth: int) -> list[NDArray[np.float32]]:
+        """Return tokens of texts after the first blocks of the text tower, without padding.
+
+        Shape (n, text width) each.
+
+        Raises:
+            ModelUnavailable: the tower gives no tokens.
+        """
+        tower = self.text_tower
+        if tower is None:
+            raise ModelUnavailable(f"the model {self.name!r} gives no tokens of texts")
+        ids = self.tokenize(texts).to(self.device)
+        states = tower.read(tower.embed(ids), ids != 0, depth).float().cpu().numpy()
+        return [row[:n] for row, n in zip(states, (ids != 0).sum(dim=1).tolist(), strict=True)]
+
+    def fills(self, text: str) -> bool:
+        """Tell whether a text fills all that the text tower reads: its end may be left out."""
+        tower = self.text_tower
+        return tower is not None and self.tokenize([text]).shape[1] >= len(tower.pos_embed)
+
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return the token ids that the text tower reads. Shape (texts, tokens)."""
         return self._model.tokenize(texts)

@@ -43,19 +43,22 @@ class Graph:
         compiled: folder where the compiled form is kept, for a quicker start.
         streams: batches that run at once, each on its share of the cores.
         many: batches are large, so computing takes the time, and not reading the weights.
+        precise: compute in float32, whatever is quickest here.
 
     Raises:
         RuntimeError: the file is missing or broken.
     """
 
-    def __init__(self, file: Path, *, compiled: Path, streams: int, many: bool) -> None:
+    def __init__(
+        self, file: Path, *, compiled: Path, streams: int, many: bool, precise: bool = False
+    ) -> None:
         self._streams = streams
         settings = {
             "CACHE_DIR": str(compiled),
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
             "ENABLE_CPU_PINNING": False,  # pinned, two processes would share one core
             "INFERENCE_NUM_THREADS": max(streams, cores()),
-            "INFERENCE_PRECISION_HINT": precision(many=many),
+            "INFERENCE_PRECISION_HINT": "f32" if precise else precision(many=many),
             "NUM_STREAMS": streams,
         }
         self._compiled = core().compile_model(str(file), "CPU", settings)

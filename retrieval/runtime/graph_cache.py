@@ -6,13 +6,13 @@ CACHE/engines-FORMAT/FINGERPRINT/
   images.xml, .bin   pixels uint8 (b, s, s, 3) → vectors (b, dim), and patch tokens if it has any
   texts.xml, .bin    vectors of words (b, n, w), ids (b, n) → vectors (b, dim)
   words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
-  tokenizer.json     words → ids, of the built-in text tower
   pairs.npy          words → ids, of CLIP's
   PART.none          why a tower stays with torch
   compiled/          what OpenVINO compiled the graphs to on this CPU
 CACHE/engines-FORMAT/known.json   size and date of weights → fingerprint: they are hashed once
 ```
 
+The words and the tokenizer of the built-in architecture are read from the model's own folder.
 Everything may be deleted at any time; it is made again.
 """
 
@@ -102,7 +102,7 @@ class GraphCache:
 
     @property
     def tokenizer(self) -> Path:
-        """The tokenizer."""
+        """The tokenizer of a pair of ONNX files."""
         return self.path / "tokenizer.json"
 
     @property

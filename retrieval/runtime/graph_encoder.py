@@ -19,16 +19,19 @@ from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
-from retrieval.models.phrases import Phrase
+from retrieval.models.model_folder import TOKENIZER
+from retrieval.models.phrases import Phrase, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
 from retrieval.models.tokenizer import (
     FileTokenizer,
+    Ids,
     Tokenizer,
     WordPieceTokenizer,
     is_whole,
     padded,
     unread,
 )
+from retrieval.runtime.builtin_layers import BuiltinLayers
 from retrieval.runtime.graph import Arrays, Graph, cores
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower, engine_folder
 
@@ -58,8 +61,11 @@ class WeightSource(Protocol):
         """The model in torch."""
         ...
 
-    def prepare(self, folder: GraphCache, part: Tower) -> None:
-        """Make a part in a folder, if it can be made."""
+    def prepare(self, folder: GraphCache, part: Tower) -> GraphCache:
+        """Make a part of the engine, if it can be made, and return the folder in which it is.
+
+        That is the given one, or one for this process alone where nothing can be kept.
+        """
         ...
 
 
@@ -75,6 +81,7 @@ class EngineEncoder:
     def __init__(self, about: ModelInfo, source: WeightSource, *, few: bool = False) -> None:
         self._about, self._source, self._few = about, source, few
         self._folder = engine_folder(about.fingerprint)
+        self._homes = dict.fromkeys(Tower, self._folder)
 
     @property
     def name(self) -> str:
@@ -178,9 +185,48 @@ class EngineEncoder:
         vectors = self._joined(self._texts.run_all(read))
         return vectors[np.argsort(order)] if len(texts) else vectors
 
+    @property
+    def reads_instructions(self) -> bool:
+        """Tell whether its text tower gives tokens to a reranker."""
+        return self._about.words == TokenizerKind.PIECES
+
+    def embed_tokens(self, tokens: Tokens) -> Vectors:
+        """Embed photos by the tokens that `encode_with_tokens` gave: nearly their vectors.
+
+        (photos, tokens, width) → (photos, dim), unit norm.
+
+        Raises:
+            ModelUnavailable: the towers give no tokens.
+        """
+        return self._layers.embed_tokens(tokens)
+
+    def read_early(self, texts: Sequence[str], depth: int) -> list[NDArray[np.float32]]:
+        """Return tokens of texts after the first blocks of the text tower, without padding.
+
+        Shape (n, text width) each.
+
+        Raises:
+            ModelUnavailable: the tower gives no tokens.
+        """
+        ids = self._words_reader.ids(texts)
+        states = self._layers.read_early(ids, depth)
+        return [row[:n] for row, n in zip(states, (ids != 0).sum(axis=1), strict=True)]
+
+    def fills(self, text: str) -> bool:
+        """Tell whether a text fills all that the text tower reads: its end may be left out."""
+        return len(self._words_reader.ids([text])[0]) >= self._about.context
+
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
-        """Embed phrases with slots for rows of a table, with torch. Shape (phrases, dim)."""
-        return self.towers.encode_phrases(phrases, table)
+        """Embed phrases with slots for rows of a table. Shape (phrases, dim), unit norm."""
+        if not phrases:
+            return self._joined([])
+        if self._texts is None:
+            return self.towers.encode_phrases(phrases, table)
+        ids = slot_ids(self._reader.ids, phrases)
+        embedded = self._embedded(np.maximum(ids, 0))
+        slots = ids < 0
+        embedded[slots] = table[-1 - ids[slots]]
+        return self._joined([self._texts.run(embedded, ids)])
 
     def knows(self, word: str) -> bool:
         """Return whether a word is read as one; until there is a text tower here, all are."""
@@ -194,7 +240,7 @@ class EngineEncoder:
     @property
     def _has_texts(self) -> bool:
         """Return whether there is a text tower here."""
-        return bool(self._about.words) and self._folder.graph(Tower.TEXTS).exists()
+        return bool(self._about.words) and self._homes[Tower.TEXTS].graph(Tower.TEXTS).exists()
 
     def rest(self) -> None:
         """Close the towers where only few inputs were to come; one more input opens them again."""
@@ -220,35 +266,55 @@ class EngineEncoder:
     @cached_property
     def _reader(self) -> Tokenizer:
         """What cuts texts into tokens."""
-        if self._about.words == TokenizerKind.PIECES:
-            return WordPieceTokenizer(self._folder.tokenizer, self._about.context)
+        if self.reads_instructions:
+            return self._words_reader
         if self._about.words == TokenizerKind.FILE:
-            return FileTokenizer(self._folder.tokenizer)
-        return ClipTokenizer(self._folder.pairs, self._about.context)
+            return FileTokenizer(self._homes[Tower.TEXTS].tokenizer)
+        return ClipTokenizer(self._homes[Tower.TEXTS].pairs, self._about.context)
+
+    @cached_property
+    def _words_reader(self) -> Tokenizer:
+        """What cuts texts into tokens, of the built-in text tower, from the model's own folder."""
+        file = self._twin_folder() / TOKENIZER
+        if not file.is_file():
+            raise ModelUnavailable(f"model '{file.parent}' lacks {TOKENIZER}")
+        return WordPieceTokenizer(file, self._about.context)
+
+    @cached_property
+    def _layers(self) -> BuiltinLayers:
+        """Parts of the towers in numpy."""
+        return BuiltinLayers(self._twin_folder())
+
+    def _twin_folder(self) -> Path:
+        """Return the folder of a model of the built-in architecture."""
+        folder = self._source.folder
+        if folder is None or not self.reads_instructions:
+            raise ModelUnavailable(f"the model {self.name!r} gives no tokens")
+        return folder
 
     @cached_property
     def _table(self) -> NDArray[np.float16]:
         """The vectors of words, read from disk as they are used. Shape (vocabulary, width)."""
-        table: NDArray[np.float16] = np.load(self._folder.words, mmap_mode="r")
+        table: NDArray[np.float16] = np.load(self._homes[Tower.TEXTS].words, mmap_mode="r")
         return table
 
     def _graph(self, part: Tower, streams: int) -> Graph | None:
         """Open a tower: made if it is not there, and made again if it is broken."""
-        file = self._folder.graph(part)
         for _ in range(2):
-            if not file.exists():
-                self._source.prepare(self._folder, part)
-            if not file.exists():
+            home = self._homes[part]
+            if not home.graph(part).exists():
+                self._homes[part] = home = self._source.prepare(home, part)
+            if not home.graph(part).exists():
                 return None
             try:
                 return Graph(
-                    file,
-                    compiled=self._folder.compiled,
+                    home.graph(part),
+                    compiled=home.compiled,
                     streams=streams,
                     many=part == Tower.IMAGES,
                 )
             except RuntimeError:  # all that OpenVINO raises
-                file.unlink()
+                home.graph(part).unlink()
         return None
 
     def _see(self, images: Sequence[Image.Image]) -> list[Arrays]:
@@ -264,7 +330,11 @@ class EngineEncoder:
         ids = self._reader.ids(texts)
         if self._about.pad is not None:
             return (padded(ids, self._about.context, self._about.pad),)
-        return self._table[ids].astype(np.float32), ids
+        return self._embedded(ids), ids
+
+    def _embedded(self, ids: Ids) -> NDArray[np.float32]:
+        """Look up the vectors of words. (b, n) → (b, n, w)."""
+        return self._layers.words(ids) if self.reads_instructions else self._table[ids].astype("f4")
 
     def _joined(self, parts: Sequence[Arrays]) -> Vectors:
         """Put batches together, each vector of unit length. Shape (n, dim)."""

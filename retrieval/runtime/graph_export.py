@@ -1,19 +1,15 @@
-"""Export a torch model to OpenVINO graphs. Only this module of the runtime imports torch."""
+"""Export a model of open_clip to OpenVINO graphs. Only this module of the runtime imports torch."""
 
 from __future__ import annotations
 
-import shutil
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import open_clip
-import openvino as ov
 import torch
-from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 from open_clip.transformer import text_global_pool
 from openvino.tools.ovc import convert_model
@@ -22,20 +18,15 @@ from torch.nn import functional as F
 
 from indexer.core.atomic_io import replacing
 from retrieval.models.clip_tokenizer import ClipTokenizer, write_clip_words
-from retrieval.models.dual_encoder import DualEncoder
 from retrieval.models.loaded_model import Model
 from retrieval.models.reference_vectors import generic_captions
-from retrieval.models.tokenizer import Tokenizer, WordPieceTokenizer
-from retrieval.runtime.graph import Graph, bytes_pay
+from retrieval.runtime.graph import bytes_pay
 from retrieval.runtime.graph_cache import GraphCache, ModelInfo, TokenizerKind, Tower
-from retrieval.runtime.probes import LEAST, TEXTS, probe_photos
+from retrieval.runtime.graph_writing import Inputs, Refused, write_checked
+from retrieval.runtime.probes import TEXTS, probe_photos
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
 
 PROBES = 200  # captions that both tokenizers must cut alike
-
-
-class Refused(Exception):
-    """Why a part of a model stays with torch."""
 
 
 def describe_model(model: Model) -> ModelInfo:
@@ -72,36 +63,19 @@ def export_part(model: Model, folder: GraphCache, part: Tower) -> None:
 
 
 class _Images(nn.Module):
-    """Pixels as they come from a photo → a unit vector, and image tokens if there are any."""
+    """Pixels as they come from a photo → a unit vector."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.towers, self.embed = model.module, model.towers.encode_image
+        self.towers, self.embed = model.module, model.towers.encode_image  # the first registers
         self.mean = 255.0 * torch.tensor(model.image.mean).view(3, 1, 1)
         self.std = 255.0 * torch.tensor(model.image.std).view(3, 1, 1)
 
-    def forward(self, pixels: Tensor) -> Any:
-        """Map uint8 (b, s, s, 3) to (b, d), and (b, tokens, w)."""
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map uint8 (b, s, s, 3) to (b, d)."""
         # Planes first: as the last dimension, three colours fill no vector of the CPU's.
         x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        if not isinstance(self.towers, DualEncoder):
-            return F.normalize(self.embed(x), dim=-1)
-        tower = self.towers.visual
-        tokens = tower.tokens(x)
-        return F.normalize(tower.embed(tokens), dim=-1), tower.summarise(tokens)
-
-
-class _TwinTexts(nn.Module):
-    """The built-in text tower, given the vectors of its words."""
-
-    def __init__(self, towers: DualEncoder) -> None:
-        super().__init__()
-        self.tower = towers.text
-
-    def forward(self, embedded: Tensor, ids: Tensor) -> Tensor:
-        """Map (b, n, w) and ids (b, n) to (b, d)."""
-        seen = ids != 0
-        return F.normalize(self.tower.mean(self.tower.read(embedded, seen), seen), dim=-1)
+        return F.normalize(self.embed(x), dim=-1)
 
 
 class _ClipTexts(nn.Module):
@@ -137,33 +111,24 @@ def _export_images(model: Model, folder: GraphCache) -> None:
         model.towers.encode_image(torch.stack([model.preprocess(each) for each in photos])), dim=-1
     )
     pixels = np.stack([model.image.pixels(each) for each in photos])
-    _write(_Images(model).eval(), folder, Tower.IMAGES, (pixels,), want.numpy())
+    _write(_Images(model).eval(), folder, Tower.IMAGES, (pixels,), want)
 
 
 def _export_texts(model: Model, folder: GraphCache) -> None:
     """Write the text tower, its tokenizer and the vectors of its words."""
-    reader = _write_tokenizer(model, folder)
-    tower: nn.Module
-    if isinstance(model.module, DualEncoder):
-        tower, embedding = _TwinTexts(model.module), model.module.text.embed
-    else:
-        tower = _ClipTexts(model.module)
-        embedding = tower.tower.token_embedding
+    with replacing(folder.pairs) as part:
+        write_clip_words(Path(default_bpe()), part)
+    tower = _ClipTexts(model.module)
+    embedding = tower.tower.token_embedding
     want = F.normalize(model.towers.encode_text(model.tokenize(TEXTS)), dim=-1)
-    ids = reader.ids(TEXTS)
+    ids = ClipTokenizer(folder.pairs, model.tokenize(["a"]).shape[1]).ids(TEXTS)
     with replacing(folder.words) as part, part.open("wb") as file:
         np.save(file, embedding.weight.detach().half().numpy())
     inputs = (embedding(torch.from_numpy(ids)).numpy(), ids)
-    _write(tower.eval(), folder, Tower.TEXTS, inputs, want.numpy())
+    _write(tower.eval(), folder, Tower.TEXTS, inputs, want)
 
 
-def _write(
-    tower: nn.Module,
-    folder: GraphCache,
-    part: Tower,
-    inputs: Sequence[NDArray[Any]],
-    want: NDArray[np.float32],
-) -> None:
+def _write(tower: nn.Module, folder: GraphCache, part: Tower, inputs: Inputs, want: Tensor) -> None:
     """Trace a tower into a graph, compare it with torch, and put it in its place.
 
     Raises:
@@ -171,43 +136,8 @@ def _write(
     """
     graph = convert_model(tower, example_input=tuple(map(torch.from_numpy, inputs)))
     in_bytes = part == Tower.IMAGES and bytes_pay()
-    with TemporaryDirectory(dir=folder.path) as scratch:
-        made = GraphCache(Path(scratch))
-        for form in [with_weights_in_bytes(graph), graph] if in_bytes else [graph]:
-            _save(form, made.graph(part))
-            many = part == Tower.IMAGES
-            tried = Graph(made.graph(part), compiled=made.compiled, streams=1, many=many)
-            got = tried.run(*inputs)[0]
-            agreement = float((got * want).sum(axis=1).min())
-            if agreement >= LEAST:
-                made.graph(part).with_suffix(".bin").replace(folder.graph(part).with_suffix(".bin"))
-                made.graph(part).replace(folder.graph(part))
-                return
-    raise Refused(f"its vectors reach a cosine of {agreement:.4f} with torch's")
-
-
-def _save(graph: ov.Model, file: Path) -> None:
-    """Write a graph.
-
-    Raises:
-        OSError: the disk is full or closed to us; this says nothing against the graph.
-    """
-    try:
-        ov.save_model(graph, file, compress_to_fp16=True)
-    except RuntimeError as error:  # all that OpenVINO raises
-        raise OSError(f"cannot write '{file}': {error}") from error
-
-
-def _write_tokenizer(model: Model, folder: GraphCache) -> Tokenizer:
-    """Write what cuts texts into tokens, and return it."""
-    if isinstance(model.module, DualEncoder) and model.tokenizer_file is not None:
-        with replacing(folder.tokenizer) as part:
-            shutil.copyfile(model.tokenizer_file, part)
-        return WordPieceTokenizer(folder.tokenizer, model.module.config.text.context)
-    context = model.tokenize(["a"]).shape[1]
-    with replacing(folder.pairs) as part:
-        write_clip_words(Path(default_bpe()), part)
-    return ClipTokenizer(folder.pairs, context)
+    forms = [with_weights_in_bytes(graph), graph] if in_bytes else [graph]
+    write_checked(forms, folder, part, inputs, want.numpy())
 
 
 def _reads_like_clip(model: Model, context: int) -> bool:

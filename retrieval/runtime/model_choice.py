@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval._extras import has_torch
+
 if TYPE_CHECKING:
     from indexer.core.encoder import Encoder
 
@@ -37,6 +39,10 @@ class ModelChoice:
         from retrieval.models.registry import load_encoder  # brings torch
 
         return load_encoder(self._named(default), self.device)
+
+    def measured(self, *, torch: bool = False) -> Encoder:
+        """Load the model to measure it: in torch if that is installed or needed."""
+        return self.load() if torch or has_torch() else self.quick()
 
     def quick(self, default: str = BUILTIN, *, few: bool = False) -> Encoder:
         """Return the quickest encoder for it; with `few`, for a query alone."""

@@ -30,7 +30,8 @@ from retrieval.runtime.graph_cache import (
     known_fingerprint,
     remember_fingerprint,
 )
-from retrieval.runtime.probes import LEAST, TEXTS, probe_photos
+from retrieval.runtime.graph_writing import LEAST
+from retrieval.runtime.probes import TEXTS, probe_photos
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class OnnxSource:
         remember_fingerprint(key, files, fingerprint)
         return about
 
-    def prepare(self, folder: GraphCache, part: Tower) -> None:
-        """Make a graph in a folder.
+    def prepare(self, folder: GraphCache, part: Tower) -> GraphCache:
+        """Make a graph in a folder, and return it.
 
         Raises:
             ModelUnavailable: the file is no graph of a tower, or the disk is full or closed to us.
@@ -124,6 +125,7 @@ class OnnxSource:
                     self._prepare_images(folder)
                 else:
                     self._prepare_texts(folder)
+            return folder
         except OSError as error:
             raise ModelUnavailable(f"cannot keep the model: {told(error, folder.path)}") from error
         except _BROKEN as error:

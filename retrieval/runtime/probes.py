@@ -1,18 +1,15 @@
-"""What graphs are compared by: drawn photos, and texts of several lengths."""
+"""Photos and texts by which two forms of a tower are compared."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-LEAST = 0.999
-"""Cosine that the vectors of a graph must reach with those of the model it was made from."""
-
 TEXTS = ("a dog", "two people are walking along a beach at sunset, seen from far away")
 
 
 def probe_photos(size: int) -> list[Image.Image]:
-    """Draw square photos with smooth colours, edges and noise."""
+    """Draw photos of `size` pixels a side: smooth colours, edges and noise."""
     rng = np.random.default_rng(0)
     x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
     waves = [np.sin(2 * np.pi * (rng.uniform(0.5, 6) * x + rng.uniform(0.5, 6) * y)) for _ in "rgb"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from indexer.core.encoder import Encoder, TokenShape
 from indexer.core.errors import TwinlensError, told
+from retrieval._extras import has_torch
+from retrieval.errors import ExtraMissing, ModelUnavailable
 from retrieval.models.model_folder import (
     BUILTIN,
     CONFIG,
@@ -58,13 +62,14 @@ def quick_encoder(
 
     Args:
         spec: of the model, as `retrieval.load_encoder` takes it.
-        device: `cpu`, `cuda`, `mps`, or `auto`: a GPU if there is one, else the CPU.
+        device: `cpu`, `cuda`, `mps`, or `auto`: a GPU if there is one, and torch, else the CPU.
         few: only a few texts or photos will be encoded, a query's: a GPU is not worth its start.
         note: receives a line where something goes wrong.
         phase: shows what takes its time; without it, `note` receives its name.
 
     Raises:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
+        ExtraMissing: it takes torch, which is not installed.
     """
     pair = onnx_pair_of(spec)
     if pair is not None:
@@ -72,7 +77,7 @@ def quick_encoder(
 
         onnx = OnnxSource(pair, phase or partial(_noted, note))
         return EngineEncoder(onnx.about(), onnx, few=few)
-    if device != "cpu" and not (device == "auto" and (few or not has_gpu())):
+    if device != "cpu" and not (device == "auto" and (few or not (has_torch() and has_gpu()))):
         return _load(spec, device)
     source = _Source(spec, note, phase or partial(_noted, note))
     return EngineEncoder(_about(spec) or source.about(), source, few=few)
@@ -85,10 +90,15 @@ def has_gpu() -> bool:
 
 
 class _Source:
-    """Export the towers of a model; the torch model is loaded when a tower is missing."""
+    """Export the towers of a model.
+
+    Those of the built-in architecture are made from the model's folder. For another one the model
+    is loaded in torch.
+    """
 
     def __init__(self, spec: str, note: Note, phase: Phase) -> None:
         self._spec, self._note, self._phase = spec, note, phase
+        self._scratch: TemporaryDirectory[str] | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -102,9 +112,10 @@ class _Source:
 
     def about(self) -> ModelInfo:
         """Say what the model is, and keep it for the next time."""
-        from retrieval.runtime.graph_export import describe_model
+        model = self.towers.model
+        from retrieval.runtime.graph_export import describe_model  # needs torch, as towers do
 
-        about = describe_model(self.towers.model)
+        about = describe_model(model)
         folder = engine_folder(about.fingerprint)
         try:
             folder.make()
@@ -114,25 +125,71 @@ class _Source:
         remember_fingerprint(*_weights_of(self._spec), about.fingerprint)
         return about
 
-    def prepare(self, folder: GraphCache, part: Tower) -> None:
-        """Make a tower, or note in its folder why it stays with torch."""
+    def prepare(self, folder: GraphCache, part: Tower) -> GraphCache:
+        """Make a tower, and return the folder in which it is; see `WeightSource`."""
         if folder.refusal(part).exists():
-            return
-        whose = "" if self._spec == BUILTIN else f" of {self._spec}"
-        model = f"{_TOWERS[part]} model{whose}"
+            return folder
+        twin = _twin_folder(self._spec)
+        return self._export(folder, part) if twin is None else self._make(*twin, folder, part)
+
+    def _make(
+        self, model: Path, said: ModelDescription, folder: GraphCache, part: Tower
+    ) -> GraphCache:
+        """Make a tower of the built-in architecture, if need be for this process alone."""
+        from retrieval.runtime.builtin_parts import make_part
+
+        with self._phase(f"preparing the {self._named(part)} for this computer (once)"):
+            try:
+                folder.make()
+                make_part(model, said, folder, part)
+                return folder
+            except ModelUnavailable:
+                raise
+            except (OSError, TwinlensError) as error:
+                self._note(f"{self._not_kept(folder, part, error)}; it is made anew each time")
+            own = self._own_folder()
+            make_part(model, said, own, part)
+        return own
+
+    def _own_folder(self) -> GraphCache:
+        """Return a folder that goes when this process ends."""
+        if self._scratch is None:
+            scratch = TemporaryDirectory(prefix="twinlens-", ignore_cleanup_errors=True)
+            atexit.register(scratch.cleanup)
+            self._scratch = scratch
+        return GraphCache(Path(self._scratch.name))
+
+    def _export(self, folder: GraphCache, part: Tower) -> GraphCache:
+        """Make a tower of another architecture, or note in its folder why it stays with torch."""
         try:
-            with self._phase(f"preparing the {model} for this computer (once, about 20 s)"):
+            with self._phase(
+                f"preparing the {self._named(part)} for this computer (once, about 20 s)"
+            ):
+                towers = self.towers
                 from retrieval.runtime.graph_export import (
                     export_part,  # brings torch: seconds of these
                 )
 
-                export_part(self.towers.model, folder, part)
+                export_part(towers.model, folder, part)
+        except ExtraMissing:
+            raise
         except (OSError, TwinlensError) as error:
-            why = told(error, folder.path) if isinstance(error, OSError) else error
-            self._note(
-                f"cannot store the {model}: {why}, or name another folder with {CACHE_VARIABLE}; "
-                "PyTorch is used, which starts more slowly"
-            )
+            why = self._not_kept(folder, part, error)
+            self._note(f"{why}; PyTorch is used, which starts more slowly")
+        return folder
+
+    def _named(self, part: Tower) -> str:
+        """Name a tower for a person."""
+        whose = "" if self._spec == BUILTIN else f" of {self._spec}"
+        return f"{_TOWERS[part]} model{whose}"
+
+    def _not_kept(self, folder: GraphCache, part: Tower, error: OSError | TwinlensError) -> str:
+        """Say why a part cannot be stored, and what to do."""
+        why = told(error, folder.path) if isinstance(error, OSError) else error
+        return (
+            f"cannot store the {self._named(part)}: {why}, or name another folder with "
+            f"{CACHE_VARIABLE}"
+        )
 
 
 @contextmanager
@@ -149,13 +206,22 @@ def _load(spec: str, device: str) -> TorchEncoder:
     return load_encoder(spec, device)
 
 
-def _about(spec: str) -> ModelInfo | None:
-    """Say what a model is without torch, if that is known."""
+def _twin_folder(spec: str) -> tuple[Path, ModelDescription] | None:
+    """Return folder and config of a model of the built-in architecture; None for another one."""
     folder = folder_of(spec)
     said = describe(folder) if folder else None
-    fingerprint = known_fingerprint(*_weights_of(spec))
     if folder is None or said is None or said.architecture["family"] != TWIN:
+        return None
+    return folder, said
+
+
+def _about(spec: str) -> ModelInfo | None:
+    """Say what a model is without torch, if that is known."""
+    twin = _twin_folder(spec)
+    fingerprint = known_fingerprint(*_weights_of(spec))
+    if twin is None:
         return engine_folder(fingerprint).read() if fingerprint else None
+    folder, said = twin
     if fingerprint is None:
         fingerprint = file_fingerprint(said.fingerprinted, folder / WEIGHTS)
         remember_fingerprint(*_weights_of(spec), fingerprint)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from indexer.core.encoder import Encoder
+from retrieval._extras import require_torch
 from retrieval.errors import RerankerMissing
 from retrieval.rerankers import (
     BUILTIN,
@@ -25,8 +26,8 @@ T = TypeVar("T")
 class SearchModels:
     """Encoders and rerankers for searches in one library, each loaded when it is first needed.
 
-    An instruction and a reranker of transformers need the model in torch; all other searches run
-    on the quickest encoder. Threads may share one.
+    A reranker of transformers needs the model in torch; all other searches run on the quickest
+    encoder. Threads may share one.
 
     Args:
         choice: the model that was asked for; without one, the library's own.
@@ -57,8 +58,10 @@ class SearchModels:
             return self.quick(), None
         if reranking.wanted is False:
             raise RerankerMissing("--instruct needs the reranker; leave out --no-rerank")
-        spec, instructed = reranking.spec, bool(reranking.instruct)
-        torch = reranker_needs_torch(spec or BUILTIN, instructed=instructed)
+        spec = reranking.spec
+        torch = reranker_needs_torch(spec or BUILTIN)
+        if torch:
+            require_torch(f"the reranker '{spec}'")
         encoder = self.in_torch() if torch else self.quick()
         return encoder, self._reranker(reranking, encoder)
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier
+from retrieval.builtin_reranker.polarity_config import PolarityConfig
 from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.instructions.templates import LOOK, Ask, InstructionTemplates
@@ -97,7 +98,8 @@ def learn_signs(
     for step in range(training.steps):
         optimizer.param_groups[0]["lr"] = training.lr * schedule(step, training.steps, _WARMUP)
         texts, told = lessons.draw(training.signs, rng)
-        loss = sign_loss(signs.opinions(*reader.early(texts)), torch.from_numpy(told))
+        states, seen = map(torch.from_numpy, reader.early(texts))
+        loss = sign_loss(signs.opinions(states, seen), torch.from_numpy(told))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(signs.parameters(), _CLIP)

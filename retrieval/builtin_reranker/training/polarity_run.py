@@ -12,6 +12,7 @@ from typing import Any
 
 from indexer.core.encoder import Encoder
 from indexer.core.errors import UsageError
+from retrieval.builtin_reranker.polarity_config import Polarity
 from retrieval.builtin_reranker.reranker_checkpoint import load_reranker_checkpoint, save_reranker
 from retrieval.builtin_reranker.text_features import InstructionFeatures
 from retrieval.builtin_reranker.training.features import gather
@@ -51,7 +52,8 @@ def run_sign_training(
         raise ModelUnavailable(f"the reranker '{config.init}' reads with another --model")
     grammar = shipped_grammar()
     pairs = [pair for source in config.pairs for pair in read_pairs(source).pairs]
-    signs, steps = start.signs, config.training.steps
+    signs: Polarity = start.signs
+    steps = config.training.steps
     if steps:
         captions = [text for pair in pairs for text in pair.captions]
         reader = InstructionFeatures(model, signs.config.depth)

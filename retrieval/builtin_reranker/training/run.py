@@ -12,7 +12,8 @@ from indexer.core.encoder import Encoder
 from indexer.core.errors import UsageError
 from indexer.core.types import Skip
 from retrieval.builtin_reranker.caption_lm import CaptionLM
-from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier
+from retrieval.builtin_reranker.polarity_config import Polarity, PolarityConfig
 from retrieval.builtin_reranker.reranker_checkpoint import (
     RerankerCheckpoint,
     load_reranker_checkpoint,
@@ -127,7 +128,7 @@ def run_reranker_training(
     learned = watch.phase("learning to spot words", "steps")
     spotter = learn_words(material, shipped_grammar(), training.seed, learned)
     teller = _teller(start, material, config, watch)
-    signs = start.signs
+    signs: Polarity = start.signs
     if training.steps:
         reader = InstructionFeatures(encoder, signs.config.depth)
         told = watch.steps("learning to read instructions", training.steps)
@@ -176,7 +177,7 @@ def _start(config: RerankerRun, encoder: TorchEncoder) -> RerankerCheckpoint:
     if config.init is None:
         if not config.training.steps:
             raise UsageError("--steps 0 keeps the signs of a reranker: name it by --init")
-        new = PolarityClassifier(_fitted(config.shape, encoder))
+        new = PolarityClassifier(_fitted(config.shape, encoder)).eval()
         return RerankerCheckpoint(signs=new, encoder=encoder.fingerprint, fusion=FusionWeights())
     start = load_reranker_checkpoint(config.init)
     if start.encoder != encoder.fingerprint:

@@ -8,6 +8,7 @@ import click
 
 from indexer.core.errors import UsageError
 from retrieval._enums import WeightStorage
+from retrieval._extras import require_torch
 from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example
@@ -51,6 +52,7 @@ def command(models: tuple[str, ...], weights: tuple[float, ...], out: Path, stor
     fine-tuned versions is usually better than each of them (model soup). Use DIR as --model;
     its train.json lists the models and their weights.
     """
+    require_torch("`twinlens blend`")
     shares = _shares(len(models), weights)
     from retrieval.training.finetune.weight_averaging import write_blend
 

@@ -73,7 +73,7 @@ def command(out: Path | None, model: ModelChoice) -> int:
     encoder = model.quick()
     with retrieval.Library.open_or_create(folder / "library", encoder) as library:
         done = _index(library, encoder, photos)
-        plain, instructed = retrieval.Searcher(library, encoder), _instructed(library, model)
+        plain, instructed = retrieval.Searcher(library, encoder), _instructed(library, encoder)
         questions = _questions(photos, instructed=instructed is not None)
         rows = [_answer(instructed if q.instruct else plain, q) for q in questions]
         held = library.counts()
@@ -84,11 +84,10 @@ def command(out: Path | None, model: ModelChoice) -> int:
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 
-def _instructed(library: Library, model: ModelChoice) -> Searcher | None:
+def _instructed(library: Library, encoder: Encoder) -> Searcher | None:
     """Return what searches under an instruction; None where no reranker ships for the model."""
-    towers = model.load()
-    reranker = retrieval.default_reranker(towers, instructed=True)
-    return retrieval.Searcher(library, towers, reranker) if reranker else None
+    reranker = retrieval.default_reranker(encoder, instructed=True)
+    return retrieval.Searcher(library, encoder, reranker) if reranker else None
 
 
 def _photos() -> dict[str, Path]:

@@ -23,6 +23,7 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
+from retrieval.rerankers import reranker_needs_torch
 from retrieval.runtime.model_choice import ModelChoice
 from retrieval.search.search_request import RerankChoice
 
@@ -91,7 +92,7 @@ def command(  # noqa: PLR0913 - one a group of options
     pairs = retrieval.read_pairs(data)
     if compare is not None:
         return show_comparison(pairs, compare, model, hubness, as_json)
-    encoder = model.load()
+    encoder = model.measured(torch=bool(reranking.spec and reranker_needs_torch(reranking.spec)))
     if instructions:
         return show_obedience(pairs, encoder, _reranker(reranking, encoder), as_json)
     reranker = _reranker(reranking, encoder) if reranking.asked else None

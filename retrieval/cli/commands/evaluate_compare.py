@@ -47,7 +47,7 @@ def show_comparison(
 def _measured(pairs: PairSet, model: ModelChoice, hubness: bool) -> Evaluation:
     """Load one model and evaluate it."""
     with progress(f"embedding photos with {model.spec}") as report:
-        return retrieval.evaluate(model.load(), pairs, report, hubness=hubness)
+        return retrieval.evaluate(model.measured(), pairs, report, hubness=hubness)
 
 
 def _table(done: Comparison) -> Table:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from indexer.core.errors import UsageError
+from retrieval._extras import require_torch
 from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
@@ -78,6 +79,7 @@ def command(config: Path | None, **given: Any) -> int:
     counted; DIR/skipped.jsonl lists them. With several GPUs:
     torchrun --nproc-per-node N -m retrieval.cli train ...
     """
+    require_torch("`twinlens train`")
     settings = _read(config) if config else {}
     settings |= {name: value for name, value in given.items() if value not in (None, ())}
     chosen = _build(settings)

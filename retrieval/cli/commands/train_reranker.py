@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 import click
 
+from retrieval._extras import require_torch
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import list_skipped, note
@@ -101,6 +102,7 @@ def command(
     {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1}. It uses --steps, --lr,
     --rank, --seed and --device.
     """
+    require_torch("`twinlens train-reranker`")
     signs_only = bool(given.pop("signs_only"))
     settings = {name: value for name, value in given.items() if value is not None}
     if triples is not None:

@@ -171,7 +171,7 @@ def test_a_reranker_comes_back_from_disk(tmp_path: Path) -> None:
     assert (back.fusion, back.encoder, back.signs.config) == (fusion, "e", SHAPE)
     assert back.spotter.words == ()
     for name, kept in reader().state_dict().items():
-        found = back.signs.state_dict()[name]
+        found = torch.from_numpy(back.signs.weights()[name])
         torch.testing.assert_close(found, kept, atol=0.02, rtol=0.01)
     assert json.loads((tmp_path / "train.json").read_text()) == {"run": 1}
 

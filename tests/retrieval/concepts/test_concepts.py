@@ -12,7 +12,7 @@ from retrieval.concepts.concept_encoder import ConceptNames
 from retrieval.concepts.store import Concept, Concepts, clean_name, new_name
 from retrieval.errors import ConceptInvalid
 from retrieval.models import TorchEncoder, load_encoder
-from retrieval.models.soft_tokens import slot_ids
+from retrieval.models.phrases import slot_ids
 from tests.tiny_clip import TINY_CLIP, tiny_clip
 
 
@@ -138,6 +138,6 @@ def test_a_words_own_vectors_in_its_place_change_nothing(
 
 def test_slots_are_cut_where_the_context_ends(builtin: TorchEncoder) -> None:
     tokenize = builtin._model.tokenize
-    ids = slot_ids(tokenize, [("word " * 61, range(5), "end")])
+    ids = slot_ids(lambda texts: tokenize(texts).numpy(), [("word " * 61, range(5), "end")])
     assert ids.shape == (1, 64)
     assert ids[0, 62:63].tolist() == [-1]  # one of five is left, before the closing token

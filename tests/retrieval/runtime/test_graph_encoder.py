@@ -69,6 +69,17 @@ def test_vectors_are_those_of_torch(spec: str, photos: list[Image.Image]) -> Non
         assert not engine_folder(quick.fingerprint).refusal(part).exists()
 
 
+def test_phrases_with_slots_have_the_vectors_of_torch(spec: str) -> None:
+    quick, torchs = quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")
+    words = torchs.prompts.word_vectors("red dog").numpy()
+    table = np.concatenate([words, words[::-1] * 1.5])
+    phrases = [("a photo of", range(2, 4), "on a beach"), (range(1),), ("a cat",)]
+    assert isinstance(quick, EngineEncoder)
+    got, want = (each.encode_phrases(phrases, table) for each in (quick, torchs))
+    assert cosines(got, want).min() > 0.999
+    assert quick.encode_phrases([], table).shape == (0, quick.dim)
+
+
 def test_photos_are_ranked_as_by_torch(spec: str, photos: list[Image.Image]) -> None:
     quick, torchs = quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")
     queries = generic_captions()[:20]
@@ -192,16 +203,36 @@ def test_other_weights_at_the_same_place_are_noticed(cache: Path, tmp_path: Path
     assert len(prints) == 2
 
 
-def test_where_nothing_can_be_kept_torch_serves(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def closed_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / "file").write_text("")
     monkeypatch.setenv("TWINLENS_CACHE", str(cache / "file"))
+
+
+@pytest.mark.usefixtures("closed_cache")
+def test_where_nothing_can_be_kept_the_builtin_towers_are_made_for_once(
+    photos: list[Image.Image],
+) -> None:
     told: list[str] = []
     quick: Encoder = quick_encoder("builtin", "cpu", note=told.append)
-    want = load_encoder("builtin", "cpu").encode_texts(TEXTS)
+    torchs = load_encoder("builtin", "cpu")
+    assert cosines(quick.encode_texts(TEXTS), torchs.encode_texts(TEXTS)).min() > 0.999
+    assert cosines(quick.encode_images(photos), torchs.encode_images(photos)).min() > 0.999
+    kept = [line for line in told if line.startswith("cannot keep the ")]
+    assert [line.split(":")[0] for line in kept] == [
+        "cannot keep the text model",
+        "cannot keep the image model",
+    ]
+    assert all(line.endswith("; it is made anew each time") for line in kept)
+
+
+@pytest.mark.usefixtures("closed_cache")
+def test_where_nothing_can_be_kept_torch_serves_other_models(weights: Path) -> None:
+    spec, told = f"{SMALL}/{weights}", list[str]()
+    quick: Encoder = quick_encoder(spec, "cpu", note=told.append)
+    want = load_encoder(spec, "cpu").encode_texts(TEXTS)
     np.testing.assert_array_equal(quick.encode_texts(TEXTS), want)
-    assert any(line.startswith("cannot store the text model: ") for line in told)
+    assert any(line.startswith("cannot store the text model of ") for line in told)
 
 
 SILENT = """

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from indexer.core.errors import UsageError
 from retrieval.builtin_reranker.polarity_classifier import PolarityClassifier, PolarityConfig
+from retrieval.builtin_reranker.polarity_reader import PolarityReader
 from retrieval.builtin_reranker.reranker_checkpoint import (
     SIGNS,
     RerankerCheckpoint,
@@ -111,7 +112,8 @@ def test_the_loss_is_the_smoothed_cross_entropy() -> None:
 
 
 def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
-    rows = {"no": torch.eye(32)[0], "do": torch.eye(32)[1], "dog": torch.eye(32)[2]}
+    eye = np.eye(32, dtype=np.float32)
+    rows = {"no": eye[0], "do": eye[1], "dog": eye[2]}
 
     class Two(PolarityExamples):
         def __init__(self) -> None:
@@ -123,11 +125,10 @@ def test_wordings_that_differ_by_one_word_are_told_apart() -> None:
 
     class Reader:
         def early(self, texts):  # type: ignore[no-untyped-def]
-            states = torch.stack([torch.stack([rows[w] for w in t.split()]) for t in texts])
-            return states, torch.ones(states.shape[:2], dtype=torch.bool)
+            states = np.stack([[rows[word] for word in text.split()] for text in texts])
+            return states, np.ones(states.shape[:2], dtype=np.bool_)
 
     training = RerankerTraining(steps=200, signs=16, lr=5e-3)
     learned = learn_signs(Two(), Reader(), SHAPE, training)  # type: ignore[arg-type]
-    with torch.no_grad():
-        read = learned(*Reader().early(["no dog", "do dog"])).numpy()
+    read = PolarityReader(SHAPE, learned.weights())(*Reader().early(["no dog", "do dog"]))
     assert np.sign(read).tolist() == [-1.0, 1.0]
