@@ -218,10 +218,10 @@ def test_where_nothing_can_be_kept_the_builtin_towers_are_made_for_once(
     torchs = load_encoder("builtin", "cpu")
     assert cosines(quick.encode_texts(TEXTS), torchs.encode_texts(TEXTS)).min() > 0.999
     assert cosines(quick.encode_images(photos), torchs.encode_images(photos)).min() > 0.999
-    kept = [line for line in told if line.startswith("cannot keep the ")]
+    kept = [line for line in told if line.startswith("cannot store the ")]
     assert [line.split(":")[0] for line in kept] == [
-        "cannot keep the text model",
-        "cannot keep the image model",
+        "cannot store the text model",
+        "cannot store the image model",
     ]
     assert all(line.endswith("; it is made anew each time") for line in kept)
 
