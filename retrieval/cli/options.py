@@ -61,7 +61,9 @@ class ModelChoice:
 
     def _named(self, default: str) -> str:
         """Return the spec, and say so where loading it may take a while."""
-        spec = self.spec or default
+        from retrieval.models.model_catalog import spec_of  # takes in numpy
+
+        spec = spec_of(self.spec or default)
         if "/" in spec and not Path(spec).expanduser().exists():
             note(f"loading {spec}")
         return spec
@@ -81,8 +83,8 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
         @click.option(
             "--model",
             metavar="SPEC",
-            help="builtin, a folder from `twinlens train`, ARCH/TAG of open_clip, or "
-            f"hf-hub:ORG/NAME [default: {default}].",
+            help="A name of `twinlens models`, a folder from `twinlens train`, ARCH/TAG of "
+            f"open_clip, or hf-hub:ORG/NAME [default: {default}].",
         )
         @click.option(
             "--device",
