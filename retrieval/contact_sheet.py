@@ -70,7 +70,7 @@ class SheetRow:
     `aside` says below it what else was asked: an instruction, filters.
 
     `captions` are shown in place of scores, and `marks` before the names; one an answer, in the
-    order of the answers, or none at all.
+    order of the answers, or none at all. Two rows that are a `half` stand side by side.
     """
 
     answers: Sequence[SheetAnswer]
@@ -80,6 +80,7 @@ class SheetRow:
     aside: str = ""
     captions: Sequence[str] = ()
     marks: Sequence[str] = ()
+    half: bool = False
 
 
 class _Tile(NamedTuple):

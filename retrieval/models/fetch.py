@@ -30,7 +30,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, get_session, hf_hub_url
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from indexer.core.atomic_io import replacing
 from retrieval.errors import ModelUnavailable
@@ -129,10 +129,12 @@ def _fetch(cache_: _RepositoryCache, files: Sequence[HubFile], progress: Progres
     total = sum(file.size for file in files)
     before = sum(cache_.size_here(file) for file in files)
     cache_.check_room(total - before)
-    done = 0
+    done = before
+    progress(done, total)
     for file in files:
-        _bring(cache_, file, lambda here, done=done: progress(done + here, total))  # type: ignore[misc]
-        done += file.size
+        rest = done - cache_.size_here(file)
+        _bring(cache_, file, lambda here, rest=rest: progress(rest + here, total))  # type: ignore[misc]
+        done = rest + file.size
         progress(done, total)
     folder = cache_.publish(files)
     return Fetched(folder=folder, bytes=total, received=total - before)

@@ -9,6 +9,7 @@ CACHE/engines-FORMAT/FINGERPRINT/
   tokenizer.json     words → ids, of the built-in text tower
   pairs.npy          words → ids, of CLIP's
   PART.none          why a part stays with torch
+  speed.json         photos that it embeds a second here, if that was measured
   compiled/          what OpenVINO made of the graphs for this CPU
 CACHE/engines-FORMAT/known.json   size and date of weights → fingerprint: they are hashed once
 ```
@@ -115,6 +116,11 @@ class GraphCache:
         """What OpenVINO made of the graphs."""
         return self.path / "compiled"
 
+    @property
+    def speed(self) -> Path:
+        """How fast it is here."""
+        return self.path / "speed.json"
+
     def graph(self, part: Tower) -> Path:
         """The graph of a tower; it is there if the tower is."""
         return self.path / f"{part}.xml"
@@ -151,6 +157,18 @@ def engine_folder(fingerprint: str) -> GraphCache:
     return GraphCache(_root() / fingerprint)
 
 
+def cache_folder() -> Path:
+    """Return the folder of all that is kept and may be deleted at any time."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser() if chosen else user_cache_path("twinlens")
+
+
+def known_models() -> set[str]:
+    """Return the names of the models that were used here."""
+    engines = (GraphCache(file.parent).read() for file in _root().glob("*/engine.json"))
+    return {about.name for about in engines if about is not None}
+
+
 def known_fingerprint(key: str, files: list[Path]) -> str | None:
     """Return the fingerprint of weights that were seen before and have not changed since."""
     entry = _known().get(key)
@@ -170,10 +188,7 @@ def remember_fingerprint(key: str, files: list[Path], fingerprint: str) -> None:
 
 def _root() -> Path:
     """Return the folder of all engines."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return (
-        Path(chosen).expanduser() if chosen else user_cache_path("twinlens")
-    ) / f"engines-{FORMAT}"
+    return cache_folder() / f"engines-{FORMAT}"
 
 
 def _make_root() -> None:

@@ -44,6 +44,7 @@ LANGUAGES = {
 
 _SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 _LATIN = ("LATIN", "FEMININE", "MASCULINE", "MICRO", "MODIFIER")
+_OTHER = "a model that reads other languages comes with: twinlens models fetch multilingual"
 _NO_WORD = "qzxjvkwq"  # of a model that knows it, all words are known
 _SHOWN = 60  # characters of what is not read
 
@@ -75,14 +76,14 @@ def spelling(unknown: Sequence[str], text: str) -> str:
         if script := script_of(word):
             return (
                 f"the model reads English; '{shortened(word)}' ({script}) is looked for in "
-                "captions, keywords and names alone"
+                f"captions, keywords and names alone; {_OTHER}"
             )
     if not unknown:
         return ""
     strange = [word for word in unknown if not _dictionary("en").known([word])]
     language = _language(words_of(text), unknown, strange)
     if language:
-        return f"that looks {language}; the model reads English"
+        return f"that looks {language}; the model reads English; {_OTHER}"
     meant = {word: _meant(word) for word in strange}
     hints = (f"did you mean '{other}' by '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)

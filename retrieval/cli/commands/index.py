@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache, wraps
@@ -18,6 +19,7 @@ from indexer.ingest.excluded_folders import EXCLUDED_DIRS
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.image import MAX_MEGAPIXELS, TRUNCATED
 from indexer.media.video import MOST_FRAMES
+from retrieval.cli.better_model import better_model_hint
 from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
@@ -175,6 +177,8 @@ def command(
         note("what is there of truncated photos is read with --allow-truncated")
     note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
+    if sys.stderr.isatty() and not as_json:
+        note(better_model_hint(encoder.name))
     return ExitCode.SKIPPED if new or done.kept else ExitCode.DONE
 
 
