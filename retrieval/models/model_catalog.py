@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -57,6 +55,8 @@ class RecommendedModel:
 @cache
 def recommended_models() -> tuple[RecommendedModel, ...]:
     """Return the recommended models, in the order of the file."""
+    import tomllib  # most searches name no short name, and do without
+
     plain = tomllib.loads(resource("models.toml").read_text(encoding="utf-8"))
     return tuple(RecommendedModel(name=name, **entry) for name, entry in plain.items())
 
@@ -66,6 +66,8 @@ def spec_of(named: str) -> str:
 
     A folder of such a name is meant by `./NAME`.
     """
+    if named == BUILTIN or "/" in named:
+        return named
     return next((each.spec for each in recommended_models() if each.name == named), named)
 
 
@@ -81,6 +83,8 @@ def to_be_fetched(named: str) -> str:
     owner, _, name = spec.removeprefix(HUB).partition("/")
     if spec.startswith(HUB) and owner and name and "/" not in name:
         return spec.removeprefix(HUB)
+    from difflib import get_close_matches
+
     names = [each.name for each in recommended_models() if each.spec != BUILTIN]
     near = get_close_matches(named.lower(), names, n=2)
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -88,6 +92,13 @@ def to_be_fetched(named: str) -> str:
         f"no model '{named}' to fetch{meant or ';'} the names are {', '.join(names)}, or give "
         "hf-hub:ORG/NAME of a pair of ONNX files"
     )
+
+
+def is_pair_on_hub(spec: str) -> bool:
+    """Tell whether a spec names a repository that is known to be a pair of ONNX files."""
+    if not spec.startswith(HUB):
+        return False
+    return spec.startswith(ONNX_OWNER) or spec in {each.spec for each in recommended_models()}
 
 
 def require_here(spec: str) -> None:
@@ -99,9 +110,9 @@ def require_here(spec: str) -> None:
     Raises:
         ModelUnavailable: says how to fetch it.
     """
-    known = next((each for each in recommended_models() if each.spec == spec), None)
-    if not spec.startswith(HUB) or not (known or spec.startswith(ONNX_OWNER)):
+    if not is_pair_on_hub(spec):
         return
+    known = next((each for each in recommended_models() if each.spec == spec), None)
     size = f" ({known.megabytes / 1000:.1f} GB)" if known else ""
     raise ModelUnavailable(
         f"the model '{spec}' is not here yet; fetch it{size} with: "

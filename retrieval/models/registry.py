@@ -7,7 +7,7 @@ from pathlib import Path
 from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
 from retrieval.models.loaded_model import Model
-from retrieval.models.model_catalog import require_here, spec_of
+from retrieval.models.model_catalog import is_pair_on_hub, spec_of
 from retrieval.models.model_folder import BUILTIN, folder_of
 from retrieval.models.onnx_pair import onnx_pair_of
 from retrieval.models.torch_encoder import TorchEncoder
@@ -24,12 +24,11 @@ def load_model(spec: str = BUILTIN) -> Model:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
     """
     spec = spec_of(spec)
-    if onnx_pair_of(spec):
+    if is_pair_on_hub(spec) or onnx_pair_of(spec):
         raise ModelUnavailable(
             f"'{spec}' is a pair of ONNX files: it indexes and searches on a CPU, but cannot be "
             "trained, nor run on a GPU; give it as --model to index and search"
         )
-    require_here(spec)
     known = folder_of(spec)
     if known is not None:
         return load_checkpoint(known, name=BUILTIN if spec == BUILTIN else str(known.resolve()))

@@ -19,7 +19,6 @@ from indexer.ingest.excluded_folders import EXCLUDED_DIRS
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.image import MAX_MEGAPIXELS, TRUNCATED
 from indexer.media.video import MOST_FRAMES
-from retrieval.cli.better_model import better_model_hint
 from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
@@ -178,6 +177,8 @@ def command(
     note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
     if sys.stderr.isatty() and not as_json:
+        from retrieval.cli.better_model import better_model_hint
+
         note(better_model_hint(encoder.name))
     return ExitCode.SKIPPED if new or done.kept else ExitCode.DONE
 

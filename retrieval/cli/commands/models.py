@@ -53,7 +53,16 @@ def command(ctx: click.Context, as_json: bool) -> None:
     note("fetch one with: twinlens models fetch NAME; use it with: --model NAME")
 
 
-def _speed(model: RecommendedModel) -> float:
+def _speed(model: RecommendedModel) -> float | None:
+    """Return how many photos a second a model embeds on this CPU; None if it cannot be used."""
+    try:
+        return _known_or_measured(model)
+    except retrieval.TwinlensError as error:
+        note(f"{model.name}: {error}")
+        return None
+
+
+def _known_or_measured(model: RecommendedModel) -> float:
     """Return how many photos a second a model embeds on this CPU, measured if need be."""
     from retrieval.cli.progress import phase
     from retrieval.runtime.embedding_speed import known_speed, measure_speed
@@ -98,13 +107,20 @@ def _table(models: list[tuple[RecommendedModel, float | None]]) -> Table:
             model.licence,
             model.languages,
             "" if model.recall is None else f"{model.recall:.1f}",
-            "not here" if speed is None else f"{speed:.1f}",
+            _told(model, speed),
         )
     lines = [f"{model.name}: {model.spec}" for model, _ in models if model.spec != model.name]
     sources = sorted({model.source for model, _ in models if model.source})
     table.caption = "\n".join([*lines, f"recall: {'; '.join(sources)}"])
     table.caption_justify = "left"
     return table
+
+
+def _told(model: RecommendedModel, speed: float | None) -> str:
+    """Say how fast a model is, or why that is not known."""
+    if speed is not None:
+        return f"{speed:.1f}"
+    return "broken" if model.is_here else "not here"
 
 
 @command.command(epilog=example("twinlens models fetch good"))

@@ -20,7 +20,8 @@ from indexer.core.errors import UsageError
 from retrieval.cli import better_model
 from retrieval.cli.better_model import better_model_hint
 from retrieval.cli.commands.models_compare import sample
-from retrieval.models import fetch
+from retrieval.errors import ModelUnavailable
+from retrieval.models import fetch, load_model
 from retrieval.models.model_catalog import recommended_models, spec_of, to_be_fetched
 from tests.fakes import ColourEncoder
 from tests.hub import Hub, serving
@@ -176,6 +177,26 @@ def test_every_figure_has_its_source() -> None:
         assert f"`{model.name}`" in page
         assert model.spec in page
     assert spec_of("./good") == "./good"
+
+
+def test_a_broken_model_does_not_end_the_table(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ModelUnavailable("it lacks its weights")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(retrieval, "quick_encoder", broken)
+    result = run("models")
+    assert result.exit_code == 0
+    assert "builtin: it lacks its weights" in result.stderr
+    assert result.stdout.count("broken") == 1
+
+
+@pytest.mark.parametrize("spec", ["good", "hf-hub:immich-app/any"])
+def test_a_pair_is_not_for_training(spec: str) -> None:
+    with pytest.raises(ModelUnavailable, match=r"is a pair of ONNX files.*cannot be trained"):
+        load_model(spec)
 
 
 def test_two_models_side_by_side(run: Run, photos: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_hub_download, scan_cache_dir
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models import fetch
@@ -125,6 +125,35 @@ def test_the_next_fetch_goes_on_where_the_last_one_stopped(
     assert done.received == SIZES[LARGEST] - here
     assert (done.folder / LARGEST).read_bytes() == (repository / LARGEST).read_bytes()
     assert parts(cache) == []
+
+
+def test_an_interrupted_fetch_goes_on(served: Hub, cache: Path) -> None:
+    def interrupt(here: int, total: int) -> None:
+        if here > 300_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_onnx_pair(NAME, interrupt)
+    assert onnx_pair_of(SPEC) is None
+    (here,) = parts(cache)
+    assert here > 0
+    assert fetch_onnx_pair(NAME).received == SIZES[LARGEST] - here
+
+
+def test_what_was_fetched_is_whole_to_the_hubs_own_client(served: Hub) -> None:
+    done = fetch_onnx_pair(NAME)
+    served.asked.clear()
+    there = hf_hub_download(NAME, LARGEST, local_files_only=True)
+    assert Path(there) == done.folder / LARGEST
+    (found,) = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    assert (found.repo_id, found.size_on_disk) == (NAME, done.bytes)
+    assert served.asked == []
+
+
+def test_a_cache_that_is_closed(served: Hub, cache: Path) -> None:
+    cache.write_text("a file in its place")
+    with pytest.raises(ModelUnavailable, match=r"into '.*hub': .*; set HF_HOME to a folder"):
+        fetch_onnx_pair(NAME)
 
 
 def test_a_server_without_ranges_begins_anew(served: Hub, repository: Path) -> None:
