@@ -29,6 +29,7 @@ class Hub(ThreadingHTTPServer):
         left: bytes of files that are sent yet, in all; None for any number.
         damaged: the name of a file that comes with its last byte changed.
         ranges: whether a part of a file can be asked for.
+        says: of the repository, instead of what is true.
     """
 
     repository: Path
@@ -37,6 +38,7 @@ class Hub(ThreadingHTTPServer):
     left: int | None = None
     damaged: str = ""
     ranges: bool = True
+    says: dict[str, str | None] | None = None
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -104,7 +106,7 @@ class Answer(BaseHTTPRequestHandler):
             said: dict[str, object] = {"id": "someone/model", "sha": COMMIT}
             if "blobs=" in query:
                 said["siblings"] = [_described(name, file) for name, file in self._files()]
-            return json.dumps(said).encode()
+            return json.dumps(said | (self.server.says or {})).encode()
         return None
 
     def _files(self) -> list[tuple[str, Path]]:

@@ -158,11 +158,13 @@ def _listed(repository: str) -> tuple[str, list[HubFile]]:
         raise ModelUnavailable(f"cannot fetch '{repository}': {_line(error)}") from error
     files = [_described(each) for each in said.siblings or [] if _is_wanted(each.rfilename)]
     missing = set(_PAIR) - {file.path for file in files}
-    if missing or not said.sha:
+    if missing:
         raise ModelUnavailable(
             f"'{repository}' is no pair of ONNX files: it lacks {', '.join(sorted(missing))}"
         )
-    return said.sha, sorted(files, key=lambda file: (file.size, file.path))
+    if not (said.sha or "").isalnum():  # it names a folder
+        raise ModelUnavailable(f"{constants.ENDPOINT} does not say which commit '{repository}' is")
+    return str(said.sha), sorted(files, key=lambda file: (file.size, file.path))
 
 
 def _is_wanted(path: str) -> bool:

@@ -94,6 +94,11 @@ def to_be_fetched(named: str) -> str:
     )
 
 
+def reads_english_alone(spec: str) -> bool:
+    """Tell whether a model is a recommended one that reads no other language."""
+    return any(each.spec == spec and each.languages == "English" for each in recommended_models())
+
+
 def is_pair_on_hub(spec: str) -> bool:
     """Tell whether a spec names a repository that is known to be a pair of ONNX files."""
     if not spec.startswith(HUB):

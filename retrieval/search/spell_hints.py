@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from indexer.catalog.reader import STOP_WORDS
 from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
+from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def unknown_words(encoder: Encoder, text: str) -> list[str]:
     return [
         word
         for word in dict.fromkeys(words_of(text))
-        if (english and script_of(word))
+        if (script_of(word) and (english or reads_english_alone(encoder.name)))
         or (len(word) >= SHORTEST and word not in codes and not encoder.knows(word))
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,6 +123,10 @@ def test_from_nothing_to_a_search_without_torch(
     assert found.stdout.splitlines()[0] == str(photos / "rocket.png")
     listed = command("search", photos / "rocket.png", "-f", "--model", "fast")
     assert listed.stdout == found.stdout
+    carried = shutil.copytree(folder, tmp_path / "carried")  # follows links, as cp -rL does
+    shutil.rmtree(tmp_path / "hf")
+    offline = command("search", photos / "rocket.png", "-f", "--model", carried)
+    assert offline.stdout == found.stdout
     assert served.asked == []
 
 

@@ -243,6 +243,16 @@ def test_another_fetch_is_under_way(served: Hub, cache: Path) -> None:
         fetch_onnx_pair(NAME)
 
 
+@pytest.mark.parametrize("said", [{"sha": "../../elsewhere"}, {"sha": None}])
+def test_a_commit_names_no_other_folder(
+    served: Hub, cache: Path, said: dict[str, str | None]
+) -> None:
+    served.says = said
+    with pytest.raises(ModelUnavailable, match="does not say which commit"):
+        fetch_onnx_pair(NAME)
+    assert not cache.exists()
+
+
 def test_no_such_repository(served: Hub) -> None:
     with pytest.raises(ModelUnavailable, match="has no model 'nobody/pair'"):
         fetch_onnx_pair("nobody/pair")
