@@ -23,7 +23,8 @@ from retrieval.models import load_model
 from retrieval.pairs import Pair, read_pairs
 from retrieval.training.config import TrainConfig
 from retrieval.training.finetune.wise_ft import TUNED, choose_share
-from retrieval.training.loop import TrainObserver, train
+from retrieval.training.loop import train
+from retrieval.training.observer import TrainObserver
 from retrieval.training.validation import DevSet, sum_of_recalls
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

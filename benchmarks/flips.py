@@ -15,7 +15,8 @@ found, under a limit of memory and time. Prints one JSON object that counts, by 
 | harmless | `check` finds nothing, and all answers are the same |
 | unnoticed | `check` finds nothing, and an answer changed: must be 0 |
 | not mended | `check` finds it; after repair and index something is missing: 0 but for names |
-| traceback | an exception that is none of ours: must be 0 |
+| beyond mending | the catalog is cut where it names its model and folders: index anew |
+| traceback | an exception that is none of ours, or a warning of Python: must be 0 |
 | hang, memory | a process took 60 s, or 4 GB: must be 0 |
 """
 
@@ -30,6 +31,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -46,7 +48,8 @@ import numpy as np
 from indexer.core.encoder import TokenShape
 from indexer.core.errors import LibraryDamaged, TwinlensError
 from indexer.core.types import Hubness, Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
 from indexer.vectors.nprobe_tuning import RecallTarget
@@ -100,7 +103,7 @@ class Outcome:
         """Tell whether it must not be. Nothing else holds a learned name: it is only found."""
         if self.name == "not mended":
             return not self.damage.path.startswith("concepts/")
-        return self.name not in ("found", "harmless")
+        return self.name not in ("found", "harmless", "beyond mending")
 
 
 def make_library(home: Path, *, lists: bool = False) -> Path:
@@ -153,12 +156,12 @@ def answers(folder: Path) -> list[Any]:
         for text, kind in product(asked, Kind):
             said.append([repr(hit) for hit in searcher.search(text, kind=kind, top=0)])
         ids = library.catalog.item_ids(Kind.PHOTO).tolist()
-        said.append([repr(kept) for kept in library.tokens(ids, SHAPE)])
+        said.append([repr(kept) for kept in library.patch_tokens.read(ids, SHAPE)])
         said.append([library.score(ENCODER.encode_texts(["green"]), Kind.PHOTO, ids).tolist()])
         said.append([repr(record) for record in library.records(list(range(200)))])
         info = library.info()
         said.append([repr(info.folders), repr(info.described), info.photos, info.texts])
-        said.append([repr(library.moments(*pair)) for pair in product(Kind, Kind)])
+        said.append([repr(library.normalizer.moments(*pair)) for pair in product(Kind, Kind)])
     concepts, skipped = Concepts(folder).read()
     said.append([repr(concept) for concept in concepts])
     if skipped:
@@ -229,6 +232,8 @@ class Bench:
             same = said == self._whole
             return ("harmless", "") if same else ("unnoticed", refusal or self._difference(said))
         left = self._mended() if is_mended else ""
+        if "it is beyond mending" in left:
+            return "beyond mending", left
         return ("not mended", f"{faults} -> {left}") if left else ("found", str(faults))
 
     def _mended(self) -> str:
@@ -262,6 +267,8 @@ def _apart(ask: Any) -> tuple[str, str]:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.alarm(SECONDS)
         faiss.omp_set_num_threads(1)  # the threads that this process had are not in its fork
+        warnings.simplefilter("error")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that counts
         try:
             told = ask()
         except MemoryError:
@@ -296,6 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lists", action="store_true")
     parser.add_argument("--mended", type=float, default=0.2)
     options = parser.parse_args(arguments)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # what was counted until then is printed
+        signal.signal(ending, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as home:
         bench = Bench(Path(home), lists=options.lists, mended=options.mended)
         drawn = damages(bench.folder, flips=options.flips, cuts=options.cuts, seed=options.seed)

@@ -60,7 +60,10 @@ class Borrowed:
         self.name, self.fingerprint = library.model, library.fingerprint
         self.dim = library.dim * (2 if double else 1)
         self.hubness = Hubness(k=library.catalog.facts().hubness_k)
-        texts, photos = library.banks.of(Kind.TEXT), library.banks.of(Kind.PHOTO)
+        texts, photos = (
+            library.normalizer.banks.of(Kind.TEXT),
+            library.normalizer.banks.of(Kind.PHOTO),
+        )
         if double:
             texts, photos = twice(texts), doubled(photos, seed=1)
         self._banks = ReferenceSet(photos=photos.astype(np.float16), texts=texts.astype(np.float16))
@@ -144,7 +147,9 @@ def fill(library: Library, real: Library, args: argparse.Namespace) -> None:
     store = SegmentStore(library.folder / "vectors", library.catalog.facts().width)
     for start in range(0, args.rows, MERGED_ROWS):
         some = vectors[start : start + MERGED_ROWS]
-        rows = library.stored(doubled(some, seed=start) if args.double else some, Kind.PHOTO)
+        rows = library.normalizer.stored(
+            doubled(some, seed=start) if args.double else some, Kind.PHOTO
+        )
         segment = Segment(
             kind=Kind.PHOTO,
             ids=np.arange(start + 1, start + 1 + len(rows)),
@@ -158,7 +163,9 @@ def report(library: Library, words: Vectors, args: argparse.Namespace) -> None:
     """Measure all types, print the table, and draw the plot."""
     segments = list(library.segments(0))
     rows = np.concatenate([segment.vectors for segment in segments])  # (n, width), ids from 1
-    photos = library.questions(Kind.PHOTO)[Kind.PHOTO]  # they ask for others than themselves
+    photos = library.normalizer.questions(Kind.PHOTO)[
+        Kind.PHOTO
+    ]  # they ask for others than themselves
     asked = {
         Kind.TEXT: TuningQueries(
             vectors=with_alpha(words, args.alpha), own=np.full(len(words), -1)
@@ -206,7 +213,7 @@ def own(library: Library, questions: dict[Kind, Questions]) -> Iterator[Trial]:
         started = time.process_time()
         library.tune(aim)
         build = time.process_time() - started
-        index = library.saved_index(Kind.PHOTO)
+        index = library.vectors.load(Kind.PHOTO).base
         (file,) = (library.folder / "ann").glob("photo-*")
         size = file.stat().st_size / len(index)
         if not isinstance(index, IvfIndex):
@@ -313,7 +320,7 @@ def table(trials: Sequence[Trial], size: int) -> None:
 def cold(library: Library, words: Vectors, alpha: float) -> None:
     """Ask once in a new process: with the lists, then with the exact index."""
     np.save(library.folder / "cold.npy", with_alpha(words[:1], alpha))
-    for name, aim in (("lists", library.aim), ("exact", RecallTarget(recall=1.0))):
+    for name, aim in (("lists", library.vectors.aim()), ("exact", RecallTarget(recall=1.0))):
         library.tune(aim)
         command = [sys.executable, __file__, "--cold", str(library.folder)]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

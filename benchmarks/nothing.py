@@ -1,7 +1,8 @@
 """What search shows of what it finds: whether anything matches, and how likely each hit is.
 
     python benchmarks/nothing.py --captions flickr_dev.jsonl --labels caltech_dev.jsonl \\
-        [--seed 0] [--model builtin] [--curve matching.png] [--all]
+        [--libraries captioned labelled mixed] [--seed 0] [--model builtin] [--all] \\
+        [--curve matching.png]
 
 `--captions`: a JSONL of `{"image", "captions"}`, `--labels`: one of `{"image", "label"}`. Three
 libraries are made of their photos and searched as `twinlens search` searches: the captioned
@@ -23,7 +24,7 @@ the reliability of `match` in ten steps.
 
 | figure | what |
 |---|---|
-| shown | of the right ones among the first 50 hits of a common question, what `-t 0` shows |
+| shown | of the right ones among the first 50 hits, what `-t 0` shows; rare words do not count |
 | calibration error | mean distance of `match` and truth over ten steps, of the first 20 hits |
 | answered refused | questions with a right photo in their first ten hits of which none is shown |
 | absent refused | questions without any right photo of which none is shown |
@@ -55,6 +56,7 @@ from retrieval import (
     parse_query,
 )
 
+LIBRARIES = ("captioned", "labelled", "mixed")
 MOST = 0.6  # of a photo's captions say what it surely shows
 COMMON = 0.02  # of the photos show what is common
 FEWEST = 3  # photos that show a word that is asked for
@@ -114,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--captions", type=Path, required=True)
     parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=LIBRARIES)
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--all", action="store_true", help="ask those that fitted, too")
@@ -126,7 +129,8 @@ def main() -> None:
     every["mixed"] = captioned[::2] + labelled[::2]
     curves = {}
     with tempfile.TemporaryDirectory() as name:
-        for library, rows in every.items():
+        for library in chosen.libraries:
+            rows = every[library]
             folder = Path(name) / library
             linked(rows, folder / "photos")
             with Library.create(folder / "library", encoder) as made:
@@ -272,16 +276,16 @@ def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
 def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     """Ask one question, and note what is shown of it."""
     query = parse_query(question.text + where)
-    ranked = searcher.search(query, top=TRIED, instruct=question.instruct)
     answers = searcher.answer(query, page=Page(top=TRIED), instruct=question.instruct)
-    wide = searcher.answer(query, page=Page(top=0), instruct=question.instruct)
     if question.kind == "absent":
         told.absent.append(not answers.found)
         return
+    ranked = answers.hits or searcher.search(query, top=TRIED, instruct=question.instruct)
     right = rights(question, ranked)
     if right[:FIRST].max(initial=0) >= 0.5:
         told.answered.append(not answers.found)
-    if question.kind == "common" and (right == 1).any():
+    if question.kind != "rare" and (right == 1).any():
+        wide = searcher.answer(query, page=Page(top=0), instruct=question.instruct)
         seen = {hit.id for hit in wide.hits}
         sure = [hit for hit, each in zip(ranked, right, strict=True) if each == 1]
         told.shown.append(float(np.mean([hit.id in seen for hit in sure])))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.instructions.benchmark import InstructionBenchmark, evaluate_instructions, exam_of
+from retrieval.instructions.benchmark import InstructionBenchmark, exam_of, run_benchmark
 from retrieval.instructions.templates import asks_of
 from retrieval.models import load_encoder
 from retrieval.pairs import read_pairs
@@ -64,7 +64,7 @@ def main() -> None:
     encoder = load_encoder("builtin", "cpu")
     reranker = load_reranker("builtin", encoder, instructed=False)
     exam = exam_of(encoder, reranker, read_pairs(chosen.pairs))
-    done = evaluate_instructions(Obedient(reranker, exam, chosen.weight), exam)
+    done = run_benchmark(Obedient(reranker, exam, chosen.weight), exam)
     print(json.dumps(done.as_json(), ensure_ascii=False))
 
 

@@ -82,8 +82,8 @@ def asked(args: argparse.Namespace) -> Iterator[tuple[str, Vectors]]:
 def compare(library: Library, words: dict[str, Vectors]) -> None:
     """Print what each aim finds of each kind of question."""
     library.tune(RecallTarget(exact_rows=0))
-    questions = library.questions(Kind.PHOTO)
-    chosen = library.ranks(Kind.PHOTO, halved(questions, 0))
+    questions = library.normalizer.questions(Kind.PHOTO)
+    chosen = library.vectors.ranks(Kind.PHOTO, halved(questions, 0))
     ranks = others(library, halved(questions, 1), words)
     ranks |= {f"{few} captions": ranks["captions"][:few] for few in (300, 30)}
     print(f"{'aim':>5}  {'depth':>5}  {'lists':>5}  {'ms':>5}  " + "  ".join(ranks))
@@ -105,7 +105,7 @@ def compare(library: Library, words: dict[str, Vectors]) -> None:
 
 def milliseconds(library: Library, queries: Vectors, depth: int, lists: int) -> float:
     """Return the CPU time of the median query that looks through so many lists."""
-    index, taken = library.saved_index(Kind.PHOTO), []
+    index, taken = library.vectors.load(Kind.PHOTO).base, []
     assert isinstance(index, IvfIndex)
     for query in queries:
         started = time.process_time()
@@ -124,7 +124,7 @@ def others(
         Kind.TEXT: TuningQueries(vectors=every, own=np.full(len(every), -1)),
         Kind.PHOTO: own[Kind.PHOTO],
     }
-    found = library.ranks(Kind.PHOTO, asking)
+    found = library.vectors.ranks(Kind.PHOTO, asking)
     edges = np.cumsum([len(each) for each in texts])[:-1]
     split = np.split(found[Kind.TEXT], edges)
     named = dict(zip(["generic", *words], split, strict=True))

@@ -1,1 +1,1 @@
-"""Photos and texts on disk become a searchable library."""
+"""Store photos, videos and texts as vectors on disk, and find them again."""

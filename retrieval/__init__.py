@@ -1,6 +1,7 @@
 """twinlens: find photos by words, and words by photo.
 
 The public names. Each is loaded when it is first used, so `import retrieval` takes in no torch.
+`PhotoLibrary` does what the command line does; the rest is for what it does not offer.
 """
 
 from __future__ import annotations
@@ -11,111 +12,234 @@ from retrieval._lazy import loader
 
 if TYPE_CHECKING:
     from indexer.core.encoder import Encoder
-    from indexer.core.errors import TwinlensError
-    from indexer.core.types import Kind
+    from indexer.core.errors import (
+        FileUnreadable,
+        LibraryDamaged,
+        LibraryLocked,
+        LibraryMissing,
+        LibraryTooNew,
+        ModelMismatch,
+        TwinlensError,
+        Unaffordable,
+        UsageError,
+    )
+    from indexer.core.types import (
+        Gap,
+        Kind,
+        LibraryInfo,
+        Metadata,
+        MetadataSummary,
+        Orientation,
+        Skip,
+    )
     from indexer.decoding.pool import DecodeOptions
-    from indexer.duplicates.finder import DuplicateGroup, find_duplicates
-    from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+    from indexer.duplicates.finder import DuplicateFile, DuplicateGroup, find_duplicates
+    from indexer.ingest.index_options import IndexOptions
+    from indexer.ingest.index_report import IndexProgress, IndexReport
+    from indexer.ingest.pipeline import index_folders
     from indexer.ingest.reindex import ReindexReport, reindex
+    from indexer.ingest.walker import WalkOptions
     from indexer.library.library import Library
     from indexer.library.lock import LockTimeout
     from indexer.library.tuning_report import SearchSetting, tune
-    from indexer.library.verify import Finding, check, repair
+    from indexer.library.verify import Finding
     from indexer.vectors.nprobe_tuning import RecallTarget
+    from retrieval import errors, filters
+    from retrieval._enums import Loss, Precision, SortOrder, WeightStorage
+    from retrieval.api import PhotoLibrary
     from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
     from retrieval.contact_sheet import SheetRow, write_contact_sheet
-    from retrieval.evaluation import Comparison, Evaluation, compare, evaluate
-    from retrieval.instructions.benchmark import InstructionResult, evaluate_instructions, exam_of
+    from retrieval.errors import (
+        ConceptInvalid,
+        EvaluationInvalid,
+        ModelUnavailable,
+        PairsInvalid,
+        QueryInvalid,
+        RerankerMissing,
+        TrainingFailed,
+    )
+    from retrieval.evaluation import (
+        Comparison,
+        Difference,
+        Direction,
+        Directions,
+        Estimate,
+        Evaluation,
+        compare,
+        evaluate,
+    )
+    from retrieval.filters import FilterExpression
+    from retrieval.instructions.benchmark import InstructionResult, evaluate_instructions
     from retrieval.models import load_encoder
-    from retrieval.pairs import PairSet, read_pairs
-    from retrieval.rerankers import default_reranker, load_reranker, reranker_needs_torch
-    from retrieval.reranking import Reranker, default_fusion
+    from retrieval.pairs import Pair, PairSet, read_pairs
+    from retrieval.rerankers import default_reranker, load_reranker
+    from retrieval.reranking import Reranker
     from retrieval.runtime.select_encoder import quick_encoder
     from retrieval.search import (
-        Answers,
         Hit,
         Page,
         Query,
+        Scoring,
         Searcher,
+        SearchResults,
         Term,
-        compose,
-        ensemble,
-        newest_first,
         parse_query,
     )
+    from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.training.config import AugmentConfig, TrainConfig
+    from retrieval.training.loop import train
+    from retrieval.training.observer import TrainObserver, TrainProgress
+    from retrieval.training.training_run import TrainResult
+    from retrieval.upkeep import RepairReport, check, repair
 
 __all__ = [
-    "Answers",
+    "AugmentConfig",
     "Comparison",
     "Concept",
+    "ConceptInvalid",
     "Concepts",
     "DecodeOptions",
+    "Difference",
+    "Direction",
+    "Directions",
+    "DuplicateFile",
     "DuplicateGroup",
     "Encoder",
+    "Estimate",
     "Evaluation",
+    "EvaluationInvalid",
+    "ExportMode",
+    "ExportReport",
+    "FileUnreadable",
+    "FilterExpression",
     "Finding",
+    "Gap",
     "Hit",
     "IndexOptions",
+    "IndexProgress",
     "IndexReport",
     "InstructionResult",
     "Kind",
     "LearnOptions",
     "LearnedConcept",
     "Library",
+    "LibraryDamaged",
+    "LibraryInfo",
+    "LibraryLocked",
+    "LibraryMissing",
+    "LibraryTooNew",
     "LockTimeout",
+    "Loss",
+    "Metadata",
+    "MetadataSummary",
+    "ModelMismatch",
+    "ModelUnavailable",
+    "Orientation",
     "Page",
+    "Pair",
     "PairSet",
+    "PairsInvalid",
+    "PhotoLibrary",
+    "Precision",
     "Query",
+    "QueryInvalid",
     "RecallTarget",
     "ReindexReport",
+    "RepairReport",
     "Reranker",
+    "RerankerMissing",
+    "Scoring",
+    "SearchResults",
     "SearchSetting",
     "Searcher",
     "SheetRow",
+    "Skip",
+    "SortOrder",
     "Term",
+    "TrainConfig",
+    "TrainObserver",
+    "TrainProgress",
+    "TrainResult",
+    "TrainingFailed",
     "TwinlensError",
+    "Unaffordable",
+    "UsageError",
+    "WalkOptions",
+    "WeightStorage",
     "check",
     "compare",
-    "compose",
-    "default_fusion",
     "default_reranker",
-    "ensemble",
+    "errors",
     "evaluate",
     "evaluate_instructions",
-    "exam_of",
+    "export_hits",
+    "filters",
     "find_duplicates",
     "index_folders",
     "learn_concept",
     "load_encoder",
     "load_reranker",
-    "newest_first",
     "parse_query",
     "quick_encoder",
     "read_pairs",
     "reindex",
     "repair",
-    "reranker_needs_torch",
+    "train",
     "tune",
     "write_contact_sheet",
 ]
 
 _HOMES = {
-    "indexer.ingest.pipeline": ("IndexOptions", "IndexReport", "index_folders"),
-    "indexer.library.verify": ("Finding", "check", "repair"),
-    "indexer.decoding.pool": ("DecodeOptions",),
-    "indexer.duplicates.finder": ("DuplicateGroup", "find_duplicates"),
     "indexer.core.encoder": ("Encoder",),
-    "indexer.core.errors": ("TwinlensError",),
-    "indexer.library.library": ("Library", "LockTimeout"),
-    "indexer.ingest.reindex": ("ReindexReport", "reindex"),
-    "indexer.library.tuning_report": ("SearchSetting", "tune"),
+    "indexer.core.errors": (
+        "FileUnreadable",
+        "LibraryDamaged",
+        "LibraryLocked",
+        "LibraryMissing",
+        "LibraryTooNew",
+        "ModelMismatch",
+        "TwinlensError",
+        "Unaffordable",
+        "UsageError",
+    ),
+    "indexer.core.types": (
+        "Gap",
+        "Kind",
+        "LibraryInfo",
+        "Metadata",
+        "MetadataSummary",
+        "Orientation",
+        "Skip",
+    ),
+    "indexer.decoding.pool": ("DecodeOptions",),
+    "indexer.duplicates.finder": (
+        "DuplicateFile",
+        "DuplicateGroup",
+        "find_duplicates",
+    ),
+    "indexer.ingest.index_options": ("IndexOptions",),
+    "indexer.ingest.index_report": ("IndexProgress", "IndexReport"),
+    "indexer.ingest.pipeline": ("index_folders",),
+    "indexer.ingest.reindex": (
+        "ReindexReport",
+        "reindex",
+    ),
+    "indexer.ingest.walker": ("WalkOptions",),
+    "indexer.library.library": ("Library",),
+    "indexer.library.lock": ("LockTimeout",),
+    "indexer.library.tuning_report": (
+        "SearchSetting",
+        "tune",
+    ),
+    "indexer.library.verify": ("Finding",),
     "indexer.vectors.nprobe_tuning": ("RecallTarget",),
-    "indexer.core.types": ("Kind",),
-    "retrieval.evaluation": ("Comparison", "Evaluation", "compare", "evaluate"),
-    "retrieval.instructions.benchmark": ("InstructionResult", "evaluate_instructions", "exam_of"),
-    "retrieval.runtime.select_encoder": ("quick_encoder",),
-    "retrieval.models": ("load_encoder",),
-    "retrieval.pairs": ("PairSet", "read_pairs"),
+    "retrieval._enums": (
+        "Loss",
+        "Precision",
+        "SortOrder",
+        "WeightStorage",
+    ),
+    "retrieval.api": ("PhotoLibrary",),
     "retrieval.concepts": (
         "Concept",
         "Concepts",
@@ -123,24 +247,76 @@ _HOMES = {
         "LearnedConcept",
         "learn_concept",
     ),
-    "retrieval.contact_sheet": ("SheetRow", "write_contact_sheet"),
-    "retrieval.rerankers": ("default_reranker", "load_reranker", "reranker_needs_torch"),
-    "retrieval.reranking": ("Reranker", "default_fusion"),
+    "retrieval.contact_sheet": (
+        "SheetRow",
+        "write_contact_sheet",
+    ),
+    "retrieval.errors": (
+        "ConceptInvalid",
+        "EvaluationInvalid",
+        "ModelUnavailable",
+        "PairsInvalid",
+        "QueryInvalid",
+        "RerankerMissing",
+        "TrainingFailed",
+    ),
+    "retrieval.evaluation": (
+        "Comparison",
+        "Difference",
+        "Direction",
+        "Directions",
+        "Estimate",
+        "Evaluation",
+        "compare",
+        "evaluate",
+    ),
+    "retrieval.filters": ("FilterExpression",),
+    "retrieval.instructions.benchmark": (
+        "InstructionResult",
+        "evaluate_instructions",
+    ),
+    "retrieval.models": ("load_encoder",),
+    "retrieval.pairs": (
+        "Pair",
+        "PairSet",
+        "read_pairs",
+    ),
+    "retrieval.rerankers": (
+        "default_reranker",
+        "load_reranker",
+    ),
+    "retrieval.reranking": ("Reranker",),
+    "retrieval.runtime.select_encoder": ("quick_encoder",),
     "retrieval.search": (
-        "Answers",
         "Hit",
         "Page",
         "Query",
+        "Scoring",
+        "SearchResults",
         "Searcher",
         "Term",
-        "compose",
-        "ensemble",
-        "newest_first",
         "parse_query",
+    ),
+    "retrieval.search.export": (
+        "ExportMode",
+        "ExportReport",
+        "export_hits",
+    ),
+    "retrieval.training.config": (
+        "AugmentConfig",
+        "TrainConfig",
+    ),
+    "retrieval.training.loop": ("train",),
+    "retrieval.training.observer": ("TrainObserver", "TrainProgress"),
+    "retrieval.training.training_run": ("TrainResult",),
+    "retrieval.upkeep": (
+        "RepairReport",
+        "check",
+        "repair",
     ),
 }
 
-__getattr__ = loader(__name__, _HOMES)
+__getattr__ = loader(__name__, _HOMES, modules=("errors", "filters"))
 
 
 def __dir__() -> list[str]:

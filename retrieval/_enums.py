@@ -1,4 +1,4 @@
-"""Choices that configurations are made of; no heavy imports, so that `--help` lists them."""
+"""Enumerated choices of options and configurations, without heavy imports, for `--help`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ ENSEMBLE = True
 """Whether a search asks for a bare name by several sentences, unless told otherwise."""
 
 POOL = 50
-"""Candidates of a search that get a second look, or as many as are asked for if that is more."""
+"""Candidates of a search that are reranked, or as many as are asked for if that is more."""
+
+HIT_FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
+"""What `--json` and `--csv` say of every hit."""
 
 
 class SortOrder(StrEnum):

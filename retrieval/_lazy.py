@@ -1,4 +1,4 @@
-"""Names that a package offers, each loaded from its module when it is first used (PEP 562)."""
+"""Lazy package names: each is loaded from its module when it is first used (PEP 562)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 
-def loader(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
+def loader(
+    package: str, homes: Mapping[str, Sequence[str]], modules: Sequence[str] = ()
+) -> Callable[[str], object]:
     """Return the `__getattr__` of a package.
 
     Args:
         package: its `__name__`.
         homes: the names that each module brings.
+        modules: of the package that are names of their own.
     """
     home = {name: module for module, names in homes.items() for name in names}
 
     def load(name: str) -> object:
+        if name in modules:
+            return import_module(f"{package}.{name}")
         if name not in home:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
         value: object = getattr(import_module(home[name]), name)

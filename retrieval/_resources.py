@@ -1,4 +1,4 @@
-"""Where the files that ship with twinlens are: model, sample texts, templates."""
+"""Paths of the files that ship with twinlens: model, sample texts, templates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The contact sheet: queries and what they found, as one self-contained HTML file.
+"""The contact sheet: queries and their hits, as one self-contained HTML file.
 
 Photos are embedded as small JPEGs, so the file can be mailed or kept. It runs no script and
-fetches nothing; a Content-Security-Policy in its head forbids both. Each picture is a link to its
+loads nothing; a Content-Security-Policy in its head forbids both. Each picture is a link to its
 file, which works where the file is.
 """
 
@@ -32,11 +32,11 @@ QUALITY = 80  # of the JPEG; about 30 KB a thumbnail
 
 
 class SheetAnswer(Protocol):
-    """One answer of a search, as the sheet shows it; `retrieval.search.Hit` is one."""
+    """One hit of a search, as the sheet shows it; `retrieval.search.Hit` is one."""
 
     @property
     def rank(self) -> int:
-        """Place among the answers, from 1."""
+        """Rank among the hits, from 1."""
 
     @property
     def score(self) -> float:
@@ -44,7 +44,7 @@ class SheetAnswer(Protocol):
 
     @property
     def match(self) -> float | None:
-        """How likely it is a match, from 0 to 1, where that is known."""
+        """The match probability, from 0 to 1, or None if it is unknown."""
 
     @property
     def kind(self) -> Kind:
@@ -52,7 +52,7 @@ class SheetAnswer(Protocol):
 
     @property
     def path(self) -> Path:
-        """The file it lies in."""
+        """The path of its file."""
 
     @property
     def text(self) -> str:
@@ -60,17 +60,16 @@ class SheetAnswer(Protocol):
 
     @property
     def time(self) -> float | None:
-        """How many seconds into its video a frame is shown; None for what is no frame."""
+        """The position of a frame in its video in seconds; None for other items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SheetRow:
-    """One query and its answers. The query is `words` or a `photo`; or `title` says what they are.
+    """One query and its hits. The query is `words` or a `photo`; or `title` describes the hits.
 
-    `aside` says below it what else was asked: an instruction, filters.
-
-    `captions` are shown in place of scores, and `marks` before the names; one an answer, in the
-    order of the answers, or none at all. Two rows that are a `half` stand side by side.
+    `aside` is shown below it: an instruction, filters. `captions` are shown in place of scores, and
+    `marks` before the names; either is empty, or has one entry for each hit, in their order. Two
+    rows that are a `half` stand side by side.
     """
 
     answers: Sequence[SheetAnswer]
@@ -84,7 +83,7 @@ class SheetRow:
 
 
 class _Tile(NamedTuple):
-    """An answer and what stands beside it."""
+    """A hit with its caption and mark."""
 
     answer: SheetAnswer
     caption: str
@@ -121,12 +120,12 @@ class _Picture:
 def write_contact_sheet(
     rows: Iterable[SheetRow], path: Path, *, title: str, note: str = "", heading: str = ""
 ) -> None:
-    """Write the queries and their answers to `path` as one HTML file.
+    """Write queries and their hits to `path` as one HTML file.
 
     Args:
-        rows: what was asked and found, in the order of the page.
-        path: the file to write; its folder must exist. A page or a contact sheet that is there is
-            replaced, anything else is not.
+        rows: the queries and their hits, in the order of the page.
+        path: the file to write; its folder must exist. An existing page or contact sheet is
+            replaced, any other file is not.
         title: of the page, as the browser shows it.
         note: one line below the heading, e.g. which model searched how many photos.
         heading: of the page, if it is not the title.

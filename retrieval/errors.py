@@ -1,8 +1,40 @@
-"""Errors of models, training, search and evaluation; the tree is drawn in `indexer.core.errors`."""
+"""All errors; those of models, training, search and evaluation are made here.
+
+The tree is drawn in `indexer.core.errors`.
+"""
 
 from __future__ import annotations
 
-from indexer.core.errors import TwinlensError, UsageError
+from indexer.core.errors import (
+    FileUnreadable,
+    LibraryDamaged,
+    LibraryLocked,
+    LibraryMissing,
+    LibraryTooNew,
+    ModelMismatch,
+    TwinlensError,
+    Unaffordable,
+    UsageError,
+)
+
+__all__ = [
+    "ConceptInvalid",
+    "EvaluationInvalid",
+    "FileUnreadable",
+    "LibraryDamaged",
+    "LibraryLocked",
+    "LibraryMissing",
+    "LibraryTooNew",
+    "ModelMismatch",
+    "ModelUnavailable",
+    "PairsInvalid",
+    "QueryInvalid",
+    "RerankerMissing",
+    "TrainingFailed",
+    "TwinlensError",
+    "Unaffordable",
+    "UsageError",
+]
 
 
 class ModelUnavailable(TwinlensError):
@@ -27,3 +59,7 @@ class QueryInvalid(UsageError):
 
 class ConceptInvalid(UsageError):
     """A name cannot be learned or found: no word, no photo that can be read, never learned."""
+
+
+class RerankerMissing(UsageError):
+    """A reranker or an instruction was asked for where no reranker takes part."""

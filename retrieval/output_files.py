@@ -1,7 +1,9 @@
-"""Files that are written for a person: whole or not at all, and never over something else.
+"""Write files for people: completely or not at all, and never over another kind of file.
 
-A file is written under a temporary name in its folder and then gets its own name in one step. A
-full disk, a lost drive or a killed process therefore leaves no half of it.
+A file is written under a temporary name in its folder and then renamed in one step. So a full
+disk, a lost drive or a killed process leaves no half-written file. The temporary file of a killed
+process is deleted by the next process that writes into that folder; a lock shows that no other
+process is writing it.
 """
 
 from __future__ import annotations
@@ -9,8 +11,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -25,10 +30,14 @@ _PAGE_HEAD = 4096  # bytes in which the mark stands
 _PAGES = frozenset({".html", ".htm", ".xhtml"})
 
 _PREFIX, _SUFFIX = ".twinlens-", ".part"
+_PARTS = f"{_PREFIX}{'[0-9a-f]' * 16}{_SUFFIX}"
 _LONGEST = 255  # bytes of a name on the file systems of Linux
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
 """What a file system answers that has no hard links: FAT, exFAT, some network shares."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
+"""How a formula of a spreadsheet may begin, wide characters too; and the apostrophe itself."""
 
 
 @contextmanager
@@ -94,6 +103,17 @@ def free_names(folder: Path, name: str) -> Iterator[Path]:
         yield folder / ((stem if fits else os.fsdecode(os.fsencode(stem)[:room])) + end)
 
 
+def cell(text: str) -> str:
+    """Return a text as a CSV cell that no spreadsheet takes for a formula.
+
+    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Whoever
+    reads the file takes one apostrophe off each text that begins with one, and has the text again.
+
+    Source: OWASP, CSV injection.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def check_page(path: Path) -> None:
     """Refuse to write a page over a file that is none.
 
@@ -103,38 +123,78 @@ def check_page(path: Path) -> None:
     try:
         if not path.resolve().parent.is_dir():
             raise UsageError(
-                f"no folder at '{path.parent}' to write '{path.name}' in; make it first"
+                f"no folder at '{path.parent}' to write '{path.name}' in; create it first"
             )
         taken = path.exists() and not _is_page(path)
     except OSError as error:
         raise UsageError(f"cannot write '{path}': {error.strerror or error}") from error
     if taken:
         raise UsageError(
-            f"'{path}' is there and is not a contact sheet; choose a new name that ends in .html"
+            f"'{path}' exists and is not a contact sheet; choose a new name that ends in .html"
         )
 
 
 def _is_page(path: Path) -> bool:
-    """Tell whether a file may be replaced: a page, an older contact sheet, or an empty file."""
+    """Return whether a file may be replaced: a page, an older contact sheet, or an empty file.
+
+    For a link, its target counts, because that is written. A page is a text.
+    """
     if not path.is_file():
         return False
-    if path.suffix.lower() in _PAGES:
-        return True
     with path.open("rb") as file:
         head = file.read(_PAGE_HEAD)
-    return not head or PAGE_MARK.encode() in head
+    is_page = path.resolve().suffix.lower() in _PAGES and b"\0" not in head
+    return is_page or not head or PAGE_MARK.encode() in head
 
 
 @contextmanager
 def _part(folder: Path) -> Iterator[Path]:
     """Make an empty temporary file; it is gone afterwards unless it was renamed."""
+    _sweep(folder)
     part = folder / f"{_PREFIX}{token_hex(8)}{_SUFFIX}"
+    lock = None
     try:
         part.touch(exist_ok=False)
+        with suppress(OSError):  # a file system without locks takes the file all the same
+            lock = _locked(part)
         yield part
     finally:
+        if lock is not None:
+            os.close(lock)
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Delete the temporary files of killed processes, once in each folder."""
+    for part in folder.glob(_PARTS):
+        with suppress(OSError):  # another process writes it, or we may not
+            lock = _locked(part)
+            if lock is not None:
+                part.unlink(missing_ok=True)
+                os.close(lock)
+
+
+def _locked(part: Path) -> int | None:
+    """Lock a temporary file; return what to close, None where there are no locks.
+
+    Raises:
+        OSError: another process holds it, or it is no regular file.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise
+    return file
 
 
 def _named(part: Path, folder: Path, name: str) -> Path:

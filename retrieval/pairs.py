@@ -1,17 +1,17 @@
-"""Image-text pairs, from the forms that people have them in.
+"""Read image-text pairs, in the formats that people have them in.
 
-| source | form |
+| source | format |
 |---|---|
-| `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` a line |
+| `x.jsonl` | `{"image": "path relative to the file", "captions": ["...", ...]}` on each line |
 | `x.csv`, `x.tsv` | a header with an image and a caption column; one caption a row; TSV unquoted |
 | a folder | photos, each with a same-named `.txt`, one caption a line |
-| `x.tar`, `{00..09}.tar`, a folder of `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
+| `x.tar`, `{00..09}.tar`, a folder with `.tar` | webdataset: `key.jpg` + `key.txt` or `key.json` |
 
-Nothing is decoded here; a photo is opened when it is asked for. A photo is known by its file, in a
-shard by the shard's path and its place in it: shards may have one name in several folders, and a
-key may come again. Column names count without capitals and spaces. A row that cannot be used is
-kept in `PairSet.skipped` with its reason. Blank captions are passed over; a photo without any
-other is kept in `PairSet.uncaptioned`.
+Nothing is decoded here; a photo is opened when it is needed. A photo is identified by its file, or
+in a shard by the shard's path and its position, because shards in several folders may share a name
+and a key may occur twice. Capitals and spaces in column names do not matter. A row that cannot be
+used is kept in `PairSet.skipped` with its reason. Blank captions are ignored; a photo with no other
+caption is kept in `PairSet.uncaptioned`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
+from indexer.core.regular_files import open_regular, read_regular
 from indexer.core.types import Skip
 from indexer.decoding.render import read_data
 from indexer.media.image import read_bytes
@@ -61,14 +62,14 @@ class PhotoFile:
     def read(self) -> bytes:
         """Return the encoded bytes (JPEG, PNG, …)."""
         if self.size is None:
-            return self.path.read_bytes()
-        with self.path.open("rb") as shard:
+            return read_regular(self.path)
+        with open_regular(self.path) as shard:
             shard.seek(self.offset)
             return shard.read(self.size)
 
     def ends(self, count: int) -> tuple[bytes, bytes]:
         """Return the first and the last `count` bytes, fewer of a smaller file."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             size = os.fstat(file.fileno()).st_size if self.size is None else self.size
             file.seek(self.offset)
             first = file.read(min(count, size))
@@ -101,10 +102,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class PairSet:
-    """The usable pairs of a source, and what was left out.
+    """The usable pairs of a source, and what was skipped.
 
-    `uncaptioned` are photos without any caption: training leaves them out, an evaluation
-    over them would be wrong.
+    `uncaptioned` are photos without any caption: training skips them, and an evaluation over them
+    would be wrong.
     """
 
     pairs: tuple[Pair, ...]
@@ -113,7 +114,7 @@ class PairSet:
 
 
 def read_pairs(source: Path) -> PairSet:
-    """Read every pair of one source; see the module's table for the forms.
+    """Read all pairs of one source; see the module's table for the formats.
 
     Raises:
         PairsInvalid: the source is missing, of no known form, or holds no usable pair.
@@ -149,15 +150,16 @@ def _rows(source: Path) -> Iterator[Pair | Skip]:
     elif not source.exists():
         raise PairsInvalid(f"no pairs at '{source}': the file or folder does not exist")
     elif source.is_dir():
-        shards = sorted(source.glob("*.tar"))
+        shards = sorted(source.rglob("*.tar"))
         yield from _from_shards(shards) if shards else _from_folder(source)
+        yield from _beside_shards(source) if shards else ()
     elif source.suffix in {".jsonl", ".ndjson"}:
         yield from _from_jsonl(source)
     elif source.suffix in {".csv", ".tsv"}:
         yield from _from_table(source)
     else:
         raise PairsInvalid(
-            f"'{source}' is no form of pairs that is known: use .jsonl, .csv, .tsv, .tar "
+            f"'{source}' is not a known format of pairs: use .jsonl, .csv, .tsv, .tar "
             "or a folder of photos with same-named .txt files"
         )
 
@@ -223,9 +225,9 @@ def _from_jsonl(source: Path) -> Iterator[Pair | Skip]:
 
 
 def read_objects(source: Path) -> Iterator[tuple[Path, dict[str, object] | str]]:
-    """Yield each line of a JSONL file that is not blank: where it is, and its object.
+    """Yield each line of a JSONL file that is not blank: its place, and its object.
 
-    In the place of an object stands the reason why there is none.
+    If a line holds no object, the reason takes its place.
     """
     for line, text in enumerate(_lines_of(source), start=1):
         if text.strip():
@@ -241,7 +243,7 @@ def _lines_of(source: Path) -> Iterator[str]:
     try:
         yield from read_lines(source)
     except UnicodeError as error:
-        raise PairsInvalid(f"'{source}' is no text ({error}); save it as UTF-8") from error
+        raise PairsInvalid(f"'{source}' is not a text ({error}); save it as UTF-8") from error
 
 
 def _object(text: str) -> dict[str, object] | str:
@@ -263,7 +265,7 @@ def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name stands twice in an object")
+        raise ValueError("a key occurs twice in an object")
     return found
 
 
@@ -296,10 +298,13 @@ def _without(source: Path, what: str, columns: Sequence[str], header: Sequence[s
     """Say which column a table lacks, and which it has."""
     there = ", ".join(header) or "no header"
     if "\0" in there:
-        return f"'{source}' holds zero bytes, as UTF-16 without a mark does; save it as UTF-8"
+        return (
+            f"'{source}' contains zero bytes, as UTF-16 without a byte order mark does; save it as "
+            "UTF-8"
+        )
     return (
         f"'{source}' has no {what} column: it has {there}; "
-        f"name one of them {' or '.join(columns[:2])}"
+        f"rename one of them to {' or '.join(columns[:2])}"
     )
 
 
@@ -318,6 +323,14 @@ def _from_folder(folder: Path) -> Iterator[Pair | Skip]:
             yield Skip(path=beside, reason="not a UTF-8 text that can be read")
             continue
         yield Pair(name=name, photo=PhotoFile(path=path), captions=captions)
+
+
+def _beside_shards(folder: Path) -> Iterator[Skip]:
+    """Name the photos with texts beside them that lie in a folder of shards, and in no shard."""
+    for row in _from_folder(folder):
+        if isinstance(row, Pair):
+            reason = "lies beside shards; keep it in a folder of its own, and name both"
+            yield Skip(path=row.photo.path, reason=reason)
 
 
 def _lines(file: Path) -> tuple[str, ...] | None:

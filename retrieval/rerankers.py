@@ -1,4 +1,4 @@
-"""Rerankers by name."""
+"""Rerankers by name. What a search does not use is not imported: it starts faster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from indexer.core.encoder import Encoder, TokenEncoder
 from retrieval._resources import resource
-from retrieval.builtin_reranker.query_reranker import load_word_reranker
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.protocol import Reranker
 from retrieval.reranking.reranker_config import CONFIG, reads_with
@@ -15,7 +14,7 @@ BUILTIN = "builtin"
 
 
 def default_reranker(encoder: Encoder, *, instructed: bool = True) -> Reranker | None:
-    """Return the reranker that ships, if it reads with this encoder; else None."""
+    """Return the shipped reranker, if it was trained for this encoder; else None."""
     try:
         folder = resource("reranker")
     except FileNotFoundError:
@@ -31,11 +30,12 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
     Args:
         spec: `builtin`; a folder that `twinlens train-reranker` wrote; a folder or hub id of
             Hugging Face Transformers.
-        encoder: the dual encoder that it stands behind.
-        instructed: it will be given instructions. One of twinlens needs torch for them alone.
+        encoder: the dual encoder of the first stage.
+        instructed: whether it will be given instructions; a reranker of twinlens needs torch only
+            then.
 
     Raises:
-        ModelUnavailable: no such reranker, its files are not here, or it needs another encoder.
+        ModelUnavailable: no such reranker, its files are missing, or it needs another encoder.
     """
     folder = _folder_of(spec)
     if folder is None:
@@ -48,12 +48,16 @@ def load_reranker(spec: str, encoder: Encoder, *, instructed: bool = True) -> Re
 
         return load_token_reranker(folder, encoder, name)
     if not isinstance(encoder, TokenEncoder):
-        raise ModelUnavailable(f"the reranker {name!r} does not read with {encoder.name!r}")
+        raise ModelUnavailable(
+            f"the reranker {name!r} does not work with the model {encoder.name!r}"
+        )
+    from retrieval.builtin_reranker.query_reranker import load_word_reranker
+
     return load_word_reranker(folder, encoder, name)
 
 
 def reranker_needs_torch(spec: str, *, instructed: bool) -> bool:
-    """Tell whether a reranker, and the encoder that it stands behind, must be torch's."""
+    """Return whether a reranker needs torch, and an encoder in torch."""
     return instructed or _folder_of(spec) is None
 
 

@@ -1,8 +1,9 @@
 """Fit how search tells whether anything matches, and how likely each hit is a match.
 
-    python scripts/fit_matching.py --captions flickr_dev.jsonl coco_small.jsonl \\
-        --labels caltech_dev.jsonl imagenet_dev.jsonl stanford40.jsonl --scenes ade20k.jsonl \\
-        [--wordnet /usr/share/wordnet] [--cache DIR] [--out data/matching.safetensors] [--seed 0]
+    python scripts/fit_matching.py --captions flickr_dev.jsonl coco_small/dev.jsonl \\
+        --labels caltech_dev.jsonl imagenet_dev.jsonl stanford40/labels.jsonl \\
+        --scenes ade20k/labels.jsonl [--wordnet /usr/share/wordnet] [--most 250] [--cache DIR] \\
+        [--out data/matching.safetensors] [--seed 0]
 
 Writes the network of `MatchCalibrator.probability` (`retrieval/search/match_probability.py`).
 Prints the weights of `MatchCalibrator._anything` and their threshold, which a person copies into
@@ -22,7 +23,7 @@ A hash of its text tells whether a question is learned from or reported.
 1. A logistic regression learns whether one of the first ten hits is right. Its threshold refuses
    3 % of the questions for which one is.
 2. The network learns from the hits of the questions that pass; first hits count more than later
-   ones, and hits of things with many answers, together, 15 % of all.
+   ones, and hits of things with many answers, together, 10 % of all.
 3. The regression learns again, now with what the network says of the best hit.
 """
 
@@ -54,11 +55,12 @@ from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.media.image import read_photo
 from retrieval import default_reranker, quick_encoder
+from retrieval._enums import POOL
 from retrieval._resources import resource
 from retrieval.builtin_reranker.word_detectors import load_spotter
 from retrieval.reranking import combine_scores
 from retrieval.search import match_probability, prompt_ensemble
-from retrieval.search.composed_query import POOL, ScoreScale
+from retrieval.search.composed_query import ScoreScale
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample
 
 BATCH = 64  # photos that are read at once
@@ -109,6 +111,7 @@ class Bench:
 
     def __init__(self, cache: Path | None) -> None:
         self.encoder, self.cache = quick_encoder(device="cpu"), cache
+        self.queries: dict[str, Vectors] = {}
         self.reranker = default_reranker(self.encoder, instructed=False)
         self.alpha = self.encoder.hubness.alpha(query=Kind.TEXT, item=Kind.PHOTO)
         self.bank = self.encoder.bank(Kind.TEXT)
@@ -130,7 +133,8 @@ class Bench:
             if kept:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(kept, vectors=vectors, tokens=tokens)
-        return Photos(source.stem, rows, self._stored(vectors), tokens, scenes)
+        name = f"{source.parent.name}/{source.stem}"
+        return Photos(name, rows, self._stored(vectors), tokens, scenes)
 
     def _embedded(self, paths: Sequence[Path]) -> tuple[Vectors, NDArray[np.float16]]:
         """Return vectors (n, dim) and tokens (n, m, d)."""
@@ -149,7 +153,9 @@ class Bench:
         moments = measure(self.bank, photos.vectors[:SAMPLE], items=len(photos.rows))
         unit = ScoreScale(mean=moments.mean(self.alpha), spread=moments.spread(self.alpha))
         for kind, text, right in asked:
-            query = self._query(text)
+            query = self.queries.get(text)
+            if query is None:
+                query = self.queries[text] = self._query(text)
             for size in (0, *(size for size in SAMPLES if 1.5 * size < len(right))):
                 chosen = rng.permutation(len(right))[: size or None]
                 match = self._matching(text, query, photos.vectors[chosen] @ query, unit)
@@ -308,7 +314,9 @@ def gather(bench: Bench, chosen: argparse.Namespace) -> list[Asked]:
     sources += [bench.photos(path, scenes=True) for path in chosen.scenes]
     asked: list[Asked] = []
     for photos in (*sources, mixed(sources)):
-        asked += bench.ask(photos, list(questions(photos, sources, chosen.wordnet, rng)), rng)
+        asked += bench.ask(
+            photos, list(questions(photos, sources, chosen.wordnet, rng, chosen.most)), rng
+        )
         print(f"{photos.name}: {len(asked)} asked so far", file=sys.stderr)
     return asked
 
@@ -320,6 +328,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, nargs="*", default=[])
     parser.add_argument("--wordnet", type=Path, help="asks for everyday words, too")
     parser.add_argument("--out", type=Path, default=Path("data/matching.safetensors"))
+    parser.add_argument("--most", type=int, default=250, help="questions of a kind and library")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors and tokens of photos")
     chosen = parser.parse_args()

@@ -20,7 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice, permutations
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ from retrieval.search import match_probability
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from objects import by_everyday_word
 
-MOST = 250  # questions of a kind and library
 FORMS = ("{0}", "{1}", "a photo of {0}")  # of a concept: the word, the word with its article
 PAIRS = ("{1} and {3}", "{0} with {2}", "{1} near {3}", "{0} {2}")
 
@@ -161,23 +160,28 @@ def right_for_caption(photos: Photos, caption: str, photo: int) -> Floats:
 
 
 def questions(
-    photos: Photos, sources: Sequence[Photos], wordnet: Path | None, rng: np.random.Generator
+    photos: Photos,
+    sources: Sequence[Photos],
+    wordnet: Path | None,
+    rng: np.random.Generator,
+    most: int,
 ) -> Iterator[Question]:
-    """Yield what is asked of a library, `MOST` of each kind."""
+    """Yield what is asked of a library, `most` of each kind."""
+    some = partial(drawn, rng=rng, most=most)
     owned = np.array([row.get("label", "") for row in photos.rows])
-    for label in some([each for each in photos.labels if not says(photos, each)], rng):
+    for label in some([each for each in photos.labels if not says(photos, each)]):
         yield "label", label, (owned == label.removeprefix("a person ")).astype(float)
     if wordnet and all("wnid" in row for row in photos.rows):
-        for word, found in by_everyday_word(photos.rows, wordnet).items():
+        for word, found in some(list(by_everyday_word(photos.rows, wordnet).items())):
             yield "everyday", word, found.astype(float)
-    for word in some(list(photos.concepts), rng):
+    for word in some(list(photos.concepts)):
         form = FORMS[zlib.crc32(word.encode()) % len(FORMS)]
         yield "concept", form.format(word, with_article(word)), photos.concepts[word]
-    yield from islice(pairs(photos.concepts, rng), MOST)
+    yield from islice(pairs(photos.concepts, rng), most)
     captions = [(text, at) for at, texts in enumerate(photos.captions) for text in texts]
-    for text, at in some(captions, rng):
+    for text, at in some(captions):
         yield "caption", text, right_for_caption(photos, text, at)
-    for text in some(absent(photos, sources), rng):
+    for text in some(absent(photos, sources)):
         yield "absent", text, np.zeros(len(photos.rows))
 
 
@@ -215,8 +219,8 @@ def with_article(word: str) -> str:
     return word if word == "people" else f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
-def some(values: Sequence[Any], rng: np.random.Generator) -> list[Any]:
-    return [values[at] for at in rng.permutation(len(values))[:MOST]]
+def drawn(values: Sequence[Any], rng: np.random.Generator, most: int) -> list[Any]:
+    return [values[at] for at in rng.permutation(len(values))[:most]]
 
 
 def stem(label: str) -> str:

@@ -75,6 +75,17 @@ class ColourEncoder:
         return np.array([*counts, 0 if any(counts) else 1], dtype=np.float32)
 
 
+class CountingEncoder(ColourEncoder):
+    """Counts the photos that it embeds."""
+
+    photos = 0
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Embed photos. Shape (photos, dim)."""
+        self.photos += len(images)
+        return super().encode_images(images)
+
+
 def _stack(rows: list[np.ndarray], dim: int) -> Vectors:
     vectors = np.array(rows, dtype=np.float32).reshape(-1, dim)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -50,7 +50,7 @@ def main() -> None:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(asked.blank, part)
     with Library.open(part) as library:
-        vectors = around(library.banks.of(Kind.TEXT), asked.rows)
+        vectors = around(library.normalizer.banks.of(Kind.TEXT), asked.rows)
         if asked.rclip:
             fill_rclip(asked.rclip, asked.photos, vectors)
         fill_twinlens(library, asked.photos, vectors)

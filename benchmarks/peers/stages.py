@@ -19,7 +19,7 @@ from PIL import Image
 from indexer.core.encoder import Encoder, TokenEncoder
 from indexer.core.types import Skip
 from indexer.decoding.pool import decoders_for
-from indexer.ingest.pipeline import IndexOptions
+from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.prefetch import LoadedFile, Prefetcher, ReadJob, reading_threads
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from retrieval import quick_encoder

@@ -1,1 +1,1 @@
-"""Reference vectors, by which hubness and scores are measured."""
+"""Reference vectors: they measure hubness and give scores a unit."""

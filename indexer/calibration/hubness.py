@@ -1,14 +1,13 @@
-"""Hubness: how near an item is to every query, and its correction as one more dimension.
+"""Hubness: measure how near an item is to every query, and correct scores for it.
 
-Some photos are near to any words at all and stand high in searches that they do not answer. The
-correction holds an item back by the mean of its `k` largest cosines to a bank of generic
-queries, of the other kind: captions for photos, photos for texts.
+Some photos are near to almost any words, so they stand high in searches that they do not answer.
+The correction lowers an item's score by the mean of its `k` largest cosines to a reference set of
+the other kind: generic captions for photos, generic photos for texts.
 
-    score(query q, item v) = q · v - alpha * h(v)    h(v) = mean of the k largest v · bank
+    score(query q, item v) = q · v - alpha * h(v)    h(v) = mean of the k largest v · reference
 
-An item is stored as `[v, h]` and a query asks with `[q, -alpha]`: their inner product is the
-score, so any index of inner products works, and each query has an alpha of its own (0 is the
-plain cosine).
+An item is stored as `[v, h]` and a query is `[q, -alpha]`. Their inner product is the score, so
+any index of inner products works. Each query has its own alpha; 0 gives the plain cosine.
 
 Source: Chowdhury et al. 2024, Nearest Neighbor Normalization (arXiv 2410.24114), section 3.
 """
@@ -24,9 +23,9 @@ _BLOCK = 1024  # items scored at once: 16 MB against a bank of 2,000, however ma
 
 
 def hubness(items: Vectors, bank: Vectors, k: int) -> NDArray[np.float32]:
-    """Return the mean of each item's `k` largest cosines to the bank. Shape (items,).
+    """Return the mean of each item's `k` largest cosines to the reference set. Shape (items,).
 
-    A bank of fewer than `k` is averaged whole; an empty one gives 0, which corrects nothing.
+    If there are fewer than `k`, all are averaged. An empty reference set gives 0: no correction.
 
     Args:
         items: unit vectors. Shape (items, dim).

@@ -1,8 +1,9 @@
-"""The cohorts of a library: generic items as they would be stored in it, kept for its searches.
+"""The cached cohort of a library: reference items in stored form, ready for searches.
 
-A search scores the cohort of the kind that it looks for, to tell how sharp its question is. Their
-hubness takes 50 ms to compute, so the writer keeps it. The file is derived from the banks, which
-never change; where it is missing, broken, or made of other banks, a search computes it anew.
+A search scores the cohort of the kind that it looks for, to measure how specific its query is.
+Computing the hubness of the cohort takes 50 ms, so the writer stores it. The file is derived from
+the reference set, which never changes. If the file is missing, broken, or made from another
+reference set, a search computes it again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ COHORTS = "cohorts.safetensors"
 
 
 def write_cohorts(path: Path, cohorts: Mapping[Kind, NDArray[np.float16]], *, banks: str) -> None:
-    """Keep cohorts by their kind, of shape (n, width), and the name of the banks they are of."""
+    """Keep cohorts by their kind, of shape (n, width), and the name of their reference set."""
     with replacing(path, private=True) as part:
         part.write_bytes(
             sealed({kind.value: rows for kind, rows in cohorts.items()}, {"banks": banks})
@@ -28,7 +29,7 @@ def write_cohorts(path: Path, cohorts: Mapping[Kind, NDArray[np.float16]], *, ba
 
 
 def read_cohorts(path: Path, *, banks: str, width: int) -> dict[Kind, NDArray[np.float16]]:
-    """Return the cohorts that were kept, nothing where they are not those of the banks."""
+    """Return the cohorts that were kept, nothing where they are not those of the reference set."""
     try:
         tensors, metadata = read_sealed(path)
         cohorts = {Kind(name): rows for name, rows in tensors.items()}

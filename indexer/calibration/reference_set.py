@@ -1,7 +1,8 @@
-"""The banks of a library: generic vectors by which the hubness of its items is measured.
+"""The reference set of a library: generic vectors that measure the hubness of its items.
 
-They are written once, before the catalog, and never change: all items of a library, whenever
-they come, are corrected by the same banks. A search reads them to tell how likely a hit is a match.
+The file is written once, before the catalog, and never changes. So all items of a library are
+corrected with the same reference set, whenever they are added. A search also uses it to estimate
+how likely a hit is a match.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ class ReferenceSet:
     texts: NDArray[np.float16]
 
     def of(self, kind: Kind) -> Vectors:
-        """Return the bank of a kind. Shape (bank, dim)."""
+        """Return the reference vectors of a kind. Shape (bank, dim)."""
         return (self.photos if kind == Kind.PHOTO else self.texts).astype(np.float32)
 
     def facing(self, kind: Kind) -> Vectors:
-        """Return the bank that corrects items of a kind: it is of the other kind."""
+        """Return the vectors that correct items of a kind: they are of the other kind."""
         return self.of(Kind.TEXT if kind == Kind.PHOTO else Kind.PHOTO)
 
 
 def banks_of(encoder: Encoder) -> ReferenceSet:
-    """Ask an encoder for its banks.
+    """Ask an encoder for its reference set.
 
     Raises:
         TwinlensError: it gave something else than unit vectors.
@@ -45,13 +46,13 @@ def banks_of(encoder: Encoder) -> ReferenceSet:
 
 
 def write_banks(path: Path, banks: ReferenceSet) -> None:
-    """Write the banks of a library; return once they are on the disk."""
+    """Write the reference set of a library; return once they are on the disk."""
     with replacing(path, private=True) as part:
         part.write_bytes(sealed({"photos": banks.photos, "texts": banks.texts}, {}))
 
 
 def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> ReferenceSet:
-    """Read the banks of a library.
+    """Read the reference set of a library.
 
     Args:
         path: the file.
@@ -76,7 +77,7 @@ def read_banks(path: Path, *, photos: int, texts: int, dim: int) -> ReferenceSet
 
 
 def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
-    """Return one bank of an encoder in the precision of the library. Shape (bank, dim)."""
+    """Return an encoder's vectors of one kind in the library's precision. Shape (bank, dim)."""
     bank = encoder.bank(kind)
     return checked(bank, encoder=encoder, rows=len(bank)).astype(np.float16)
 
@@ -84,7 +85,7 @@ def _half(encoder: Encoder, kind: Kind) -> NDArray[np.float16]:
 def _damage(path: Path, fault: str) -> LibraryDamaged:
     """Name the file, what still works, and the way out."""
     remedy = (
-        "what is indexed can be searched; twinlens check --repair and twinlens index make it anew "
-        "with the same model. If they cannot, "
+        "searches still work; twinlens check --repair or twinlens index rebuilds it with the same "
+        "model. If that fails, "
     )
     return LibraryDamaged(path, fault, remedy + way_out(path.parent))

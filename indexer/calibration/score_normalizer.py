@@ -1,9 +1,9 @@
-"""The yardstick of a library: generic vectors, by which items, scores and indexes are measured.
+"""The score normaliser of a library: it measures items, scores and indexes with generic vectors.
 
-An item's hubness comes from the banks. What generic queries score here is the unit in which a
-score is told (`indexer.calibration.score_stats`); what a query scores generic items, another one.
-And generic queries ask when an index is tuned. A model that has no bank of a kind lets the
-library's own items stand in.
+The reference set gives an item its hubness. Two scales make scores comparable: what generic
+queries score in this library (`indexer.calibration.score_stats`), and what one query scores on
+generic items. Generic queries are also the tuning queries of an index. If a model has no reference
+vectors of a kind, items of the library take their place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from indexer.calibration.score_stats import (
     cohort_of,
     measure,
 )
-from indexer.catalog.reader import CatalogReader, Holds, catalog_path
+from indexer.catalog.meta import LibraryMeta
+from indexer.catalog.reader import CatalogReader, catalog_path
+from indexer.catalog.snapshot import Holds
 from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryDamaged, mending
 from indexer.core.types import Kind
@@ -48,24 +50,26 @@ _QUESTIONS = 512  # of a kind, to tune an index: half of them choose, half repor
 
 
 class ScoreNormalizer:
-    """The generic vectors of a library, and what they tell.
+    """Measures items, scores and indexes with the reference set of a library.
 
     Args:
         folder: of the library.
         view: of its catalog.
-        shelf: its vectors.
+        vectors: of the library.
+        facts: of the library, as it was opened.
     """
 
-    def __init__(self, folder: Path, view: CatalogReader, shelf: VectorStore) -> None:
-        facts = view.facts()
-        self._folder, self._view, self._shelf = folder, view, shelf
+    def __init__(
+        self, folder: Path, view: CatalogReader, vectors: VectorStore, facts: LibraryMeta
+    ) -> None:
+        self._folder, self._view, self._vectors = folder, view, vectors
         self._dim, self._width = facts.dim, facts.width
         self._corrects = facts.width > facts.dim
         self._cohorts: dict[Kind, NDArray[np.float16]] = {}
 
     @cached_property
     def banks(self) -> ReferenceSet:
-        """The banks, read when they are first needed."""
+        """The reference set, read when it is first needed."""
         facts = self._view.facts()
         path = self._folder / facts.banks
         return read_banks(path, photos=facts.photo_bank, texts=facts.text_bank, dim=facts.dim)
@@ -77,15 +81,15 @@ class ScoreNormalizer:
         return with_hubness(vectors, self.banks.facing(kind), self._view.facts().hubness_k)
 
     def restore_banks(self, made: ReferenceSet) -> bool:
-        """Write the banks anew if they are broken, from what their model gives.
+        """Write the reference set again if it is broken, from what their model gives.
 
         They are checked by the stored hubness of items: each must come out again.
 
         Args:
-            made: the banks of the model that the library was made for.
+            made: the reference set of the model that the library was made for.
 
         Returns:
-            Whether the banks are whole now.
+            Whether the reference set is intact now.
         """
         try:
             return not self._corrects or bool(self.banks)
@@ -99,7 +103,7 @@ class ScoreNormalizer:
         return True
 
     def _fits(self, made: ReferenceSet, kind: Kind) -> bool:
-        """Tell whether the hubness of stored items of a kind is that of some banks."""
+        """Return whether the hubness of stored items of a kind is that of a reference set."""
         rows = self.sample(kind, _COMPARED, seed=0)
         if not len(rows) or not len(made.facing(kind)):
             return True
@@ -107,7 +111,7 @@ class ScoreNormalizer:
         return bool(np.abs(again[:, self._dim] - rows[:, self._dim]).max() <= _HUBNESS_ERROR)
 
     def asking(self, queries: Vectors, alpha: float) -> Vectors:
-        """Return queries as they ask: with alpha, where hubness is known. Shape (n, width)."""
+        """Return queries in search form: with alpha, if hubness is stored. Shape (n, width)."""
         return with_alpha(queries, alpha) if self._corrects else queries
 
     def sample(self, kind: Kind, count: int, *, seed: int) -> Vectors:
@@ -116,10 +120,12 @@ class ScoreNormalizer:
 
     def _drawn(self, kind: Kind, count: int, *, seed: int) -> tuple[Ids, Vectors]:
         """Return ids of items at random, and their rows. Shapes (n,) and (n, width)."""
-        rows, deleted = self._shelf.rows(kind)
+        rows, deleted = self._vectors.rows(kind)
         ids = np.setdiff1d(rows.ids, deleted)
         drawn = np.sort(np.random.default_rng(seed).permutation(ids)[:count])
-        return drawn, rows.fetch(drawn)
+        fetched = rows.fetch(drawn)
+        sound = _sound(fetched)
+        return drawn[sound], fetched[sound]
 
     def among(self, kind: Kind, holds: Holds | None, count: int) -> tuple[Vectors, int]:
         """Return rows of some items that a filter lets through, and how many there are of these.
@@ -131,17 +137,18 @@ class ScoreNormalizer:
             holds: tells which of some ids are let through; None for all.
             count: how many rows, at most. Shape (at most count, dim) or (at most count, dim + 1).
         """
-        rows, deleted = self._shelf.rows(kind)
+        rows, deleted = self._vectors.rows(kind)
         ids = np.setdiff1d(rows.ids, deleted) if len(deleted) else rows.ids
         held = ids if holds is None else ids[holds(ids)]
         telling = held if len(held) >= FEWEST_TO_TELL else ids
         places = np.arange(len(telling))
         if len(telling) > count:
             places = np.unique(np.random.default_rng(0).integers(len(telling), size=count))
-        return rows.fetch(telling[places]), len(held)
+        fetched = rows.fetch(telling[places])
+        return fetched[_sound(fetched)], len(held)
 
     def moments(self, query: Kind, item: Kind) -> ScoreStats | None:
-        """Return how high generic queries of a kind score the items of a kind in this library.
+        """Return the score statistics of generic queries on the items of a kind in this library.
 
         As measured at the end of the last index run, or now if that never was. None where the
         library has no such generic queries, or too few items to tell.
@@ -149,7 +156,7 @@ class ScoreNormalizer:
         return self._noted_moments(query, item) or self._measure(query, item)
 
     def _noted_moments(self, query: Kind, item: Kind) -> ScoreStats | None:
-        """Return the moments of a direction as they were last measured; None if never.
+        """Return the score statistics of a direction as they were last measured; None if never.
 
         Raises:
             LibraryDamaged: what was noted cannot be read.
@@ -158,7 +165,7 @@ class ScoreNormalizer:
         try:
             return ScoreStats.loads(noted) if noted else None
         except (ValueError, TypeError) as error:
-            fault = f"is broken (its moments cannot be read: {error})"
+            fault = f"is broken (its score statistics cannot be read: {error})"
             raise LibraryDamaged(
                 catalog_path(self._folder), fault, mending(self._folder)
             ) from error
@@ -185,18 +192,18 @@ class ScoreNormalizer:
         """Say why the kept cohorts cannot be used, "" where they can, or none are kept."""
         if not self._corrects or not (self._folder / COHORTS).exists() or self._kept_cohorts():
             return ""
-        return "is broken, or made of other banks"
+        return "is broken, or was made from another reference set"
 
     def mend(self) -> None:
-        """Keep the cohorts anew, if those that are kept are not those of the banks."""
+        """Write the cohorts again, if the stored ones are not those of the reference set."""
         if self.cohort_fault():
             (self._folder / COHORTS).unlink(missing_ok=True)
             self._keep_cohorts()
 
     def questions(self, item: Kind) -> dict[Kind, TuningQueries]:
-        """Return queries by their kind that look for the items of a kind, to tune their index.
+        """Return the tuning queries for the items of a kind, by the kind of the query.
 
-        Generic ones of the other kind, as the banks have them; of the same kind, items that are
+        Generic ones of the other kind, as in the reference set; of the same kind, items that are
         asked for what is near them.
         """
         other = Kind.TEXT if item == Kind.PHOTO else Kind.PHOTO
@@ -209,12 +216,12 @@ class ScoreNormalizer:
         }
 
     def refresh(self, catalog: CatalogWriter) -> None:
-        """Measure anew what has changed much, and keep it for the searches to come."""
+        """Measure again what has changed much, and store it for later searches."""
         self._note_moments(catalog)
         self._keep_cohorts()
 
     def _note_moments(self, catalog: CatalogWriter) -> None:
-        """Measure the moments anew where the library has changed much since."""
+        """Measure the score statistics again where the library has changed much since."""
         for query, item in product(Kind, Kind):
             noted = self._noted_moments(query, item)
             if noted and noted.fits(self._view.count(item)):
@@ -224,7 +231,7 @@ class ScoreNormalizer:
                 catalog.note(_moments_key(query, item), measured.dumps())
 
     def _measure(self, query: Kind, item: Kind) -> ScoreStats | None:
-        """Measure moments, if the generic queries and the items are enough for it."""
+        """Measure score statistics, if the generic queries and the items are enough for it."""
         items = self._view.count(item)
         if items < FEWEST_ITEMS:
             return None
@@ -242,7 +249,7 @@ class ScoreNormalizer:
                 write_cohorts(self._folder / COHORTS, cohorts, banks=banks)
 
     def _generic(self, kind: Kind) -> Vectors:
-        """Return the bank of a kind; where there is none, the library's own items stand in."""
+        """Return the reference vectors of a kind, or items of the library if there are none."""
         try:
             bank = self.banks.of(kind)
         except LibraryDamaged:  # what is indexed can be searched all the same
@@ -250,6 +257,11 @@ class ScoreNormalizer:
         return bank if len(bank) else self.sample(kind, SAMPLE, seed=0)[:, : self._dim]
 
 
+def _sound(rows: Vectors) -> NDArray[np.bool_]:
+    """Tell which rows are finite: one whose bits flipped says nothing of the others. Shape (n,)."""
+    return np.asarray(np.isfinite(rows).all(axis=1))
+
+
 def _moments_key(query: Kind, item: Kind) -> str:
-    """Name the fact that holds the moments of a direction."""
+    """Name the fact that holds the score statistics of a direction."""
     return f"moments_{query}_{item}"

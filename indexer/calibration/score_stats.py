@@ -1,15 +1,15 @@
-"""How high generic queries score the items of a library: the unit in which a score is told.
+"""Score statistics: the mean and spread of the scores that generic queries reach in a library.
 
-A cosine of 0.3 is much with one model and nothing with another. Told by how far it lies above the
-mean of what unrelated queries reach in this library, and in units of their spread, it compares
-between models and libraries. Generic queries are the library's banks, or items of the library
-where a model has no bank; nearly all pairs of one of them with one item are unrelated.
+A cosine of 0.3 is high with one model and low with another. Its distance from the mean score of
+unrelated queries in this library, divided by their spread, can be compared between models and
+libraries. The generic queries are the reference set, or items of the library if a model has no
+reference vectors. Nearly all pairs of a generic query and an item are unrelated.
 
     score    = c - alpha * h
     mean     = E c - alpha * E h
     spread^2 = Var c - 2 alpha Cov(c, h) + alpha^2 Var h
 
-The moments of c (cosine) and h (hubness) are kept, so each search has its own alpha.
+The moments of c (cosine) and h (hubness) are stored, so each search can use its own alpha.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FEWEST_QUERIES = 100
 """With fewer, mean and spread would tell of these few alone; so of a cohort, too."""
 
 STALE_SHARE = 0.1
-"""Moments are measured anew once the library has grown or shrunk by this share."""
+"""Score statistics are measured again once the library has grown or shrunk by this share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +57,20 @@ class ScoreStats:
     items: int
 
     def mean(self, alpha: float) -> float:
-        """Return the mean score of what is unrelated."""
+        """Return the mean score of unrelated pairs."""
         return self.cosine - alpha * self.hubness
 
     def spread(self, alpha: float) -> float:
-        """Return the standard deviation of the scores of what is unrelated."""
+        """Return the standard deviation of the scores of unrelated pairs."""
         variance = self.cosine_variance - 2 * alpha * self.covariance
         return math.sqrt(max(0.0, variance + alpha**2 * self.hubness_variance))
 
     def fits(self, items: int) -> bool:
-        """Tell whether a library of so many items is still about the one that was measured."""
+        """Return whether so many items are about as many as those that were measured."""
         return abs(items - self.items) <= STALE_SHARE * self.items
 
     def dumps(self) -> str:
-        """Return the moments as JSON."""
+        """Return the statistics as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -87,7 +87,7 @@ class ScoreStats:
 
 
 def cohort_of(bank: Vectors) -> Vectors:
-    """Return some generic items of a bank, evenly over all of it. Shape (n, dim)."""
+    """Return some items of the reference set, spread evenly over it. Shape (n, dim)."""
     return bank[:: max(1, len(bank) // COHORT)]
 
 

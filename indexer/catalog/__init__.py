@@ -1,1 +1,1 @@
-"""The SQLite catalog: what the library holds, and the filters that ask it."""
+"""The SQLite catalog: what the library contains, and the filters over it."""

@@ -1,4 +1,4 @@
-"""What a commit changes: files that come, move and go, and the segments of their vectors."""
+"""The records of one commit: files added, moved and removed, and the segments of their vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from indexer.core.types import Kind, Metadata, SegmentRow
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """What a file was when it was read.
+    """The state of a file when it was read.
 
     Attributes:
         path: where it lies, absolute.
@@ -79,7 +79,7 @@ class NewFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """A known file with the same content at another path, of another date, or described anew.
+    """A known file with the same content at another path, of another date, or with other metadata.
 
     `about` takes the place of what was known of a photo; None leaves it.
     """
@@ -109,7 +109,7 @@ class Touch:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderState:
-    """What tells a folder from an empty mount point at its path.
+    """The properties that distinguish a folder from an empty mount point at its path.
 
     Attributes:
         inode: its number in its file system.
@@ -149,7 +149,7 @@ class Transaction:
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """Segments that take the place of others.
+    """New segments that replace others.
 
     Attributes:
         kind: of all these segments.

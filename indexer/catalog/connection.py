@@ -1,8 +1,8 @@
-"""The connection to SQLite that reads and writes a catalog, and what its failures mean.
+"""The SQLite connection of a catalog, and the errors that its failures become.
 
-SQLite needs two files beside a catalog, to read it while another process writes. Where we may not
-write, it cannot make them. There a catalog is read as it lies: `Connection.is_stale` tells when
-that is no longer what is on the disk, and the connection is then made anew.
+SQLite needs two files beside a catalog to read it while another process writes. In a folder without
+write permission it cannot create them. There the catalog is opened as an immutable file.
+`Connection.is_stale` says when that file has changed on the disk; the connection is then renewed.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ Seen: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
 class Connection(sqlite3.Connection):
-    """A connection that knows whether it reads what lies on the disk now."""
+    """A connection that knows whether it still reads the current file."""
 
     catalog: Path | None = None
     seen: Seen | None = None
 
     def is_stale(self) -> bool:
-        """Tell whether a catalog that is read as it lay has changed since."""
+        """Return whether a catalog that is read as it lay has changed since."""
         return self.seen is not None and _seen(self.catalog) != self.seen
 
 
@@ -85,7 +85,7 @@ def patience() -> float:
 
 
 def is_worth_another(error: BaseException, until: float) -> bool:
-    """Tell whether to try again after a failure, and wait for a moment if so."""
+    """Return whether to try again after a failure, and wait for a moment if so."""
     if not is_passing(error) or time.monotonic() > until:
         return False
     time.sleep(_PAUSE_SECONDS)
@@ -93,7 +93,7 @@ def is_worth_another(error: BaseException, until: float) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell whether a failure may be over in a moment: another process opens, closes or commits."""
+    """Return whether a failure may pass in a moment: another process opens, closes or commits."""
     name = str(getattr(error, "sqlite_errorname", ""))
     return name.startswith(_PASSING + _PASSING_TO_A_READER)
 
@@ -103,8 +103,14 @@ def _same(text: str | None) -> str | None:
     return None if text is None else same(text)
 
 
+def _written_in(place: str, names: str, ends: str) -> bool:
+    """Tell whether a place such as "Orvieto, Italy" holds one of some names, and ends with one."""
+    parts = [part.strip() for part in same(place).split(",")]
+    return parts[-1] in ends.split(",") and not set(names.split(",")).isdisjoint(parts)
+
+
 def failure(path: Path, error: BaseException) -> TwinlensError:
-    """Say what a failure of SQLite means to a person."""
+    """Turn a failure of SQLite into an error with a message for people."""
     name = str(getattr(error, "sqlite_errorname", ""))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LibraryLocked(f"{path} is busy; another process is writing. Try again")
@@ -112,24 +118,24 @@ def failure(path: Path, error: BaseException) -> TwinlensError:
         if not _is_open(path):
             return TwinlensError(f"cannot use {path}: {error}; {permit(path.parent)}")
         why = "the disk is full" if is_full(path.parent) else error
-        return TwinlensError(f"cannot use {path}: {why}; see to the disk and its permissions")
+        return TwinlensError(f"cannot use {path}: {why}; check the disk and its permissions")
     if _is_damage(name, error):
         return LibraryDamaged(path, f"is broken ({_told(error)})", mending(path.parent))
     return TwinlensError(
-        f"the library is whole, but SQLite cannot do this with it ({_told(error)}); use fewer or "
-        "shorter filters, or report what you did"
+        f"SQLite cannot run this request ({_told(error)}); the library itself is intact. Use fewer "
+        "or shorter filters, or report what you did"
     )
 
 
 def _is_open(path: Path) -> bool:
-    """Tell whether a catalog may be read, and its folder be entered."""
+    """Return whether a catalog may be read, and its folder be entered."""
     if not is_open(path.parent, os.X_OK):
         return not path.parent.exists()
     return is_open(path, os.R_OK) or not path.exists()
 
 
 def is_full(folder: Path) -> bool:
-    """Tell whether a disk has no room for the two small files that SQLite makes to read."""
+    """Return whether a disk has no room for the two small files that SQLite makes to read."""
     free = shutil.disk_usage(folder).free
     if free >= _SCARCE:
         return False
@@ -142,7 +148,7 @@ def is_full(folder: Path) -> bool:
 
 
 def _is_damage(name: str, error: BaseException) -> bool:
-    """Tell whether a failure is one of the file; others are of what was asked."""
+    """Return whether a failure is one of the file; others are of what was asked."""
     if isinstance(error, UnicodeDecodeError) or name.startswith(_DAMAGE):
         return True
     if isinstance(error, OverflowError | sqlite3.DataError | MemoryError):
@@ -155,7 +161,7 @@ def _is_damage(name: str, error: BaseException) -> bool:
 def _told(error: BaseException) -> str:
     """Say in a few words what SQLite said."""
     if isinstance(error, UnicodeDecodeError):
-        return "a text of it is no UTF-8"
+        return "one of its texts is not UTF-8"
     return str(error)
 
 
@@ -172,6 +178,7 @@ def _connected(path: Path, mode: str) -> Connection:
     try:
         connection.catalog, connection.seen = path, seen
         connection.create_function("same", 1, _same, deterministic=True)
+        connection.create_function("written_in", 3, _written_in, deterministic=True)
         connection.execute("PRAGMA busy_timeout=30000")
         if way == _ALONE:  # keeps in memory what would lie in the missing file
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -206,7 +213,7 @@ def _way(path: Path) -> tuple[str, Seen | None]:
 
 
 def _is_closed(folder: Path) -> bool:
-    """Tell whether no file can be made in a folder."""
+    """Return whether no file can be made in a folder."""
     effective = os.access in os.supports_effective_ids
     return not os.access(folder, os.W_OK, effective_ids=effective) or is_full(folder)
 

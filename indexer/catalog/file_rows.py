@@ -1,4 +1,4 @@
-"""Files, their items and the folders they came from, as rows of the catalog."""
+"""Rows of the catalog for files, their items and the folders that they came from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def move(connection: Connection, moved: Move) -> None:
 
 
 def touch(connection: Connection, touches: Sequence[Touch]) -> None:
-    """Note the dates and inodes of files that are as they were known otherwise."""
+    """Store new dates and inodes of files that are otherwise unchanged."""
     files = schema.files.c
     dates: dict[str, Any] = {each: bindparam(each) for each in ("mtime_ns", "ctime_ns", "inode")}
     statement = (
@@ -56,7 +56,7 @@ def touch(connection: Connection, touches: Sequence[Touch]) -> None:
 
 
 def miss(connection: Connection, file_ids: Sequence[int]) -> None:
-    """Note that files were not found, from now on, and are kept."""
+    """Mark files as not found, and keep them."""
     files = schema.files.c
     for chunk in chunks(file_ids):
         first = files.id.in_(chunk) & files.missing.is_(None)
@@ -64,7 +64,7 @@ def miss(connection: Connection, file_ids: Sequence[int]) -> None:
 
 
 def all_folders(connection: Connection) -> dict[Path, FolderState]:
-    """Return the folders that were entered, as they were then."""
+    """Return the folders that were entered, in their state at that time."""
     return {
         row.path: FolderState(inode=row.inode, mounted=row.mounted)
         for row in connection.execute(select(schema.folders))
@@ -72,7 +72,7 @@ def all_folders(connection: Connection) -> dict[Path, FolderState]:
 
 
 def put_folders(connection: Connection, states: Mapping[Path, FolderState | None]) -> None:
-    """Note how folders are now; None for one that has gone."""
+    """Store the state of folders; None for one that has gone."""
     for chunk in chunks(list(states)):
         connection.execute(schema.folders.delete().where(schema.folders.c.path.in_(chunk)))
     rows = [{"path": path, **vars(state)} for path, state in states.items() if state is not None]
@@ -80,7 +80,7 @@ def put_folders(connection: Connection, states: Mapping[Path, FolderState | None
 
 
 def forget_folders(connection: Connection, root: Path) -> None:
-    """Forget how a folder and those below it were."""
+    """Delete the stored state of a folder and those below it."""
     gone = [path for path in all_folders(connection) if path.is_relative_to(root)]
     put_folders(connection, dict.fromkeys(gone))
 

@@ -1,7 +1,7 @@
-"""Which items a filter lets through, told the shorter way: by their ids, or by those of the rest.
+"""The items that pass a filter, as a list of ids or as a list of the ids that do not pass.
 
-A filter that lets most photos through would have SQLite name nearly all of them, at a third of a
-microsecond each. What it keeps out is then named instead.
+SQLite takes a third of a microsecond to list an id. If a filter passes most photos, listing the
+few that it excludes is faster.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _contrary(connection: Connection, part: Filter) -> Select[Any] | None:
 
 
 def _all_described(connection: Connection, *, frames: bool) -> bool:
-    """Tell whether each photo has a row in `photos`: not before the first run of this format.
+    """Return whether each photo has a row in `photos`: not before the first run of this format.
 
     The items are counted by their vectors, which costs nothing; frames of a video share a row.
     """

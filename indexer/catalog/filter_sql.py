@@ -1,6 +1,6 @@
-"""Filters become SQL: which items a search may answer.
+"""Filter expressions as SQL conditions on the items that a search may return.
 
-They are applied before the vector search, so that k items come back whenever k match.
+They are applied before the vector search, so k items come back whenever k items pass.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _range(root: Path) -> tuple[bytes, bytes, bytes]:
 
 
 def _told(where: Filter) -> ColumnElement[bool]:
-    """Match items whose photo says so; one look at `photos` serves all parts of the filter."""
+    """Match items by their photo's metadata; one lookup in `photos` serves all parts."""
     return schema.items.c.file_id.in_(select(schema.photos.c.file_id).where(row_fits(where)))
 
 
@@ -206,6 +206,17 @@ def _cameras() -> CTE:
 
 
 def _near(where: NearPosition) -> ColumnElement[bool]:
+    """Match by position, or by the written place of photos that have none."""
+    around = _around(where)
+    if not where.names:
+        return around
+    photos = schema.photos.c
+    named = (",".join(dict.fromkeys(map(same, each))) for each in (where.names, where.ends))
+    written = func.written_in(photos.place, *named)
+    return or_(around, and_(photos.latitude.is_(None), photos.place != "", written))
+
+
+def _around(where: NearPosition) -> ColumnElement[bool]:
     """Compare straight distances through the earth; the band of latitudes uses the index."""
     photos = schema.photos.c
     (here,) = on_sphere(np.array([where.latitude]), np.array([where.longitude])).tolist()

@@ -1,7 +1,7 @@
-"""Words of items: what texts, captions, keywords, folders, file names and places say.
+"""The full-text index over texts, captions, keywords, folders, file names and places.
 
-They lie in a full-text index of SQLite (FTS5), which ranks by BM25, as tokens with a space between
-them; see `indexer.core.text_normalization`. Case, accents, width and English endings make no
+It is an FTS5 table of SQLite, ranked by BM25. Texts are stored as tokens with a space between them;
+see `indexer.core.text_normalization`. Case, accents, letter width and English endings make no
 difference.
 """
 
@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from indexer.catalog import schema
-from indexer.catalog.reader import WORD, any_of
+from indexer.catalog.snapshot import WORD, any_of
 from indexer.core.errors import TwinlensError
 from indexer.core.text_normalization import tokens
 from indexer.core.types import Metadata, readable
@@ -50,14 +50,14 @@ def rename(connection: Connection, paths: Mapping[int, Path], roots: Sequence[Pa
 
 
 def tell(connection: Connection, file_id: int, about: Metadata) -> None:
-    """Put the words of a photo's metadata in the place of what it said before."""
+    """Replace the words of a photo's metadata."""
     connection.execute(_of(file_id).values(_told_words(about)))
 
 
 def phrase(words: str, column: str) -> ColumnElement[bool]:
     """Match the items whose column holds these words side by side.
 
-    A library of an older format, until the next run writes it anew, holds them as they are written.
+    Until the next run rewrites it, a library of an older format holds them as they are written.
     """
     return _matches(f"{column} : ({any_of([_spoken(words), ' '.join(WORD.findall(words))])})")
 
@@ -82,7 +82,7 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
         try:
             copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
         except sqlite3.DatabaseError as error:
-            yield f"the index of words does not fit the words: {error}"
+            yield f"the full-text index does not match the texts: {error}"
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _no_room(error: Exception) -> TwinlensError:
     """Say what the copy needs."""
     return TwinlensError(
         f"cannot copy the catalog to '{gettempdir()}' to check its full-text index: {error}; "
-        "name a folder with more room in the environment variable TMPDIR"
+        "set the environment variable TMPDIR to a folder with more room"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the catalog says of the library as a whole, and of the vectors of one kind."""
+"""The catalog's records about the whole library, and about the vectors of one kind."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ Ids: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryMeta:
-    """What a library was made for, and how far its counters are.
+    """The metadata of a library: what it was made for, and the state of its counters.
 
     Attributes:
         format: of the files on disk.
         model: the name of the encoder.
         fingerprint: of the encoder.
         dim: length of every vector.
-        hubness_k: neighbours in the bank that an item's hubness is the mean of; 0 where vectors
-            carry none, in a library that format 1 began.
-        photo_bank: vectors of generic photos in the banks.
-        text_bank: vectors of generic texts in the banks.
+        hubness_k: number of reference vectors whose mean cosine is an item's hubness; 0 if vectors
+            have none, in a library that format 1 began.
+        photo_bank: vectors of generic photos in the reference set.
+        text_bank: vectors of generic texts in the reference set.
         generation: counts commits; equal generations are the same commit.
         next_id: the id that the next item gets.
         next_segment: the number that the next segment gets.
         writer: who writes or wrote last: "PID SECONDS", seconds since 1970.
-        banks: name of the file that holds the banks.
+        banks: name of the file with the reference set.
     """
 
     format: int = FORMAT
@@ -64,13 +64,13 @@ class LibraryMeta:
 
     @property
     def width(self) -> int:
-        """Length of a stored row: the vector and, where it is measured, its hubness."""
+        """Length of a stored row: the vector and, if it is stored, its hubness."""
         return self.dim + (self.hubness_k > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorSnapshot:
-    """What one commit says about the vectors of one kind.
+    """The vectors of one kind as of one commit.
 
     Attributes:
         generation: counts commits; equal generations are the same commit.
@@ -91,7 +91,7 @@ class VectorSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedIndexMeta:
-    """What the catalog names of a saved index: its number, its plan and the seal of its file."""
+    """What the catalog names of a saved index: its number, search parameters and checksums."""
 
     number: int
     plan: str
@@ -99,7 +99,7 @@ class SavedIndexMeta:
 
 
 def facts_of(path: Path, meta: dict[str, str]) -> LibraryMeta:
-    """Turn the rows of the table into facts, and refuse a newer format first of all."""
+    """Turn the rows of the table into metadata; refuse a newer format first."""
     meta = meta if meta.get("format") != "1" else {**NO_HUBNESS, **meta}
     numbers = [*_NUMBERS, *_HUBNESS_NUMBERS]
     wrong = [key for key in numbers if not _is_number(meta.get(key, ""))]
@@ -122,7 +122,7 @@ def facts_of(path: Path, meta: dict[str, str]) -> LibraryMeta:
 
 
 def _is_number(text: str) -> bool:
-    """Tell whether a fact is a number that SQLite and FAISS can hold."""
+    """Return whether a fact is a number that SQLite and FAISS can hold."""
     return text.isascii() and text.isdecimal() and len(text) < _DIGITS
 
 

@@ -1,4 +1,4 @@
-"""Catalogs of older formats become those of today, within one transaction of the next writer."""
+"""Migrations of older catalog formats, which the next writer runs within one transaction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from indexer.catalog import fulltext, photo_rows, schema
 from indexer.catalog.meta import NO_HUBNESS
-from indexer.catalog.reader import metadata_of
+from indexer.catalog.snapshot import metadata_of
 
 _ROWS = 10_000  # items whose words are written at once
 

@@ -1,4 +1,4 @@
-"""What photos say about themselves, as rows of the catalog."""
+"""Rows of the catalog for the metadata of photos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from indexer.catalog import schema
-from indexer.catalog.reader import metadata_of
+from indexer.catalog.snapshot import metadata_of
 from indexer.core.gazetteer import on_sphere
 from indexer.core.text_normalization import same
 from indexer.core.types import Metadata, MetadataSummary
@@ -24,7 +24,7 @@ COLUMNS = tuple(
 
 
 def put(connection: Connection, told: Mapping[int, Metadata]) -> None:
-    """Write what photos say about themselves, by the ids of their files, in place of the old."""
+    """Write the metadata of photos, by the ids of their files, in place of the old."""
     drop(connection, list(told))
     rows = [{"file_id": id_, **_values(about)} for id_, about in told.items()]
     if rows:
@@ -44,13 +44,13 @@ def put_tags(connection: Connection, keywords: Mapping[int, Sequence[str]]) -> N
 
 
 def drop(connection: Connection, file_ids: Sequence[int]) -> None:
-    """Forget what photos say."""
+    """Delete the metadata of photos."""
     for table in (schema.photos, schema.tags):
         connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
 
 
 def told(connection: Connection, format_: int) -> dict[int, Metadata]:
-    """Return what every photo says, by the id of its file, in a catalog of a format from 3 on."""
+    """Return the metadata of every photo, by its file's id; the catalog needs format 3 or later."""
     columns = schema.known_in(format_, schema.photos.c.file_id, *COLUMNS)
     rows = connection.execute(select(*columns))
     return {row.file_id: metadata_of(row._asdict()) for row in rows}

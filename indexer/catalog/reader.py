@@ -1,25 +1,17 @@
-"""What a search reads of the catalog.
+"""Everything that a search reads from the catalog.
 
-In SQL as it is written, by Python's own `sqlite3`: SQLAlchemy, which `indexer.catalog.writer` does
-all else with, takes longer to import than a search in a library of 100,000 photos takes.
+It uses plain SQL and Python's own `sqlite3`. SQLAlchemy, which `indexer.catalog.writer` uses, takes
+longer to import than a search in a library of 100,000 photos takes.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import compress, islice
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from indexer.catalog.connection import (
     Connection,
@@ -29,44 +21,15 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
-from indexer.catalog.meta import (
-    Ids,
-    LibraryMeta,
-    VectorSnapshot,
-    base_key,
-    facts_of,
-    plan_key,
-    seal_key,
-)
+from indexer.catalog.meta import LibraryMeta, VectorSnapshot
+from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
-from indexer.core.text_normalization import sought
-from indexer.core.types import Kind, Metadata, Record, SegmentRow
-
-WORD = re.compile(r"\w+")
-STOP_WORDS = frozenset(
-    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
-    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
-    | {"to", "was", "we", "were", "who", "with", "you", "your"}
-    | {"image", "images", "photo", "photos", "picture", "pictures"}
-)
-"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
-
-_MANY = 64  # words of a query that count
-_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
-
-_SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
-_LISTS = ("keywords", "also")
-_SAID = ("taken", "latitude", "longitude", "keywords", *_SAME)
-"""What `photos` says since format 3; `also` came with format 4."""
-
+from indexer.core.types import Kind, Record
 
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
 """What reading a catalog raises where its rows are not what was written."""
 
 T = TypeVar("T")
-
-Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
-"""Tells of ids which of them a filter lets through. Shape (n,) each."""
 
 
 BROKEN = "catalog.sqlite.broken"
@@ -81,37 +44,52 @@ def catalog_path(folder: Path) -> Path:
 class CatalogReader:
     """The catalog as a search sees it, one commit at a time. Any thread may ask.
 
+    Each question is a transaction of its own, but for those that `at_one_commit` puts into one.
+
     Args:
         path: of the database.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._alone = threading.Lock()
-        self._sqlite: Connection | None = None  # one transaction at a time
+        self._alone = threading.RLock()  # one transaction at a time
+        self._sqlite: Connection | None = None
+        self._open: CatalogSnapshot | None = None  # the transaction of the moment
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         if self._sqlite is not None:
             self._sqlite.close()
             self._sqlite = None
 
+    def at_one_commit(self, read: Callable[[], T]) -> T:
+        """Return what a function reads: all that it asks of this catalog is of one commit.
+
+        Inside another such function it takes part in the same transaction. It runs again where a
+        writer changed what a reader without locks reads, or took away files that the commit
+        names: so it must do nothing but read.
+
+        Raises:
+            LibraryDamaged: something cannot be read, and no newer commit explains why.
+        """
+        return self._in_transaction(lambda _: read())
+
     def facts(self) -> LibraryMeta:
-        """Return the facts as of the last commit.
+        """Return the library's metadata as of the last commit.
 
         Raises:
             LibraryTooNew: a newer version wrote them.
             LibraryDamaged: some are missing, or no numbers.
         """
-        return facts_of(self._path, self._ask(_meta))
+        return self._ask(lambda snapshot: snapshot.facts)
 
     def noted(self, key: str) -> str:
-        """Return one fact, empty if it was never noted."""
-        return self._ask(_meta).get(key, "")
+        """Return one stored value by its key; empty if it was never stored."""
+        return self._ask(lambda snapshot: snapshot.meta.get(key, ""))
 
     def snapshot(self, kind: Kind) -> VectorSnapshot:
         """Return what the last commit says about the vectors of a kind."""
-        return self._ask(lambda connection: _snapshot(connection, kind))
+        return self._ask(lambda snapshot: snapshot.vectors(kind))
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind."""
@@ -120,14 +98,12 @@ class CatalogReader:
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
-        format_ = self.facts().format
-        found = self._ask(lambda connection: _records(connection, ids, format_))
-        return [found[id_] for id_ in ids if id_ in found]
+        return self._ask(lambda snapshot: snapshot.records(ids))
 
     def worded(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
-        """Return ids and word scores of the items of a kind that share words, best first.
+        """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         A word score is the item's BM25 over the logarithm of the number of items, so that it
         means the same in a small library and a large one: a rare word counts about 1.
@@ -139,59 +115,75 @@ class CatalogReader:
             among: which items may be answered, if not all.
             every: only items that have all the words.
         """
-        facts = self.facts()
-        old = facts.format < 5
-        asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
-        telling = [words for words in dict.fromkeys(asked) if STOP_WORDS.isdisjoint(words)][:_MANY]
-        if facts.format < 3 or not telling:
-            return []
-        expressions = [f"({any_of(words)})" for words in telling]
-        values = {
-            "asked_words": (" AND " if every else " OR ").join(expressions),
-            "asked_kind": kind,
-            "asked_limit": limit if among is None else -1,
-        }
-        found = self._ask(
-            lambda connection: list(
-                islice(_held(connection.execute(_WORDED, values), among), limit)
-            )
+        return self._ask(
+            lambda snapshot: snapshot.worded(text, kind, limit, among=among, every=every)
         )
-        return [(id_, bm25 / math.log(facts.next_id + 1)) for id_, bm25 in found]
 
-    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+    def _ask(self, ask: Callable[[CatalogSnapshot], T]) -> T:
+        """Ask one question, in the transaction that is open or in one of its own."""
+        return self._in_transaction(lambda snapshot: self._asked(ask, snapshot))
+
+    def _in_transaction(self, read: Callable[[CatalogSnapshot], T]) -> T:
         """Read in one transaction: what is read in it is of one commit.
 
         Where a writer begins or ends beside a reader that may not write, SQLite can fail for a
-        moment; then it is asked again.
+        moment; then it is read again.
         """
         with self._alone:
+            if self._open is not None:
+                return read(self._open)
             until = patience()
             while True:
+                snapshot: CatalogSnapshot | None = None
                 try:
-                    return self._asked(ask)
+                    with self._transaction() as snapshot:
+                        return read(snapshot)
                 except _Changed as changed:
                     if not is_worth_another(changed.reason, until):
                         raise failure(self._path, changed.reason) from changed.reason
-                self.close()
+                    self.close()
+                except LibraryDamaged:
+                    if snapshot is None or not self._is_outdated(snapshot):
+                        raise
 
-    def _asked(self, ask: Callable[[sqlite3.Connection], T]) -> T:
-        """Read once.
-
-        Raises:
-            _Changed: it has to be read again, by a new connection.
-        """
+    @contextmanager
+    def _transaction(self) -> Iterator[CatalogSnapshot]:
+        """Open a transaction for all that is asked in it."""
         connection = self._current()
+        self._execute(connection, "BEGIN")
+        self._open = CatalogSnapshot(self._path, connection)
         try:
-            connection.execute("BEGIN")
-            try:
-                answer = ask(connection)
-            finally:
-                connection.execute("ROLLBACK")
+            yield self._open
+        finally:
+            self._open = None
+            if connection.in_transaction:  # a failure may have ended it
+                self._execute(connection, "ROLLBACK")
+
+    def _execute(self, connection: Connection, statement: str) -> None:
+        """Begin or end a transaction."""
+        try:
+            connection.execute(statement)
         except _UNREADABLE as error:
             raise self._meaning(connection, error) from error
-        if connection.is_stale():
+
+    def _asked(self, ask: Callable[[CatalogSnapshot], T], snapshot: CatalogSnapshot) -> T:
+        """Ask once.
+
+        Raises:
+            _Changed: all has to be read again, by a new connection.
+        """
+        try:
+            answer = ask(snapshot)
+        except _UNREADABLE as error:
+            raise self._meaning(snapshot.connection, error) from error
+        if snapshot.connection.is_stale():
             raise _Changed(_busy())
         return answer
+
+    def _is_outdated(self, snapshot: CatalogSnapshot) -> bool:
+        """Tell whether there is another commit by now: its files may lie in the place of ours."""
+        was_read = "meta" in vars(snapshot)
+        return was_read and snapshot.generation != self._ask(lambda now: now.generation)
 
     def _current(self) -> Connection:
         """Return a connection to what lies on the disk now."""
@@ -224,101 +216,8 @@ class _Changed(Exception):
         self.reason = reason
 
 
-_WORDED = """
-    SELECT words.rowid, -bm25(words) AS score
-    FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
-    WHERE words MATCH :asked_words AND files.kind = :asked_kind
-    ORDER BY score DESC, words.rowid LIMIT :asked_limit"""
-# "+ 0": else SQLite may ask the index of words anew for each item that there is.
-
-
-def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
-    """Yield the rows, of id and score, that a filter lets through."""
-    while some := rows.fetchmany(_CHUNK):
-        ids = np.array([id_ for id_, _ in some], dtype=np.int64)
-        yield from some if among is None else compress(some, among(ids).tolist())
-
-
-def any_of(phrases: Sequence[str]) -> str:
-    """Return an expression of FTS5 that matches any of some phrases."""
-    return " OR ".join(f'"{each}"' for each in dict.fromkeys(phrases))
-
-
-def metadata_of(row: Mapping[str, Any]) -> Metadata:
-    """Read a row of `photos`; a text's, and one of an older format, say nothing."""
-    if row.get("width") is None:
-        return Metadata()
-    return Metadata(
-        taken=datetime.fromisoformat(row["taken"]) if row["taken"] else None,
-        latitude=row["latitude"],
-        longitude=row["longitude"],
-        keywords=tuple(row["keywords"]),
-        also=tuple(row.get("also", ())),
-        **{name: row[name] for name in _SAME},
-    )
-
-
 def _busy() -> sqlite3.Error:
     """Make the failure that another process is writing."""
     error = sqlite3.OperationalError("another process is writing")
     error.sqlite_errorname = "SQLITE_BUSY"
     return error
-
-
-def _meta(connection: sqlite3.Connection) -> dict[str, str]:
-    """Read all facts."""
-    rows = connection.execute("SELECT key, value FROM meta").fetchall()
-    return {str(key): str(value) for key, value in rows}
-
-
-def _snapshot(connection: sqlite3.Connection, kind: Kind) -> VectorSnapshot:
-    """Read what the last commit says about the vectors of a kind."""
-    meta = _meta(connection)
-    named = connection.execute(
-        "SELECT number, rows FROM segments WHERE kind = ? ORDER BY number", (kind,)
-    )
-    segments = [SegmentRow(number=number, kind=kind, rows=int(rows)) for number, rows in named]
-    gone = connection.execute("SELECT id FROM deleted WHERE kind = ?", (kind,)).fetchall()
-    return VectorSnapshot(
-        generation=int(meta["generation"]),
-        base=int(meta.get(base_key(kind), 0)),
-        plan=meta.get(plan_key(kind), ""),
-        seal=meta.get(seal_key(kind), ""),
-        segments=tuple(segments),
-        deleted=np.array(gone, dtype=np.int64).reshape(-1),
-    )
-
-
-def _records(connection: sqlite3.Connection, ids: Sequence[int], format_: int) -> dict[int, Record]:
-    """Read the items of these ids."""
-    names, joined = _record_columns(format_)
-    found: dict[int, Record] = {}
-    for start in range(0, len(ids), _CHUNK):
-        some = ids[start : start + _CHUNK]
-        wanted = f"items.id IN ({', '.join('?' * len(some))})"
-        query = f"SELECT {', '.join(names)} FROM {joined} WHERE {wanted}"
-        for row in connection.execute(query, some):
-            found[row[0]] = _record(dict(zip(names, row, strict=True)))
-    return found
-
-
-def _record_columns(format_: int) -> tuple[list[str], str]:
-    """Return what is read of an item in a catalog of a format, and the tables that say it."""
-    names, items = ["items.id", "path", "kind", "text"], "items JOIN files ON files.id = file_id"
-    if format_ < 3:
-        return names, items
-    names = [*names, *_SAID] if format_ < 4 else [*names, *_SAID, "time", "also"]
-    return names, f"{items} LEFT JOIN photos USING (file_id)"
-
-
-def _record(row: dict[str, Any]) -> Record:
-    """Turn a row into a record."""
-    lists = {name: json.loads(row[name]) for name in _LISTS if row.get(name) is not None}
-    return Record(
-        id=row["items.id"],
-        kind=Kind(row["kind"]),
-        path=Path(os.fsdecode(row["path"])),
-        text=row["text"],
-        about=metadata_of({**row, **lists}),
-        time=row.get("time"),
-    )

@@ -1,10 +1,10 @@
-"""Checksums of the catalog's rows, since format 5: a bit that flipped on the disk is noticed.
+"""Checksums of the catalog's rows, since format 5: they detect a bit that flipped on the disk.
 
-SQLite notices a broken page, not a changed value. So `sums` holds two CRC-32 for each file: of its
-rows in `files`, `items`, `photos` and `tags`, and of its rows in `words`. They are computed once a
-commit, for the files that it changed. A row of its own in `sums` holds that of `folders`. The few
-rows that describe the whole library (`meta`, `roots`) have a copy with a checksum, so that either
-mends the other.
+SQLite detects a broken page, but not a changed value. So the table `sums` holds two CRC-32 for each
+file: one of its rows in `files`, `items`, `photos` and `tags`, and one of its rows in `words`. They
+are computed once a commit, for the files that it changed. One more row in `sums` covers `folders`.
+The few rows about the whole library (`meta`, `roots`) have a copy with a checksum, so that each can
+repair the other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Rows: TypeAlias = Mapping[str, Sequence[tuple[Any, ...]]]
 
 @dataclass(frozen=True, kw_only=True)
 class MetaCopy:
-    """What the copy of the facts says: facts, roots as bytes, and the checksum of the schema."""
+    """The copy of the library's metadata: values, roots as bytes, the checksum of the schema."""
 
     meta: dict[str, str]
     roots: list[bytes]
@@ -89,7 +89,7 @@ def seal_facts(connection: sqlite3.Connection) -> None:
 
 
 def read_copy(written: str) -> MetaCopy | None:
-    """Read the copy of the facts; None where it is not what was written."""
+    """Read the copy of the facts; None if it is damaged."""
     crc, _, text = written.partition(" ")
     try:
         if crc != f"{crc32(text.encode()):08x}":
@@ -102,22 +102,22 @@ def read_copy(written: str) -> MetaCopy | None:
 
 
 def faults(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield what differs from what was written."""
+    """Yield what fails its checksum."""
     rows = connection.execute("SELECT value FROM meta WHERE key = ?", (COPY,)).fetchall()
     copy = read_copy(str(rows[0][0])) if rows else None
     if copy is None:
-        yield "the copy of its facts is broken"
+        yield "the copy of its settings is broken"
     elif (copy.meta, copy.roots) != (_meta(connection), _roots(connection)):
-        yield "its facts differ from their copy"
+        yield "its settings differ from their copy"
     elif copy.schema != _schema(connection):
-        yield "its schema is not what was written"
+        yield "its schema fails its checksum"
     changed = set(_changed(connection))
     if FOLDERS in changed:
-        yield "what it knows of folders is not what was written"
+        yield "its rows about folders fail their checksum"
     changed.discard(FOLDERS)
     if changed:
-        files = "1 file is" if len(changed) == 1 else f"{len(changed):,} files are"
-        yield f"what the rows say of {files} not what was written"
+        files = "1 file fail" if len(changed) == 1 else f"{len(changed):,} files fail"
+        yield f"the rows of {files} their checksums"
 
 
 def rows_sum(rows: Rows) -> int:

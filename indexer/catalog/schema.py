@@ -1,4 +1,4 @@
-"""The tables of the catalog, and the connection to SQLite that holds them."""
+"""The tables of the catalog, and the SQLAlchemy engine that opens them."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def connect(path: Path, *, mode: str = "rw") -> Engine:
     @event.listens_for(engine, "checkout")
     def _checked(connection: sqlite3.Connection, *_: Any) -> None:
         if isinstance(connection, OwnConnection) and connection.is_stale():
-            raise DisconnectionError("the catalog has changed")  # SQLAlchemy connects anew
+            raise DisconnectionError("the catalog has changed")  # SQLAlchemy connects again
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:

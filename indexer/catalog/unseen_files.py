@@ -1,8 +1,9 @@
-"""What a library knows of the files below some folders; each is struck off when a walk meets it.
+"""The files that a library holds below some folders and that a walk has not met yet.
 
-A file and its state (path, size, dates, inode) are one hash of 64 bits, so a file takes 25 bytes
-here, whatever its path. Of a million files that all changed in a library of a million, one would be
-taken for unchanged once in ten million such runs.
+The walk strikes off each file that it meets unchanged. A file and its state (path, size, dates,
+inode) are stored as one hash of 64 bits, so a file takes 25 bytes, whatever its path. If all of a
+million files changed in a library of a million, one in ten million such runs would take one of
+them for unchanged.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ class UnseenFiles:
                 self._left[row] = False
 
     def knows(self, id_: int) -> bool:
-        """Tell whether a file is here, struck off or not."""
+        """Return whether a file is here, struck off or not."""
         return self._row(id_) is not None
 
     def __contains__(self, id_: int) -> bool:
-        """Tell whether a file is left."""
+        """Return whether a file is left."""
         row = self._row(id_)
         return row is not None and bool(self._left[row])
 

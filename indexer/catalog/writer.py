@@ -1,7 +1,7 @@
-"""The catalog: a SQLite database that is the only truth about what a library holds.
+"""The catalog for writers: the SQLite database that decides what a library contains.
 
-Every change is one transaction, so a process killed at any moment leaves the last commit whole.
-Readers see one commit at a time while the one writer adds the next.
+Every change is one transaction, so a process that is killed leaves the last commit intact. Readers
+see one commit at a time while the single writer adds the next.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ from indexer.core.types import Kind, MetadataSummary, SegmentRow, State
 
 
 class CatalogWriter(CatalogReader):
-    """An open catalog: all that is read of it, and all that changes. Close it."""
+    """An open catalog, for reading and writing. Close it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -101,7 +101,7 @@ class CatalogWriter(CatalogReader):
         return catalog
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         super().close()
         self._engine.dispose()
 
@@ -146,8 +146,8 @@ class CatalogWriter(CatalogReader):
         Raises:
             UsageError: the library is of a format before filters.
         """
-        frames = self.facts().format >= 4
-        with self._described() as connection:
+        frames = self._described_format() >= 4
+        with self._reading() as connection:
             return filter_ids.selected(connection, kind, where, frames=frames)
 
     def newest(self, kind: Kind, where: Filter, limit: int) -> list[int]:
@@ -157,18 +157,19 @@ class CatalogWriter(CatalogReader):
         found = select(items.c.id).select_from(dated)
         query = found.where(files.c.kind == kind, compiled(where))
         ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
-        with self._described() as connection:
+        self._described_format()
+        with self._reading() as connection:
             return list(connection.scalars(ordered))
 
     def described(self) -> MetadataSummary:
-        """Sum up what the photos say about themselves."""
+        """Summarise the metadata of all photos."""
         if self.facts().format < 3:
             return MetadataSummary()
         with self._reading() as connection:
             return photo_rows.described(connection)
 
     def known(self, paths: Iterable[Path]) -> dict[Path, FileRecord]:
-        """Return what is known of the files at these paths."""
+        """Return the records of the files at these paths."""
         with self._believing():
             rows = self._rows_in(select(schema.files), schema.files.c.path, paths)
             return {row.path: file_rows.known_file(row) for row in rows}
@@ -226,7 +227,7 @@ class CatalogWriter(CatalogReader):
             return file_rows.all_folders(connection)
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
-        """Return where these files lie."""
+        """Return the paths of these files."""
         columns = select(schema.files.c.id, schema.files.c.path)
         return {row.id: row.path for row in self._rows_in(columns, schema.files.c.id, file_ids)}
 
@@ -281,7 +282,7 @@ class CatalogWriter(CatalogReader):
             ]
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the rows and the words; nothing where all is well."""
+        """Return what is wrong with the rows and the words; empty if nothing is."""
         try:
             with self._reading() as connection:
                 driver = schema.driver(connection)
@@ -316,16 +317,19 @@ class CatalogWriter(CatalogReader):
             fault = f"is broken (a row cannot be read: {error})"
             raise LibraryDamaged(self._path, fault, mending(self._path.parent)) from error
 
-    @contextmanager
-    def _described(self) -> Iterator[Connection]:
-        """One transaction over a catalog that knows metadata, which a filter needs."""
-        if self.facts().format < 3:
+    def _described_format(self) -> int:
+        """Return the format of a catalog that knows metadata, which a filter needs.
+
+        Raises:
+            UsageError: it knows none.
+        """
+        format_ = self.facts().format
+        if format_ < 3:
             raise UsageError(
-                f"{self._path.parent} knows no dates, places and words yet; read them with: "
+                f"{self._path.parent} has no dates, places and words yet; add them with: "
                 "twinlens index FOLDER"
             )
-        with self._reading() as connection:
-            yield connection
+        return format_
 
     # What changes
 
@@ -422,9 +426,10 @@ class CatalogWriter(CatalogReader):
             there = file_rows.ids_at(connection, list(moved.values()))
             clash = [path for path, id_ in there.items() if id_ not in moved]
             if clash:
+                more = f" and {len(clash) - 1:,} more below '{new}'" if len(clash) > 1 else ""
                 raise UsageError(
-                    f"the library knows {clash[0]} already, and {len(clash) - 1:,} more below "
-                    f"'{new}'; forget them first with: twinlens forget {new}"
+                    f"the library already contains {clash[0]}{more}; remove them first with: "
+                    f"twinlens forget {new}"
                 )
             # Old and new paths may overlap: out of the way first, then to their places.
             file_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
@@ -463,7 +468,7 @@ class CatalogWriter(CatalogReader):
             connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
 
     def rewrite(self) -> None:
-        """Write the catalog anew without what was removed: freed pages, and words."""
+        """Rewrite the catalog without what was removed: freed pages, and words."""
         self.forget_words()
         with self._engine.connect() as connection:
             driver = schema.driver(connection)

@@ -1,1 +1,1 @@
-"""Plain types, errors, file types and the files and words that everything else stands on."""
+"""Types, errors, file types, filters and text rules that all other packages use."""

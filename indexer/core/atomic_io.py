@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and whose checksums tell when a bit has flipped."""
+"""Write files completely or not at all, and detect flipped bits by checksums."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from indexer.core.permissions import make_file
 UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
 """What reading a safetensors file raises if it is missing, cut or changed."""
 
-_UNFIT = "its checksum does not fit: the disk has changed some bits"
+_UNFIT = "its checksum does not match: the disk has changed some bits"
 
 
 @contextmanager

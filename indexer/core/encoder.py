@@ -1,4 +1,4 @@
-"""What the indexer asks of a model: two towers that meet in one space."""
+"""The encoder protocol: what the indexer needs from a model with an image and a text tower."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNIT_TOLERANCE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class TokenShape:
-    """Size of what a reranker reads of a photo: so many tokens of so many numbers."""
+    """The shape of a photo's patch tokens: `tokens` vectors of length `width`."""
 
     tokens: int
     width: int
@@ -79,7 +79,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class TokenEncoder(Encoder, Protocol):
-    """An encoder whose image tower may also give the tokens that a reranker reads."""
+    """An encoder whose image tower can also return the patch tokens that a reranker reads."""
 
     @property
     def token_shape(self) -> TokenShape | None:
@@ -93,38 +93,38 @@ class TokenEncoder(Encoder, Protocol):
 
 @runtime_checkable
 class FixedInputEncoder(Encoder, Protocol):
-    """An encoder that says which square of a photo it sees: photos are cut where they are decoded.
+    """An encoder that declares its square input, so that photos are resized when they are decoded.
 
-    `encode_images` gives the same vectors for photos that are cut already.
+    `encode_images` gives the same vectors for photos that are resized already.
     """
 
     @property
     def square(self) -> ImageInputSpec:
-        """How a photo becomes what the image tower sees."""
+        """How a photo is resized to the input of the image tower."""
         ...
 
 
 @runtime_checkable
 class ReleasableEncoder(Encoder, Protocol):
-    """An encoder that can let go of memory between two uses."""
+    """An encoder that can free memory between two uses."""
 
     def rest(self) -> None:
-        """Let go of what can be had again, where it is not needed soon."""
+        """Free memory that can be filled again, if it is not needed soon."""
         ...
 
 
 @runtime_checkable
 class VocabularyEncoder(Encoder, Protocol):
-    """An encoder that can tell which words its text tower has whole."""
+    """An encoder that can say which words are in its vocabulary."""
 
     def knows(self, word: str) -> bool:
-        """Tell whether a word is read as one; else it is cut into pieces."""
+        """Return whether a word is read as one token; else it is cut into pieces."""
         ...
 
 
 @runtime_checkable
 class TruncatingEncoder(Encoder, Protocol):
-    """An encoder that can tell where it stops to read a text that is too long for it."""
+    """An encoder that can say which part of a long text it truncates."""
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is not read; empty if all of it is."""
@@ -133,7 +133,7 @@ class TruncatingEncoder(Encoder, Protocol):
 
 @runtime_checkable
 class DeviceEncoder(Encoder, Protocol):
-    """An encoder that says where it computes."""
+    """An encoder that can say on which device it computes."""
 
     @property
     def device(self) -> object:
@@ -147,9 +147,9 @@ def device_of(encoder: Encoder) -> str:
 
 
 def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:
-    """Return what an encoder gave for `rows` inputs, once it is sure to be unit vectors.
+    """Check that an encoder gave unit vectors for `rows` inputs, and return them.
 
-    A NaN would rank at random and a long vector would win every search, unseen and for ever.
+    A NaN would rank at random, and a long vector would win every search without being noticed.
 
     Raises:
         TwinlensError: names the encoder and what is wrong with its vectors.
@@ -163,4 +163,4 @@ def checked(vectors: Vectors, *, encoder: Encoder, rows: int) -> Vectors:
         fault = "vectors that are not of unit length"
     else:
         return vectors
-    raise TwinlensError(f"the encoder {encoder.name!r} gave {fault}; nothing of them was stored")
+    raise TwinlensError(f"the encoder {encoder.name!r} gave {fault}; none of them was stored")

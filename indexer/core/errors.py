@@ -79,12 +79,12 @@ class Unaffordable(FileUnreadable):
 
 
 def mending(library: Path) -> str:
-    """Say how to mend a library."""
-    return f"mend it with: twinlens check --repair --library {library}"
+    """Say how to repair a library."""
+    return f"repair it with: twinlens check --repair --library {library}"
 
 
 def way_out(library: Path) -> str:
-    """Say what to do about a library that is damaged beyond mending; its photos are not."""
+    """Say what to do about a library that cannot be repaired; its photos are not damaged."""
     return f"delete {library} and run: twinlens index FOLDER --library {library}"
 
 
@@ -94,17 +94,17 @@ def told(error: OSError, path: str | os.PathLike[str]) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{said}; {permit(path)}"
     if error.errno == errno.EROFS:
-        return f"{said}; name a place on another disk"
+        return f"{said}; choose a folder on another disk"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{said}; make room there"
+        return f"{said}; free some space there"
     return said
 
 
 def permit(path: str | os.PathLike[str]) -> str:
     """Say how access to a file or folder is given."""
-    return f"its owner gives you access with: chmod -R u+rwX '{os.fspath(path)}'"
+    return f"its owner can give you access with: chmod -R u+rwX '{os.fspath(path)}'"
 
 
 def is_open(path: Path, mode: int) -> bool:
-    """Tell whether we may use a file or folder, in a mode of `os.access`, as the user we act as."""
+    """Return whether the effective user may use a file or folder in a mode of `os.access`."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

@@ -1,6 +1,6 @@
-"""Which files are looked at, told by their suffix, and how each of them is read.
+"""The supported file types: which suffixes are indexed, and how each file is read.
 
-A file of another suffix, or of none, is told by its first bytes: see
+The first bytes decide for a file with an unknown suffix or none: see
 `indexer.media.file_signature`.
 """
 

@@ -1,4 +1,4 @@
-"""Filter expressions: which items a search may answer, as plain values."""
+"""Filter expressions as plain values: they say which items a search may return."""
 
 from __future__ import annotations
 
@@ -21,11 +21,22 @@ class DateRange:
 
 @dataclass(frozen=True, kw_only=True)
 class NearPosition:
-    """Photos taken at most `km` from a position in degrees, along the ground."""
+    """Photos taken at most `km` from a position in degrees, along the ground.
+
+    Attributes:
+        latitude: of the position.
+        longitude: of the position.
+        km: the distance.
+        names: of the town there. A photo without a position matches if its written place holds
+            one of these and ends with one of `ends`.
+        ends: the same names, and those of the regions in which the town lies.
+    """
 
     latitude: float
     longitude: float
     km: float
+    names: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180 and self.km > 0):
@@ -63,7 +74,7 @@ class InFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class HasTag:
-    """Photos with a keyword; case, width and composition of its letters make no difference."""
+    """Photos with a keyword; case, letter width and Unicode composition make no difference."""
 
     name: str
 
@@ -84,28 +95,28 @@ class HasOrientation:
 
 @dataclass(frozen=True, kw_only=True)
 class MinRating:
-    """Photos of so many stars or more."""
+    """Photos with so many stars or more."""
 
     at_least: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllOf:
-    """What matches each of these filters; everything, if there is none."""
+    """Items that pass all of these filters; every item, if there is none."""
 
     filters: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnyOf:
-    """What matches one of these filters."""
+    """Items that pass one of these filters."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Not:
-    """What does not match a filter."""
+    """Items that do not pass a filter."""
 
     filter: Filter
 

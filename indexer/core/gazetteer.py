@@ -1,8 +1,9 @@
-"""Place names without a network: the nearest town of a position, and what a name means.
+"""Place names without a network: find the nearest town of a position, and the place of a name.
 
-`places.tsv.gz` holds the towns of 5,000 inhabitants and more, the largest first, `regions.tsv.gz`
-the countries, the states of the United States and the parts of the United Kingdom. Both are made by
-`scripts/make_places.py`. Source: GeoNames (geonames.org), CC BY 4.0; CLDR (unicode.org).
+`places.tsv.gz` contains the towns of 5,000 inhabitants and more, the largest first.
+`regions.tsv.gz` contains the countries, the states of the United States and the parts of the United
+Kingdom. `scripts/make_places.py` makes both. Source: GeoNames (geonames.org), CC BY 4.0; CLDR
+(unicode.org).
 """
 
 from __future__ import annotations
@@ -207,11 +208,18 @@ class Gazetteer:
                 yield row
 
     def _calls_itself(self, row: int, name: str) -> bool:
-        """Tell whether a name is a town's own, or the one by which the world knows it."""
+        """Return whether a name is a town's own, or the one by which the world knows it."""
         return _key(self._place(row).name) in (_key(name), _key(_BEST_KNOWN.get(_key(name), "")))
 
+    def outer_names(self, town: Town) -> Iterator[str]:
+        """Yield all names and codes of the state and the country in which a town lies."""
+        for label in town.outer:
+            for each in self._regions_with(label):
+                if each.name == label:
+                    yield from (label, *each.others, *each.foreign)
+
     def _lies(self, place: Town | Region, within: Sequence[str]) -> bool:
-        """Tell whether a town or state lies in all of these: states or countries."""
+        """Return whether a town or state lies in all of these: states or countries."""
         outer = place.outer if isinstance(place, Town) else place.name.rsplit(", ", 1)[1:]
         known = frozenset().union(*(self._known_as(label) for label in outer))
         return known.issuperset(map(_key, within))

@@ -1,8 +1,8 @@
-"""Who may read a library: its owner alone, unless the mode of its folder says otherwise.
+"""File permissions of a library: only its owner may read it, unless its folder's mode allows more.
 
-A library holds paths, captions, positions and whole texts of photos that others may not read. So it
-is made for its owner, whatever the umask. From then on the mode of its folder decides: files and
-folders that are written later follow it, and nobody but the person changes it.
+A library contains paths, captions, positions and texts of photos that others may not be allowed to
+read. So it is created for its owner only, whatever the umask. Afterwards the mode of its folder
+decides: files and folders written later follow it. twinlens never changes that mode.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which files can be looked at now: their drive is there, and answers."""
+"""Check which files can be reached now: their drive is mounted and answers."""
 
 from __future__ import annotations
 

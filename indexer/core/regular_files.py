@@ -1,7 +1,7 @@
-"""Files are opened only if they are regular files: no pipe, device or socket is waited for.
+"""Open regular files only, so that no pipe, device or socket blocks the process.
 
-The kind is looked at before a file is opened, since opening a device may do something, and again
-after that, since the file may have been replaced meanwhile.
+The type is checked before a file is opened, because opening a device can have effects. It is
+checked again afterwards, because the file may have been replaced in between.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a photo becomes the square that an image tower reads."""
+"""Resize a photo to the square input of an image tower."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Letters: what is equal for a person, however it is written, and the words that they make.
+"""Text normalisation: letters that people take as equal become equal, and texts become words.
 
-One letter may be one code point or several ("é" is U+00E9, or "e" and U+0301), may be wide or
-narrow, and may have case or accents. What is compared or looked up goes through here first.
+One letter can be one code point or several ("é" is U+00E9, or "e" and U+0301), can be wide or
+narrow, and can have case or accents. All text that is compared or looked up is normalised here.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _words(text: str) -> list[str]:
 
 
 def _is_part(char: str) -> bool:
-    """Tell whether a character belongs to a word."""
+    """Return whether a character belongs to a word."""
     return char.isalnum() or unicodedata.category(char) in ("Mn", "Mc", "Me", "Co")
 
 

@@ -1,4 +1,4 @@
-"""The plain records that travel between the rooms of the indexer."""
+"""The plain records that the packages of the indexer exchange."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Hubness:
-    """How much an item that is near to every query is held back; see `indexer.calibration.hubness`.
+    """How far the score of a hub is lowered; see `indexer.calibration.hubness`.
 
-    An alpha of 0.25 gained with every bank measured. Larger ones gain more where the bank is of
-    the same kind as the library, and lose where it is not; a model may say so for its own banks.
+    An alpha of 0.25 improved results with every reference set measured. A larger one improves them
+    more if the reference set resembles the library, and worsens them if not; so a model may set its
+    own.
 
     Attributes:
-        k: neighbours in the bank whose mean cosine is an item's hubness.
+        k: neighbours in the reference set whose mean cosine is an item's hubness.
         text_to_image: alpha, the share of a photo's hubness that leaves its score for words.
         image_to_text: alpha of a text's hubness, where a photo looks for texts.
     """
@@ -58,7 +59,7 @@ class Hubness:
 
 
 class Orientation(StrEnum):
-    """How a photo is held when it is seen upright."""
+    """The orientation of a photo when it is seen upright."""
 
     LANDSCAPE = "landscape"
     PORTRAIT = "portrait"
@@ -67,7 +68,7 @@ class Orientation(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a photo's file and its sidecar say about it. What they do not say is None or empty.
+    """The metadata of a photo, from its file and its sidecar. Missing values are None or empty.
 
     Attributes:
         taken: when, by the camera's own clock: local time, of no time zone.
@@ -111,9 +112,9 @@ class Metadata:
 class Record:
     """One item of the library: a photo, a frame of a video, or one passage of a text file.
 
-    `id` is issued by the catalog, never reused. `text` is the passage (empty for a photo),
-    `about` what the file says of a photo (empty for a text), `time` how many seconds into its
-    video a frame is shown (None for what is no frame).
+    `id` is issued by the catalog and never reused. `text` is the passage (empty for a photo),
+    `about` the metadata of a photo (empty for a text), `time` the position of a frame in its video
+    in seconds (None for other items).
     """
 
     id: int
@@ -125,7 +126,7 @@ class Record:
 
 
 def readable(text: str) -> str:
-    """Return a name or a query as UTF-8 can write it; a byte that is no UTF-8 becomes "\ufffd"."""
+    """Return a name or a query as valid UTF-8; an invalid byte becomes "�"."""
     return os.fsencode(text).decode("utf-8", "replace")
 
 
@@ -148,7 +149,7 @@ def _escaped(char: str) -> str:
 
 
 def spot(name: str, time: float | None) -> str:
-    """Name a file and, of a video, the moment: "clip.mp4 @ 0:12"."""
+    """Name a file and, for a video, the time: "clip.mp4 @ 0:12"."""
     return name if time is None else f"{name} @ {clock(time)}"
 
 
@@ -161,7 +162,7 @@ def clock(seconds: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One answer of the vector search: an item's id and its inner product with the query."""
+    """One result of the vector search: an item's id and its inner product with the query."""
 
     id: int
     score: float
@@ -171,7 +172,7 @@ class Candidate:
 class Skip:
     """A file (or one row of it) that could not be indexed, and why.
 
-    `wants` is the extra of this package that reads it, where it only lacks that; see
+    `wants` is the extra of this package that would read it, if only that is missing; see
     `indexer.core.file_types.EXTRAS`.
     """
 
@@ -182,7 +183,7 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A folder whose files were not found and are kept: how many, and why they are."""
+    """A folder whose files were not found and are kept: their number, and the reason."""
 
     folder: Path
     reason: str
@@ -200,7 +201,7 @@ class SegmentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataSummary:
-    """What the photos of a library say, summed up.
+    """A summary of the metadata of all photos.
 
     Attributes:
         first: date of the oldest photo.
@@ -219,7 +220,7 @@ class MetadataSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryInfo:
-    """What a library holds.
+    """What a library contains.
 
     Attributes:
         photos: how many.

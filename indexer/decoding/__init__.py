@@ -1,1 +1,1 @@
-"""Files are decoded in child processes that may harm nobody."""
+"""Decode files in sandboxed child processes."""

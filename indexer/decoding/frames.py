@@ -1,7 +1,7 @@
-"""What goes between a decoder and the process that asks it: frames of a header and a body.
+"""The wire format between a decoder process and its parent: frames of a header and a body.
 
-An answer bears the mark of its request and says its own length, so that nothing else that comes
-out of a decoder can be taken for it.
+A response carries the mark of its request and its own length, so nothing else that a decoder
+prints can be taken for a response.
 """
 
 from __future__ import annotations

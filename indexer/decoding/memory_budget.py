@@ -1,7 +1,7 @@
-"""How much memory decoding may take: a share of what the machine or its container has.
+"""The memory budget of decoding: a share of the memory of the machine or its container.
 
-All decoders of this process draw from one budget. Small files need no leave; a large one waits
-until there is room for it, so that large photos are decoded one at a time.
+All decoders of this process share one budget. Small files need no reservation. A large file waits
+until there is room for it, so large photos are decoded one at a time.
 """
 
 from __future__ import annotations

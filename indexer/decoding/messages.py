@@ -1,4 +1,4 @@
-"""How a file is looked at, what is seen of it, and both as what goes through a pipe."""
+"""Decode requests and results, and how they are encoded for the pipe to a decoder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeRequest:
-    """How a file is looked at.
+    """A request to decode a file.
 
     Attributes:
         form: how it is read.
@@ -60,14 +60,14 @@ class DecodeRequest:
 
     @property
     def most_bytes(self) -> int:
-        """The largest number of bytes of all pictures, RGB."""
+        """The largest number of bytes of all pictures, in RGB."""
         pixels = self.square.size**2 if self.square else int(self.max_megapixels * 1e6)
         return 3 * self.most * pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedFile:
-    """Pictures, their times in a video, and what the file says; its position has no name yet.
+    """The decoded pictures of a file, their times in a video, and the file's metadata.
 
     `remark` says what is wrong with a file whose picture is there all the same. `depth`, in bits a
     colour, `pages` and `digest` are those of the file, where they were asked for.

@@ -1,10 +1,9 @@
-"""Photos, RAW and videos are decoded in processes of their own: no file takes the run down.
+"""A pool of decoder processes for photos, RAW files and videos.
 
-A file that crashes its process, fills its memory or takes too long costs itself alone; another
-process takes the place of the one that went. Processes start when the first photo comes. They may
-start no program and use no network (`indexer.decoding.sandbox`), draw from one budget of memory
-(`indexer.decoding.memory_budget`), and end with this process. What they answer is checked against
-what was asked.
+A file that crashes its decoder, fills its memory or takes too long is skipped, and a new process
+replaces the old one. Processes start with the first photo. They may start no program and use no
+network (`indexer.decoding.sandbox`), share one memory budget (`indexer.decoding.memory_budget`) and
+end with this process. Each result is checked against its request.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _PATIENCE = 30.0  # seconds for one file that a person waits for
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOptions:
-    """What a photo may cost.
+    """Limits of decoding one photo.
 
     Attributes:
         max_megapixels: larger photos are refused by their header.
@@ -89,7 +88,7 @@ class DecodeOptions:
 
 
 class DecodePool:
-    """Processes that decode photos, as many as threads ask at once. Close them, or use `with`.
+    """A pool of decoder processes, one for each thread that asks. Close it, or use `with`.
 
     Args:
         options: what a photo may cost.
@@ -148,7 +147,7 @@ class DecodePool:
         except BaseException as error:
             self._end(process)
             if isinstance(error, ProtocolError):
-                raise FileUnreadable("its decoder gave no proper answer") from error
+                raise FileUnreadable("its decoder gave an invalid answer") from error
             raise
         with self._lock:
             self._idle.append(process)
@@ -175,6 +174,13 @@ class DecodePool:
             self._idle.clear()
         for process in every:
             self._end(process)
+
+    def give_up(self) -> None:
+        """End the processes that are at work: who waits for one gets `FileUnreadable`."""
+        with self._lock:
+            busy = self._all.difference(self._idle)
+        for process in busy:
+            process.end()
 
     def _take(self) -> _Process:
         """Take a process that waits for work, else start one."""
@@ -271,7 +277,7 @@ class _Process:
         return self._socket.makefile("wb"), self._socket.makefile("rb")
 
     def is_alive(self) -> bool:
-        """Tell whether it still runs."""
+        """Return whether it still runs."""
         return self._popen.poll() is None
 
     def ask(
@@ -357,7 +363,7 @@ class _Process:
         self._popen.kill()  # its pipe is broken: it has gone, or soon will
         code = self._popen.wait()
         if code == -signal.SIGKILL:
-            return "its decoder was killed, perhaps for want of memory"
+            return "its decoder was killed, perhaps because memory ran out"
         died = signal.Signals(-code).name if code < 0 else f"code {code}"
         return f"crashed its decoder ({died})"
 

@@ -1,6 +1,6 @@
-"""What a person sees of a file: a photo, the picture of a RAW, a frame of a video.
+"""Pictures of a file for people: a photo, the preview of a RAW file, or a frame of a video.
 
-All of it is decoded in processes of their own (`indexer.decoding.pool`), as for a library.
+They are decoded in the same child processes as files for a library (`indexer.decoding.pool`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     )
     about = looked_at(_body(path, form), look).about
     if not about.width or not about.height:
-        raise FileUnreadable("its header tells no size")
+        raise FileUnreadable("its header gives no size")
     return about.width, about.height
 
 

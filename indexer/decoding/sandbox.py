@@ -1,8 +1,8 @@
-"""What a process that decodes files gives up: programs, network, writing, outliving its parent.
+"""The sandbox of a decoder process: no programs, no network, no writing, no outliving its parent.
 
-A decoder reads files that anyone may have made. Should a file take it over, or a reader of its own
-accord start a program, the system refuses. On Linux (x86_64, aarch64) a seccomp filter does so, for
-native code too; elsewhere Python's audit hook does, for what Python code asks for.
+A decoder reads files that anyone may have made. If a file takes over the decoder, or a library
+tries to start a program, the system refuses. On Linux (x86_64, aarch64) a seccomp filter does this,
+for native code too. Elsewhere Python's audit hook does it, for Python code only.
 
 Source: Linux, Documentation/userspace-api/seccomp_filter.rst; `<linux/audit.h>` and
 `<asm/unistd.h>` for the numbers.

@@ -1,7 +1,7 @@
-"""What is seen of one file: its pictures, and what it says about itself.
+"""The decode task of one file: its pictures and its metadata.
 
-All that parses the bytes of a photo, a RAW, a video or a sidecar is called from here, and this is
-called in processes of their own alone: see `indexer.decoding.pool`.
+All code that parses the bytes of a photo, a RAW file, a video or a sidecar is called from here.
+This module runs only in decoder processes: see `indexer.decoding.pool`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RAW_BITS = 14  # of a sensor, where the file does not say; more than a JPEG's
 
 
 def decode(body: bytes, look: DecodeRequest, claim: Claim = free) -> DecodedFile:
-    """Look at a file.
+    """Decode a file.
 
     Args:
         body: its content; of a video its path.

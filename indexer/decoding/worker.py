@@ -1,9 +1,10 @@
-"""The process in which files are decoded, one by one: `python -m indexer.decoding.worker`.
+"""The decoder process, which decodes files one by one: `python -m indexer.decoding.worker`.
 
-It knows Pillow, LibRaw, FFmpeg and numpy, no FAISS, no SQLite and no model. Requests come on
-stdin, answers go to stdout; both are frames, see `indexer.decoding.frames`. Neither is left where a
-library that prints could reach it, and what runs here may start no program, use no network and
-write no file, see `indexer.decoding.sandbox`. It ends when its parent does.
+It imports Pillow, LibRaw, FFmpeg and numpy, but no FAISS, no SQLite and no model. Requests come on
+stdin and results go to stdout, both as frames: see `indexer.decoding.frames`. Both streams are
+moved away first, so a library that prints cannot write into them. The process may start no
+program, use no network and write no file: see `indexer.decoding.sandbox`. It ends when its parent
+ends.
 """
 
 from __future__ import annotations

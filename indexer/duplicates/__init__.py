@@ -1,1 +1,1 @@
-"""Copies of one picture, and which of them is the original."""
+"""Find copies of a photo, and choose the original among them."""

@@ -1,8 +1,8 @@
-"""What a photo file holds, and what tells it from others.
+"""The contents of a photo file, and the comparison of two files.
 
-Two files hold the same if they have the same bytes, or show the same, see
-`indexer.media.content_hash`. Of a camera RAW only the bytes are compared. Files are looked at in
-the processes of decoders.
+Two files have the same contents if they have the same bytes or show the same: see
+`indexer.media.content_hash`. Camera RAW files are compared by their bytes only. Files are decoded
+in the decoder processes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TELLING_PAGES = 5  # of an animation, that are compared as pictures
 
 @dataclass(frozen=True, kw_only=True)
 class FileContents:
-    """What a photo file holds.
+    """The contents of a photo file.
 
     Attributes:
         width: of the upright picture in pixels; of a RAW, of the photo it is of.
@@ -38,6 +38,7 @@ class FileContents:
         digest: of the bytes; equal for equal files.
         picture: to compare with others.
         about: what the file and its sidecar say about it.
+        is_damaged: whether it is damaged beside its picture.
     """
 
     width: int
@@ -47,6 +48,7 @@ class FileContents:
     digest: bytes
     picture: Picture
     about: Metadata
+    is_damaged: bool = False
 
 
 def contents(path: Path) -> FileContents:
@@ -66,7 +68,7 @@ def contents(path: Path) -> FileContents:
     )
     seen = looked_at(data, look)
     if not seen.about.width or not seen.about.height:
-        raise FileUnreadable("its header tells no size")
+        raise FileUnreadable("its header gives no size")
     return FileContents(
         width=seen.about.width,
         height=seen.about.height,
@@ -75,6 +77,7 @@ def contents(path: Path) -> FileContents:
         digest=_digest(data),
         picture=picture(seen.photos[0]),
         about=seen.about,
+        is_damaged=bool(seen.remark),
     )
 
 

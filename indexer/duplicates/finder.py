@@ -1,12 +1,13 @@
-"""Photos that a library holds more than once: the same picture, and copies of one shot.
+"""Find exact and near copies among the photos of a library.
 
-    photos -> one a file -> near by vectors -> what they hold -> exact -> alike in each tile -> near
+    photos -> one per file -> near by vectors -> contents -> exact -> every tile alike -> near
 
-A file that is reached by several names (links, a folder mounted twice) is one file and no copy of
-itself. Exact copies hold the same, see `indexer.duplicates.contents`. Vectors alone cannot tell a
-near copy from the next shot of a burst; the pictures can, see `indexer.duplicates.similarity`. A
-copy that was resized, recompressed, brightened or slightly cropped about its middle is found; one
-with other words or with something moved in it is not: see benchmarks/README.md.
+A file with several names (links, a folder mounted twice) is one file, not a copy of itself. Exact
+copies have the same contents: see `indexer.duplicates.contents`. Vectors alone cannot distinguish a
+near copy from the next shot of a burst, so the pictures are compared: see
+`indexer.duplicates.similarity`. Copies that were resized, recompressed, brightened or slightly
+cropped around their middle are found. Pictures with other words, or in which something moved, are
+not copies: see benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class DuplicateGroup:
 
     @property
     def spare(self) -> tuple[Path, ...]:
-        """The copies that can be dropped and nothing is lost that the kept one does not hold."""
+        """The copies that can be deleted without losing anything."""
         return tuple(copy.path for copy in self.copies[1:] if not copy.alone)
 
 
@@ -126,6 +127,7 @@ class _Seen:
             bytes=photo.size,
             mtime_ns=photo.mtime_ns,
             links=len(self.file.links),
+            is_damaged=holds.is_damaged,
         )
 
 
@@ -212,7 +214,7 @@ def _file(names: Sequence[CatalogPhoto]) -> _File:
 
 
 def _is_link(path: Path) -> bool:
-    """Tell whether a path leads through a link."""
+    """Return whether a path leads through a link."""
     return path.resolve() != path.absolute()
 
 
@@ -349,7 +351,7 @@ class _Likeness:
         return value if agrees else None
 
     def _agree(self, pair: Pair, page: int | None) -> bool:
-        """Tell whether two photos agree in each tile of a page."""
+        """Return whether two photos agree in each tile of a page."""
         one, other = pair
 
         def details(side: int) -> tuple[Image.Image, Image.Image]:

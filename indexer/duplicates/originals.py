@@ -1,16 +1,17 @@
-"""Which of several copies is the original, in words.
+"""Choose the original among several copies, and say why in words.
 
-| asked in this order | kept is |
+| question, in this order | the original is |
 |---|---|
-| is it a file of its own? | a file, before a link to one that lies elsewhere |
-| what does it say about itself? | a camera, then what says more: lens, place, rating, words |
-| is it dated? | a date of taking, then the earlier one |
-| how deep is it? | more bits a colour |
-| how large is it? | more pixels; of near copies, then more bytes |
-| does a RAW or a film belong to it? | what has one |
-| do links lead to it? | what has most |
+| is it intact? | a file without damage |
+| is it a file of its own? | a file, rather than a link to a file elsewhere |
+| how much metadata does it have? | one with a camera, then one with more of lens, place, … |
+| does it have a date? | one with a date, then the earlier one |
+| how many bits per colour? | one with more |
+| how large is it? | one with more pixels; among near copies, then one with more bytes |
+| does a RAW file or a video belong to it? | one with such a file |
+| do links lead to it? | one with more links |
 | how old is the file? | the oldest |
-| how is it called? | no "copy" or "(1)", then the shorter name, then the first by path |
+| what is its name? | no "copy" or "(1)", then the shorter name, then the first by path |
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ _COPY_MARK = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalTraits:
-    """What tells an original from a copy.
+    """The traits that decide which copy is the original.
 
     Attributes:
         path: of the file.
+        is_damaged: whether it is damaged beside its picture.
         is_link: whether it is a link to a file that the library does not hold otherwise.
         about: what it says about itself; `also` are the files of the same shot beside it.
         depth: bits a colour.
@@ -51,10 +53,11 @@ class OriginalTraits:
     bytes: int
     mtime_ns: int
     links: int = 0
+    is_damaged: bool = False
 
 
 def rank(copy: OriginalTraits, *, exact: bool) -> tuple[Any, ...]:
-    """Return what copies are sorted by, the original first.
+    """Return the sort key of a copy; the original comes first.
 
     Args:
         copy: one of several.
@@ -73,10 +76,10 @@ def why(copies: Sequence[OriginalTraits], *, exact: bool) -> str:
 
 
 def lacking(kept: OriginalTraits, copy: OriginalTraits) -> tuple[str, ...]:
-    """Return what a copy has and the kept one lacks: dropping the copy would lose it."""
+    """Return what a copy has and the kept one lacks: deleting the copy would lose it."""
     theirs = _said(kept.about)
     found = [name for name in _said(copy.about) if name not in theirs]
-    found += ["more bits a colour"] if copy.depth > kept.depth else []
+    found += ["more bits per colour"] if copy.depth > kept.depth else []
     found += ["more pixels"] if copy.pixels > kept.pixels else []
     return tuple(found)
 
@@ -87,16 +90,17 @@ def _criteria(copy: OriginalTraits, *, exact: bool) -> list[tuple[Any, str]]:
     said = [each for each in _said(about) if each != "date"]
     taken = about.taken.isoformat() if about.taken else ""
     return [
-        (copy.is_link, "it is a file, the other a link"),
-        (not about.camera, f"it says {', '.join(said)}"),
-        (-len(said), f"it says more about itself ({', '.join(said)})"),
-        (not taken, "it says when it was taken"),
-        (taken, "it says the earlier date"),
-        (-copy.depth, f"it has more bits a colour ({copy.depth})"),
+        (copy.is_damaged, "it is intact, and the other is damaged"),
+        (copy.is_link, "it is a file, and the other is a link"),
+        (not about.camera, f"it has metadata ({', '.join(said)})"),
+        (-len(said), f"it has more metadata ({', '.join(said)})"),
+        (not taken, "it has a date"),
+        (taken, "it has the earlier date"),
+        (-copy.depth, f"it has more bits per colour ({copy.depth})"),
         (-copy.pixels, "it has more pixels"),
         (0 if exact else -copy.bytes, "it has more bytes, so it is less compressed"),
         (not about.also, f"it belongs to {', '.join(about.also)}"),
-        (-copy.links, "links lead to it"),
+        (-copy.links, "more links point to it"),
         (copy.mtime_ns, "it is the oldest file"),
         (bool(_COPY_MARK.search(name)), "its name does not call it a copy"),
         (len(copy.path.name), "its name is the shortest"),

@@ -1,11 +1,11 @@
-"""How alike two pictures are: as a whole, and in each of their parts.
+"""Compare two pictures: as a whole, and in each of their tiles.
 
-    small pictures -> correlation, crop -> larger pictures, fitted -> the tile that agrees least
+    small pictures -> correlation, crop -> larger pictures, aligned -> the tile that differs most
 
-Small pictures tell at little cost which photos cannot be copies of one shot. They do not tell two
-screenshots of one app from each other, two pages of one letter, or two shots of a burst: these
-share all but some details. So what correlates is compared again, at a size at which letters can be
-told, in tiles of 8 by 8 pixels. One tile that differs is enough.
+Small pictures show at little cost which photos cannot be copies. But they cannot distinguish two
+screenshots of one app, two pages of one letter, or two shots of a burst, which differ only in
+details. So pictures that correlate are compared again, at a size at which letters can be
+distinguished, in tiles of 8 by 8 pixels. One tile that differs is enough to reject a pair.
 """
 
 from __future__ import annotations

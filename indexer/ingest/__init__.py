@@ -1,1 +1,1 @@
-"""Folders become a library: walk, decode, embed, commit."""
+"""Index folders: walk, decode, embed, commit."""

@@ -1,6 +1,6 @@
-"""Folders that no walk enters: what was thrown away, snapshots, thumbnails, files of systems.
+"""Folders that a walk never enters: trash, snapshots, thumbnails, system folders.
 
-Their photos are deleted ones, older states of photos that are elsewhere, or small copies of them.
+Their photos are deleted, older versions of photos elsewhere, or small copies of them.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ EXCLUDED_DIRS = (*TRASH, *SNAPSHOTS, *THUMBNAILS, *SYSTEM)
 
 
 def is_excluded(path: str, names: tuple[str, ...]) -> bool:
-    """Tell whether the folder at a path has one of these names, as in `EXCLUDED_DIRS`."""
+    """Return whether the folder at a path has one of these names, as in `EXCLUDED_DIRS`."""
     return _pattern(names).fullmatch(path.casefold()) is not None
 
 
 @lru_cache(maxsize=4_096)
 def lies_in_excluded(folder: str, roots: tuple[str, ...], names: tuple[str, ...]) -> bool:
-    """Tell whether a folder, or one above it, has one of these names; roots are always entered."""
+    """Return whether a folder or one above it has one of these names; roots are always entered."""
     inside = (root for root in roots if Path(folder).is_relative_to(root))
     root = max(inside, key=len, default="")
     above = (os.fspath(each) for each in (Path(folder), *Path(folder).parents))

@@ -1,8 +1,8 @@
-"""Patterns of `.gitignore` as regular expressions that never try the same thing twice.
+"""Patterns of `.gitignore` as regular expressions without exponential backtracking.
 
-Each star is followed by fixed text, and the first place where that fits is as good as any other;
-so it is taken for good (an atomic group). Matching then takes a time that grows with the length
-of pattern and path, not exponentially with the number of stars.
+Each star is followed by fixed text, and the first place where that text matches is as good as any
+other. So the match is atomic. Matching takes time that grows with the length of pattern and path,
+not exponentially with the number of stars.
 
 Source: https://git-scm.com/docs/gitignore and `wildmatch.c` of git.
 """
@@ -51,7 +51,7 @@ class GlobPattern:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether it has no wildcards."""
+        """Return whether it has no wildcards."""
         return _WILD.isdisjoint(self.text)
 
     def compiled(self) -> re.Pattern[str]:

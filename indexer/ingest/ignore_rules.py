@@ -1,8 +1,8 @@
-"""What a `.twinlensignore` leaves out, in the syntax of `.gitignore`.
+"""The rules of `.twinlensignore` files, in the syntax of `.gitignore`.
 
-The file speaks for its folder and all below. Of several that speak of one path the deepest
-decides, and within one file the last line that matches, as in git. A walk does not enter what is
-left out, so each path is compared as it is, without the folders above it.
+A file applies to its folder and everything below. If several files match one path, the deepest
+decides; within one file, the last matching line does, as in git. A walk does not enter what is
+excluded, so each path is compared on its own, without the folders above it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class IgnoreFile:
         self.wild.append((number, pattern, pattern.compiled()))
 
     def covers(self, path: str, *, is_dir: bool) -> bool | None:
-        """Tell whether a path is left out; None if no line speaks of it.
+        """Return whether a path is left out; None if no line speaks of it.
 
         Args:
             path: from the folder of the file on, parted by "/".
@@ -107,7 +107,7 @@ class IgnoreRules:
 
     @classmethod
     def above(cls, root: Path) -> IgnoreRules:
-        """Return what the folders above a root say of what it holds.
+        """Return the rules that the folders above a root have for its content.
 
         A file that leaves out the root itself says nothing: who names a folder wants it. Nor
         does one that cannot be read.
@@ -120,7 +120,7 @@ class IgnoreRules:
         return ignore
 
     def within(self, folder: Path) -> IgnoreRules:
-        """Add what a folder says itself.
+        """Add the rules of a folder itself.
 
         Raises:
             FileUnreadable: its ignore file cannot be read, or says too much.
@@ -137,7 +137,7 @@ class IgnoreRules:
         return IgnoreRules(rules=((os.fspath(folder), rules), *self.rules))
 
     def covers(self, path: str, *, is_dir: bool) -> bool:
-        """Tell whether a path is left out."""
+        """Return whether a path is left out."""
         for folder, rules in self.rules:
             inside = path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
             ignored = rules.covers(inside, is_dir=is_dir)
@@ -146,9 +146,9 @@ class IgnoreRules:
         return False
 
     def _leaves_out(self, root: Path, folder: Path) -> bool:
-        """Tell whether a root, or a folder between it and one above it, is left out."""
+        """Return whether a root, or a folder between it and one above it, is left out."""
         between = [root, *root.parents][: len(root.parts) - len(folder.parts)]
         return any(self.covers(os.fspath(each), is_dir=True) for each in between)
 
 
-_CLOSED = "its folder is passed over, and what is known of it stays"
+_CLOSED = "its folder is skipped, and its files stay in the library"

@@ -1,18 +1,18 @@
-"""Which files that a walk did not meet are deleted, and which are out of reach for now.
+"""Decide which files that a walk did not find are deleted, and which are only out of reach.
 
-An empty mount point, a share that answers with an empty folder and a folder that someone emptied
-look alike. So a file is only taken for deleted where the rest speaks for it: other files of its
-folder, or of the folder above, are still there. What is kept stays in the library until it is
-found again, or until someone says that it is gone for good (`--prune`).
+An empty mount point, a network share that shows an empty folder, and a folder that someone emptied
+look alike. So a file counts as deleted only if other files of its folder, or of the folder above,
+are still there. All other missing files stay in the library until they are found again, or until
+someone says that they are gone for good (`--prune`).
 
-| what is not found | then |
+| what is not found | result |
 |---|---|
-| all that was known of a root | kept |
-| all of a folder that is another one now (inode, mount), or whose drive is not there | kept |
-| all of a folder that is the same, three files or more | kept |
+| all known files of a root | kept |
+| all of a folder that was replaced (inode, mount) or whose drive is not mounted | kept |
+| all of an unchanged folder, three files or more | kept |
 | half of a root or more, five files or more | kept |
-| what was kept before | kept |
-| all else: single files, and folders that were deleted with what was in them | deleted |
+| files that were kept before | kept |
+| anything else: single files, and folders that were deleted with their contents | deleted |
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ LARGE, SHARE = 5, 0.5
 """So many files of a root, and such a share of it, are kept if they are gone at once."""
 
 _NONE_LEFT = "none of its files is there; is its drive plugged in?"
-_NO_DRIVE = "its drive is not there"
+_NO_DRIVE = "its drive is not mounted"
 _AT_ONCE = "{gone:,} of its {all:,} files are gone at once"
 _STILL = "still not found"
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownBefore:
-    """What the library held below the roots before the run, and what came since.
+    """The files of the library below the roots before the run, and the files found since.
 
     Attributes:
         missing: paths of the files that are not there, by id.
@@ -58,7 +58,7 @@ class KnownBefore:
 
 @dataclass(frozen=True, kw_only=True)
 class AbsenceDecision:
-    """What to do about the files that are missing.
+    """The decision about missing files: which are deleted, and which are kept.
 
     Attributes:
         deleted: ids of those that are gone for good.
@@ -74,7 +74,7 @@ class AbsenceDecision:
 
 
 def out_of_reach(paths: Mapping[int, str]) -> tuple[dict[int, str], dict[int, Gap]]:
-    """Look for files by id; return those that are not there, and those that cannot be looked at.
+    """Look for files by id; return those that do not exist, and those that cannot be checked.
 
     A file that is there is in neither.
     """
@@ -105,7 +105,7 @@ def gathered(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
 def judged(
     held: KnownBefore, roots: Sequence[Path], folders: Mapping[Path, FolderState]
 ) -> AbsenceDecision:
-    """Tell what is deleted from what is out of reach.
+    """Decide which missing files are deleted, and which are out of reach.
 
     Args:
         held: the files.
@@ -145,7 +145,7 @@ def judged(
 
 @dataclass(kw_only=True)
 class _Court:
-    """What speaks for a folder, and what was found of each.
+    """Collects, for each folder, which files were found and which are missing.
 
     Attributes:
         roots: the innermost first.
@@ -213,7 +213,7 @@ class _Court:
         return self.missing.get(folder, ())
 
     def _are_replaced(self, folder: str, names: Iterable[str]) -> bool:
-        """Tell whether something of the same name is there: another format, a RAW, a sidecar."""
+        """Return whether something of the same name is there: another format, a RAW, a sidecar."""
         stems = {name[:at].lower() for name in names for at, char in enumerate(name) if char == "."}
         return any(name.rpartition(".")[0].lower() in stems for name in self._lost(folder))
 

@@ -1,6 +1,6 @@
-"""Files come into memory, several ahead of the encoder: bytes, hash, photo or passages.
+"""Read files ahead of the encoder: bytes, hash, and the decoded photo or text passages.
 
-Threads read and hash; processes decode, and read what files say, see `indexer.decoding.pool`.
+Threads read and hash. Decoder processes decode and read metadata: see `indexer.decoding.pool`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _BETWEEN, _BETWEEN_BYTES = 4, 1 << 12  # and so many times so many between these
 
 @dataclass(frozen=True, kw_only=True)
 class ReadJob:
-    """A file to read, and what the library knows of that path."""
+    """A file to read, and the library's record of that path."""
 
     found: FoundFile
     known: FileRecord | None
@@ -66,7 +66,7 @@ class LoadedFile:
     """A file in memory. A photo has one text, ""; a video one for each frame; a broken file none.
 
     `times` are those of the frames. `about` is what a photo says about itself. One that was only
-    touched or described anew has that alone, and no `photos`. `remark` says what is wrong with a
+    touched or has new metadata has that alone, and no `photos`. `remark` says what is wrong with a
     file that was read all the same.
     """
 
@@ -100,11 +100,11 @@ class Prefetcher:
         return f"{READER_VERSION}, {_versions()}, {self.limits}"
 
     def is_settled(self, known: FileRecord) -> bool:
-        """Tell whether a file was read well, or would not be read any better today."""
+        """Return whether a file was read well, or would not be read any better today."""
         return not known.reasons or known.reader == self.name
 
     def is_described(self, known: FileRecord, found: FoundFile) -> bool:
-        """Tell whether what a photo and its sidecar say is known."""
+        """Return whether the metadata of a photo and its sidecar is up to date."""
         return known.stamp == stamp_of(found)
 
     def read_all(
@@ -158,7 +158,7 @@ class Prefetcher:
             return Skip(path=found.path, reason=str(error))
 
     def _is_renumbered(self, known: FileRecord, found: FoundFile) -> bool:
-        """Tell whether a file has another inode alone, as all have that some drives are given anew.
+        """Return whether only the inode changed, as on some drives whenever they are mounted.
 
         Its content is compared by samples: a drive full of photos is not read whole each time.
         """
@@ -169,7 +169,7 @@ class Prefetcher:
         return known.sample is not None and known.sample == _sample_of_file(found)
 
     def _decoded(self, state: FileState, job: ReadJob, data: bytes) -> LoadedFile:
-        """Turn bytes into photos or passages; what is wrong with them goes into the state."""
+        """Turn bytes into photos or passages; faults go into the state."""
         known = job.known
         try:
             if state.kind == Kind.PHOTO:
@@ -192,14 +192,14 @@ class Prefetcher:
         return LoadedFile(state=state, known=known, texts=read.passages)
 
     def _seen(self, found: FoundFile, data: bytes, *, pictures: bool = True) -> DecodedFile:
-        """Let a process look at a photo, a RAW or a video; name its place and its companions."""
+        """Decode a photo, a RAW or a video in a process; add its place name and its stack."""
         form = form_in(found.location) or MediaType.PICTURE
         body = os.fsencode(found.location) if form == MediaType.VIDEO else data
         seen = self.decoders.see(form, body, sidecar=found.sidecar, pictures=pictures)
         return replace(seen, about=replace(with_place(seen.about), also=found.also))
 
     def _about(self, found: FoundFile, data: bytes) -> Metadata | None:
-        """Read what a photo and its sidecar say; None for a text, or what cannot be read."""
+        """Read the metadata of a photo and its sidecar; None for a text, or an unreadable file."""
         if found.kind == Kind.TEXT:
             return None
         try:
@@ -209,7 +209,7 @@ class Prefetcher:
 
 
 def stamp_of(found: FoundFile) -> str:
-    """Name what reads a photo's metadata, its sidecar and its companions; empty for a text."""
+    """Name what reads a photo's metadata, its sidecar and the other files of its shot."""
     if found.kind == Kind.TEXT:
         return ""
     also = f" {json.dumps(found.also)}" if found.also else ""
@@ -233,7 +233,7 @@ def _weight(job: ReadJob) -> int:
 
 @contextmanager
 def reading_threads(count: int, decoders: DecodePool) -> Iterator[ThreadPoolExecutor]:
-    """Start threads for a `Prefetcher`; on leaving, what is not yet read is dropped.
+    """Start threads for a `Prefetcher`; on leaving, files not read yet are dropped.
 
     Where the run breaks off, the decoders end at once: a thread may be waiting for one.
     """

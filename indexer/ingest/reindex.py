@@ -1,9 +1,9 @@
-"""Another model: all is embedded anew beside the old vectors, then one commit switches.
+"""Embed a library again with another model, then switch to the new vectors in one commit.
 
-The new set is a library of its own in `LIBRARY/next`. Until the switch searches use the old one;
-killed before it, the old one is as it was, and the same command goes on where it stopped. A file
-whose drive is away cannot be embedded anew, so nothing begins, and nothing is switched, while one
-is out of reach.
+The new vectors are a library of their own in `LIBRARY/next`. Until the switch, searches use the old
+vectors. If the process is killed, the old library is unchanged and the same command continues. A
+file on an unplugged drive cannot be embedded again. So while a file cannot be found, nothing is
+started and nothing is switched.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from indexer.core.encoder import Encoder
 from indexer.core.errors import LibraryDamaged, UsageError
 from indexer.core.types import Gap, Kind, Skip
 from indexer.ingest.excluded_folders import lies_in_excluded
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.index_report import IndexProgress
 from indexer.ingest.missing_files import KnownBefore, gathered, judged, out_of_reach
-from indexer.ingest.pipeline import IndexOptions, IndexProgress, index_folders
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import NEXT, Library, remove
 from indexer.library.lock import LockTimeout
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
@@ -32,7 +34,7 @@ _FILES_AT_ONCE = 200  # single files are roots; SQLite takes no thousand of them
 
 @dataclass(frozen=True, kw_only=True)
 class ReindexReport:
-    """What the library holds after the switch, what could not be read, and how long it took.
+    """The content of the library after the switch, the files that could not be read, the seconds.
 
     `still` is what could not be read before either, for the same reason.
     """
@@ -52,7 +54,7 @@ def reindex(
     patience: LockTimeout | None = None,
     progress: Callable[[IndexProgress], None] | None = None,
 ) -> ReindexReport:
-    """Embed all that a library holds with another model, and switch to it.
+    """Embed a whole library with another model, and switch to it.
 
     Files that others add to the library meanwhile are added again by the next index run. An
     unfinished set of a third model is dropped.
@@ -99,11 +101,11 @@ class _ReindexRun:
     def done(self) -> tuple[dict[Kind, int], list[Skip]]:
         """Embed all and switch; count what the library holds then, and list what it does not.
 
-        A set that a killed run began, and that turns out to be broken, is begun anew.
+        A set that a killed run began, and that turns out to be broken, is started again.
         """
         if not self.library.catalog.roots():
             held = self.library.folder
-            raise UsageError(f"the library '{held}' holds nothing; fill it with: twinlens index")
+            raise UsageError(f"the library '{held}' is empty; fill it with: twinlens index")
         if not self.options.prune:
             self._check_reach(dict(self._held()))
         try:
@@ -140,7 +142,7 @@ class _ReindexRun:
         there = [root for root in roots if root.exists()]
         if not there:
             names = ", ".join(map(str, roots))
-            raise UsageError(f"no folder of the library is there: {names}; nothing was changed")
+            raise UsageError(f"no folder of the library can be found: {names}; nothing was changed")
         return there
 
     def _held(self) -> Iterator[tuple[int, str]]:
@@ -173,8 +175,8 @@ class _ReindexRun:
         if gaps:
             told = "; ".join(f"{gap.files:,} of '{gap.folder}' ({gap.reason})" for gap in gaps)
             raise UsageError(
-                f"these files are out of reach and cannot be embedded anew: {told}. Nothing was "
-                "changed. Plug the drive in, or leave them behind with: twinlens reindex --prune"
+                f"these files cannot be found, so they cannot be embedded again: {told}. Nothing "
+                "was changed. Plug the drive in, or leave them out with: twinlens reindex --prune"
             )
 
     def _add_single_files(self, fresh: Library) -> list[Skip]:
@@ -202,7 +204,7 @@ class _Known:
 
 
 def _unfinished(folder: Path, encoder: Encoder) -> Library:
-    """Open the set that a killed run began; start anew where it is of another model, or broken."""
+    """Open the set that a killed run began; start again where it is of another model, or broken."""
     if folder.exists() and not is_sound(folder):
         remove(folder)
     try:

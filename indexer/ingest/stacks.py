@@ -1,10 +1,10 @@
-"""Files of one shot that count once: RAW beside JPEG, and the short film of a Live Photo.
+"""Stacks: files of one shot that count as one item, such as RAW beside JPEG and Live Photos.
 
-They lie in one folder under one name: `IMG_1.JPG`, `IMG_1.CR2`, `IMG_1.MOV`. The picture leads; it
-is what is embedded and shown. Without it the RAW leads. What follows is named with its leader
-(`Metadata.also`), and is a photo of its own as soon as the leader has gone. A film follows if it is
-that of a Live Photo, see `indexer.media.live_photo`: an hour of film beside its preview is a film
-of its own.
+They are in one folder under one name: `IMG_1.JPG`, `IMG_1.CR2`, `IMG_1.MOV`. The picture leads: it
+is embedded and shown. Without a picture, the RAW file leads. The other files are listed with the
+leader (`Metadata.also`), and become items of their own when the leader is gone. A video belongs to
+the stack only if it is that of a Live Photo (see `indexer.media.live_photo`): an hour of video
+beside its preview is an item of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Pairs = Mapping[str, tuple[str, ...]]
 
 
 def companions(names: Iterable[str], folder: Path) -> Pairs:
-    """Return for each leader among the files of a folder what follows it.
+    """Return, for each leader among the files of a folder, the other files of its stack.
 
     A folder of pictures alone costs one look at each suffix, a pair of picture and film a look into
     the heads of both.
@@ -42,7 +42,7 @@ def companions(names: Iterable[str], folder: Path) -> Pairs:
 
 
 def followers(pairs: Pairs) -> frozenset[str]:
-    """Return all that follows a leader, and so is no item of its own."""
+    """Return all files that belong to a leader, and so are no items of their own."""
     return frozenset(name for names in pairs.values() for name in names)
 
 

@@ -1,7 +1,7 @@
-"""Folders become files to index, in a fixed order.
+"""Walk folders for files to index, in a fixed order.
 
-The order is sorted, so two runs over one tree see it alike. Real folders come before linked ones,
-so a photo is known by its real path when both lead to it.
+The order is sorted, so two runs over one tree see the same order. Real folders come before linked
+ones, so a photo is known by its real path if both lead to it.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class FoundFile:
     """A photo or text on disk. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
 
     `location` is its path as text: of most files an index run asks no more, and a `Path` costs
-    more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` the
-    time of its last change. `also` are the names of the files of the same shot that follow it, see
-    `indexer.ingest.stacks`. `ctime_ns` and `inode` tell a changed file whose size and date are as
-    before, see `indexer.catalog.changes.FileState`.
+    more than looking at the file. `sidecar` is the `.xmp` file beside a photo, `sidecar_ns` is
+    another number after each change of it. `also` are the names of the files of the same shot that
+    follow it, see `indexer.ingest.stacks`. `ctime_ns` and `inode` tell a changed file whose size
+    and date are as before, see `indexer.catalog.changes.FileState`.
     """
 
     location: str
@@ -231,7 +231,7 @@ def _state(folder: _Folder, status: os.stat_result) -> FolderState:
 
 
 def _is_folder(root: Path) -> bool:
-    """Tell whether a root is a folder; one that the system does not show is one, and closed."""
+    """Return whether a root is a folder; one that the system does not show is one, and closed."""
     try:
         return root.is_dir()
     except OSError:
@@ -244,14 +244,14 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_passed_over(entry: os.DirEntry[str], options: WalkOptions, ignore: IgnoreRules) -> bool:
-    """Tell whether a name is not looked at: hidden, excluded, or ignored."""
+    """Return whether a name is not looked at: hidden, excluded, or ignored."""
     if entry.name.startswith(".") and not options.include_hidden:
         return True  # and its kind need not be asked for
     return _is_left_out(entry.path, options, ignore, is_dir=_is_dir(entry))
 
 
 def _is_left_out(path: str, options: WalkOptions, ignore: IgnoreRules, *, is_dir: bool) -> bool:
-    """Tell whether a path is hidden, excluded, or ignored."""
+    """Return whether a path is hidden, excluded, or ignored."""
     if _name(path).startswith(".") and not options.include_hidden:
         return True
     if is_dir and is_excluded(path, options.exclude_dirs):
@@ -269,7 +269,7 @@ class PassedOver:
         }
 
     def covers(self, path: str) -> bool:
-        """Tell whether a file below the roots is passed over, whatever is there now."""
+        """Return whether a file below the roots is passed over, whatever is there now."""
         if path in self._ignores:
             return False
         ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `FoundFile`
@@ -339,7 +339,7 @@ def _look(
 
 
 def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | None, int]:
-    """Return a shot's sidecar and when it changed; a whole name goes before a stem.
+    """Return a shot's sidecar and a number that tells its changes; a whole name goes before a stem.
 
     Raises:
         _SidecarRefused: it is not to be read.
@@ -356,7 +356,16 @@ def _beside(shot: Sequence[str], sidecars: Mapping[str, str]) -> tuple[Path | No
         raise _SidecarRefused(sidecar, f"{NOT_REGULAR}; {_WITHOUT}")
     if status.st_size > MAX_SIDECAR_BYTES:
         raise _SidecarRefused(sidecar, f"{too_large(MAX_SIDECAR_BYTES)}; {_WITHOUT}")
-    return sidecar, status.st_mtime_ns
+    return sidecar, _changed(status)
+
+
+def _changed(status: os.stat_result) -> int:
+    """Return a number that is another one after each change, one that keeps the date, too.
+
+    It is the date where both times of change agree, as they do after most edits.
+    """
+    dates = status.st_mtime_ns, status.st_ctime_ns
+    return dates[0] if dates[0] == dates[1] else dates[0] ^ dates[1]
 
 
 _WITHOUT = "the photo is indexed without it"

@@ -1,4 +1,4 @@
-"""What one commit of an index run brings: files that were read and embedded."""
+"""The content of one commit of an index run: files that were read and embedded."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class IndexBatch:
     folders: Mapping[Path, FolderState | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Tell whether it changes anything."""
+        """Return whether it changes anything."""
         return any(vars(self).values())
 
 

@@ -1,4 +1,4 @@
-"""A library is made: banks first, the catalog last, so one that was begun is none."""
+"""Create a library: the reference set first, and last the catalog, which makes it a library."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _check_free(folder: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell whether a file is one that was being made when a run was killed."""
+    """Return whether a file is one that was being made when a run was killed."""
     is_file = path.is_file() and not path.is_symlink()
     return is_file and any(fnmatchcase(path.name, name) for name in _UNFINISHED)
 

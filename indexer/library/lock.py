@@ -1,4 +1,4 @@
-"""The one writer of a library: the lock it holds, and what another one is told meanwhile."""
+"""The lock of a library's single writer, and what other processes are told about it."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def held(
             owner = _owner(view.facts().writer if view else "")
             busy = f"the library '{folder}' is being written by {owner}"
             if patience.seconds:
-                patience.tell(f"{busy}; waiting until that is done")
+                patience.tell(f"{busy}; waiting for it to finish")
             lock.acquire(timeout=patience.seconds)
     except Timeout as error:
-        raise LibraryLocked(f"{busy}; try again when that is done") from error
+        raise LibraryLocked(f"{busy}; try again when it has finished") from error
     except OSError as error:
         raise TwinlensError(
             f"cannot write to '{folder}': {told(error, folder)}, or name another library with "

@@ -1,8 +1,8 @@
-"""A broken catalog is written anew, from the rows that are what was written, and the segments.
+"""Rebuild a broken catalog from the rows whose checksums match, and from the segments.
 
-Ids stand beside each vector, so a rescued row finds its vector again in whatever segment there
-is. Words are made of the rows again. A file whose rows or vectors are lost is not in the new
-catalog; the next index run embeds it.
+Each vector is stored with its id, so a saved row finds its vector again in any segment. The words
+are computed again from the rows. A file whose rows or vectors are lost is not in the new catalog;
+the next index run embeds it again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import numpy as np
 from indexer.catalog import row_checksums
 from indexer.catalog.changes import FileState, NewFile, Transaction
 from indexer.catalog.meta import FORMAT, LibraryMeta, base_key, facts_of, plan_key, seal_key
-from indexer.catalog.reader import BROKEN, catalog_path, metadata_of
+from indexer.catalog.reader import BROKEN, catalog_path
+from indexer.catalog.snapshot import metadata_of
 from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind, Metadata, SegmentRow
+from indexer.library.schema_repair import copies_of_facts, has_all_tables, write_with_schema
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.segments import Segment, SegmentStore
 
@@ -62,7 +64,7 @@ class _Rows:
 
 
 def rescue(folder: Path) -> int:
-    """Write the catalog of a library anew; count the files of the old one that are lost.
+    """Write the catalog of a library again; count the files of the old one that are lost.
 
     Only the one writer may call it. The broken catalog is kept beside the new one.
 
@@ -102,7 +104,7 @@ def _keep(catalog: Path, log: Path, broken: Path) -> None:
 def _read(broken: Path) -> _Rows:
     """Read every row that can be read."""
     with closing(_opened(broken)) as connection:
-        meta, roots = _facts(connection)
+        meta, roots = _facts(connection, broken)
         facts = facts_of(catalog_path(broken.parent), meta)
         files: dict[int, dict[str, list[_Row]]] = {
             row["id"]: {"files": [row]} for row in _rows(connection, "files", "id")
@@ -124,7 +126,18 @@ def _read(broken: Path) -> _Rows:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Open a catalog for reading, even if its end is missing."""
+    """Open a catalog for reading, even if its end is missing or its schema is broken."""
+    connection = _connected(path)
+    if has_all_tables(connection):
+        return connection
+    part = catalog_path(path.parent).with_suffix(".sqlite.part-schema")
+    with closing(connection):
+        write_with_schema(path, connection, part)
+    return _connected(part)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """Connect to a broken catalog."""
     connection = sqlite3.connect(path)
     connection.text_factory = _text
     # SQLite reads a file that is shorter than its header says only in this mode.
@@ -137,17 +150,20 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _facts(connection: sqlite3.Connection) -> tuple[dict[str, str], list[bytes]]:
-    """Read facts and roots, from their copy if that is whole."""
+def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str], list[bytes]]:
+    """Read facts and roots, from their copy if that is whole, wherever it lies."""
     meta: dict[str, str] = {}
     roots: list[bytes] = []
     try:
         for key, value in connection.execute("SELECT key, value FROM meta"):
             meta[str(key)] = str(value)
+        why = "its facts are gone"
     except _UNREADABLE as error:
-        if row_checksums.COPY not in meta and "format" not in meta:
-            raise LibraryDamaged(_path(connection), f"cannot be read ({error})", _BEYOND) from error
+        why = str(error)
     copy = row_checksums.read_copy(meta.get(row_checksums.COPY, ""))
+    copy = copy or max(copies_of_facts(broken), key=_age, default=None)
+    if copy is None and "format" not in meta:
+        raise LibraryDamaged(broken, f"cannot be read ({why})", _BEYOND)
     if copy is not None:
         return copy.meta, copy.roots
     with suppress(*_UNREADABLE, TypeError):
@@ -155,11 +171,9 @@ def _facts(connection: sqlite3.Connection) -> tuple[dict[str, str], list[bytes]]
     return meta, roots
 
 
-def _path(connection: sqlite3.Connection) -> Path:
-    """Return which file a connection reads."""
-    with suppress(*_UNREADABLE):
-        return Path(connection.execute("PRAGMA database_list").fetchone()[2])
-    return Path(BROKEN)
+def _age(copy: row_checksums.MetaCopy) -> int:
+    """Return after how many commits a copy of the facts was written."""
+    return int(copy.meta.get("generation", 0))
 
 
 def _rows(connection: sqlite3.Connection, table: str, key: str) -> Iterator[_Row]:
@@ -234,7 +248,7 @@ def _believed(theirs: Mapping[str, list[_Row]]) -> NewFile | None:
     """Turn rows without a checksum into a file to add; None if parts of it may be missing.
 
     Only a photo, and a file that could not be read, is sure to have all its items. What it says is
-    read anew.
+    read again.
     """
     (row,), items = theirs["files"], theirs.get("items", [])
     state = replace(_state(row), stamp="", ctime_ns=None, inode=None, sample=None)
@@ -252,7 +266,7 @@ def _state(row: _Row) -> FileState:
     known = {field.name: row[field.name] for field in fields(FileState) if field.name in row}
     wrong = [name for name, type_ in _TYPES.items() if not isinstance(row[name], type_)]
     if wrong:
-        raise ValueError(f"{wrong[0]} is not what was written")
+        raise ValueError(f"{wrong[0]} fails its checksum")
     plain = {
         "path": Path(os.fsdecode(row["path"])),
         "kind": Kind(row["kind"]),
@@ -296,4 +310,4 @@ def _write(
 
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
-_BEYOND = "it is beyond mending; keep what lies in concepts, delete the rest and index anew"
+_BEYOND = "it cannot be repaired; keep the folder concepts, delete the rest and index again"

@@ -1,8 +1,8 @@
-"""Which files the run before skipped for what lies outside their content: rights, links, folders.
+"""The files that an earlier run skipped for reasons outside their content: rights, links, folders.
 
-What is wrong with a file's content stands in its row of the catalog. A file that cannot even be
-opened has no row, so the runs note a hash of it and its reason here, under the folder that was
-indexed. It tells what is skipped anew from what was skipped before and is skipped still.
+Faults of a file's content are stored in its row of the catalog. A file that cannot be opened has no
+row, so a hash of it and of the reason is stored here, under the folder that was indexed. It
+distinguishes files that are skipped for the first time from those that were skipped before.
 """
 
 from __future__ import annotations

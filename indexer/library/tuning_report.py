@@ -1,7 +1,7 @@
-"""Tuning: the recall and the latency of several settings, for words and for photos that ask.
+"""The tuning report: recall and latency of several settings, for queries by words and by photo.
 
-An index of lists is tuned whenever it is written; this measures more, and on queries that had no
-part in the choice: one half of them chooses, the other half reports.
+An IVF index is tuned whenever it is written. This report measures more settings, on held-out
+queries: one half of the tuning queries chooses nprobe, and the other half measures.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class SearchSetting:
 def tune(
     library: Library, aim: RecallTarget | None = None, *, patience: LockTimeout | None = None
 ) -> list[SearchSetting]:
-    """Choose how the indexes of a library are searched, keep the choice, and tell what it gives.
+    """Set the recall target of a library's indexes, tune them, and measure several settings.
 
-    An index is written anew where its type does not suit the aim, else only its setting changes.
+    An index is rewritten if its type does not suit the recall target; else only nprobe changes.
 
     Args:
         library: open.
@@ -65,23 +65,27 @@ def tune(
         LibraryLocked: another process is writing.
     """
     with library.writing(patience):
-        library.tune(aim or library.aim)
+        library.tune(aim or library.vectors.aim())
         return [setting for kind in Kind for setting in _measured(library, kind)]
 
 
 def _measured(library: Library, item: Kind) -> list[SearchSetting]:
     """Measure the settings of the index of a kind, the fastest first."""
-    index = library.saved_index(item)
+    index = library.vectors.load(item).base
     if not len(index):
         return []
-    asking = {kind: each for kind, each in halved(library.questions(item), 1).items() if len(each)}
+    asking = {
+        kind: each
+        for kind, each in halved(library.normalizer.questions(item), 1).items()
+        if len(each)
+    }
     if not isinstance(index, IvfIndex):
         recall = dict.fromkeys(asking, 1.0)
         seconds = {kind: _seconds(index.search, each) for kind, each in asking.items()}
         return [
             SearchSetting(item=item, lists=0, of=0, recall=recall, seconds=seconds, chosen=True)
         ]
-    ranks = library.ranks(item, asking)
+    ranks = library.vectors.ranks(item, asking)
     chosen = index.probes_for(DEPTH)
     shown = sorted({min(index.lists, max(1, round(step * chosen))) for step in _STEPS})
     return [

@@ -1,7 +1,7 @@
-"""What is wrong with a library on disk, and how it is mended.
+"""Verify a library on disk, and repair it.
 
-The photos are the truth that can be embedded again; so a repair never guesses. What cannot be
-trusted is dropped and named, and the next index run makes it anew.
+The photos can always be embedded again, so a repair never guesses. Data that cannot be trusted are
+removed and reported, and the next index run makes them again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from indexer.library.lock import LockTimeout, held, lock_of
 from indexer.library.repair import rescue
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.patch_tokens import TOKENS, PatchTokenCache
-from indexer.vectors.segments import Segment, SegmentStore
+from indexer.vectors.segments import Segment, SegmentStore, is_ours
 from indexer.vectors.vector_store import VectorStore
 
 _LOOKS = 5
 
-_SLOW = "each search makes it anew, which takes time, until: twinlens check --repair"
-_ANEW = "twinlens check --repair drops them, the next twinlens index embeds them anew"
+_SLOW = "until you repair it with twinlens check --repair, each search rebuilds it, which is slow"
+_ANEW = "twinlens check --repair removes them, and the next twinlens index embeds them again"
 _HALF_ULP = 0.002  # what rounding to float16 may add to a norm
 
 
@@ -79,7 +79,7 @@ class _Vectors:
 
 
 def check(folder: Path) -> list[Finding]:
-    """Look at every file of a library, and return what is wrong. Changes nothing, locks nothing.
+    """Check every file of a library, and return the findings. Changes nothing, locks nothing.
 
     Raises:
         LibraryMissing: there is no library.
@@ -135,7 +135,7 @@ def _broken_catalog(folder: Path) -> list[Finding]:
         if not catalog_path(folder).exists():
             raise
         fault = error.fault
-    remedy = f"twinlens check --repair rescues what can be read; the old one stays as {BROKEN}"
+    remedy = f"twinlens check --repair saves what can be read; the old file stays as {BROKEN}"
     return [Finding(path=catalog_path(folder), fault=fault, remedy=remedy)] if fault else []
 
 
@@ -213,7 +213,7 @@ def _saved_index(
     rows = [row for row in vectors.snapshot.segments if row.number <= base]
     if not rows or any(row.number <= base for row, _ in vectors.lost):
         return
-    shelf = VectorStore(folder, catalog, lambda: catalog)
+    shelf = _store(folder, catalog)
     path = shelf.indexes.path(kind, base)
     try:
         if shelf.indexes.is_whole(kind, vectors.snapshot, shelf.aim()):
@@ -222,7 +222,7 @@ def _saved_index(
         fault = error.fault if path.exists() else "is missing"
         yield Finding(path=path, fault=fault, remedy=_SLOW, grave=False)
     else:
-        fault = "does not hold what its segments hold"
+        fault = "does not match its segments"
         yield Finding(path=path, fault=fault, remedy=mending(folder))
 
 
@@ -240,11 +240,10 @@ def _banks(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
 
 def _cohorts(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Compare the cohorts that a writer kept with the banks that they are made of."""
-    fault = ScoreNormalizer(
-        folder, catalog, VectorStore(folder, catalog, lambda: catalog)
-    ).cohort_fault()
+    normalizer = ScoreNormalizer(folder, catalog, _store(folder, catalog), catalog.facts())
+    fault = normalizer.cohort_fault()
     if fault:
-        remedy = "the next index run makes it anew, and each search until then"
+        remedy = "the next index run rebuilds it; until then, each search does"
         yield Finding(path=folder / COHORTS, fault=fault, remedy=remedy, grave=False)
 
 
@@ -252,20 +251,20 @@ def _tokens(folder: Path, catalog: CatalogWriter) -> Iterator[Finding]:
     """Compare the kept image tokens with their checksums."""
     fault = PatchTokenCache(folder).fault(catalog.item_ids(Kind.PHOTO).tolist())
     if fault:
-        remedy = "they are computed anew from the photos when they are needed"
+        remedy = "they are computed again from the photos when they are needed"
         yield Finding(path=folder / TOKENS, fault=fault, remedy=remedy, grave=False)
 
 
 def _orphans(folder: Path, catalog: CatalogWriter, store: SegmentStore) -> Iterator[Finding]:
     """Name the files that no commit names: a killed writer's."""
-    shelf = VectorStore(folder, catalog, lambda: catalog)
+    shelf = _store(folder, catalog)
     named = {store.path(number) for number in catalog.segment_numbers()}
     named.add(folder / catalog.facts().banks)
     named |= {shelf.indexes.path(kind, catalog.snapshot(kind).base) for kind in Kind}
     for path in sorted(chain.from_iterable(map(folder.glob, ("vectors/*", "ann/*", "banks*")))):
-        if path not in named:
+        if path not in named and is_ours(path):
             remedy = "the next index run deletes it"
-            fault = "is left over from a run that was killed, or of one that writes now"
+            fault = "is left over from a run that was stopped, or is being written now"
             yield Finding(path=path, fault=fault, remedy=remedy, grave=False)
 
 
@@ -273,10 +272,10 @@ def _unfinished(folder: Path) -> Iterator[Finding]:
     """Look at the unfinished set of another model, if there is one."""
     if not (folder / NEXT).exists():
         return
-    fault = "is the unfinished set of another model"
-    remedy = "twinlens reindex goes on with it; delete it if that is not wanted"
+    fault = "is an unfinished reindex with another model"
+    remedy = "twinlens reindex continues it; delete it if you do not want that"
     if not is_sound(folder / NEXT):
-        fault, remedy = f"{fault}, and broken", "twinlens reindex begins it anew"
+        fault, remedy = f"{fault}, and broken", "twinlens reindex starts it again"
     yield Finding(path=folder / NEXT, fault=fault, remedy=remedy, grave=False)
 
 
@@ -300,5 +299,10 @@ def _mend(library: Library, kind: Kind) -> int:
         vectors = _survey(store, catalog, kind)
     is_saved = vectors.snapshot.base and not any(_saved_index(folder, catalog, kind, vectors))
     if vectors.snapshot.segments and not is_saved:
-        VectorStore(folder, catalog, lambda: catalog).rebuild(kind, library.questions)
+        _store(folder, catalog).rebuild(kind, library.normalizer.questions)
     return dropped
+
+
+def _store(folder: Path, catalog: CatalogWriter) -> VectorStore:
+    """Open the vectors of a library through the catalog that is looked at."""
+    return VectorStore(folder, catalog, lambda: catalog, catalog.facts())

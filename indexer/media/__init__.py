@@ -1,1 +1,1 @@
-"""Files become pixels and passages: photos, RAW, videos, texts."""
+"""Read media files: photos, RAW and videos become pixels, texts become passages."""

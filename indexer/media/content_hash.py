@@ -1,9 +1,9 @@
-"""All that a photo file shows, as a hash: every frame or page at full depth.
+"""A hash of everything that a photo file shows: every frame or page at full depth.
 
-Two files show the same if they have as many frames or pages, each with the same pixels, held
-upright, with the same transparency, colour profile and duration. What Pillow does not read in full
-(16 bits a colour, a map of depth, layers) is the same as nothing but the same bytes; so is a
-damaged file. A film behind a JPEG counts as part of it.
+Two files show the same if they have the same number of frames or pages, each with the same upright
+pixels, transparency, colour profile and duration. If Pillow cannot read everything (16 bits per
+colour, a depth map, layers), or the file is damaged, only the same bytes count as the same. A video
+behind a JPEG counts as part of it.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _numbers(image: Image.Image, tag: int) -> tuple[int, ...]:
 
 
 def _is_read_in_full(image: Image.Image, data: bytes) -> bool:
-    """Tell whether all that a file shows comes out of it."""
+    """Return whether all that a file shows comes out of it."""
     if image.format not in _READ_IN_FULL or _pages(image) > MOST_PAGES:
         return False
     if _depth(image, data) > 8 and image.mode not in _DEEP:

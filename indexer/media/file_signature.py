@@ -1,6 +1,6 @@
-"""What a file of unknown suffix, or of none, is by its first bytes.
+"""The type of a file by its first bytes, for files with an unknown suffix or none.
 
-Only formats that are read are told; see `indexer.core.file_types`.
+Only supported formats are recognised; see `indexer.core.file_types`.
 """
 
 from __future__ import annotations

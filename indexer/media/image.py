@@ -1,4 +1,4 @@
-"""A file becomes an upright RGB photo, or a reason why not."""
+"""Decode a file to an upright RGB photo, or to a reason why that fails."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def _telling_frames(image: Image.Image) -> tuple[int, ...]:
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Tell whether a picture shows nothing: black, white, all one colour."""
+    """Return whether a picture shows nothing: black, white, all one colour."""
     return float(grey(image).std()) < _BLANK
 
 

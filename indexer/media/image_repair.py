@@ -1,8 +1,8 @@
-"""Pictures that are whole in files that are damaged elsewhere.
+"""Read intact pictures from files that are damaged elsewhere.
 
 A wrong checksum in a text, a colour profile of megabytes, a missing end marker: viewers show such
-a picture, and Pillow refuses it. Here the file is written again in memory without what no pixel
-needs. Nothing is guessed: a picture of which rows are missing stays refused.
+a picture, but Pillow refuses it. Here the file is written again in memory without the parts that no
+pixel needs. Nothing is guessed: a picture with missing rows is still refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from indexer.media.png_chunks import SIGNATURE, chunks
 Admit: TypeAlias = Callable[[Image.Image], None]
 """Told of a picture that is about to be decoded; it refuses one that is too large."""
 
-_BESIDE = "damaged beside its picture"
+_BESIDE = "damaged outside its picture"
 
 _PNG_NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT"})
 _PNG_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
@@ -106,12 +106,12 @@ def _resumed(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 
 
 def _fits(name: bytes, body: bytes) -> bool:
-    """Tell whether a chunk is of a size that Pillow reads."""
+    """Return whether a chunk is of a size that Pillow reads."""
     return name != b"eXIf" or len(body) <= _EXIF_BYTES
 
 
 def _unpacks(pixels: bytes, is_cut: bool) -> bool:
-    """Tell whether packed pixels are whole: they carry a checksum of their own, at their end."""
+    """Return whether packed pixels are whole: they carry a checksum of their own, at their end."""
     unpack, ahead, going = zlib.decompressobj(), pixels, True
     try:
         while going and not unpack.eof:
@@ -135,7 +135,7 @@ def _mended_jpeg(data: bytes, admit: Admit) -> Iterator[RepairedFile]:
     for kept in (_JPEG_NEEDED | {_EXIF}, _JPEG_NEEDED):
         bare = _ended(_segments(data, kept), admit)
         if bare:
-            yield RepairedFile(data=bare, remark=f"{_BESIDE}; read without what is no picture")
+            yield RepairedFile(data=bare, remark=f"{_BESIDE}; read without its other data")
 
 
 def _ended(data: bytes, admit: Admit) -> bytes:
@@ -167,7 +167,7 @@ def _segments(data: bytes, kept: frozenset[int]) -> bytes:
 
 
 def _is_whole(data: bytes, admit: Admit) -> bool:
-    """Tell whether no pixels are missing at the end of a JPEG that lacks its end marker.
+    """Return whether no pixels are missing at the end of a JPEG that lacks its end marker.
 
     What follows the last row changes nothing; what follows a cut is read as pixels.
     """

@@ -1,8 +1,8 @@
-"""Boxes: how MP4, MOV, HEIC, AVIF, JPEG XL, JPEG 2000 and CR3 keep what they hold.
+"""Read boxes, the structure of MP4, MOV, HEIC, AVIF, JPEG XL, JPEG 2000 and CR3 files.
 
-A box is its length with its head (4 bytes), its name (4 bytes) and its content, which may be boxes
-again. A length of 1 says that 8 bytes with the length follow the name, 0 that the box ends with
-the file. Nothing here trusts a length: it never leads beyond the data, nor back.
+A box consists of its total length (4 bytes), its name (4 bytes) and its content, which may be
+boxes again. A length of 1 means that 8 bytes with the length follow the name; 0 means that the box
+ends with the file. No length is trusted: it never leads beyond the data, nor back.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Is a film the moving half of a photo of its name? Told by identifiers, else by its length.
+"""Decide whether a video is the moving half of a Live Photo of the same name.
 
-Apple writes one identifier into both halves of a Live Photo: into the film as
-`com.apple.quicktime.content.identifier`, into the picture in its maker note. Other phones write
-none; their films last as long. Only heads are read: some kilobytes of each of a pair.
+Apple writes one identifier into both halves: into the video as
+`com.apple.quicktime.content.identifier`, and into the maker note of the picture. Other phones write
+no identifier; for them the length of the video decides. Only the heads are read, some kilobytes of
+each file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
+from indexer.core.errors import FileUnreadable
+from indexer.core.regular_files import open_regular
 from indexer.media.iso_boxes import boxes, content
 
 LIVE_SECONDS = 5.0
@@ -25,27 +28,27 @@ _CONTENT_TAG = 0x11
 
 
 def is_live(picture: Path, film: Path) -> bool:
-    """Tell whether a film belongs to a picture that lies beside it under its name."""
+    """Return whether a film belongs to a picture that lies beside it under its name."""
     try:
         if not (picture.is_file() and film.is_file()):  # a pipe would be waited for
             return False
         described = _description(film)
         told = _film_identifier(described)
         if told:
-            with picture.open("rb") as file:
+            with open_regular(picture) as file:
                 head = file.read(_PICTURE_BYTES)
             if told in head:
                 return True
             if _picture_identifier(head):
                 return False
         return 0.0 < _seconds(described) <= LIVE_SECONDS
-    except OSError:
+    except (OSError, FileUnreadable):
         return False
 
 
 def _description(film: Path) -> bytes:
     """Return the box `moov` of a film, which says all about it; empty if it has none."""
-    with film.open("rb") as file:
+    with open_regular(film) as file:
         for name, start, end in boxes(file):
             if name == b"moov":
                 file.seek(start)

@@ -1,4 +1,4 @@
-"""The chunks of a PNG, whatever is wrong with some of them."""
+"""Read the chunks of a PNG, even if some of them are damaged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A camera RAW becomes the picture that the camera made of it, or one of our own making.
+"""Read a camera RAW: the preview that the camera made, or a picture developed from the sensor data.
 
-Nearly every RAW holds a JPEG as the camera developed it, which is decoded in a tenth of a second.
-Where there is none, or a stamp of one, the sensor's data are developed at half their size.
+Nearly every RAW file contains a JPEG that the camera developed, which is decoded in a tenth of a
+second. If there is none, or only a tiny one, the sensor data are developed at half their size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A file becomes passages of text, or a reason why not."""
+"""Read a file as passages of text, or return a reason why that fails."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class _Taken:
         more = [f"and {self._bad - MAX_SKIPS:,} more lines"] if self._bad > MAX_SKIPS else []
         if self._left_out:
             more.append(
-                f"{self._left_out:,} passages behind the first {MOST_PASSAGES:,} are left out; "
+                f"{self._left_out:,} passages after the first {MOST_PASSAGES:,} are left out; "
                 "split the file"
             )
         return (*self._skips, *(Skip(path=self._path, reason=reason) for reason in more))

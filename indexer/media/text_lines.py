@@ -1,9 +1,9 @@
-"""Lines of a text file, and rows of a table, as the programs that write them mean them.
+"""Split a text file into lines and a table into rows, as the programs that write them mean them.
 
-A line ends at a line feed; in a file without any, at a carriage return. No other sign ends one:
-U+2028, U+0085 and form feeds stand within captions. A CSV quotes cells, a TSV does not: there a
-caption may begin with a quotation mark. A quotation mark that is never closed costs its own row,
-not those behind it.
+A line ends at a line feed, or at a carriage return in a file without line feeds. No other character
+ends a line: U+2028, U+0085 and form feeds occur within captions. A CSV quotes cells, a TSV does
+not, so a caption in a TSV may begin with a quotation mark. A quotation mark that is never closed
+spoils its own row, not the rows after it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""A video becomes a few frames that stand for it, each with its time.
+"""Choose a few frames that represent a video, each with its time.
 
-    moments, evenly spread -> the key frame before each -> no blank ones -> no look-alikes
+    evenly spread times -> the key frame before each -> no blank ones -> no near-identical ones
 
-Key frames are whole pictures, so a film of two hours costs as much as a clip: one seek and one
-picture a moment. A film with fewer key frames than moments is read through instead, as far as
-`_READ_THROUGH` pixels go. A format without an index (MPEG-TS, MPEG-PS) is sought about: a seek may
-land behind the key frame, so it is tried from farther and farther back. Only what lies in the file
-is read: no playlist, no address within it is followed.
+Key frames are complete pictures, so a film of two hours costs as much as a clip: one seek and one
+picture for each time. A film with fewer key frames than times is decoded from start to end, up to
+`_READ_THROUGH` pixels. In a format without an index (MPEG-TS, MPEG-PS), a seek may land behind the
+key frame, so it is repeated from farther back. Only data in the file are read: no playlist and no
+address within it is followed.
 """
 
 from __future__ import annotations
@@ -312,7 +312,7 @@ def _film(
     with at_start() as container:
         stream = _pictures_of(container)
         if stream is None:
-            raise FileUnreadable("no pictures in it")
+            raise FileUnreadable("it contains no pictures")
         check_size((stream.width, stream.height), max_megapixels)
         claim(_COST * stream.width * stream.height)
         _check_codec(stream.codec_context.codec)
@@ -326,7 +326,7 @@ def _film(
 def _check_codec(codec: Any) -> None:
     """Refuse a video whose pictures take a decoder that no camera needs."""
     if codec.name not in VIDEO_CODECS:
-        raise FileUnreadable(f"its pictures are written as {codec.name}, which is not read")
+        raise FileUnreadable(f"its codec, {codec.name}, is not supported")
 
 
 def _pictures_of(container: Any) -> Any:

@@ -1,1 +1,1 @@
-"""What a file says about itself: EXIF, IPTC, XMP, and the tags of PNG and video."""
+"""Read the metadata of a file: EXIF, IPTC, XMP, and the tags of PNG and video."""

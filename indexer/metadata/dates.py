@@ -1,4 +1,4 @@
-"""Dates as cameras, editors and archives write them, whole or in part.
+"""Read dates as cameras, editors and archives write them, whole or in part.
 
 | written | read as |
 |---|---|
@@ -45,7 +45,7 @@ def read_date(text: str) -> datetime | None:
 
 
 def is_universal(text: str) -> bool:
-    """Tell whether a date says that it is universal time (UTC)."""
+    """Return whether a date says that it is universal time (UTC)."""
     return _UNIVERSAL.fullmatch(text.strip()) is not None
 
 

@@ -1,4 +1,4 @@
-"""What EXIF says: the tags of the camera, and those that Windows adds."""
+"""Read EXIF: the tags of cameras, and those that Windows adds."""
 
 from __future__ import annotations
 

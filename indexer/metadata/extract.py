@@ -1,18 +1,18 @@
-"""What a photo or a video says about itself, all its sources together.
+"""Combine all metadata sources of a photo or a video.
 
-| value | taken from, the first that has it |
+| value | first source that has it |
 |---|---|
 | title, caption, rating | sidecar, XMP, IPTC, EXIF, the texts of a PNG |
-| keywords, names of faces | all of them together |
+| keywords, names of faces | all sources together |
 | date | when the picture was made: sidecar, EXIF, XMP, IPTC; else when the file was made |
 | position | sidecar, EXIF, XMP |
-| place, where there is no position | sidecar, XMP, IPTC |
+| place, if there is no position | sidecar, XMP, IPTC |
 | camera, lens | EXIF, sidecar, XMP |
 
-Of a camera RAW its TIFF directories count as EXIF, of a video the tags of its container.
-Each source is read on its own: one that is broken costs its own values alone. A date is the
-camera's clock as written; a time zone beside it is left out. Videos that have universal time alone
-get that of this machine's time zone, see `indexer.metadata.dates`.
+The TIFF directories of a camera RAW count as EXIF, and so do the container tags of a video. Each
+source is read on its own: if one is broken, only its values are lost. A date is the camera's clock
+as written; its time zone is dropped. Videos that store only universal time get the local time of
+this machine: see `indexer.metadata.dates`.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def read_metadata(source: Path | bytes, *, sidecar: Path | None = None) -> Metad
     size, data = (0, 0), source if isinstance(source, bytes) else b""
     exif = xmp = iptc = NOTHING
     try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
+        data = source if isinstance(source, bytes) else read_regular(source)
         with opened(data) as image:
             exif = _attempt(lambda: from_exif(image.getexif()))
             xmp = _attempt(lambda: from_xmp(packet_of(image, data)))
             iptc = _attempt(lambda: from_iptc(image))
             size = image.size if orientation(image) < _LYING else image.size[::-1]
-    except BAD_DATA:
+    except (*BAD_DATA, FileUnreadable):
         size = (0, 0)
     texts = _attempt(lambda: from_png_texts(png_texts(data)))
     return _merged(_beside(sidecar), exif=exif, xmp=xmp, iptc=iptc, texts=texts, size=size)

@@ -1,12 +1,12 @@
-"""What image generators were asked for, of all that they write into a picture.
+"""Read the prompt that an image generator wrote into a picture.
 
-| program | where | what of it |
+| program | where | which part |
 |---|---|---|
 | Stable Diffusion web UIs | `parameters`, a comment of EXIF | what precedes "Negative prompt:" |
 | ComfyUI | `prompt`: its nodes as JSON | the texts that lead to "positive" |
 | Fooocus, InvokeAI, NovelAI, others | JSON with a prompt | that prompt |
 
-What was asked to be absent is not on the picture, so it is no word of it.
+Negative prompts name what is not in the picture, so they are left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What IPTC says: the fields that news agencies and older editors write."""
+"""Read IPTC: the fields that news agencies and older editors write."""
 
 from __future__ import annotations
 

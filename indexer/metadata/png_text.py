@@ -1,7 +1,7 @@
-"""What the texts of a PNG say: title, description, what an image generator was asked for, XMP.
+"""Read the texts of a PNG: title, description, the prompt of an image generator, XMP.
 
-Pillow refuses a picture for a text that is too long or has a wrong checksum; here such a text is
-read as far as it goes. What it holds beyond `MOST_BYTES` is no description.
+Pillow refuses a picture if a text is too long or has a wrong checksum; here such a text is read as
+far as possible. Anything beyond `MOST_BYTES` is ignored.
 """
 
 from __future__ import annotations

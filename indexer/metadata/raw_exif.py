@@ -1,7 +1,7 @@
-"""The EXIF of a camera RAW, wherever its maker keeps it.
+"""Find the EXIF of a camera RAW, wherever its maker stores it.
 
-Most are TIFF by another name. Fujifilm's begins with a header that says where its JPEG lies, and
-that JPEG has the EXIF; Canon's CR3 is a film container with a TIFF for each directory.
+Most RAW files are TIFF by another name. Fujifilm's file begins with a header that points to a JPEG
+with the EXIF. Canon's CR3 is a video container with one TIFF for each directory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What one source of a file's metadata says, and how its values are cleaned.
+"""The record of one metadata source, and the cleaning of its values.
 
-The sources are EXIF, IPTC, XMP, the texts of a PNG, the tags of a video: each has a module.
+The sources are EXIF, IPTC, XMP, the texts of a PNG and the tags of a video; each has a module.
 """
 
 from __future__ import annotations

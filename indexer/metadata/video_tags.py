@@ -1,4 +1,4 @@
-"""What the tags of a video say: QuickTime's, Android's, those of cameras and converters."""
+"""Read the tags of a video: QuickTime's, Android's, and those of cameras and converters."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _taken(known: Mapping[str, str], position: Position | None) -> datetime | No
 
 
 def _is_local(known: Mapping[str, str]) -> bool:
-    """Tell whether a camera wrote its own clock in place of universal time."""
+    """Return whether a camera wrote its own clock in place of universal time."""
     names = ("major_brand", "handler_name", "encoder", "compressor_name")
     return any(_LOCAL_CLOCKS.search(known.get(name, "")) for name in names)
 

@@ -1,7 +1,7 @@
-"""What XMP says: a packet in the file, or the `.xmp` file beside it.
+"""Read XMP: a packet in the file, or the `.xmp` file beside it.
 
-XMP nests: a face is a structure in a list in a structure. So a packet is read as what JSON would
-hold, texts, lists and structures, under the usual names of its properties.
+XMP nests: a face is a structure in a list in a structure. So a packet is read into the values of
+JSON (texts, lists and structures), under the usual names of its properties.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a picture keeps its XMP packet."""
+"""Find the XMP packet of a picture."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Vectors on disk and the FAISS indexes over them."""
+"""Vectors on disk, and the FAISS indexes over them."""

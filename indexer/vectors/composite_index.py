@@ -1,4 +1,4 @@
-"""The vectors of one kind as of one commit: a saved index on the disk, and what came after it."""
+"""The vectors of one kind as of one commit: a saved base index and a delta index of newer ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CompositeIndex:
     Attributes:
         generation: of the commit.
         numbers: of the segments whose vectors are here.
-        base: the saved index, named by its number and plan.
+        base: the saved index, named by its number and search parameters.
         number: of the last segment that the saved index holds.
         plan: how it is searched, as the catalog noted it.
         tail: the vectors of newer segments, searched one by one.

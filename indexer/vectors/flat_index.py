@@ -1,4 +1,4 @@
-"""FAISS: an index of vectors by id, searched by inner product."""
+"""An exact FAISS index: vectors by id, searched by inner product."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class FlatIndex:
         return np.ascontiguousarray(vectors[:, : self.dim])
 
     def is_made_of(self, parts: Iterable[VectorBlock]) -> bool:
-        """Tell whether the index is what adding these parts in their order would give."""
+        """Return whether the index is what adding these parts in their order would give."""
         held, start = self.ids, 0
         for part in parts:
             rows = slice(start, start := start + len(part.ids))
@@ -182,18 +182,22 @@ def opened(path: Path, type_: Any, what: str, *, dim: int, size: int) -> Any:
     Raises:
         LibraryDamaged: no such file, or it is not such an index.
     """
-    remedy = mending(path.parent.parent)
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except (RuntimeError, MemoryError, ValueError) as error:
-        raise LibraryDamaged(path, "is not a FAISS index", remedy) from error
+        raise _damage(path, "is not a FAISS index") from error
     if not isinstance(index, type_):
-        raise LibraryDamaged(path, f"is not a FAISS index {what}", remedy)
+        raise _damage(path, f"is not a FAISS index {what}")
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-        raise LibraryDamaged(path, "does not rank by inner product", remedy)
+        raise _damage(path, "does not rank by inner product")
     if (index.d, index.ntotal) != (padded(dim), size):
-        raise LibraryDamaged(path, f"does not hold {size} vectors of {dim}", remedy)
+        raise _damage(path, f"does not hold {size} vectors of {dim}")
     return index
+
+
+def _damage(path: Path, fault: str) -> LibraryDamaged:
+    """Name the file and the way out."""
+    return LibraryDamaged(path, fault, mending(path.parent.parent))
 
 
 def best(index: Any, queries: Vectors, k: int, params: Any) -> list[list[Candidate]]:

@@ -1,7 +1,7 @@
-"""The saved indexes of a library: which type its size asks for, how it is made, tuned and opened.
+"""The saved indexes of a library: their type, and how they are built, tuned and opened.
 
-They are derived from the segments. The catalog names each by the number of the last segment in it,
-with a plan for one of lists; see `indexer.vectors.nprobe_tuning`.
+They are derived from the segments. The catalog names each index by the number of its last segment;
+for an IVF index it also stores the search parameters: see `indexer.vectors.nprobe_tuning`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from indexer.vectors.nprobe_tuning import (
     halved,
     neighbour_ranks,
 )
-from indexer.vectors.segment_reader import SegmentVectors, mapped
-from indexer.vectors.segments import SegmentStore
+from indexer.vectors.segments import SegmentStore, SegmentVectors, is_ours, mapped
 
 Questions: TypeAlias = Callable[[Kind], Mapping[Kind, TuningQueries]]
 """Gives queries by their kind, to tune the index of the items of a kind."""
@@ -89,11 +88,11 @@ class IndexStore:
         """Return the seal of an index that was saved before there were any.
 
         Raises:
-            LibraryDamaged: it is missing, or not what its segments or its plan say.
+            LibraryDamaged: it is missing, or not what its segments or search parameters say.
         """
         path = self.path(kind, snapshot.base)
         if not self.is_whole(kind, snapshot, aim):
-            raise self._damage(path, "does not hold what its segments hold")
+            raise self._damage(path, "does not match its segments")
         named = replace(snapshot, segments=tuple(held(snapshot)))
         return self._seal(path, named, in_lists=bool(snapshot.plan)).dumps()
 
@@ -111,8 +110,15 @@ class IndexStore:
         except LibraryDamaged as error:
             return error.fault
 
-    def open(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> SavedIndex:
+    def open(
+        self, kind: Kind, snapshot: VectorSnapshot, aim: Callable[[], RecallTarget]
+    ) -> SavedIndex:
         """Open the index that a snapshot names.
+
+        Args:
+            kind: of the items.
+            snapshot: of their vectors.
+            aim: gives what the index has to reach; an exact one needs none.
 
         Raises:
             LibraryDamaged: it is missing, or not what the catalog says.
@@ -124,29 +130,29 @@ class IndexStore:
             return FlatIndex.load(path, dim=self._width, size=count(rows))
         plan = self._plan(kind, snapshot)
         if path.exists() and path.stat().st_size != plan.bytes:
-            raise self._damage(path, "is not as it was written")
+            raise self._damage(path, "fails its checksum")
         return IvfIndex.load(
             path,
             dim=self._width,
             size=count(rows),
             probes=plan.probes,
             rows=self.rows(rows),
-            exact_rows=aim.exact_rows,
+            exact_rows=aim().exact_rows,
         )
 
     def suits(self, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
-        """Tell whether the index is of the type that the size asks for; true if none is saved."""
+        """Return whether the index is of the type that the size asks for; true if none is saved."""
         exact = aim.is_exact(count(snapshot.segments))
         return not snapshot.base or exact == (not snapshot.plan)
 
     def is_whole(self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget) -> bool:
-        """Tell whether the index holds what its segments hold.
+        """Return whether the index holds what its segments hold.
 
         Raises:
             LibraryDamaged: it is missing, or not what the catalog says.
         """
         path = self.path(kind, snapshot.base)
-        index = self.open(kind, snapshot, aim)
+        index = self.open(kind, snapshot, lambda: aim)
         if isinstance(index, FlatIndex) and not index.is_made_of(
             map(self._segments.read, held(snapshot))
         ):
@@ -158,7 +164,7 @@ class IndexStore:
     def tuned(
         self, kind: Kind, snapshot: VectorSnapshot, aim: RecallTarget, questions: Questions
     ) -> str:
-        """Return the plan by which an index of lists reaches an aim; none for an exact one."""
+        """Return the search parameters of an IVF index for a recall target, else none."""
         if not snapshot.plan:
             return ""
         ranks = self.ranks(kind, snapshot, aim, halved(questions(kind), 0))
@@ -176,7 +182,7 @@ class IndexStore:
         Raises:
             LibraryDamaged: the index is missing, or not what the catalog says.
         """
-        index = self.open(kind, snapshot, aim)
+        index = self.open(kind, snapshot, lambda: aim)
         if not isinstance(index, IvfIndex):
             return {}
         return self._ranks(index, held(snapshot), asking)
@@ -191,26 +197,26 @@ class IndexStore:
         return SegmentVectors(opened, self._width)
 
     def sweep(self, numbers: Mapping[Kind, int]) -> None:
-        """Delete every file of the folder but the indexes of these numbers."""
+        """Delete every file of ours in the folder but the indexes of these numbers."""
         named = {self.path(kind, number) for kind, number in numbers.items()}
         for path in self._folder.glob("*"):
-            if path not in named:
+            if path not in named and is_ours(path):
                 discard(path)
 
     def _plan(self, kind: Kind, snapshot: VectorSnapshot) -> SearchParams:
-        """Read the plan of an index of lists."""
+        """Read the search parameters of an IVF index."""
         try:
             return SearchParams.loads(snapshot.plan)
         except (ValueError, KeyError, TypeError) as error:
             path = self.path(kind, snapshot.base)
-            raise self._damage(path, "has a plan that cannot be read") from error
+            raise self._damage(path, "has search parameters that cannot be read") from error
 
     def _read_seal(self, path: Path, snapshot: VectorSnapshot) -> IndexSeal:
         """Read what the catalog noted of a file."""
         try:
             return IndexSeal.loads(snapshot.seal)
         except (ValueError, TypeError) as error:
-            raise self._damage(path, "has a seal that cannot be read") from error
+            raise self._damage(path, "has a checksum that cannot be read") from error
 
     def _seal(self, path: Path, snapshot: VectorSnapshot, *, in_lists: bool = False) -> IndexSeal:
         """Note what the file of an index over all segments of a snapshot is."""
@@ -229,7 +235,7 @@ class IndexStore:
         return index
 
     def _inverted(self, snapshot: VectorSnapshot) -> IvfIndex:
-        """Make an index of lists of all segments."""
+        """Make an IVF index of all segments."""
         rows, size = self.rows(snapshot.segments), count(snapshot.segments)
         drawn = np.random.default_rng(0).permutation(rows.ids)[: training_rows(size)]
         sample = rows.fetch(np.sort(drawn))

@@ -1,8 +1,8 @@
-"""What the file of a saved index was when it was written, to be compared before FAISS reads it.
+"""Checksums of a saved index file, which are compared before FAISS reads it.
 
-FAISS believes the numbers of a file: one flipped bit in "how many follow" takes all memory. So the
-catalog notes the length of the file, a checksum of what is not a vector, which each search compares
-in a millisecond, and one of all bytes, which `twinlens check` compares.
+FAISS trusts the numbers in a file: one flipped bit in a length makes it allocate all memory. So the
+catalog stores the length of the file, a checksum of everything but the vectors, which each search
+compares in a millisecond, and a checksum of all bytes, which `twinlens check` compares.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class IndexSeal:
             OSError: it is missing, or cannot be read.
         """
         if path.stat().st_size != self.bytes:
-            return "is not as it was written"
+            return "fails its checksum"
         if _head(path, self.start, self.stop) != self.head:
-            return "is not as it was written"
+            return "fails its checksum"
         return ""
 
     def is_whole(self, path: Path) -> bool:

@@ -1,10 +1,9 @@
-"""An index for large libraries: vectors in lists, of which a search looks at the likeliest.
+"""An IVF index for large libraries: it groups vectors into clusters and searches the nearest ones.
 
-FAISS calls it IVF. The vectors of a list lie around its centroid; a query looks through the lists
-whose centroids have the largest inner products with it, its probes. Within a list the codes are
-the float16 of the segments, as in the exact index: all that can be lost is in a list that was not
-looked at, and a search of all lists is exact. The file stays on the disk, and a search reads the
-lists that it looks through.
+A cluster contains the vectors around its centroid. A query searches the nprobe clusters whose
+centroids have the largest inner products with it. Vectors are stored as float16, as in the segments
+and the exact index. So a hit can only be lost if its cluster was not searched, and a search of all
+clusters is exact. The file stays on the disk, and a search reads only the clusters that it needs.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from indexer.vectors.flat_index import (
     selector,
     write,
 )
-from indexer.vectors.segment_reader import SegmentVectors
+from indexer.vectors.segments import SegmentVectors
 
 EXACT_ROWS = 100_000
 """So many vectors are searched one by one, in some 10 ms: a library, or what a filter leaves."""
@@ -44,7 +43,7 @@ class IvfIndex:
     Args:
         dim: length of every vector.
         index: of FAISS.
-        probes: lists that a search looks through, by how many candidates it wants at most; one
+        probes: nprobe, the lists that a search reads, by how many candidates it wants at most; one
             that wants more looks through all.
         rows: the same vectors, by id.
         exact_rows: so many vectors that a filter lets through are searched one by one.
@@ -137,7 +136,7 @@ class IvfIndex:
     def ranks(self, queries: Vectors, ids: Ids) -> NDArray[np.int64]:
         """Return how many lists each query looks through before that of each of its ids.
 
-        A search with more probes than that finds the id, if its score is among the best. Shapes
+        A search with a larger nprobe finds the id, if its score is among the best. Shapes
         (queries, dim) and (queries, n) → (queries, n).
         """
         _, order = self._index.quantizer.search(filled(queries), self.lists)
@@ -172,7 +171,7 @@ class IvfIndex:
         Raises:
             LibraryDamaged: no such file, or it is not an index of `size` vectors of `dim`.
         """
-        index = opened(path, faiss.IndexIVFScalarQuantizer, "of lists", dim=dim, size=size)
+        index = opened(path, faiss.IndexIVFScalarQuantizer, "of type IVF", dim=dim, size=size)
         return cls(dim, index, probes=probes, rows=rows, exact_rows=exact_rows)
 
     def _held(self, number: int) -> Ids:

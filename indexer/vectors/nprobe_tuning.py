@@ -1,9 +1,9 @@
-"""How many lists a search has to look through for the recall that is asked for.
+"""Choose nprobe: how many clusters a search needs for the recall target.
 
-Words lie in another region than photos, and their nearest photos in other lists than a photo's. So
-the answer is measured, for words and for photos that ask, against the exact answers: a neighbour is
-found once its list is looked through. The rank of that list, over many queries and their true
-neighbours, gives the recall at any number of probes.
+Text vectors lie in another region than photo vectors, and their nearest photos are in other
+clusters. So nprobe is measured separately for queries by words and by photo, against exact results.
+A true neighbour is found once its cluster is searched. The rank of that cluster, over many queries
+and their true neighbours, gives the recall for every nprobe.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from indexer.vectors.flat_index import Ids, VectorBlock
 from indexer.vectors.ivf_index import EXACT_ROWS, IvfIndex
 
 DEPTHS = (10, 100, 1000)
-"""Numbers of candidates that probes are measured for. A search for more looks at everything."""
+"""Numbers of candidates for which nprobe is measured. A search for more looks at everything."""
 
 RECALL = 0.98
 """Of generic captions. Words for what the library holds none or one of need up to twice the lists,
@@ -43,11 +43,11 @@ Shape (queries, depth)."""
 
 @dataclass(frozen=True, kw_only=True)
 class RecallTarget:
-    """What an index has to reach.
+    """The recall that an index has to reach.
 
     Attributes:
-        recall: share of the true nearest that a search finds, in the mean; 1 for an exact index.
-        exact_rows: so many vectors are searched exactly in any case.
+        recall: mean share of the true nearest that a search finds; 1 for an exact index.
+        exact_rows: up to so many vectors are always searched exactly.
     """
 
     recall: float = RECALL
@@ -60,11 +60,11 @@ class RecallTarget:
             raise UsageError(f"exact search needs 0 vectors or more, not {self.exact_rows}")
 
     def is_exact(self, size: int) -> bool:
-        """Tell whether so many vectors get an exact index."""
+        """Return whether a library with so many vectors gets an exact index."""
         return self.recall == 1 or size <= self.exact_rows
 
     def dumps(self) -> str:
-        """Return the aim as JSON."""
+        """Return the recall target as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -75,10 +75,10 @@ class RecallTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchParams:
-    """How a saved index of lists is searched, and what its file is.
+    """The search parameters of a saved IVF index, with the size and checksum of its file.
 
     Attributes:
-        probes: lists to look through, by how many candidates are wanted at most.
+        probes: nprobe, the lists to search, by how many candidates are wanted at most.
         bytes: of the file. FAISS does not notice the lack of the last ones.
         checksum: of the file.
     """
@@ -88,7 +88,7 @@ class SearchParams:
     checksum: str
 
     def dumps(self) -> str:
-        """Return the plan as JSON."""
+        """Return the search parameters as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -101,7 +101,7 @@ class SearchParams:
 
 @dataclass(frozen=True, kw_only=True)
 class TuningQueries:
-    """Queries of one kind, as they ask.
+    """Tuning queries of one kind, in the form of search queries.
 
     Attributes:
         vectors: shape (queries, width).
@@ -116,7 +116,7 @@ class TuningQueries:
 
 
 def halved(asking: Mapping[Kind, TuningQueries], half: int) -> dict[Kind, TuningQueries]:
-    """Return every second query: half 0 chooses, half 1 reports."""
+    """Return every second query: half 0 chooses nprobe, half 1 measures it."""
     return {
         kind: TuningQueries(vectors=each.vectors[half::2], own=each.own[half::2])
         for kind, each in asking.items()
@@ -124,7 +124,7 @@ def halved(asking: Mapping[Kind, TuningQueries], half: int) -> dict[Kind, Tuning
 
 
 def choose_nprobe(ranks: Mapping[Kind, Ranks], recall: float) -> dict[int, int]:
-    """Return by depth the fewest probes that reach a recall with queries of each kind.
+    """Return, for each depth, the smallest nprobe that reaches the recall with each kind of query.
 
     The recall of other queries differs by chance, so two standard errors are added.
 
@@ -139,7 +139,7 @@ def choose_nprobe(ranks: Mapping[Kind, Ranks], recall: float) -> dict[int, int]:
 
 
 def recall_at(ranks: Ranks, probes: int) -> float:
-    """Return the share of true neighbours that so many probes find."""
+    """Return the share of true neighbours that this nprobe finds."""
     return float((ranks < probes).mean())
 
 
@@ -191,7 +191,7 @@ def nearest(parts: Iterable[VectorBlock], asking: TuningQueries, depth: int) -> 
 
 
 def _enough(ranks: Ranks, recall: float) -> int:
-    """Return the fewest probes whose recall is that much, even less two standard errors."""
+    """Return the smallest nprobe whose recall is that much, even less two standard errors."""
     if not ranks.size:
         return 1  # no query has a neighbour
 

@@ -1,16 +1,16 @@
-"""Image tokens of photos, kept for a second look: what a reranker reads instead of the photo.
+"""Cached patch tokens of photos: a reranker reads them instead of the photo.
 
 ```
 LIBRARY/tokens.bin   64 bytes: magic, tokens, width, first id, end (behind the last id), CRC-32 of
-                     these; then one record an id, at 64 + (id - first id) * record
+                     these; then one record per id, at 64 + (id - first id) * record
 record               float16 (tokens) scales, int8 (tokens, width), CRC-32 of both;
                      token = scale * row
 ```
 
-The file is sparse: ids of texts and of photos without tokens take no room on most disks, and are
-read as zeros. It is a cache: whoever misses a photo's tokens, or finds another checksum, computes
-them from the photo. So it is written before the commit that names its ids. Format 1 of the file had
-no checksums; the next write adds them.
+The file is sparse: ids of texts and of photos without tokens take no space on most disks, and are
+read as zeros. It is a cache: if a photo's tokens are missing or have a wrong checksum, they are
+computed from the photo. So the file is written before the commit that names its ids. Format 1 of
+the file had no checksums; the next write adds them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HEADER = struct.Struct("<16sIIQQ20sI")
 _CRC = struct.Struct("<I")
 _HEADER_CRC = _HEADER.size - _CRC.size
 _BLOCK = 512  # bytes, in which the system counts what a file takes
-_SPARE = 1.25  # a file that takes so many times the room of its records is written anew
+_SPARE = 1.25  # a file that takes so many times the room of its records is rewritten
 _SPARE_BYTES = 1 << 20
 
 
@@ -98,7 +98,7 @@ class PatchTokenCache:
     def write(self, ids: Sequence[int], tokens: Tokens) -> None:
         """Keep the tokens of photos; return once they are on the disk.
 
-        A file of another shape, of another model, is begun anew.
+        A file of another shape, of another model, is started again.
 
         Raises:
             TwinlensError: the disk is full or closed to us.
@@ -167,12 +167,12 @@ class PatchTokenCache:
             if layout is None:
                 return "is broken (its header cannot be read)"
             if layout.checked and self._path.stat().st_size < layout.at(layout.end):
-                return "is cut short"
+                return "is truncated"
             with self._path.open("rb") as file:
                 count = sum(_is_broken(file, layout, item) for item in ids if item >= layout.first)
         except OSError as error:
             return f"cannot be read ({error.strerror or error})"
-        return f"is broken (the checksums of {count:,} photos do not fit)" if count else ""
+        return f"is broken (the checksums of {count:,} photos do not match)" if count else ""
 
     def mend(self, ids: Sequence[int]) -> None:
         """Drop what is broken or cut off; it is computed again when it is needed.
@@ -250,13 +250,13 @@ class PatchTokenCache:
         return layout.first + max(0, records)
 
     def _is_bloated(self, layout: _Layout, photos: int) -> bool:
-        """Tell whether the file takes much more room than so many photos need."""
+        """Return whether the file takes much more room than so many photos need."""
         status = self._path.stat()
         taken = getattr(status, "st_blocks", -(-status.st_size // _BLOCK)) * _BLOCK
         return taken > _SPARE * photos * layout.record + _SPARE_BYTES
 
     def _rewrite(self, layout: _Layout, ids: Sequence[int]) -> None:
-        """Write the file anew with the records of some ids."""
+        """Rewrite the file with the records of some ids."""
         fresh = _Layout(shape=layout.shape, first=int(ids[0]) if len(ids) else 0)
         with (
             self._failing(),
@@ -306,7 +306,7 @@ def _content(file: BinaryIO, layout: _Layout, item: int) -> bytes:
 
 
 def _is_broken(file: BinaryIO, layout: _Layout, item: int) -> bool:
-    """Tell whether a record is neither whole nor a hole."""
+    """Return whether a record is neither whole nor a hole."""
     return any(_read(file, layout, item)) and not _content(file, layout, item)
 
 

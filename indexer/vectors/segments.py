@@ -1,14 +1,19 @@
-"""Immutable files of vectors: the source of truth for what was embedded.
+"""Segments: immutable files of vectors, the source of truth for what was embedded.
 
 A segment is a safetensors file with `ids` int64 (n) and `vectors` float16 (n, width), and the
 metadata `format`, `kind`, `ids` (a checksum of the ids alone), `checksum` and `seal`. It is written
-once, whole, and never changed. Every read compares the checksum, so a bit that flipped on the disk
-is never searched, nor merged on. Files of before there was one have none, and are taken as they
+once, whole, and never changed. Every read compares the checksum, so a vector with a flipped bit is
+never searched and never copied on. Files of older versions without a checksum are accepted as they
 are.
+
+Vectors are also read by id, one by one (`mapped`): the files stay on the disk, and what is looked
+at is read by the system's page. So only the ids are compared with a checksum there; that of the
+whole file `twinlens check` compares.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +21,18 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from indexer.core.atomic_io import UNREADABLE, discard, read_sealed, replacing, sealed
+from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryDamaged, mending
 from indexer.core.permissions import make_folder
 from indexer.core.types import Kind, SegmentRow
 
 SEGMENT_FORMAT = "1"
+
+_ENDINGS = (".safetensors", ".faiss", ".part")
+"""Of files in a library that a sweep may delete."""
 
 MERGED_ROWS = 65_536
 """Merging stops at so many rows: 64 MB at 512 dimensions, little enough to read in one go."""
@@ -42,6 +52,58 @@ class Segment:
     kind: Kind
     ids: NDArray[np.int64]
     vectors: NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedSegment:
+    """A segment on the disk.
+
+    Attributes:
+        ids: ascending. Shape (n,).
+        vectors: shape (n, width).
+    """
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class SegmentVectors:
+    """The vectors of some segments, by id.
+
+    Args:
+        segments: no two of them hold the same id.
+        width: length of every row.
+    """
+
+    def __init__(self, segments: Sequence[MappedSegment], width: int) -> None:
+        self._segments = segments
+        self._width = width
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all vectors, segment by segment. Shape (n,)."""
+        none = np.empty(0, dtype=np.int64)
+        return np.concatenate([none, *(segment.ids for segment in self._segments)])
+
+    def fetch(self, ids: NDArray[np.int64]) -> Vectors:
+        """Return stored vectors. Shape (ids, width).
+
+        Raises:
+            KeyError: no segment holds an id.
+        """
+        rows = np.empty((len(ids), self._width), dtype=np.float32)
+        missing = np.ones(len(ids), dtype=np.bool_)
+        for segment in filter(len, self._segments):
+            at = np.minimum(np.searchsorted(segment.ids, ids), len(segment.ids) - 1)
+            held = segment.ids[at] == ids
+            rows[held] = segment.vectors[at[held]]
+            missing &= ~held
+        if missing.any():
+            raise KeyError(f"no segment holds the ids {ids[missing].tolist()}")
+        return rows
 
 
 class SegmentStore:
@@ -132,11 +194,64 @@ class SegmentStore:
             yield _concatenated(pending)
 
     def sweep(self, numbers: Collection[int]) -> None:
-        """Delete every file of the folder but the segments of these numbers."""
+        """Delete every file of ours in the folder but the segments of these numbers."""
         names = {self.path(number).name for number in numbers}
         for path in self._folder.glob("*"):
-            if path.name not in names:
+            if path.name not in names and is_ours(path):
                 discard(path)
+
+
+def is_ours(path: Path) -> bool:
+    """Tell by its name whether a file was written by this package: others are left alone."""
+    return path.name.endswith(_ENDINGS) and not path.is_dir()
+
+
+def mapped(path: Path, row: SegmentRow, width: int) -> MappedSegment:
+    """Open a segment without reading it.
+
+    Raises:
+        LibraryDamaged: it is missing, truncated, or not what the catalog says.
+    """
+    try:
+        ids, vectors = _tensors(path)
+    except FileNotFoundError as error:
+        raise _damage(path, "is missing") from error
+    except UNREADABLE as error:
+        raise _damage(path, f"is broken ({error})") from error
+    if (ids.shape, vectors.shape) != ((row.rows,), (row.rows, width)):
+        what = f"does not hold {row.rows} {row.kind} vectors of length {width}"
+        raise _damage(path, what)
+    return MappedSegment(ids=ids, vectors=vectors)
+
+
+def _tensors(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Map the tensors of a segment, behind a header of JSON and its length in 8 bytes.
+
+    Raises:
+        Exception: one of `UNREADABLE`.
+    """
+    with safe_open(path, framework="numpy"):
+        pass  # it is a whole file: the sizes in its header fit
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    start = 8 + length
+    ids = np.memmap(
+        path, np.int64, "r", start + header["ids"]["data_offsets"][0], tuple(header["ids"]["shape"])
+    )
+    vectors = np.memmap(
+        path,
+        np.float16,
+        "r",
+        start + header["vectors"]["data_offsets"][0],
+        tuple(header["vectors"]["shape"]),
+    )
+    if (header["ids"]["dtype"], header["vectors"]["dtype"]) != ("I64", "F16"):
+        raise ValueError("its numbers are of another type")
+    noted = header.get("__metadata__", {}).get("ids", checksum_of_ids(ids))
+    if noted != checksum_of_ids(ids) or (np.diff(ids) <= 0).any():
+        raise ValueError("its ids are not what was written")
+    return ids, vectors
 
 
 def checksum_of_ids(ids: NDArray[np.int64]) -> str:

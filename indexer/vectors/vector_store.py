@@ -1,15 +1,15 @@
-"""The vectors of a library: segments and saved indexes on disk, one index a kind in memory."""
+"""The vector store of a library: segments and saved indexes on disk, one index per kind in RAM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexer.catalog.changes import Merge
-from indexer.catalog.meta import SavedIndexMeta, VectorSnapshot
+from indexer.catalog.meta import LibraryMeta, SavedIndexMeta, VectorSnapshot
 from indexer.catalog.reader import CatalogReader, catalog_path
 from indexer.core.errors import LibraryDamaged, ModelMismatch, UsageError, mending
 from indexer.core.types import Kind, SegmentRow
@@ -18,14 +18,13 @@ from indexer.vectors.flat_index import Ids, MutableFlatIndex
 from indexer.vectors.index_files import IndexStore, Questions, count, held
 from indexer.vectors.ivf_index import EXACT_ROWS
 from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
-from indexer.vectors.segment_reader import SegmentVectors
-from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore
+from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore, SegmentVectors
 
 if TYPE_CHECKING:
     from indexer.catalog.writer import CatalogWriter
 
 STALE_SHARE = 0.1
-"""The saved index is written anew once it lacks this share; deleted vectors go at this share."""
+"""The saved index is rewritten once it lacks this share; deleted vectors go at this share."""
 
 MAX_TAIL_ROWS = EXACT_ROWS
 """Or so many vectors, however large it is: each search looks at them one by one."""
@@ -36,14 +35,12 @@ MAX_TAIL = 8
 
 FEW_ROWS = 20_000
 """In a library of so many vectors what was deleted goes with the next index run: it costs less
-than a second to write them anew."""
+than a second to write them again."""
 
 _NONE: Ids = np.empty(0, dtype=np.int64)
 
 
 _AIM = "aim"  # the fact that says what the indexes have to reach
-
-T = TypeVar("T")
 
 
 class VectorStore:
@@ -55,14 +52,19 @@ class VectorStore:
         folder: the library.
         view: of its catalog.
         catalog: gives the whole of it, to the one writer.
+        facts: of the library, as it was opened.
     """
 
     def __init__(
-        self, folder: Path, view: CatalogReader, catalog: Callable[[], CatalogWriter]
+        self,
+        folder: Path,
+        view: CatalogReader,
+        catalog: Callable[[], CatalogWriter],
+        facts: LibraryMeta,
     ) -> None:
         self._view, self._whole = view, catalog
         self._folder = folder
-        self._width, self._fingerprint = view.facts().width, view.facts().fingerprint
+        self._width, self._fingerprint = facts.width, facts.fingerprint
         self._segments = SegmentStore(folder / "vectors", self._width)
         self.indexes = IndexStore(folder / "ann", self._segments, self._width)
         self._loaded: dict[Kind, CompositeIndex] = {}
@@ -81,7 +83,7 @@ class VectorStore:
         try:
             return RecallTarget.loads(self._view.noted(_AIM))
         except (ValueError, TypeError, UsageError) as error:
-            fault = f"is broken (its aim cannot be read: {error})"
+            fault = f"is broken (its recall target cannot be read: {error})"
             raise LibraryDamaged(
                 catalog_path(self._folder), fault, mending(self._folder)
             ) from error
@@ -113,7 +115,7 @@ class VectorStore:
         self.sweep()
 
     def is_stale(self, snapshot: VectorSnapshot) -> bool:
-        """Tell whether the deleted vectors of a kind have to go: at once if that costs little."""
+        """Return whether the deleted vectors of a kind have to go: at once if that costs little."""
         deleted, total = len(snapshot.deleted), count(snapshot.segments)
         costs_little = total <= FEW_ROWS and not snapshot.plan
         return deleted > STALE_SHARE * total or (deleted > 0 and costs_little)
@@ -129,7 +131,7 @@ class VectorStore:
         self.sweep()
 
     def _holds(self, row: SegmentRow, ids: Ids) -> bool:
-        """Tell whether a segment holds one of some ids."""
+        """Return whether a segment holds one of some ids."""
         return bool(np.isin(self._segments.read(row).ids, ids).any())
 
     def sweep(self) -> None:
@@ -140,7 +142,7 @@ class VectorStore:
     def reseal(self) -> None:
         """Note what the saved indexes are that were written before there were seals.
 
-        One that is not what it should be is named no longer: the next run writes it anew.
+        One that is not what it should be is named no longer: the next run writes it again.
         """
         for kind in Kind:
             snapshot = self._view.snapshot(kind)
@@ -154,16 +156,21 @@ class VectorStore:
 
     def load(self, kind: Kind) -> CompositeIndex:
         """Return the vectors of a kind as of the last commit."""
+        return self._view.at_one_commit(lambda: self._load(kind))
+
+    def _load(self, kind: Kind) -> CompositeIndex:
+        """Return the vectors of a kind as of a commit; what is there of an older one grows."""
         loaded, facts = self._loaded.get(kind), self._view.facts()
         if facts.fingerprint != self._fingerprint:
             raise ModelMismatch(
-                self._folder, f"has the model {facts.model!r} since it was opened", "open it again"
+                self._folder,
+                f"changed to the model {facts.model!r} after it was opened",
+                "open it again",
             )
         if loaded is None or loaded.generation != facts.generation:
-            kept = [self._loaded.pop(kind, None)]  # once: a failed load leaves a half-grown tail
-            loaded = self._loaded[kind] = self._current(
-                kind, lambda snapshot: self._read(kind, snapshot, kept.pop() if kept else None)
-            )
+            self._loaded.pop(kind, None)  # a failed load leaves a half-grown tail
+            loaded = self._read(kind, self._view.snapshot(kind), loaded)
+            self._loaded[kind] = loaded
         return loaded
 
     def rebuild(self, kind: Kind, questions: Questions) -> None:
@@ -172,7 +179,7 @@ class VectorStore:
         self._whole().rebase(kind, self.indexes.write(kind, snapshot, self.aim(), questions))
 
     def tune(self, kind: Kind, questions: Questions) -> None:
-        """Make the saved index of a kind reach the aim; written anew where its type does not."""
+        """Make the saved index of a kind reach the recall target; rewrite it if need be."""
         snapshot, aim = self._view.snapshot(kind), self.aim()
         if snapshot.segments and not (snapshot.base and self.indexes.suits(snapshot, aim)):
             self.rebuild(kind, questions)
@@ -191,29 +198,21 @@ class VectorStore:
 
     def rows(self, kind: Kind) -> tuple[SegmentVectors, Ids]:
         """Return the vectors of a kind by id, and the ids that have no item any more."""
-        return self._current(
-            kind, lambda snapshot: (self.indexes.rows(snapshot.segments), snapshot.deleted)
-        )
+        return self._view.at_one_commit(lambda: self._rows(self._view.snapshot(kind)))
+
+    def _rows(self, snapshot: VectorSnapshot) -> tuple[SegmentVectors, Ids]:
+        """Open the vectors that a commit names."""
+        return self.indexes.rows(snapshot.segments), snapshot.deleted
 
     def _merge(
         self, kind: Kind, rows: Sequence[SegmentRow], *, base: int, purged: Ids = _NONE
     ) -> None:
-        """Write segments anew as fewer ones, without the vectors of the purged ids."""
+        """Rewrite segments as fewer ones, without the vectors of the purged ids."""
         if len(rows) < 2 and not len(purged):
             return
         new = self.write(self._segments.joined(rows, without=purged))
         old = [row.number for row in rows]
         self._whole().merge(Merge(kind=kind, old=old, new=new, purged=purged, base=base))
-
-    def _current(self, kind: Kind, read: Callable[[VectorSnapshot], T]) -> T:
-        """Read the last commit; once more if a writer merged segments away meanwhile."""
-        while True:
-            snapshot = self._view.snapshot(kind)
-            try:
-                return read(snapshot)
-            except LibraryDamaged:
-                if snapshot.generation == self._view.facts().generation:
-                    raise
 
     def _read(
         self, kind: Kind, snapshot: VectorSnapshot, loaded: CompositeIndex | None
@@ -250,7 +249,7 @@ class VectorStore:
         segments are read.
         """
         try:
-            base = self.indexes.open(kind, snapshot, self.aim())
+            base = self.indexes.open(kind, snapshot, self.aim)
         except LibraryDamaged:
             return MutableFlatIndex(self._width), frozenset()
         return base, frozenset(row.number for row in held(snapshot))

@@ -1,1 +1,1 @@
-"""The reranker that ships: word detectors, caption language models, instructions."""
+"""The built-in reranker: word detectors, caption language models, instructions."""

@@ -1,19 +1,19 @@
-"""How likely a caption is of a photo: small language models that look at image tokens.
+"""Caption language models: how much more likely a caption is when the model sees the photo.
 
     told(text, photo) = 2 Σ (log p(word | other words, photo) - log p(word | other words))
 
-over the words of the text that are known, and the mean over the models: every second one reads from
-the right, so that "other words" are those before it and those behind it. A model has learned to do
-without a photo, too: that is the second term. Texts of few words tell nothing, since captions do
-not begin with a bare name.
+The sum is over the known words of the text (pointwise mutual information), and the score is the
+mean over the models. Every second model reads from the right, so the "other words" are those before
+the word and those after it. The models are also trained without a photo, which gives the second
+term. Texts of few words get no score, since captions do not begin with a bare name.
 
-Detectors of words (`retrieval.builtin_reranker.word_detectors`) know a text as a bag of words;
-these know what follows what. Both are log-likelihoods, and are added up; these are surer, and count
-more.
+Word detectors (`retrieval.builtin_reranker.word_detectors`) read a text as a bag of words; these
+models also know the order of words. Both scores are log-likelihoods and are added. These models are
+more reliable, so they have a larger weight.
 
-In numpy, a thread a model: a search by words loads no torch.
+They run in numpy, one thread per model, so a search by words loads no torch.
 
-Shapes: t texts, p photos, c couples, n words of a text with its marks, m image tokens, h heads.
+Shapes: t texts, p photos, c pairs, n words of a text with its marks, m patch tokens, h heads.
 
 Source: Church and Hanks 1990, for mutual information of words; Vaswani et al. 2017, Attention is
 all you need (arXiv 1706.03762), for a decoder that attends to what it describes.

@@ -1,4 +1,4 @@
-"""The reranker that ships: it reads the tokens of the encoder."""
+"""The built-in reranker with instructions; it reads the patch tokens of the encoder."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ SPREAD = 0.05
 
 
 class InstructionReranker:
-    """Rescores by the tokens of a built-in dual encoder: words, captions, and wishes.
+    """Reranks by the patch tokens of a built-in dual encoder: words, captions and constraints.
 
     Args:
-        checkpoint: words, language models, the reader of signs, and the encoder they were made for.
+        checkpoint: word detectors, language models, the polarity classifier, and their encoder.
         encoder: that encoder.
         name: what a person calls it.
 
@@ -66,23 +66,23 @@ class InstructionReranker:
         return list(tokens)
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether a wish of an instruction is longer than the text tower reads."""
+        """Return whether a constraint of an instruction is longer than the text tower reads."""
         return any(self._reader.cuts(wish) for wish in split_constraints(instruction))
 
     @torch.inference_mode()
     def signs(self, wishes: Sequence[str]) -> Scores:
-        """Tell what single wishes want, from -1 (forbids) to 1 (asks). Shape (wishes,)."""
+        """Return the polarity of constraints, from -1 (forbids) to 1 (asks). Shape (wishes,)."""
         signs: Scores = self._signs(*self._reader.early(wishes)).double().cpu().numpy()
         return signs
 
     @torch.inference_mode()
     def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
-        """Score couples of texts and photos. Shape (couples,).
+        """Score pairs of texts and photos. Shape (couples,).
 
-        A query counts by its words that are spotted on the photo, and by how likely it is told of
-        it. Each wish of an instruction counts by the log-odds that the photo shows what it is
-        about, and by how like the two are to the dual encoder, in units of its spread; or, where it
-        is about a look alone, by the log-odds of that; all times its sign.
+        A query is scored by word detectors and caption language models. A constraint is scored by
+        the log-odds that the photo shows its subject, plus the cosine of the two in the dual
+        encoder, in units of its spread. A constraint that names only a style attribute is scored by
+        the log-odds of that attribute. Each score is multiplied by the polarity of the constraint.
         """
         if not asked:
             return np.zeros(0)

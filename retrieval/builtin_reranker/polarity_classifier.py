@@ -1,8 +1,8 @@
-"""The reader of signs: whether an instruction asks for something, forbids it, or does neither.
+"""The polarity classifier: does an instruction ask for something, forbid it, or do neither?
 
-A sign between -1 and 1 is read from the words of an instruction alone: "with grass" and "no grass"
-are about the same thing, and want the contrary; "find good photos" wants neither. So signs are
-learned from texts, without a photo.
+The polarity is between -1 and 1 and depends only on the words of the instruction: "with grass" and
+"no grass" are about the same thing and ask for opposites; "find good photos" does neither. So it is
+trained on texts, without photos.
 
 Shapes: b sequences, t texts, n words, h heads, w width.
 """

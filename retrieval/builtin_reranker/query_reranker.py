@@ -1,4 +1,4 @@
-"""The reranker of twinlens where no instruction is given: it needs no torch."""
+"""The built-in reranker without an instruction; it needs no torch."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class QueryReranker:
-    """Rescores by the words of a query that are spotted on a photo, and by what captions say of it.
+    """Reranks by word detectors and caption language models, for queries without an instruction.
 
-    Scores are those of `TokenReranker` for the same couples.
+    It gives the same scores as `InstructionReranker` for the same pairs.
 
     Args:
         name: what a person calls it.
-        spotter: the words.
-        teller: how likely captions are of a photo.
-        fusion: how the scores count.
-        encoder: gives the image tokens.
+        spotter: the word detectors.
+        teller: the caption language models.
+        fusion: the weights of the scores.
+        encoder: gives the patch tokens.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class QueryReranker:
 
 
 class PairIndex(NamedTuple):
-    """Couples by their places among queries and photos, each of which stands once.
+    """Pairs as indices into unique queries and unique photos.
 
     Attributes:
         texts: the queries. (t).
         tokens: of the photos. (p, m, d).
-        text: the query of each couple. (c).
-        photo: the photo of each couple. (c).
+        text: the query of each pair. (c).
+        photo: the photo of each pair. (c).
     """
 
     texts: list[str]
@@ -90,7 +90,7 @@ class PairIndex(NamedTuple):
 
 
 def seated(asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> PairIndex:
-    """Find the places of couples, of which there is one at least; photos are told by identity."""
+    """Index pairs, of which there is at least one; photos are compared by identity."""
     queries = places(query for query, _ in asked)
     photos = {id(sight): np.asarray(sight, dtype=np.float32) for sight in sights}
     seats = places(photos)
@@ -108,7 +108,7 @@ def places(keys: Iterable[Key]) -> dict[Key, int]:
 
 
 def score_queries(spotter: WordDetectors, teller: CaptionLM, couples: PairIndex) -> Scores:
-    """Score queries with photos, by words that are spotted and as captions. Shape (couples,)."""
+    """Score queries with photos, by word detectors and language models. Shape (couples,)."""
     texts, tokens, text, photo = couples
     spotted: Scores = spotter.score(texts, tokens)[text, photo]
     return spotted + teller.score(texts, tokens, text, photo)
@@ -132,7 +132,7 @@ def load_word_reranker(folder: Path, encoder: TokenEncoder, name: str) -> QueryR
 
 
 def check_encoder(wanted: str, encoder: Encoder, name: str) -> None:
-    """Refuse an encoder whose tokens a reranker did not learn from."""
+    """Refuse an encoder that a reranker was not trained for."""
     if wanted != encoder.fingerprint:
         raise ModelUnavailable(
             f"the reranker {name!r} reads with the model {wanted[:12]}, not with "

@@ -1,20 +1,20 @@
-"""One folder, one reranker: how it is written to disk and read back.
+"""Write a reranker to a folder, and read it back.
 
 ```
 FOLDER/
-  reranker.json          format, the dual encoder it reads with, shape, models, fusion
-  reranker.safetensors   weights of the reader of signs: int8 rows with a scale
-  words.safetensors      words that are spotted, and their detectors
-  looks.safetensors      detectors of looks, where there are any
-  telling.safetensors    language models of captions, where there are any
-  train.json             how it came to be
-  README.md              the model card, where there is one
+  reranker.json          format, the dual encoder that it reads with, shape, models, fusion
+  reranker.safetensors   weights of the polarity classifier: int8 rows with a scale
+  words.safetensors      word detectors
+  looks.safetensors      detectors of style attributes, if there are any
+  telling.safetensors    caption language models, if there are any
+  train.json             how the reranker was trained
+  README.md              the model card, if there is one
 ```
 
-A folder of format 2 also holds a network that scored words beside photos. It still loads: only the
-tensors of `reranker.safetensors` whose names begin with `sign.` are read, in either format. How far
-instructions carry was chosen with that network; `twinlens train-reranker --signs-only --steps 0`
-chooses it again.
+A folder of format 2 also holds a network that scored words beside photos. It still loads: in either
+format, only the tensors of `reranker.safetensors` whose names begin with `sign.` are read. The
+weight of instructions was chosen with that network; `twinlens train-reranker --signs-only --steps
+0` chooses it again.
 """
 
 from __future__ import annotations

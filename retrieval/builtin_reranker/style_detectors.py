@@ -1,11 +1,12 @@
-"""How a photo looks as a whole: black and white, dark, bright, colourful; one detector a look.
+"""Detectors of style attributes: black and white, dark, bright, colourful; one for each attribute.
 
     odds(look, photo) = weights · looked(photo) + bias
 
-They are learned from the photos' own pixels, so no caption need say a look, and "black and white"
-is no black dog beside a white one. A wish that names a look and nothing else is told by them alone.
+They are trained on the photos' own pixels, so no caption has to mention the attribute, and "black
+and white" is not confused with a black dog beside a white one. If a constraint names only a style
+attribute, these detectors alone score it.
 
-Shapes: l looks, t texts, p photos, m image tokens, d length of a token.
+Shapes: l attributes, t texts, p photos, m patch tokens, d length of a token.
 """
 
 from __future__ import annotations
@@ -44,20 +45,20 @@ class StyleDetectors:
     bias: Floats
 
     def named(self, text: str) -> int | None:
-        """Return the place of the look that a text names and nothing beside it; None for none."""
+        """Return the index of the one attribute that a text names alone; None for none."""
         said = _bare(text)
         same = (row for row, names in enumerate(self.names) if said in map(_bare, names))
         return next(same, None)
 
     def odds(self, places: Sequence[int], tokens: Floats) -> NDArray[np.float64]:
-        """Return the log-odds that photos look so. (t), (p, m, d) → (t, p)."""
+        """Return the log-odds that photos have these attributes. (t), (p, m, d) → (t, p)."""
         rows = list(places)
         odds = self.weights[rows] @ looked(tokens).T + self.bias[rows, None]
         return odds.astype(np.float64)
 
 
 def no_looks() -> StyleDetectors:
-    """Return detectors of nothing."""
+    """Return detectors without an attribute."""
     none = np.zeros(0, dtype=np.float32)
     return StyleDetectors(names=(), weights=none.reshape(0, 1), bias=none)
 

@@ -1,4 +1,4 @@
-"""Instructions as a reranker reads them: tokens after the first blocks of the text tower."""
+"""The features of an instruction: tokens after the first blocks of the text tower."""
 
 from __future__ import annotations
 

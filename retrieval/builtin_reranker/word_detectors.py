@@ -1,18 +1,22 @@
-"""Words that are seen on a photo: one detector a word, which looks at the photo as a whole.
+"""Word detectors: one linear classifier per word, which reads the whole photo.
 
     spotted(text, photo) = Σ (log p(word | photo) - mean of log p(word))
     score(text, photo) = spotted(text, photo) - 4 n / (n + 2) · h(photo)
     odds(text, photo) = log P - log (1 - P), where log P = Σ log p(word | photo)
 
-over the n words of the text that have a detector; the mean is over the photos that they learned
-from. The detectors are linear, and know a text as a bag of words only. So they err otherwise than
-the dual encoder, which knows it as one vector, and the two together find more than either.
+The sums are over the n words of the text that have a detector; the mean is over the training
+photos. The detectors read a text as a bag of words, and the dual encoder reads it as one vector. So
+they make different errors, and both together find more than either.
 
-On some photos any words are spotted. h is what words that are often said together reach on a photo:
-the mean of its 50 best handfuls of them, each by the mean of its words. It holds such photos back,
-the more the more words a text has (see `indexer.calibration.hubness`).
+On some photos almost any word is detected. h is what common groups of words score on a photo: the
+mean of its 50 best groups, each by the mean of its words. It lowers the scores of such photos, more
+for texts of more words (see `indexer.calibration.hubness`).
 
-Shapes: t texts, p photos, m image tokens, d length of a token, v words, b handfuls of s words.
+Constraints are scored by log-odds, because they may require or forbid something, so confident
+positives and confident negatives must separate equally well. A query uses log-likelihood, which
+separates only the positives.
+
+Shapes: t texts, p photos, m patch tokens, d length of a token, v words, b groups of s words.
 
 Source: Fang et al. 2015, From captions to visual concepts and back (arXiv 1411.4952), for words of
 captions as detectors; Ponte and Croft 1998, A language modeling approach to information retrieval,
@@ -94,14 +98,14 @@ class WordDetectors:
         return spotted - held
 
     def spotted(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
-        """Say how surely the words of each text are on each photo. (t), (p, m, d) → (t, p)."""
+        """Return how likely photos show the words of each text. (t), (p, m, d) → (t, p)."""
         return self._summed(texts, tokens, self._seen)
 
     def odds(self, texts: Sequence[str], tokens: Floats) -> NDArray[np.float64]:
         """Return the log-odds that a photo shows all words of a text. (t), (p, m, d) → (t, p).
 
-        They tell photos that surely show them apart as well as those that surely do not, so they
-        may be wished for and forbidden alike. 0 for a text without a word that is known.
+        Confident positives and confident negatives separate equally well, so a constraint may
+        require or forbid the words. 0 for a text without a known word.
         """
         log_p = np.minimum(self._summed(texts, tokens, self._log_p), -_LEAST)
         known = np.array([bool(self.named(text)) for text in texts])
@@ -135,7 +139,7 @@ class WordDetectors:
         return self._log_p(asked, tokens) - self.usual[asked]
 
     def _anything(self, every: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return h, what anything at all reaches on photos, by all their words. (p, v) → (p,)."""
+        """Return h, what common groups of words score on photos. (p, v) → (p,)."""
         reached = sum(every[:, places] for places in self.handfuls.T) / self.handfuls.shape[1]
         best = min(_BEST, len(self.handfuls))
         means: NDArray[np.float64] = np.partition(reached, -best, axis=1)[:, -best:].mean(axis=1)
@@ -143,7 +147,7 @@ class WordDetectors:
 
 
 def no_words() -> WordDetectors:
-    """Return a spotter that knows no word, and scores 0."""
+    """Return detectors without a word, which score 0."""
     none = np.zeros(0, dtype=np.float32)
     return WordDetectors(
         words=(),
@@ -156,7 +160,7 @@ def no_words() -> WordDetectors:
 
 
 def looked(tokens: Floats) -> Floats:
-    """Return what the detectors look at: class token; mean, maximum and spread of the patches.
+    """Return the features of the detectors: class token; mean, maximum and spread of the patches.
 
     (p, m, d) → (p, 4d).
     """

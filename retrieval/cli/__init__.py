@@ -1,7 +1,7 @@
-"""The command line: one module a command, loaded when it is asked for.
+"""The command line: one module per command, loaded when it is needed.
 
-A module `retrieval/cli/NAME.py` offers the command NAME as `command`. It takes in nothing heavy
-when it is imported: what it runs comes from `retrieval`, whose names are lazy.
+A module `retrieval/cli/commands/NAME.py` provides the command NAME as `command`. It imports nothing
+heavy: what it runs comes from `retrieval`, whose names are lazy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The edge: commands by name, and the one place where errors become a line and an exit code."""
+"""The entry point: find the command, and turn errors into one line and an exit code."""
 
 from __future__ import annotations
 

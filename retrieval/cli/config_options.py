@@ -1,4 +1,4 @@
-"""Options made of the fields of a configuration; their help is the docstring of its class."""
+"""Options made from the fields of a configuration; the docstring of its class is their help."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import click
 
 
 def documented(config: type[Any]) -> dict[str, str]:
-    """Read the help of each field from the docstring of its class."""
+    """Read the help of each field from the docstring of its class; it begins with a capital."""
     found = re.findall(
         r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(config) or "", flags=re.MULTILINE
     )
-    return {name: " ".join(text.split()).rstrip(".") + "." for name, text in found}
+    sentences = {name: " ".join(text.split()).rstrip(".") + "." for name, text in found}
+    return {name: text[0].upper() + text[1:] for name, text in sentences.items()}
 
 
 def option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[Any], Any]:

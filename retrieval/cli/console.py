@@ -1,4 +1,4 @@
-"""What a person is told: notes and skipped files, on stderr."""
+"""Messages on stderr: notes and lists of skipped files."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def list_damaged(damaged: Iterable[Skip]) -> None:
 
 
 def list_new_skips(skipped: Iterable[Skip], still: Sequence[Skip]) -> bool:
-    """Print each file that was left out anew, and how many are left out still.
+    """Print each file that is skipped for the first time, and how many are skipped still.
 
     Returns:
         Whether there is a new one.
@@ -109,8 +109,8 @@ def list_skipped(skipped: Iterable[Skip]) -> None:
             note(f"skipping {skip.path}: {skip.reason}")
     if closed:
         note(
-            "what is closed to you is opened by its owner with: chmod -R u+rX PATH; or leave it "
-            "out with a .twinlensignore file"
+            "the owner of a file can give you access with: chmod -R u+rX PATH; to skip it, list it "
+            "in a .twinlensignore file"
         )
     for first, *others in wanting.values():
         more = f" and {len(others):,} more" if others else ""

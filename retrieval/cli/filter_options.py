@@ -1,4 +1,4 @@
-"""Options that say among what a search looks."""
+"""Options that filter the photos of a search by their metadata."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ Filters: TypeAlias = list[tuple[str, str]]
 """Names and values, as `retrieval.parse_query` takes them."""
 
 _OPTIONS = (
-    ("after", "DATE", "Taken from then on: 2019, 2019-07, 2019-07-14."),
-    ("before", "DATE", "Taken before then."),
-    ("near", "PLACE", 'Taken around: Rome, "Rome,5" (km), "41.9,12.5,5", or in a country.'),
-    ("camera", "NAME", "Taken with such a camera: x100."),
-    ("in", "FOLDER", "In a folder: its path, or words of its name."),
-    ("tag", "WORD", "With a keyword. Of several, all."),
-    ("type", "TYPE", "Of a type: jpg, heic, png, raw."),
-    ("orientation", "HOW", "Held so: landscape, portrait or square."),
-    ("min-rating", "STARS", "With so many stars or more."),
+    ("after", "DATE", "Taken on DATE or later: 2019, 2019-07 or 2019-07-14."),
+    ("before", "DATE", "Taken before DATE."),
+    (
+        "near",
+        "PLACE",
+        'Taken near PLACE: Rome, "Rome,5" (within 5 km) or "41.9,12.5,5"; or in a country: Italy.',
+    ),
+    ("camera", "NAME", "Taken with a camera that has these words in its name: x100."),
+    ("in", "FOLDER", "In this folder: a path, or words of the folder's name."),
+    ("tag", "WORD", "With this keyword. If repeated, with all of them."),
+    ("type", "TYPE", "Of this file type: jpg, heic, png, raw or video."),
+    ("orientation", "HOW", "In this orientation: landscape, portrait or square."),
+    ("min-rating", "STARS", "Rated with STARS stars or more."),
 )
 
 

@@ -1,4 +1,4 @@
-"""Hits on stdout: a table or previews for people, lines for programs."""
+"""Print hits on stdout: a table or previews for people, lines for programs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ import click
 from indexer.core.errors import UsageError
 from indexer.core.reachability import NOT_REACHABLE, unreachable
 from indexer.core.types import clock
+from retrieval._enums import HIT_FIELDS
 from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.options import with_one_of
-from retrieval.output_files import check_page
+from retrieval.output_files import cell, check_page
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -40,14 +41,6 @@ class Layout(StrEnum):
     PREVIEW = "preview"
 
 
-FIELDS = ("rank", "score", "match", "kind", "path", "text", "id", "time")
-"""What JSON and CSV tell of a hit."""
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
-"""How a formula of a spreadsheet may begin, wide characters too; and the apostrophe itself."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """Where hits go: to stdout in a layout, and to a contact sheet if `html` names one."""
@@ -57,11 +50,11 @@ class Output:
 
 
 _FLAGS = (
-    (("--json",), "json", "Print one JSON object a line."),
+    (("--json",), "json", "Print one JSON object per line."),
     (("--csv",), "csv", "Print CSV with a header line."),
-    (("-f", "--filepath-only"), "paths", "Print bare paths, one a line."),
-    (("-0", "--null"), "nul", "Print bare paths, each ended by NUL."),
-    (("-p", "--preview"), "preview", "Show the photos in the terminal."),
+    (("-f", "--filepath-only"), "paths", "Print only the paths, one per line."),
+    (("-0", "--null"), "nul", "Print only the paths, each followed by NUL."),
+    (("-p", "--preview"), "preview", "Show previews of the photos in the terminal."),
 )
 
 
@@ -91,7 +84,7 @@ def with_sheet(function: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
         callback=checked,
-        help="Write a contact sheet, too.",
+        help="Also write a contact sheet: an HTML page with the photos.",
     )(function)
 
 
@@ -105,7 +98,7 @@ def write_hits(hits: Sequence[Hit], layout: Layout, *, dated: bool = False) -> N
     _write_hits(hits, layout, away, dated=dated)
     if away:
         note(
-            f"{NOT_REACHABLE}: {counted(len(away), 'file')}; the drive is away, or they were "
+            f"{NOT_REACHABLE}: {counted(len(away), 'file')}; the drive is unplugged, or they were "
             "deleted since the last twinlens index"
         )
 
@@ -134,8 +127,7 @@ def check_previews() -> None:
     """
     if find_spec("textual_image") is None:
         raise UsageError(
-            "-p draws with the package textual-image; install it with: "
-            "pip install 'twinlens[preview]'"
+            "-p needs the package textual-image; install it with: pip install 'twinlens[preview]'"
         )
 
 
@@ -146,11 +138,6 @@ def _draw(hits: Sequence[Hit], layout: Layout, away: frozenset[Path], *, dated: 
     if layout == Layout.PREVIEW:
         return write_previews(hits, away)
     return write_table(hits, dated=dated, away=away)
-
-
-def percent(match: float | None) -> str:
-    """Say a probability for a person; nothing where it is not known."""
-    return "" if match is None else f"{100 * match:.0f} %"
 
 
 def _write(line: Callable[[Hit], str], hits: Sequence[Hit], end: str = "\n") -> None:
@@ -173,56 +160,21 @@ def _path(hit: Hit) -> str:
 
 
 def _json(away: frozenset[Path], hit: Hit) -> str:
-    """One JSON object; what a photo does not say is left out, and that it is reachable."""
+    """One JSON object; that a file is reachable is left out."""
+    told = hit.as_json()
+    values = {name: told.pop(name) for name in HIT_FIELDS}
     reach = {"reachable": False} if hit.path in away else {}
-    return json.dumps({**_values(hit), **reach, **_about(hit)})
-
-
-def _about(hit: Hit) -> dict[str, object]:
-    """Return what a photo says about itself as plain values."""
-    about = hit.about
-    told = {
-        "unlikely": None if hit.likely else True,
-        "date": about.taken.isoformat() if about.taken else None,
-        "latitude": about.latitude,
-        "longitude": about.longitude,
-        "place": about.place,
-        "camera": about.camera,
-        "lens": about.lens,
-        "rating": about.rating,
-        "keywords": list(about.keywords),
-        "title": about.title,
-        "caption": about.caption,
-        "also": [str(hit.path.with_name(name)) for name in about.also],
-    }
-    return {name: value for name, value in told.items() if value not in (None, "", [])}
-
-
-def _values(hit: Hit) -> dict[str, object]:
-    """What is told of a hit, as plain values under the names of `FIELDS`."""
-    values = {field: getattr(hit, field) for field in FIELDS}
-    match = None if hit.match is None else round(hit.match, 4)
-    return {**values, "score": round(hit.score, 6), "match": match, "path": str(hit.path)}
+    return json.dumps({**values, **reach, **told})
 
 
 def _write_csv(hits: Sequence[Hit]) -> None:
     """Print a header and one row a hit; what is not known stays empty."""
     page = io.StringIO()
-    writer = csv.DictWriter(page, FIELDS)
+    writer = csv.DictWriter(page, HIT_FIELDS)
     writer.writeheader()
     for hit in hits:
-        values = _values(hit)
+        told = hit.as_json()
+        values = {name: told[name] for name in HIT_FIELDS}
         cells = {name: cell(bare(str(values[name]))) for name in ("kind", "path", "text")}
         writer.writerow({**values, **cells})
     put(page.getvalue())
-
-
-def cell(text: str) -> str:
-    """Return a text as a CSV cell that no spreadsheet takes for a formula.
-
-    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Whoever
-    reads the file takes one apostrophe off each text that begins with one, and has the text again.
-
-    Source: OWASP, CSV injection.
-    """
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""Photos in the terminal: Kitty's protocol, sixel (iTerm2, foot, WezTerm, xterm), or blocks."""
+"""Draw photos in a terminal: Kitty's protocol, sixel (iTerm2, foot, WezTerm, xterm), or blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from indexer.decoding.render import read_picture
 CELLS = 40
 """Width of a preview in terminal cells; its height follows."""
 
-_NO_SIZE = "(not drawn: this terminal has no size; set one with: stty cols 80 rows 24)"
+_NO_SIZE = "(not drawn: this terminal reports no size; set one with: stty cols 80 rows 24)"
 
 _PIXELS = 400  # of the shorter side, at least: some ten a cell, as dense terminals have
 

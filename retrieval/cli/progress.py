@@ -1,8 +1,8 @@
 """Progress on stderr: a bar on a terminal, lines in a log.
 
-A bar has a name, which says what is done now. What is done before the first item, such as making a
-model ready, is a phase: it shows its own name and the seconds that it has taken, and does not count
-in the speed. Notes appear above the bar.
+A bar has a label, which says what is being done. Work before the first item, such as preparing a
+model, is a phase: it shows its own label and its seconds, and does not count in the speed. Notes
+appear above the bar.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The question of a search: its options, and the hits that answer it."""
+"""The options of a search, and what a person is told about its hits."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ import click
 
 import retrieval
 from indexer.core.types import Kind
+from retrieval import search
 from retrieval._enums import ENSEMBLE, SortOrder
 from retrieval.cli.console import note
 from retrieval.cli.filter_options import Filters, with_filters
-from retrieval.cli.options import (
-    ModelChoice,
-    Reranking,
-    with_hubness,
-    with_library,
-    with_model,
-    with_reranking,
-)
-from retrieval.cli.output import percent
+from retrieval.cli.options import with_hubness, with_library, with_model, with_reranking
+from retrieval.errors import RerankerMissing
+from retrieval.runtime.model_choice import ModelChoice
+from retrieval.search.page import Page
+from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
 
 if TYPE_CHECKING:
-    from retrieval import Answers, Encoder, Hit, Library, Page, Query, Reranker
+    from retrieval.search import SearchResults
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,95 +36,38 @@ KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scoring:
-    """How answers are scored: hubs held back, names asked for by sentences, words looked up."""
-
-    hubness: bool
-    ensemble: bool
-    words: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is looked for, where, and what is shown; `threshold` None shows what is asked for."""
+    """A request, the library that it goes to, and the model that was asked for."""
 
-    query: Query
+    request: SearchRequest
     library: Path
     model: ModelChoice
-    kind: Kind
-    page: Page
-    frames: bool
-    threshold: float | None
-    scoring: Scoring
-    reranking: Reranking
 
-    def answers(self) -> list[Hit]:
-        """Search, and say on stderr what a person should know about the answers."""
-        for told in (*self.query.notes, self.query.hint):
-            note(told)
+    def answers(self) -> SearchResults:
+        """Search, and say on stderr what a person should know about the hits."""
         with retrieval.Library.open(self.library) as opened:
-            if not opened.counts()[self.kind]:
-                note(f"the library has no {self.kind}s; add some with: twinlens index FOLDER")
-                return []
-            encoder, reranker = self._models(opened)
-            searcher = retrieval.Searcher(opened, encoder, reranker, note)
-            note(searcher.hint(self.query))
-            answers = searcher.answer(
-                self.query,
-                kind=self.kind,
-                page=self.page,
-                least=self.threshold,
-                frames=self.frames,
-                hubness=self.scoring.hubness,
-                ensemble=self.scoring.ensemble,
-                words=self.scoring.words,
-                instruct=self.reranking.instruct,
+            models = retrieval.search.SearchModels(
+                self.model, opened.model, opened.fingerprint, few=True
             )
-            doubt = [searcher.unread(self.query), searcher.doubt(self.query, self.kind)]
-        self._tell(answers)
-        for told in doubt:
-            note(told)
-        return answers.hits
-
-    def _models(self, library: Library) -> tuple[Encoder, Reranker | None]:
-        """Load the models: the quickest that will do."""
-        fusion = retrieval.default_fusion(library.fingerprint)
-        usual = fusion.weight(query=self.query.kind, item=self.kind)
-        if self.query.is_filter or not self.reranking.takes_part(usual):
-            return self.model.quick(library.model, few=True), None
-        if self.reranking.needs_torch:
-            encoder = self.model.load(library.model)
-        else:
-            encoder = self.model.quick(library.model, few=True)
-        return encoder, self.reranking.load(encoder)
-
-    def _tell(self, answers: Answers) -> None:
-        """Say what a person should know about the answers."""
-        room = (self.page.top or len(answers.hits) + answers.left_out) - len(answers.hits)
-        if answers.hits and (left_out := min(room, answers.left_out)):
-            note(f"{left_out:,} more are no match; show them with --threshold 0")
-        elif not answers.hits:
-            note(self._nothing(answers))
-
-    def _nothing(self, answers: Answers) -> str:
-        """Say why there is no hit on this page."""
-        if answers.found and answers.matching:
-            return f"nothing more matches beyond the first {answers.matching:,}"
-        if answers.nearest is not None:
-            return _nearest(answers.nearest)
-        if self.query.where is not None:
-            return f"nothing matches: no {self.kind} passes the filters {self.query.filters}"
-        return "nothing matches"
+            try:
+                results = search.search_library(opened, models, self.request, note)
+            except RerankerMissing as error:
+                raise click.UsageError(str(error)) from error
+        note(_shown_by(results))
+        for doubt in results.doubts:
+            note(doubt)
+        return results
 
 
-def _nearest(hit: Hit) -> str:
-    """Say that nothing matches, and what came nearest."""
-    what = f'"{hit.text}" in {hit.path}' if hit.text else hit.where
-    likely = "" if hit.match is None else f", a match with {percent(hit.match)}"
-    return f"nothing matches. The nearest is {what}{likely}; show it with --threshold 0"
+def _shown_by(results: SearchResults) -> str:
+    """Say what the search says of its hits, and how to see what it holds back."""
+    if not results and results.nearest is None:
+        return results.message
+    held_back = "them" if results else "it"
+    return results.message and f"{results.message}; show {held_back} with --threshold 0"
 
 
-class SearchRequest(click.Command):
+class QueryCommand(click.Command):
     """A command whose query may hold a minus: "-tag:work" and "- people" are no options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -159,7 +99,7 @@ class SearchRequest(click.Command):
         if joined is None:
             return
         known = f"-{joined[0]}" in self._named(flags=True) | self._named(flags=False)
-        meant = f"did you mean -{joined[0]}?" if known else f"to push it down write: - {joined[1]}"
+        meant = f"did you mean -{joined[0]}?" if known else f"to remove it, write: - {joined[1]}"
         ctx.fail(f"No such option '{written}'; {meant}")
 
 
@@ -183,8 +123,8 @@ def with_question(function: F) -> Callable[..., Any]:
         "--threshold",
         metavar="P",
         type=click.FloatRange(min=0, max=1),
-        help="Show hits that match with probability P or more; 0 shows all "
-        "[default: as many as asked for, if anything matches]",
+        help="Show only hits whose match probability is P or more; 0 shows hits even if nothing "
+        "matches [default: the --top best, or none if nothing matches].",
     )
     @with_reranking(instruct=True)
     @with_scoring
@@ -201,13 +141,11 @@ def with_question(function: F) -> Callable[..., Any]:
         frames: bool,
         threshold: float | None,
         scoring: Scoring,
-        reranking: Reranking,
+        reranking: RerankChoice,
         **others: Any,
     ) -> Any:
-        question = Question(
+        request = SearchRequest(
             query=retrieval.parse_query(*query, filters=filters),
-            library=library,
-            model=model,
             kind=kind,
             page=page,
             frames=frames,
@@ -215,7 +153,7 @@ def with_question(function: F) -> Callable[..., Any]:
             scoring=scoring,
             reranking=reranking,
         )
-        return function(question=question, **others)
+        return function(question=Question(request=request, library=library, model=model), **others)
 
     return wrapped
 
@@ -228,13 +166,13 @@ def with_scoring(function: F) -> Callable[..., Any]:
         "--ensemble/--no-ensemble",
         default=ENSEMBLE,
         show_default=True,
-        help="Ask for photos of a bare name by several sentences about it.",
+        help='Search for a bare name, such as "golden retriever", with several sentences about it.',
     )
     @click.option(
         "--words/--no-words",
         default=True,
         show_default=True,
-        help="Put forward whose captions, keywords, file, folder or place names share words.",
+        help="Also match words in captions, keywords, file names, folders and places.",
     )
     @wraps(function)
     def wrapped(*, hubness: bool, ensemble: bool, words: bool, **others: Any) -> Any:
@@ -257,7 +195,7 @@ def with_page(function: F) -> Callable[..., Any]:
         type=click.IntRange(min=0),
         default=10,
         show_default=True,
-        help="How many to find; 0 for all.",
+        help="Number of hits to show; 0 shows all.",
     )
     @click.option(
         "--page",
@@ -265,14 +203,14 @@ def with_page(function: F) -> Callable[..., Any]:
         metavar="N",
         type=click.IntRange(min=1),
         default=1,
-        help="Show the N-th so many, from 1.",
+        help="Show page N of the hits, counted from 1. A page holds --top hits.",
     )
     @click.option(
         "--offset",
         metavar="N",
         type=click.IntRange(min=0),
         default=0,
-        help="Pass over the N best.",
+        help="Skip the N best hits.",
     )
     @click.option(
         "--sort",
@@ -280,14 +218,18 @@ def with_page(function: F) -> Callable[..., Any]:
         default=SortOrder.SCORE.value,
         show_default=True,
         callback=lambda _ctx, _param, value: SortOrder(value),
-        help="The order in which they are shown.",
+        help="Order of the hits on a page: best first, or newest first.",
     )
-    @click.option("--frames", is_flag=True, help="Show all frames of a video that match, not one.")
+    @click.option(
+        "--frames",
+        is_flag=True,
+        help="Show every matching frame of a video, not only the best one.",
+    )
     @wraps(function)
     def wrapped(
         *, top: int, number: int, offset: int, sort: SortOrder, frames: bool, **others: Any
     ) -> Any:
-        page = retrieval.Page(top=top, offset=offset + (number - 1) * top, sort=sort)
+        page = Page(top=top, offset=offset + (number - 1) * top, sort=sort)
         return function(page=page, frames=frames, **others)
 
     return wrapped

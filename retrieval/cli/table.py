@@ -1,4 +1,4 @@
-"""Hits on a terminal: a table, or a preview of each photo."""
+"""Show hits on a terminal: as a table, or as a preview of each photo."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.text import Text
 from indexer.core.reachability import NOT_REACHABLE
 from indexer.core.types import Kind
 from retrieval.cli.console import printable
-from retrieval.cli.output import percent
 from retrieval.cli.preview import show
 from retrieval.cli.terminal import terminal
+from retrieval.search.wording import percent
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -61,7 +61,7 @@ def write_table(
     unlikely = len(table.columns) * [""]
     unlikely[-1] = UNLIKELY
     for before, hit in zip([None, *hits], hits, strict=False):
-        if before is not None and before.likely and not hit.likely and not dated:
+        if (before is None or before.likely) and not hit.likely and not dated:
             table.add_row(*unlikely, style="dim")
         told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
         told += [_day(hit)] * dated + [printable(hit.text)] * texts

@@ -1,4 +1,4 @@
-"""A console of rich for terminals of any size."""
+"""A rich console for terminals of any size."""
 
 from __future__ import annotations
 

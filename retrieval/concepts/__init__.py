@@ -1,4 +1,4 @@
-"""Names that a library learned from photos: learned once, then read wherever a query has them."""
+"""Learned concepts: names that a library learned from photos and that queries can use."""
 
 from __future__ import annotations
 

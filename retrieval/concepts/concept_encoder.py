@@ -1,4 +1,4 @@
-"""Learned names in a query: found in the text, and encoded as what was learned for them."""
+"""Find learned names in a query, and encode them with their learned token vectors."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ConceptEncoder:
         return self.plain.hubness
 
     def bank(self, kind: Kind) -> Vectors:
-        """Return the plain encoder's bank. Shape (bank, dim)."""
+        """Return the plain encoder's reference vectors. Shape (bank, dim)."""
         return self.plain.bank(kind)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
@@ -94,7 +94,7 @@ class ConceptEncoder:
         return self.plain.encode_images(images)
 
     def knows(self, word: str) -> bool:
-        """Tell whether a word is read as one."""
+        """Return whether a word is read as one."""
         return not isinstance(self.plain, VocabularyEncoder) or self.plain.knows(word)
 
     def unread(self, text: str) -> str:
@@ -116,7 +116,7 @@ class ConceptEncoder:
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptReader:
-    """How one library's queries are encoded: the encoder, and what it cannot read.
+    """Encodes the queries of one library with its learned names.
 
     Attributes:
         encoder: reads the names that were learned for its model.
@@ -129,7 +129,7 @@ class ConceptReader:
     skipped: tuple[Skip, ...] = ()
 
     def reads_name(self, text: str) -> bool:
-        """Tell whether a text holds a name that the encoder reads."""
+        """Return whether a text holds a name that the encoder reads."""
         naming = self.encoder
         return isinstance(naming, ConceptEncoder) and naming.names.phrase(text) is not None
 
@@ -140,8 +140,8 @@ class ConceptReader:
         if self.stale.phrase(text) is None:
             return ""
         return (
-            f"'{text}' holds a name that was learned for another model, read as a plain word; "
-            "learn it again with: twinlens learn NAME PHOTO..."
+            f"'{text}' contains a name that was learned for another model; it is read as a plain "
+            "word. Learn it again with: twinlens learn NAME PHOTO..."
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a new name should lie in the joint space: near its photos, away from others, near a word.
+"""Compute the target of a learned name in the joint space: near its photos, far from other photos.
 
 Shapes: p photos (and views of them), n other photos, d dimension. All vectors have unit length.
 """

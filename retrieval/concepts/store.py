@@ -1,8 +1,8 @@
-"""Concepts on disk: one file a learned name, in the library whose model they were learned for.
+"""Store learned names on disk: one file per name, in the library whose model they were learned for.
 
 ```
 LIBRARY/concepts/SLUG-HASH.safetensors
-    tokens    float32 (n, width): vectors that stand in the text in place of the name
+    tokens    float32 (n, width): vectors that replace the name in a text
     metadata  format, name, like, model, fingerprint, photos, steps, seed
 ```
 """
@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.reader import STOP_WORDS
+from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.core.errors import TwinlensError, is_open, permit
 from indexer.core.permissions import make_folder
@@ -61,7 +61,7 @@ class Concept:
 
 
 class Concepts:
-    """The concepts of one library.
+    """The learned names of one library.
 
     Args:
         library: its folder.
@@ -81,7 +81,7 @@ class Concepts:
         return sorted(concepts, key=lambda concept: same_name(concept.name)), skipped
 
     def save(self, concept: Concept) -> bool:
-        """Write a concept; tell whether it took the place of one of the same name.
+        """Write a learned name; return whether it replaced one of the same name.
 
         Raises:
             TwinlensError: the disk is full or closed to us.
@@ -95,7 +95,7 @@ class Concepts:
         return replaced
 
     def check_writable(self) -> None:
-        """Refuse before the work what could not be kept after it.
+        """Check before the work that its result can be stored.
 
         Raises:
             TwinlensError: the folder is closed to us.
@@ -105,7 +105,7 @@ class Concepts:
             raise TwinlensError(f"cannot write to '{folder}': {permit(folder)}")
 
     def forget(self, name: str) -> None:
-        """Delete the concept of a name.
+        """Delete a learned name.
 
         Raises:
             ConceptInvalid: the library has not learned that name.
@@ -115,7 +115,7 @@ class Concepts:
         except FileNotFoundError as error:
             known = ", ".join(concept.name for concept in self.read()[0]) or "none"
             raise ConceptInvalid(
-                f"no name '{name}' was learned; those that were: {known}"
+                f"no name '{name}' has been learned; learned names: {known}"
             ) from error
 
     def _path(self, name: str) -> Path:
@@ -137,10 +137,10 @@ def clean_name(written: str) -> str:
         raise ConceptInvalid('the name is empty; give one, e.g. twinlens learn "Rex" rex/*.jpg')
     if len(name) > LONGEST_NAME:
         raise ConceptInvalid(
-            f"the name '{name[:20]}…' has {len(name)} characters; {LONGEST_NAME} are the most"
+            f"the name '{name[:20]}…' has {len(name)} characters; use at most {LONGEST_NAME}"
         )
     if not name.isprintable() or not any(char.isalnum() for char in name):
-        raise ConceptInvalid(f"the name {name!r} is no word; a name needs a letter or a digit")
+        raise ConceptInvalid(f"the name {name!r} is not a word; a name needs a letter or a digit")
     return name
 
 
@@ -152,7 +152,7 @@ def new_name(written: str) -> str:
     """
     name = clean_name(written)
     if name.casefold() in STOP_WORDS:
-        raise ConceptInvalid(f"the word '{name}' stands in many queries; take another name")
+        raise ConceptInvalid(f"'{name}' is a common word in queries; choose another name")
     return name
 
 
@@ -182,7 +182,7 @@ def _read(path: Path) -> Concept:
         raise ValueError(f"format {facts.get('format')}, this twinlens reads {FORMAT}")
     tokens = tensors["tokens"]
     if tokens.dtype != np.float32 or tokens.ndim != 2 or not np.isfinite(tokens).all():
-        raise ValueError("its vectors are no finite matrix of float32")
+        raise ValueError("its vectors are not a finite matrix of float32")
     return Concept(
         name=facts["name"],
         tokens=tokens,

@@ -1,9 +1,9 @@
-"""The learning line: photos -> vectors -> direction -> tokens -> one file of the library.
+"""Learn a name from photos by textual inversion: photos -> vectors -> direction -> tokens -> file.
 
-The towers stay as they are. First a direction in the joint space is found that tells the photos
-from others (`shift`); how far it lies from the plain word's is the shift. Then token vectors are
-learned which, in the place of the word, move every sentence by that shift: "a photo of NAME" as
-well as "NAME on a beach", so that what is said around the name keeps its meaning.
+The towers are not trained. The first step finds a direction in the joint space that separates the
+photos from others (`shift`); its distance from the direction of the plain word is the shift. The
+second step learns token vectors that move every sentence by this shift when they replace the word:
+"a photo of NAME" as well as "NAME on a beach". So the words around the name keep their meaning.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class LearnOptions:
-    """How a name is learned.
+    """The options of learning a name.
 
     Attributes:
         like: plain words for the same kind of thing; "" takes the shipped word that is nearest
@@ -88,7 +88,7 @@ class LearnOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedConcept:
-    """What came of it.
+    """The result of learning a name.
 
     Attributes:
         concept: as it was stored.
@@ -128,7 +128,7 @@ def learn_concept(
     options: LearnOptions = LearnOptions(),
     progress: Progress | None = None,
 ) -> LearnedConcept:
-    """Learn a name from a few photos and store it in the library, for its queries alone.
+    """Learn a name from a few photos, and store it in the library for its queries.
 
     A `Searcher` made afterwards reads the name wherever a query has it; queries without it
     stay as they were. About five photos are enough.
@@ -216,7 +216,7 @@ def prepare(
     """
     start = towers.prompts.word_vectors(like)
     if not 1 <= len(start) <= MOST_TOKENS:
-        raise ConceptInvalid(f"'{like}' is no plain word or two; name one, e.g. --like dog")
+        raise ConceptInvalid(f"'{like}' is not one or two plain words; give them, e.g. --like dog")
     templates, contexts = _sentences("templates.txt"), _sentences("contexts.txt")
     texts = [sentence.format(like) for sentence in (*templates, *contexts)]
     plain = torch.from_numpy(towers.encode_texts(texts))  # (phrases, dim)
@@ -239,7 +239,7 @@ def learn_tokens(
     options: LearnOptions,
     progress: Progress | None = None,
 ) -> TokenVectors:
-    """Learn vectors that take every sentence to its target. Shape (tokens, width).
+    """Learn token vectors that move every sentence to its target. Shape (tokens, width).
 
     Minimises the mean of 1 - cosine over sentences, by Adam with a rate that falls to zero.
     """
@@ -264,7 +264,7 @@ def learn_tokens(
 
 
 def nearest_word(towers: TorchEncoder, name: str, photos: Vectors) -> str:
-    """Return which plain word fits the photos best: the name's own, or one of those shipped.
+    """Return the plain word that fits the photos best: the name itself, or one of a shipped list.
 
     A name such as "Rex" is no word that the model knows, so its photos tell what it is like.
     """
@@ -275,7 +275,7 @@ def nearest_word(towers: TorchEncoder, name: str, photos: Vectors) -> str:
 
 
 def _towers(encoder: Encoder) -> TorchEncoder:
-    """Return the encoder, once it is known to have towers."""
+    """Return the encoder, after checking that it has towers that can learn."""
     if not isinstance(encoder, TorchEncoder):
         raise ModelUnavailable(f"{encoder.name!r} has no text tower that could learn a name")
     return encoder

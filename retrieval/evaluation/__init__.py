@@ -1,4 +1,4 @@
-"""How good a model is: metrics over ranks, and the evaluation of an encoder on pairs."""
+"""Measure models: metrics over ranks, and the evaluation of an encoder on image-text pairs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Two models on the same pairs: is the difference more than chance?
+"""Compare two models on the same pairs, with intervals and p-values of the difference.
 
-The captions of a photo are not independent, and both directions see the same photos. So all that
-is drawn at random here is drawn by photo, with everything that belongs to it.
+The captions of a photo are not independent, and both directions use the same photos. So each random
+draw is made by photo, with everything that belongs to it.
 
 | | how |
 |---|---|
@@ -49,7 +49,7 @@ _WITH_SUM = np.column_stack([np.eye(len(METRICS)), _IN_SUM])
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What the second model has more than the first, in points of percent.
+    """The difference of two models, second minus first, in percentage points.
 
     `low` and `high` bound the 95 % interval; `p` is two-sided, of no difference at all.
     """
@@ -74,7 +74,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two models side by side.
+    """The comparison of two models.
 
     `differences` maps a direction to its metrics (`R@1` … `recall@10`) and their differences;
     `rsum` is the sum of R@1, R@5 and R@10 of both directions.

@@ -1,4 +1,4 @@
-"""The first stage as an evaluation runs it: vectors whose inner products are search's scores."""
+"""The first stage in an evaluation: vectors whose inner products are the scores of a search."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from indexer.core.types import Hubness, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class FirstStage:
-    """How an encoder's cosines become scores: corrected for hubness by its banks, or not at all.
+    """Turn an encoder's cosines into scores, corrected for hubness by its reference set or not.
 
     Attributes:
         hubness: the settings that take part; both alphas are 0 where none do.
-        captions: bank of generic texts, shape (n, dim).
-        photos: bank of generic photos, shape (n, dim).
+        captions: reference vectors of generic texts, shape (n, dim).
+        photos: reference vectors of generic photos, shape (n, dim).
     """
 
     hubness: Hubness
@@ -40,7 +40,7 @@ class FirstStage:
 
     @property
     def corrects(self) -> bool:
-        """Tell whether any direction is corrected."""
+        """Return whether any direction is corrected."""
         return bool(self.hubness.text_to_image or self.hubness.image_to_text)
 
     def vectors(self, queries: Vectors, items: Vectors, *, query: Kind) -> tuple[Vectors, Vectors]:

@@ -1,4 +1,4 @@
-"""Ranks of the relevant items, and the metrics over them.
+"""Compute the ranks of relevant items, and the metrics over them.
 
 Shapes: q queries, n items, d dimension, r relevant items of one query (it may differ by query).
 

@@ -1,4 +1,4 @@
-"""The evaluation of an encoder on image-text pairs, in both directions."""
+"""Evaluate an encoder on image-text pairs, in both directions."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Directions:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Directions):
-    """What an encoder reached on a set of pairs, scored as search scores.
+    """The evaluation of an encoder on a set of pairs, scored as a search scores.
 
     `hubness` is the correction that took part, None where none did; `without_hubness` is what
     the plain cosines reach. `reranker` is the name of the second stage that took part, None where
@@ -134,10 +134,10 @@ def evaluate(
     hubness: bool = True,
     reranker: Reranker | None = None,
 ) -> Evaluation:
-    """Measure how well words find their photo, and a photo its words.
+    """Measure how well captions find their photo, and photos their captions.
 
     Every caption is a query over all photos, every photo a query over all captions. Scores are
-    corrected for hubness as in a library, by the encoder's own banks: never by these pairs.
+    corrected for hubness as in a library, by the encoder's own reference set: never by these pairs.
 
     Args:
         encoder: the model.

@@ -1,4 +1,4 @@
-"""The second stage as an evaluation runs it: each query's first candidates, rescored.
+"""The rerank stage in an evaluation: the first candidates of each query, scored again.
 
 Shapes: q queries, n items, k candidates of a query.
 """
@@ -23,7 +23,7 @@ _AHEAD = 1_000.0  # lifts what was rescored above all that was not
 
 @dataclass(frozen=True, kw_only=True)
 class SecondStage:
-    """Couples of queries and items, for a reranker to look at.
+    """The rerank stage for the candidates of many queries.
 
     Attributes:
         reranker: the model.
@@ -41,7 +41,7 @@ class SecondStage:
 
     @property
     def weight(self) -> float:
-        """How far the reranker is trusted in this direction."""
+        """The weight of the reranker in this direction."""
         item = Kind.PHOTO if self.query == Kind.TEXT else Kind.TEXT
         return self.reranker.fusion.weight(query=self.query, item=item)
 
@@ -51,7 +51,7 @@ class SecondStage:
         return np.argsort(-first, axis=1, kind="stable")[:, :depth]
 
     def scores(self, queries: Sequence[int], candidates: NDArray[np.int64]) -> Scores:
-        """Look at each query with its candidates. (q, k) → (q, k)."""
+        """Score each query with its candidates. (q, k) → (q, k)."""
         parts: list[Scores] = [np.zeros((0, candidates.shape[1]))]
         for start in range(0, len(queries), _AT_ONCE):
             some = candidates[start : start + _AT_ONCE]
@@ -77,6 +77,6 @@ class SecondStage:
     def _couples(
         self, queries: NDArray[np.int64], items: NDArray[np.int64]
     ) -> tuple[list[QueryInstruction], list[ImageFeatures]]:
-        """Return text and photo of each couple."""
+        """Return text and photo of each pair."""
         texts, photos = (queries, items) if self.query == Kind.TEXT else (items, queries)
         return [self.texts[number] for number in texts], [self.photos[number] for number in photos]

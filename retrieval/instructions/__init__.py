@@ -1,1 +1,1 @@
-"""Instructions: how they are written, read, and measured."""
+"""Instructions: write them from templates, parse them, and measure how well they are followed."""

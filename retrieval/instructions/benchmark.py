@@ -1,26 +1,26 @@
-"""Does a reranker do what it is told? Measured on photos whose captions tell what is on them.
+"""Measure how well a reranker follows instructions, on photos whose captions say what they show.
 
-A query asks for a thing ("a dog"), an instruction adds a wish ("leave out photos with grass").
-Photos that answer the query and break the instruction should fall, whatever its wording.
+A query asks for a thing ("a dog"), and an instruction adds a constraint ("leave out photos with
+grass"). Photos that answer the query and break the constraint should fall, whatever its wording.
 
 | figure | what |
 |---|---|
 | p-MRR | how far they fall: 0 for not at all, 1 for out of sight, below 0 if they rise |
 | Robustness@10 | nDCG@10 of the worst wording, mean over the queries |
-| — told | the same among the photos of which the captions tell query and wish: no other counts |
+| — told | the same, only among the photos whose captions judge both query and constraint |
 | controls | p-MRR of the same photos under other instructions: all should be near 0 |
 
-The controls are no instruction, one that asks for nothing in particular, and one about something
-else. That one must be obeyed, too, so whatever it lacks falls. It should push those that break the
-first wish no further than those that meet it: the control is how much further they fall. (One who
-obeys to the letter has near 0 there; of the fall itself he has 4, since what stands high can only
-fall. That is told beside the controls.)
+The controls are no instruction, an instruction that asks for nothing in particular, and one about
+something else. The last one must be followed, too, so photos that break it fall. But it should not
+push photos that break the first constraint further than photos that meet it: the control is the
+difference. (A reranker that follows every instruction exactly is near 0 there. Its fall itself is
+4, since a photo at the top can only fall; this figure is reported beside the controls.)
 
 Shapes: i instances, k candidates.
 
 Source: Weller et al. 2024, FollowIR (arXiv 2403.15246), for p-MRR; Oh et al. 2024, InstructIR
-(arXiv 2402.14334), for Robustness@k; Sakai 2007, Alternatives to Bpref, for leaving out what nobody
-judged.
+(arXiv 2402.14334), for Robustness@k; Sakai 2007, Alternatives to Bpref, for leaving out photos that
+nobody judged.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ class InstructionResult:
     """How well instructions are followed, in percent.
 
     Attributes:
-        robustness: Robustness@10; photos of which the captions leave query or wish open are wrong.
-        robustness_told: the same without those.
+        robustness: Robustness@10; photos whose captions leave query or constraint open count as
+            wrong.
+        robustness_told: the same without those photos.
         ndcg: nDCG@10, the mean over all wordings.
         controls: p-MRR under `none`, `generic` and `swapped` instructions; of the last one, less
-            that of the photos that meet the first wish.
+            that of the photos that meet the first constraint.
         swapped_fall: p-MRR under the swapped one as it is.
     """
 
@@ -100,17 +101,17 @@ class InstructionResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """One query with one wish.
+    """One query with one constraint.
 
     Attributes:
         query: in words.
-        wish: what the instruction is about.
+        wish: the constraint that the instruction states.
         wordings: of the instruction.
         candidates: photos of the first stage, best first. Shape (k,).
         first: their scores. Shape (k,).
-        right: those that answer the query and obey. Shape (k,).
-        broken: those that answer the query and do not obey. Shape (k,).
-        told: those of which the captions leave neither query nor wish open. Shape (k,).
+        right: those that answer the query and follow the instruction. Shape (k,).
+        broken: those that answer the query and do not follow the instruction. Shape (k,).
+        told: those whose captions judge both query and constraint. Shape (k,).
     """
 
     query: str
@@ -125,7 +126,7 @@ class Instance:
 
 @dataclass(frozen=True, kw_only=True)
 class InstructionBenchmark:
-    """Photos to ask about.
+    """The photos, queries and instructions of a benchmark.
 
     Attributes:
         grammar: of the instructions.
@@ -151,7 +152,7 @@ class InstructionBenchmark:
 def exam_of(
     encoder: Encoder, reranker: Reranker, pairs: PairSet, progress: Progress | None = None
 ) -> InstructionBenchmark:
-    """Prepare the held-back questions of the shipped grammar about photos with captions.
+    """Prepare the benchmark: held-out instructions of the shipped grammar, on photos with captions.
 
     Raises:
         EvaluationInvalid: no photo can be read.
@@ -192,7 +193,24 @@ def searching(encoder: Encoder, photos: Vectors) -> Search:
     return search
 
 
-def evaluate_instructions(reranker: Reranker, exam: InstructionBenchmark) -> InstructionResult:
+def evaluate_instructions(
+    encoder: Encoder, reranker: Reranker, pairs: PairSet, progress: Progress | None = None
+) -> InstructionResult:
+    """Measure how well a reranker follows the held-back instructions about photos with captions.
+
+    Args:
+        encoder: the dual encoder that the reranker stands behind.
+        reranker: to be measured.
+        pairs: photos with captions.
+        progress: called with the photos done and the photos in all.
+
+    Raises:
+        EvaluationInvalid: no photo can be read, or the captions tell too little to ask about.
+    """
+    return run_benchmark(reranker, exam_of(encoder, reranker, pairs, progress))
+
+
+def run_benchmark(reranker: Reranker, exam: InstructionBenchmark) -> InstructionResult:
     """Measure how well a reranker follows instructions.
 
     Raises:
@@ -202,7 +220,7 @@ def evaluate_instructions(reranker: Reranker, exam: InstructionBenchmark) -> Ins
 
 
 def ask(reranker: Reranker, exam: InstructionBenchmark) -> list[Answered]:
-    """Score the candidates of every instance in every wording, and in those of the controls.
+    """Score the candidates of every instance, under every wording and the controls.
 
     Raises:
         EvaluationInvalid: the captions tell too little to ask about.
@@ -212,7 +230,7 @@ def ask(reranker: Reranker, exam: InstructionBenchmark) -> list[Answered]:
 
 
 def grade(answers: Sequence[Answered], fusion: FusionWeights) -> InstructionResult:
-    """Turn scores into figures, as the weights of a fusion rank them."""
+    """Compute the figures from scores, fused with given weights."""
     marks = [_mark(each, fusion) for each in answers]
     falls = np.array([mark.fall for mark in marks])
     low, high = bootstrap_interval(falls)
@@ -264,7 +282,7 @@ def ndcg(relevant: NDArray[np.bool_], k: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Mark:
-    """What one instance came to, as fractions; nDCGs are one a wording."""
+    """The result of one instance, as fractions; there is one nDCG for each wording."""
 
     fall: float
     ndcgs: list[float]
@@ -360,7 +378,7 @@ def _ranks(scores: Scores) -> NDArray[np.int64]:
 
 
 def _opposite(exam: InstructionBenchmark, instance: Instance) -> list[str]:
-    """Return wordings that want the contrary of an instance."""
+    """Return wordings that ask for the opposite of an instance."""
     for wanted in (True, False):
         wordings = exam.grammar.wordings(
             asks_of(instance.wish, wanted=wanted), instance.wish, held=exam.held
@@ -371,7 +389,7 @@ def _opposite(exam: InstructionBenchmark, instance: Instance) -> list[str]:
 
 
 def _with_other(instances: Sequence[Instance]) -> Iterator[tuple[Instance, Instance]]:
-    """Pair each instance with one whose wish is about something else."""
+    """Pair each instance with one whose constraint is about something else."""
     for number, instance in enumerate(instances):
         turned = [*instances[number + 1 :], *instances[:number]]
         strange = (each for each in turned if not each.wish.overlaps(instance.wish))
@@ -383,15 +401,15 @@ def _drawn(exam: InstructionBenchmark) -> list[Instance]:
     found = list(_instances(exam))
     if not found:
         raise EvaluationInvalid(
-            "the captions tell too little to ask about: no thing that some photos show with, and "
-            "some without, one of the attributes of the grammar"
+            "the captions are not enough for a benchmark: no attribute of the grammar is present "
+            "in some photos of a thing and absent from others"
         )
     order = np.random.default_rng(exam.seed).permutation(len(found))[: exam.limit]
     return [found[number] for number in order]
 
 
 def _instances(exam: InstructionBenchmark) -> Iterator[Instance]:
-    """Yield every thing with every wish that some of its first candidates meet and some break."""
+    """Yield every thing with every constraint that some first candidates meet and some break."""
     attributes = exam.grammar.attributes
     asked = [number for number, each in enumerate(attributes) if each.family != LOOK]
     first = exam.search([attributes[number].phrase for number in asked])  # (asked, photos)
@@ -412,7 +430,7 @@ def _instances(exam: InstructionBenchmark) -> Iterator[Instance]:
 
 
 def _wishes(exam: InstructionBenchmark, base: Instance) -> Iterator[Instance]:
-    """Yield one query with each wish, and with its contrary."""
+    """Yield one query with each constraint, and with its contrary."""
     for number, wish in enumerate(exam.grammar.attributes):
         if exam.grammar.is_held(wish) != exam.held or wish.overlaps(base.wish):
             continue

@@ -1,7 +1,8 @@
-"""Which photos have which attributes: told by their captions, and by their pixels.
+"""Label photos with attributes, from their captions and their pixels.
 
-Several people described each photo. What two of them say is there; what none says is taken as
-absent; what one alone says is left open. Mere names ("dragonfly") say nothing of what is absent.
+Several people described each photo. An attribute is present if two of them mention it, absent if
+nobody does, and unknown if only one does. Names alone ("dragonfly") say nothing about what is
+absent.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _COLOURFUL = (70.0, 45.0)  # Hasler and Süsstrunk's measure: "highly colourful"
 
 
 def label_captions(captions: Sequence[Sequence[str]], attribute: Attribute) -> Labels:
-    """Tell which photos have an attribute by the words of their captions. Shape (photos,)."""
+    """Label photos with an attribute by the words of their captions. Shape (photos,)."""
     said = re.compile(r"\b(" + "|".join(map(re.escape, attribute.words)) + r")\b", re.IGNORECASE)
     return np.array([_verdict(said, texts) for texts in captions], dtype=np.int8)
 
@@ -64,7 +65,7 @@ def label(
 
 
 def looks_of(photo: Image.Image) -> dict[str, int]:
-    """Tell each look of a photo: 1, -1, or 0 for neither."""
+    """Label the style attributes of a photo: 1, -1, or 0 for neither."""
     small = photo.convert("RGB").resize((64, 64), Image.Resampling.BOX)
     rgb = np.asarray(small, dtype=np.float64)  # (64, 64, 3), 0 to 255
     light = float((rgb @ np.array([0.2126, 0.7152, 0.0722])).mean()) / 255.0

@@ -1,10 +1,10 @@
-"""Instructions of several wishes, taken apart: "with grass but no people" is two.
+"""Split an instruction into its constraints: "with grass but no people" has two.
 
-Each wish has a sign of its own, so they are scored apart and added up. A text is cut before a part
-that begins with a telling turn of its own ("no", "without", "leave out", "only", "must"), where a
-comma, a full stop, "and" or "but" stands before it, or before "instead of". So are two demands: "a
-dog must be in it, people must not". What merely joins two things stays whole: "salt and pepper",
-"no dogs or people", "a man and a woman must be in it", "anything but a dog".
+Each constraint has its own polarity, so they are scored separately and added. A text is split
+before a part that begins with a signal word ("no", "without", "leave out", "only", "must"), if a
+comma, a full stop, "and" or "but" stands before it, or before "instead of". Two requirements are
+split as well: "a dog must be in it, people must not". Lists of things are not split: "salt and
+pepper", "no dogs or people", "a man and a woman must be in it", "anything but a dog".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LINK = re.compile(
 
 
 def split_constraints(instruction: str) -> list[str]:
-    """Return the wishes of an instruction, in its order; of a single wish, that one; of "" none."""
+    """Return the constraints of an instruction, in order; none for an empty text."""
     parts: list[str] = []
     start = 0
     for joint in _JOINT.finditer(instruction):
@@ -63,17 +63,17 @@ def split_constraints(instruction: str) -> list[str]:
 
 
 def constraint_topic(wish: str, known: Callable[[str], bool]) -> str:
-    """Return what a wish is about: its phrases, without the words that ways to ask are made of.
+    """Return what a constraint is about: its phrases, without the words of the templates.
 
     Args:
-        wish: a clause.
+        wish: a constraint.
         known: tells whether a phrase names what photos are known to show. Where one does, others
             are left out: they may be ways to ask that nobody thought of. So is what begins
             such a phrase and is not known, if it has the form of a verb: "lacks", "featuring".
             After what is known it would be a plural: "red tulips".
 
     Returns:
-        The phrases in their order; the wish, where there is none.
+        The phrases in their order; the constraint, where there is none.
     """
     phrases = [""]
     for word in _WORD.findall(wish):
@@ -93,7 +93,7 @@ def _shown(phrase: list[str], known: Callable[[str], bool]) -> list[str]:
 
 
 def _apart(before: str, after: str, *, contrary: bool) -> bool:
-    """Tell whether a wish ends and another one begins; `contrary` is set after a "but"."""
+    """Return whether a constraint ends and another one begins; `contrary` is set after a "but"."""
     if _CONDITION.match(before) or _LINK.search(before) or not _names(before) or not _names(after):
         return False
     placed = _opens(after, _PLACE) and (contrary or _opens(before, _PLACE))
@@ -102,14 +102,14 @@ def _apart(before: str, after: str, *, contrary: bool) -> bool:
 
 
 def _opens(text: str, turn: re.Pattern[str]) -> bool:
-    """Tell whether a text begins with a turn, after "only" or the like."""
+    """Return whether a text begins with a turn, after "only" or the like."""
     return (
         turn.match(re.sub(r"^(?:only|just|but|not)\s+", "", text, flags=re.IGNORECASE)) is not None
     )
 
 
 def _names(text: str) -> bool:
-    """Tell whether a text says what it is about: a word that no way to ask is made of."""
+    """Return whether a text says what it is about: a word that no way to ask is made of."""
     return not _ways().issuperset(words_of(text.replace("-", "")))  # "close-up" is one word
 
 

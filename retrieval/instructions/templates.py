@@ -1,11 +1,11 @@
-"""The grammar of instructions: what a photo may be asked to show, and the ways to ask for it.
+"""The grammar of instructions: attributes of photos, and templates that ask for one.
 
-`data/instructions.toml` holds it as data: families of attributes, each told by the words that
-captions use for it, and templates that ask for one. Some families and templates are held back
-from training, so that a benchmark can ask in ways that no reranker has learned.
+`data/instructions.toml` contains it as data: families of attributes, each with the words that
+captions use for it, and templates that ask for an attribute. Some families and templates are held
+out from training, so that a benchmark can ask in ways that no reranker has seen.
 
-A learned template stands for many wordings: of `[a|b|c]` one is drawn, `$name` stands for the words
-of a list, joined by `|`, `{}` is the phrase, `{noun}` the phrase without its article.
+A training template stands for many wordings: one option of `[a|b|c]` is drawn, `$name` stands for
+the words of a list, joined by `|`, `{}` is the phrase, `{noun}` the phrase without its article.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLURAL = re.compile(r"(?<=..)s$")
 
 
 class Ask(StrEnum):
-    """What an instruction wants."""
+    """The kinds of instruction."""
 
     WITH = "with"
     WITHOUT = "without"
@@ -47,7 +47,7 @@ class Ask(StrEnum):
 
     @property
     def sign(self) -> int:
-        """1 where the photos shall have something, -1 where they shall not, 0 for neither."""
+        """The polarity: 1 if photos should show something, -1 if they should not, 0 for neither."""
         if self in (Ask.EITHER, Ask.ANYTHING):
             return 0
         return -1 if self in (Ask.WITHOUT, Ask.NOT_LOOK) else 1
@@ -62,13 +62,13 @@ class Attribute:
     words: tuple[str, ...]
 
     def overlaps(self, other: Attribute) -> bool:
-        """Tell whether a word speaks of both."""
+        """Return whether a word speaks of both."""
         return not set(self.words).isdisjoint(other.words)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wordings:
-    """Ways to ask.
+    """The templates of one kind of instruction.
 
     Attributes:
         learned: for training; the only ones with choices.
@@ -83,7 +83,7 @@ class Wordings:
 
 @dataclass(frozen=True, kw_only=True)
 class InstructionTemplates:
-    """All attributes, and for each kind of instruction its templates.
+    """All attributes, and the templates of each kind of instruction.
 
     Attributes:
         attributes: what photos have or lack.
@@ -100,11 +100,11 @@ class InstructionTemplates:
     visible: frozenset[str] = frozenset()
 
     def is_held(self, attribute: Attribute) -> bool:
-        """Tell whether instructions about an attribute are for measuring alone."""
+        """Return whether instructions about an attribute are held out for the benchmark."""
         return attribute.family in self.held_families
 
     def wordings(self, ask: Ask, attribute: Attribute | None, *, held: bool) -> list[str]:
-        """Return every wording of an instruction that is held back, or that is for tuning."""
+        """Return every held-out wording of an instruction, or every wording for tuning."""
         templates = self.templates[ask]
         phrase = attribute.phrase if attribute else ""
         return [filled(each, phrase) for each in (templates.held if held else templates.tuning)]
@@ -118,7 +118,7 @@ class InstructionTemplates:
         return words_of(" ".join(texts).replace("{noun}", "")) - self.visible
 
     def draw(self, ask: Ask, phrase: str, rng: np.random.Generator) -> str:
-        """Draw a learned wording of an instruction about a phrase."""
+        """Draw a training wording of an instruction about a phrase."""
         template = str(rng.choice(self.templates[ask].learned))
         return filled(_CHOICE.sub(lambda found: _one_of(found[1], rng), template), phrase)
 
@@ -167,7 +167,7 @@ def shipped_grammar() -> InstructionTemplates:
 
 @cache
 def looks() -> set[str]:
-    """Return the words of all that a photo may look like, in the grammar that ships."""
+    """Return the words of all style attributes in the shipped grammar."""
     grammar = shipped_grammar()
     named = [each.phrase for each in grammar.attributes if each.family == LOOK]
     return words_of(" ".join((*named, *grammar.looks)))

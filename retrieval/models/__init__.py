@@ -1,6 +1,6 @@
-"""Dual encoders: towers, tokenizers, checkpoints, and where they come from.
+"""Dual encoders: towers, tokenizers and checkpoints, and how they are loaded.
 
-The names are loaded when they are first used: half of this package does without torch.
+Names are loaded when they are first used, because half of this package works without torch.
 """
 
 from __future__ import annotations

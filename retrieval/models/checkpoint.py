@@ -1,19 +1,19 @@
-"""One folder, one model: how towers are written to disk and read back.
+"""Write the towers of a model to a folder, and read them back.
 
 ```
 FOLDER/
   config.json         format, architecture, image preprocessing, storage; optional: hubness
   model.safetensors   weights, float16 unless the storage says otherwise
   tokenizer.json      for the built-in architecture
-  train.json          how it came to be
-  README.md           the model card, where there is one
-  *_bank.safetensors  generic vectors, where there are any; see `retrieval.models.reference_vectors`
+  train.json          how the model was trained
+  README.md           the model card, if there is one
+  *_bank.safetensors  reference vectors, if there are any; see `retrieval.models.reference_vectors`
 ```
 
-The setting `hubness` is read by search alone: changing it makes no other model.
+Only search reads the setting `hubness`; changing it does not make another model.
 
-Storage `int8` keeps each matrix as int8 with one float16 scale a row (name + `:scale`), half the
-size of float16. Matrices are turned back into float32 as they are read.
+Storage `int8` stores each matrix as int8 with one float16 scale per row (name + `:scale`), half the
+size of float16. Matrices become float32 again when they are read.
 """
 
 from __future__ import annotations

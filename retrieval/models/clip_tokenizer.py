@@ -1,9 +1,9 @@
-"""The words of OpenAI's CLIP, which most models of open_clip read.
+"""The tokenizer of OpenAI's CLIP, which most open_clip models use.
 
-A word begins as its bytes; the pair that was learned first is joined, until none is left that was
-ever learned (byte pair encoding). The table of pairs stays on the disk: a query asks for a few.
+A word begins as its bytes. The pair that was learned first is joined, until no learned pair is left
+(byte pair encoding). The table of pairs stays on the disk, because a query needs few of them.
 
-Source: Radford et al. 2021; `open_clip.tokenizer.SimpleTokenizer`, whose ids these are.
+Source: Radford et al. 2021; `open_clip.tokenizer.SimpleTokenizer`, which gives the same ids.
 """
 
 from __future__ import annotations

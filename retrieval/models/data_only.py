@@ -1,7 +1,7 @@
-"""Models, tokenizers and processors are data: the code that a repository brings is never run.
+"""Load models, tokenizers and processors as data only: code in a repository is never run.
 
-Transformers asks "run the custom code? [y/N]" where it is not told, and takes its answer from
-settings in the repository in places: open_clip hands `tokenizer_kwargs` of a model's config on.
+Transformers asks "run the custom code? [y/N]" unless it is told, and in places takes the answer
+from settings in the repository: open_clip passes on the `tokenizer_kwargs` of a model's config.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The built-in dual encoder: an image tower and a text tower that meet in one space.
+"""The built-in dual encoder: an image tower and a text tower with one joint space.
 
 Shapes: b batch, n tokens, w width, h heads, d joint dimension.
 
 Both towers are transformers with softmax attention. The image tower normalises before each
-sub-layer (ViT), the text tower after (BERT), so that published weights of either can start it.
-The two classes have the methods of open_clip's `CLIP`, so that training and encoding treat
-both alike: `encode_image`, `encode_text`, `logit_scale`, `logit_bias`.
+sub-layer (ViT), the text tower after it (BERT), so that published weights of either can initialise
+it. Both classes have the methods of open_clip's `CLIP`, so that training and encoding treat them
+alike: `encode_image`, `encode_text`, `logit_scale`, `logit_bias`.
 
 Source: Dosovitskiy et al. 2021 (ViT, arXiv 2010.11929); Devlin et al. 2019 (BERT, arXiv
 1810.04805); Radford et al. 2021 (CLIP, arXiv 2103.00020).

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: asked only for files that are not here, and only if it can be reached."""
+"""The Hugging Face hub: used only for files that are missing here, and only if it is reachable."""
 
 from __future__ import annotations
 

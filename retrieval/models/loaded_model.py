@@ -1,4 +1,4 @@
-"""A dual encoder with everything that feeds it: what training changes and encoding uses."""
+"""A loaded dual encoder with its tokenizer and preprocessing, for training and encoding."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Model:
         fingerprint: hash of architecture, preprocessing and weights.
         tokenizer_file: to be copied beside a checkpoint, if the tokenizer is a file.
         hubness: how search corrects for hubs; no part of the fingerprint.
-        folder: that it was read from; its banks lie there, if it has any.
+        folder: that it was read from; its reference vectors are there, if it has any.
     """
 
     name: str
@@ -80,7 +80,7 @@ class TensorTokenizer:
 
 
 def fingerprint(architecture: dict[str, Any], module: nn.Module) -> str:
-    """Return a short hash of a model in memory: what it is and every weight in it."""
+    """Return a short hash of a model in memory: its configuration and every weight."""
     digest = hashlib.blake2b(json.dumps(architecture, sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())

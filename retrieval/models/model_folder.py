@@ -1,4 +1,4 @@
-"""A model's folder, as far as it can be read without torch; see `retrieval.models.checkpoint`."""
+"""Read a model's folder as far as possible without torch; see `retrieval.models.checkpoint`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelUnavailable(
-            f"no model at '{folder}': it has no {CONFIG}; a folder that `twinlens train` wrote has"
+            f"no model at '{folder}': it has no {CONFIG}; name a folder that `twinlens train` wrote"
         ) from error
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Models of open_clip: any architecture with a pretrained tag, a local file, or from the hub."""
+"""Load open_clip models: any architecture with a pretrained tag, a local file, or from the hub."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def _weights_alone() -> Iterator[None]:
 def _pickled(source: str) -> str:
     """Say why a pickle is not read."""
     return (
-        f"'{source}' is no file of weights alone, or is damaged: it is a pickle, which may run "
-        "programs when it is read, so only its weights are; ask for weights in the format "
+        f"'{source}' is damaged or contains more than weights. It is a pickle, which can run "
+        "programs, so twinlens reads nothing but weights from it; use weights in the format "
         f"safetensors, {_NEXT}"
     )
 
@@ -146,7 +146,7 @@ class _Tokenizer:
 
     @property
     def cuts_words(self) -> bool:
-        """Tell whether it is that of English, which cuts the words that it does not know."""
+        """Return whether it is that of English, which cuts the words that it does not know."""
         return isinstance(self.plain, open_clip.SimpleTokenizer)
 
     def __call__(self, texts: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Phrases: words, and slots for soft tokens that no vocabulary holds."""
+"""Phrases: words, and slots for soft tokens that are in no vocabulary."""
 
 from __future__ import annotations
 

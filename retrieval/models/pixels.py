@@ -1,4 +1,4 @@
-"""Squares of photos as tensors: what training augments and a tower reads."""
+"""Square photos as tensors, for augmentation and for an image tower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a photo becomes the pixels that an image tower reads."""
+"""Turn a photo into the pixels that an image tower reads."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The banks of a model: vectors of generic texts and photos, by which hubness is measured.
+"""The reference vectors of a model: generic texts and photos that measure hubness.
 
-A model's folder may carry them ready made, one file a kind:
+A model's folder may contain them, one file per kind:
 
 ```
 FOLDER/
@@ -8,8 +8,8 @@ FOLDER/
   text_bank.safetensors    likewise
 ```
 
-Without the second, the generic captions that ship with twinlens are embedded anew: some ten
-seconds on a CPU. Without the first, a search for texts by photo is not corrected.
+Without the text file, the generic captions that ship with twinlens are embedded, which takes about
+ten seconds on a CPU. Without the photo file, a search for texts by photo is not corrected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from retrieval.errors import ModelUnavailable
 
 
 def bank_file(folder: Path, kind: Kind) -> Path:
-    """Return where the bank of a kind lies in a model's folder, if there is one."""
+    """Return where the reference vectors of a kind are in a model's folder, if there is one."""
     return folder / f"{kind}_bank.safetensors"
 
 
@@ -39,14 +39,14 @@ def generic_captions() -> list[str]:
 
 
 def save_bank(path: Path, vectors: Vectors, *, fingerprint: str) -> None:
-    """Write a bank of the model with this fingerprint. Shape (bank, dim)."""
+    """Write reference vectors of the model with this fingerprint. Shape (bank, dim)."""
     tensors = {"vectors": vectors.astype(np.float16)}
     with replacing(path) as part:
         part.write_bytes(save(tensors, metadata={"fingerprint": fingerprint}))
 
 
 def load_bank(path: Path, *, fingerprint: str, dim: int) -> Vectors:
-    """Read a bank that `save_bank` wrote. Shape (bank, dim).
+    """Read the vectors that `save_bank` wrote. Shape (bank, dim).
 
     Raises:
         ModelUnavailable: the file is broken, or was made with other weights.
@@ -65,4 +65,4 @@ def load_bank(path: Path, *, fingerprint: str, dim: int) -> Vectors:
     return vectors
 
 
-_WAY_OUT = "make it anew with scripts/photo_bank.py or scripts/text_bank.py, or delete it"
+_WAY_OUT = "rebuild it with scripts/photo_bank.py or scripts/text_bank.py, or delete it"

@@ -1,4 +1,4 @@
-"""Models by name: `load_model` for training, `load_encoder` for torch's towers."""
+"""Load models by name: `load_model` for training, `load_encoder` for encoding with torch."""
 
 from __future__ import annotations
 

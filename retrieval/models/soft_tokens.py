@@ -1,8 +1,8 @@
-"""Vectors in the place of words: a frozen text tower reads what no vocabulary holds.
+"""Soft tokens: encode texts in which vectors replace words, with a frozen text tower.
 
 A phrase mixes words and slots, `("a photo of", range(0, 2), "on a beach")`: the range names rows
-of a table of vectors. Slots travel through the tower as negative token ids, which no tokenizer
-gives, so that padding, cutting and the end-of-text token stay as they are for words.
+of a table of vectors. Slots pass through the tower as negative token ids, which no tokenizer
+produces, so padding, truncation and the end-of-text token work as for words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Words to token ids, without torch."""
+"""Turn words into token ids, without torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIECE = re.compile(r"\s*(?:[^\s\u3000-\U0003ffff]+|\S)")
 
 
 def is_whole(ids: Ids) -> bool:
-    """Tell whether the ids of a word are its own, its text's beginning and end, and no more."""
+    """Return whether the ids of a word are its own, its text's beginning and end, and no more."""
     return int(np.count_nonzero(ids != PAD)) <= WHOLE
 
 

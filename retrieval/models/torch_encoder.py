@@ -1,4 +1,4 @@
-"""The one `Encoder`: a model's two towers behind the indexer's protocol."""
+"""The encoder with torch: a model's two towers behind the indexer's `Encoder` protocol."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class TorchEncoder:
         return self._model.tokenize(texts)
 
     def knows(self, word: str) -> bool:
-        """Tell whether a word is read as one; a tokenizer of many languages says yes."""
+        """Return whether a word is read as one; a tokenizer of many languages says yes."""
         cuts = self.text_tower is not None or getattr(self._model.tokenize, "cuts_words", False)
         return not cuts or is_whole(self.tokenize([word]).cpu().numpy())
 

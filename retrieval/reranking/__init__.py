@@ -1,4 +1,4 @@
-"""A second look: the first candidates, rescored by a model that sees photo and words together."""
+"""Rerankers: score the first candidates again with a model that reads photo and words together."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where the files of a large reranker are: in a folder, in the hub's cache, or on the hub.
+"""Find the files of a large reranker: in a folder, in the hub's cache, or on the hub.
 
-They are those that `save_pretrained` of a model and of its processor writes.
+They are the files that `save_pretrained` of a model and of its processor writes.
 """
 
 from __future__ import annotations

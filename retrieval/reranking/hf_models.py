@@ -1,11 +1,11 @@
-"""Large models that judge whether a photo fits a text, of Hugging Face Transformers.
+"""Large Hugging Face Transformers models that judge whether a photo matches a text.
 
-| class | how it judges | score of a couple |
+| class | how it judges | score of a pair |
 |---|---|---|
 | `BlipForImageTextRetrieval` | its image-text matching head | logit match - logit no match |
-| `Qwen3VLForConditionalGeneration` | what it would answer to a prompt | logit yes - logit no |
+| `Qwen3VLForConditionalGeneration` | its answer to a prompt | logit yes - logit no |
 
-Scores are differences of logits: their sigmoid is the chance of a yes.
+Scores are differences of logits: their sigmoid is the probability of a yes.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _PROMPT = (
 
 
 class HfModel(Protocol):
-    """A model of transformers with what it takes to ask it."""
+    """A Transformers model that judges pairs of texts and photos, with its processor."""
 
     module: Any
     processor: Any
 
     @property
     def batch(self) -> int:
-        """Couples that are judged at once."""
+        """Number of pairs that are judged at once."""
         ...
 
     @property
@@ -56,15 +56,15 @@ class HfModel(Protocol):
         ...
 
     def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
-        """Return what can be prepared of RGB photos once, for all texts."""
+        """Prepare RGB photos once, for all texts."""
         ...
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction is longer than the model reads."""
+        """Return whether an instruction is longer than the model reads."""
         ...
 
     def judge(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Tensor:
-        """Score couples, float32, shape (couples,); gradients reach the adapted layers."""
+        """Score pairs, float32, shape (couples,); gradients reach the adapted layers."""
         ...
 
 
@@ -95,11 +95,11 @@ class ImageTextMatching:
         return [tokens for part in parts for tokens in part.float().cpu().numpy()]
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction fills more than half of what the text encoder reads."""
+        """Return whether an instruction fills more than half of what the text encoder reads."""
         return self._reader.cuts(instruction)
 
     def judge(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Tensor:
-        """Score couples. Shape (couples,)."""
+        """Score pairs. Shape (couples,)."""
         texts = [self._joined(query, instruction) for query, instruction in asked]
         tokens = self.processor.tokenizer(texts, padding=True, return_tensors="pt")
         states = self.module.text_encoder(
@@ -155,11 +155,11 @@ class YesNo:
         return [_bounded(photo) for photo in photos]
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction has more than `LONGEST` tokens."""
+        """Return whether an instruction has more than `LONGEST` tokens."""
         return self._reader.cuts(instruction)
 
     def judge(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Tensor:
-        """Score couples. Shape (couples,)."""
+        """Score pairs. Shape (couples,)."""
         inputs = self.processor(
             text=[self.prompt(query, instruction) for query, instruction in asked],
             images=list(cast("Sequence[Image.Image]", sights)),
@@ -214,7 +214,7 @@ class _Reader:
         self._tokenizer, self._longest = tokenizer, longest
 
     def cuts(self, text: str) -> bool:
-        """Tell whether a text is longer."""
+        """Return whether a text is longer."""
         return len(self._ends(text)) > self._longest
 
     def shortened(self, text: str) -> str:

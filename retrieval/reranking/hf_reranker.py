@@ -1,6 +1,6 @@
-"""Large rerankers of Hugging Face Transformers behind the interface of the built-in one.
+"""Large rerankers of Hugging Face Transformers behind the reranker protocol.
 
-Beside a model may lie `fusion.json`: the weights of `FusionWeights`, as tuned on validation data.
+A file `fusion.json` beside the model may give its fusion weights, tuned on validation data.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _BROKEN = (
 
 
 class HfReranker:
-    """Rescores with a large model.
+    """Reranks with a large model.
 
     Args:
         judge: the model.
@@ -68,16 +68,16 @@ class HfReranker:
 
     @torch.inference_mode()
     def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
-        """Return what it reads of RGB photos."""
+        """Prepare RGB photos for `score`."""
         return self._judge.look(photos)
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction is longer than it reads."""
+        """Return whether an instruction is longer than it reads."""
         return self._judge.cuts(instruction)
 
     @torch.inference_mode()
     def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
-        """Score couples of texts and photos, in logits. Shape (couples,)."""
+        """Score pairs of texts and photos, in logits. Shape (couples,)."""
         size = self._judge.batch
         parts = [
             self._judge.judge(some, seen).double().cpu().numpy()

@@ -1,4 +1,4 @@
-"""What search asks of a reranker."""
+"""The reranker protocol: what a search needs from a reranker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ImageFeatures: TypeAlias = Image.Image | Tokens
 
 
 class Reranker(Protocol):
-    """Says how well photos match texts, each photo and text seen together."""
+    """A model that scores how well photos match texts, reading each photo and text together."""
 
     @property
     def name(self) -> str:
@@ -27,7 +27,7 @@ class Reranker(Protocol):
 
     @property
     def fusion(self) -> FusionWeights:
-        """How its scores count beside the first stage's."""
+        """The weights of its scores relative to the first stage's."""
         ...
 
     @property
@@ -36,15 +36,15 @@ class Reranker(Protocol):
         ...
 
     def look(self, photos: Sequence[Image.Image]) -> Sequence[ImageFeatures]:
-        """Return what it reads of RGB photos."""
+        """Prepare RGB photos for `score`."""
         ...
 
     def cuts(self, instruction: str) -> bool:
-        """Tell whether an instruction is longer than it reads."""
+        """Return whether an instruction is too long to be read completely."""
         ...
 
     def score(self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures]) -> Scores:
-        """Score couples: each text, with its instruction, and the photo at the same place.
+        """Score pairs: each text, with its instruction, and the photo at the same place.
 
         Higher is better. Shape (couples,).
         """

@@ -1,4 +1,4 @@
-"""What a reranker's folder says of it, read without torch."""
+"""Read the configuration of a reranker's folder, without torch."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelUnavailable(
-            f"no reranker at '{folder}': it has no {CONFIG}; a folder that `twinlens "
-            "train-reranker` wrote has"
+            f"no reranker at '{folder}': it has no {CONFIG}; name a folder that "
+            "`twinlens train-reranker` wrote"
         ) from error
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"'{folder / CONFIG}' cannot be read: {error}") from error

@@ -1,11 +1,12 @@
-"""How a reranker's scores change the order of the first stage.
+"""Fuse a reranker's scores with the scores of the first stage.
 
     fused = first stage + w · (s(query) − mean) + v · (s(query, instruction) − s(query) − mean)
 
-s are the reranker's scores of the candidates, each mean is over them. So a candidate that cannot
-be rescored keeps its first-stage score; w is how far the reranker is trusted in a direction, 0
-where it did not gain on validation data: it is off there; v is how far an instruction carries,
-and one that changes nothing for the reranker changes no order.
+s are the reranker's scores of the candidates, and each mean is over the candidates. A candidate
+that cannot be reranked keeps its first-stage score. w is the weight of the reranker in one
+direction of search; it is 0, so the reranker is off, where it did not improve validation data. v is
+the weight of an instruction; an instruction that does not change the reranker's scores does not
+change the order.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class FusionWeights:
-    """Weights of a reranker's scores beside the first stage's, tuned on validation data.
+    """The weights of a reranker's scores relative to the first stage's, tuned on validation data.
 
     Attributes:
         text_to_image: w, where words look for photos; 0 for off.
         image_to_text: w, where a photo looks for texts; 0 for off.
         instructed: v, in both directions.
-        obeying: log-odds that a candidate obeys, for each unit by which the instruction changes its
-            score; 0 where that was never measured.
+        obeying: log-odds that a candidate follows the instruction, for each unit by which the
+            instruction changes its score; 0 if that was never measured.
     """
 
     text_to_image: float = 0.0
@@ -46,13 +47,13 @@ class FusionWeights:
                 raise UsageError(f"fusion: a weight must be 0 or above, not {weight}")
 
     def weight(self, *, query: Kind, item: Kind) -> float:
-        """Return w of a direction: 0 within one kind, of which a reranker knows nothing."""
+        """Return w of a direction; 0 within one kind, for which a reranker is not trained."""
         if query == item:
             return 0.0
         return self.text_to_image if item == Kind.PHOTO else self.image_to_text
 
     def obeys(self, change: Scores) -> Scores:
-        """Return how likely candidates obey an instruction; NaN where nobody can tell.
+        """Return the probability that candidates follow an instruction; NaN if it is unknown.
 
         Args:
             change: what the instruction adds to the reranker's scores, NaN where there are none.
@@ -65,7 +66,7 @@ class FusionWeights:
 
 
 def combine_scores(first: Scores, scores: Scores, weight: float) -> Scores:
-    """Add rescored candidates to the first stage; NaN marks one that could not be rescored.
+    """Add reranked candidates' scores to the first stage's; NaN marks one that was not reranked.
 
     Args:
         first: scores of the first stage. Shape (…, candidates).

@@ -1,8 +1,8 @@
-"""OpenVINO, as far as it is used here: a graph in a file becomes a function of arrays.
+"""Load an OpenVINO graph from a file as a function of arrays.
 
-Its Python package counts what it is used for, to a server, and leaves an id in the home folder,
-through `openvino_telemetry`. That package is locked out before the import, and OpenVINO does
-without it. Its messages about plugins go nowhere either.
+OpenVINO's Python package reports its use to a server and stores an id in the home folder, through
+`openvino_telemetry`. That package is blocked before the import, and OpenVINO works without it. Its
+messages about plugins are suppressed, too.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def cores() -> int:
 
 @cache
 def precision(*, many: bool) -> str:
-    """Return what this CPU is quickest in: `bf16`, whose weights take half the memory, or `f32`.
+    """Return this CPU's fastest precision: `bf16`, with half the memory for weights, or `f32`.
 
     Args:
         many: inputs come in large batches.
@@ -114,7 +114,7 @@ def precision(*, many: bool) -> str:
 
 
 def bytes_pay() -> bool:
-    """Tell whether large batches are quickest with weights in bytes: in two thirds of the time.
+    """Return whether int8 weights are fastest for large batches: they take two thirds of the time.
 
     On AMX bytes are slower than bfloat16, as OpenVINO multiplies them.
     """
@@ -122,7 +122,7 @@ def bytes_pay() -> bool:
 
 
 def is_slow_in_bfloat16(about: str) -> bool:
-    """Tell whether a CPU that knows bfloat16 multiplies more slowly in it: Intel's without AMX.
+    """Return whether a CPU with bfloat16 multiplies more slowly in it: Intel's without AMX.
 
     It takes half as long again as in float32; AMD's takes half the time. Virtual machines may
     hide AMX.

@@ -1,20 +1,20 @@
-"""One folder, one engine: what is kept of a model, under its fingerprint.
+"""The cache of an exported model: one folder for each fingerprint.
 
 ```
 CACHE/engines-FORMAT/FINGERPRINT/
   engine.json        name, dim, image, tokens, hubness, words; written last
-  images.xml, .bin   pixels uint8 (b, s, s, 3) → vectors (b, dim), and image tokens if it has any
+  images.xml, .bin   pixels uint8 (b, s, s, 3) → vectors (b, dim), and patch tokens if it has any
   texts.xml, .bin    vectors of words (b, n, w), ids (b, n) → vectors (b, dim)
   words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
   tokenizer.json     words → ids, of the built-in text tower
   pairs.npy          words → ids, of CLIP's
-  PART.none          why a part stays with torch
-  speed.json         photos that it embeds a second here, if that was measured
-  compiled/          what OpenVINO made of the graphs for this CPU
+  PART.none          why a tower stays with torch
+  speed.json         photos a second that it embeds on this CPU, if that was measured
+  compiled/          what OpenVINO compiled the graphs to on this CPU
 CACHE/engines-FORMAT/known.json   size and date of weights → fingerprint: they are hashed once
 ```
 
-All of it may be deleted at any time: it is made again.
+Everything may be deleted at any time; it is made again.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from indexer.core.types import Hubness
 from retrieval.models.preprocess import ImageSpec, image_spec
 
 FORMAT = 3
-"""Raise it when these files change: engines of another format are made anew."""
+"""Raise it when these files change: models of another format are made again."""
 
 CACHE_VARIABLE = "TWINLENS_CACHE"
 
 
 class Tower(StrEnum):
-    """The towers of an engine."""
+    """The towers of an exported model."""
 
     IMAGES = "images"
     TEXTS = "texts"
@@ -59,7 +59,7 @@ class TokenizerKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What a model is, without its weights.
+    """The description of a model, without its weights.
 
     Attributes:
         name: the spec that it was loaded by.
@@ -87,13 +87,13 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class GraphCache:
-    """The files of one engine."""
+    """The files of one exported model."""
 
     path: Path
 
     @property
     def about(self) -> Path:
-        """What the model is."""
+        """The file that describes the model."""
         return self.path / "engine.json"
 
     @property
@@ -113,7 +113,7 @@ class GraphCache:
 
     @property
     def compiled(self) -> Path:
-        """What OpenVINO made of the graphs."""
+        """The folder of the graphs that OpenVINO compiled."""
         return self.path / "compiled"
 
     @property
@@ -126,11 +126,11 @@ class GraphCache:
         return self.path / f"{part}.xml"
 
     def refusal(self, part: Tower) -> Path:
-        """Why a tower stays with torch, if it does."""
+        """The file that says why a tower stays with torch, if it does."""
         return self.path / f"{part}.none"
 
     def read(self) -> ModelInfo | None:
-        """Return what the model is; None if there is no engine."""
+        """Return the description of the model; None if it is not exported."""
         try:
             plain = json.loads(self.about.read_text(encoding="utf-8"))
             return _about(plain)
@@ -147,13 +147,13 @@ class GraphCache:
         self.path.mkdir(exist_ok=True)
 
     def write(self, about: ModelInfo) -> None:
-        """Keep what the model is."""
+        """Write the description of the model."""
         with replacing(self.about) as part:
             part.write_text(json.dumps(asdict(about)), encoding="utf-8")
 
 
 def engine_folder(fingerprint: str) -> GraphCache:
-    """Return where the engine of a model is kept."""
+    """Return where an exported model is kept."""
     return GraphCache(_root() / fingerprint)
 
 
@@ -187,12 +187,12 @@ def remember_fingerprint(key: str, files: list[Path], fingerprint: str) -> None:
 
 
 def _root() -> Path:
-    """Return the folder of all engines."""
+    """Return the folder of all exported models."""
     return cache_folder() / f"engines-{FORMAT}"
 
 
 def _make_root() -> None:
-    """Make the folder of all engines, for its owner alone; one that was chosen stays as it is."""
+    """Make the folder of all exported models, for its owner only; a chosen one stays as it is."""
     root = _root()
     make_private(root)
     if not os.environ.get(CACHE_VARIABLE):

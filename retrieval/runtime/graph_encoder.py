@@ -1,4 +1,4 @@
-"""The `Encoder` without torch: photos and texts through the graphs of an engine."""
+"""The encoder without torch: photos and texts through the exported graphs."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ T = TypeVar("T")
 
 
 class WeightSource(Protocol):
-    """Where the parts of an engine come from."""
+    """Where the towers of an exported model come from."""
 
     @property
     def folder(self) -> Path | None:
-        """The model's own folder, where its banks lie; None if it has none."""
+        """The model's own folder, where its reference vectors are; None if it has none."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class WeightSource(Protocol):
 
 
 class EngineEncoder:
-    """Encodes with the graphs of an engine; each is made when it is first needed.
+    """Encodes with exported graphs; each is made when it is first needed.
 
     Args:
         about: what the model is.
@@ -120,7 +120,7 @@ class EngineEncoder:
         """Return vectors of generic photos or texts. Shape (bank, dim); empty for none.
 
         Raises:
-            ModelUnavailable: the model's own bank is broken or of other weights.
+            ModelUnavailable: the model's own file is broken or of other weights.
         """
         folder = self._source.folder
         file = bank_file(folder, kind) if folder else None
@@ -183,7 +183,7 @@ class EngineEncoder:
         return self.towers.encode_phrases(phrases, table)
 
     def knows(self, word: str) -> bool:
-        """Tell whether a word is read as one; until there is a text tower here, all are."""
+        """Return whether a word is read as one; until there is a text tower here, all are."""
         foreign = self._about.words == TokenizerKind.FILE
         return foreign or not self._has_texts or is_whole(self._reader.ids([word]))
 
@@ -193,7 +193,7 @@ class EngineEncoder:
 
     @property
     def _has_texts(self) -> bool:
-        """Tell whether there is a text tower here."""
+        """Return whether there is a text tower here."""
         return bool(self._about.words) and self._folder.graph(Tower.TEXTS).exists()
 
     def rest(self) -> None:
@@ -233,7 +233,7 @@ class EngineEncoder:
         return table
 
     def _graph(self, part: Tower, streams: int) -> Graph | None:
-        """Open a tower: made if it is not there, and made anew if it is broken."""
+        """Open a tower: made if it is not there, and made again if it is broken."""
         file = self._folder.graph(part)
         for _ in range(2):
             if not file.exists():

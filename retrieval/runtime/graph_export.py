@@ -1,4 +1,4 @@
-"""A model of torch becomes the parts of an engine. The only module here that imports torch."""
+"""Export a torch model to OpenVINO graphs. Only this module of the runtime imports torch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def describe_model(model: Model) -> ModelInfo:
 
 
 def export_part(model: Model, folder: GraphCache, part: Tower) -> None:
-    """Write a tower of a model into an engine's folder, or why it stays with torch.
+    """Write a tower of a model into the folder of an exported model, or why it stays with torch.
 
     Whoever is killed here leaves no graph, or the whole of it.
     """
@@ -211,7 +211,7 @@ def _write_tokenizer(model: Model, folder: GraphCache) -> Tokenizer:
 
 
 def _reads_like_clip(model: Model, context: int) -> bool:
-    """Tell whether a model cuts texts as CLIP does."""
+    """Return whether a model cuts texts as CLIP does."""
     if not isinstance(getattr(model.tokenize, "plain", None), SimpleTokenizer):
         return False
     texts = generic_captions()[:PROBES]

@@ -1,4 +1,4 @@
-"""The quickest encoder for a model on this machine: its engine on a CPU, torch on a GPU."""
+"""Select the fastest encoder for a model on this machine: OpenVINO on a CPU, torch on a GPU."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def quick_encoder(
 
 
 def has_gpu() -> bool:
-    """Tell whether torch may find a GPU here: asking torch itself would take two seconds."""
+    """Return whether torch may find a GPU here: asking torch itself would take two seconds."""
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     return apple or any(Path(device).exists() for device in _GPUS)
 
 
 class _Source:
-    """Where the parts of an engine come from: the model in torch, loaded when one is missing."""
+    """Export the towers of a model; the torch model is loaded when a tower is missing."""
 
     def __init__(self, spec: str, note: Note, phase: Phase) -> None:
         self._spec, self._note, self._phase = spec, note, phase
@@ -114,12 +114,12 @@ class _Source:
             folder.make()
             folder.write(about)
         except (OSError, TwinlensError) as error:
-            self._note(f"cannot keep what is known of the model: {error}")
+            self._note(f"cannot store the facts about the model: {error}")
         remember_fingerprint(*_weights_of(self._spec), about.fingerprint)
         return about
 
     def prepare(self, folder: GraphCache, part: Tower) -> None:
-        """Make a part of the engine, or note in its folder why it stays with torch."""
+        """Make a tower, or note in its folder why it stays with torch."""
         if folder.refusal(part).exists():
             return
         whose = "" if self._spec == BUILTIN else f" of {self._spec}"
@@ -134,8 +134,8 @@ class _Source:
         except (OSError, TwinlensError) as error:
             why = told(error, folder.path) if isinstance(error, OSError) else error
             self._note(
-                f"cannot keep the {model}: {why}, or name another folder with {CACHE_VARIABLE}; "
-                "torch is used, which starts more slowly"
+                f"cannot store the {model}: {why}, or name another folder with {CACHE_VARIABLE}; "
+                "PyTorch is used, which starts more slowly"
             )
 
 

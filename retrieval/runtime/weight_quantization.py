@@ -1,7 +1,7 @@
-"""Weights in bytes: a graph whose products OpenVINO computes with units for bytes (VNNI).
+"""Quantise weights to int8: OpenVINO computes such products with the CPU's VNNI units.
 
-What a layer is given becomes bytes as it comes, a scale for a few numbers each (`runtime.GROUP`),
-so that one that stands out costs its neighbours alone.
+Activations are quantised at run time, with one scale for each group of `runtime.GROUP` numbers, so
+an outlier affects only its neighbours.
 """
 
 from __future__ import annotations

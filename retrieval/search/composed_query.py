@@ -1,17 +1,18 @@
-"""A query as the vectors are asked: what is asked for in one vector, what is taken away beside it.
+"""Composed queries: the vectors of added terms and of negative terms, and how they are scored.
 
-What is asked for scores an item by `vector · v - alpha * h`, from its cosines and its hubness
-(`indexer.calibration.hubness`). A sum of such scores is one of them, so any number of terms costs
-one search:
+An added term scores an item by `vector · v - alpha * h`, from its cosine and its hubness
+(`indexer.calibration.hubness`). A sum of such scores has the same form, so any number of terms
+takes one search:
 
     score = sum of w+ * s+  -  sum of w- * max(0, s- - floor)      the w+ add up to 1
 
-The floor is what unrelated items reach, and half a spread more: what is not on a photo at all
-neither lifts nor lowers it. `benchmarks/algebra.py` compares this with other ways to take away.
+The floor is the mean score of unrelated items plus half their spread: a thing that is not on a
+photo neither raises nor lowers its score. `benchmarks/algebra.py` compares this with other ways to
+subtract a term.
 
 Each w is divided by the spread of its kind's scores (`indexer.calibration.score_stats`), so a photo
-counts as much as words do. Words that are added are asked as one phrase, "beach and sunset": a
-model knows what both look like together, and the mean of their vectors does not.
+counts as much as words do. Added words form one phrase, "beach and sunset": a model knows what both
+look like together, while the mean of their vectors does not.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ _PORTION = 4096  # items whose vectors are looked at at once
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreScale:
-    """What unrelated items score: their mean, and the standard deviation around it."""
+    """The mean score of unrelated items, and the standard deviation around it."""
 
     mean: float
     spread: float
 
     def spreads(self, score: float) -> float:
-        """Return how many spreads a score lies above the mean."""
+        """Return how many standard deviations a score is above the mean."""
         return (score - self.mean) / self.spread
 
     @property
     def floor(self) -> float:
-        """Where a term that is taken away begins to push down."""
+        """The score above which a negative term lowers an item."""
         return self.mean + FLOOR * self.spread
 
 
@@ -60,27 +61,27 @@ _UNKNOWN = ScoreScale(mean=0.0, spread=0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class NegativeTerm:
-    """What is taken away: the vector of shape (dim,), where it begins, and its weight."""
+    """A term to subtract: its vector of shape (dim,), its floor, and its weight."""
 
     vector: Vectors
     floor: float
     weight: float
 
     def cost(self, items: Vectors) -> NDArray[np.float32]:
-        """Return what it costs each item of (n, dim). Shape (n,)."""
+        """Return how far it lowers the score of each item of (n, dim). Shape (n,)."""
         excess: NDArray[np.float32] = np.maximum(0.0, items @ self.vector - self.floor)
         return self.weight * excess
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposedQuery:
-    """What items are scored by.
+    """The vectors of a query.
 
     Attributes:
-        vector: their cosines with it count. Shape (1, dim).
-        alpha: share of their hubness that leaves the score.
-        unit: what unrelated items score; None where the library cannot tell.
-        taken: what pushes them down.
+        vector: of the added terms. Shape (1, dim).
+        alpha: share of the hubness that is subtracted from a score.
+        unit: the scale of unrelated scores; None if the library cannot estimate it.
+        taken: the negative terms.
     """
 
     vector: Vectors
@@ -90,11 +91,11 @@ class ComposedQuery:
 
 
 def mixed(asked: Sequence[ComposedQuery], weights: Sequence[float]) -> ComposedQuery:
-    """Return the one question that several terms ask.
+    """Combine several terms into one query.
 
     Args:
-        asked: one a term; those that are taken away with the alpha 0.
-        weights: one a term; those below 0 take away, one at least is above.
+        asked: the vectors of each term; negative terms have the alpha 0.
+        weights: one for each term, below 0 for negative terms; one at least is above 0.
     """
     units = [each.unit or _UNKNOWN for each in asked]
     known = all(each.unit for each in asked)
@@ -120,9 +121,9 @@ def mixed(asked: Sequence[ComposedQuery], weights: Sequence[float]) -> ComposedQ
 
 
 def joined(terms: Sequence[Term]) -> list[Term]:
-    """Put added words into one phrase, with the weight that all of them have; the rest stays.
+    """Join added words into one phrase, with the weight that all of them have; keep the rest.
 
-    `2:beach + sunset` is "beach and sunset", which counts for two, and one more beach.
+    `2:beach + sunset` becomes "beach and sunset" with the weight 2, and "beach" with the weight 1.
     """
     words = [term for term in terms if term.weight > 0 and term.query.kind == Kind.TEXT]
     if len(words) < 2:
@@ -139,10 +140,8 @@ def candidates(
 ) -> list[Candidate]:
     """Return the `k` best items of a kind, exactly, best first; of equal scores the lower id.
 
-    Only among those that `where` lets through.
-
-    Taking away only lowers a score: once the k-th is no lower than what the last one looked at
-    had before, nothing that was not looked at can be better.
+    Only items that pass `where` are returned. Negative terms only lower a score. So the search ends
+    when the k-th score is no lower than the last examined item's score without the negative terms.
     """
     pool = max(POOL, 2 * k) if asked.taken else k
     while True:
@@ -154,22 +153,23 @@ def candidates(
 
 
 def shown_as(query: Query) -> list[Query]:
-    """Return what photos may show of something that shall not be there: "people" is one, too.
+    """Return the texts that a negative term stands for: "people" stands for "a man", too.
 
-    To a model "people" are several: it finds less of them on a portrait than on a street.
+    To a model, "people" are several, so it scores a portrait lower for them than a street.
     """
-    single = query.text.strip().lower() in ("people", "persons")
-    return [query, replace(query, text="a person")] if single else [query]
+    if query.text.strip().lower() not in ("people", "persons"):
+        return [query]
+    return [query, *(replace(query, text=text) for text in ("a man", "a woman", "a child"))]
 
 
 def without(
     library: Library, taken: Sequence[NegativeTerm], kind: Kind, ids: Sequence[int], k: int
 ) -> list[Candidate]:
-    """Return the first `k` of some items that show nothing of what is taken away.
+    """Return the first `k` of some items that show nothing of the negative terms.
 
     Args:
         library: that holds the items.
-        taken: what is taken away. With a floor of -1 every item shows some of it: then the items
+        taken: the negative terms. With a floor of -1 every item shows some of them: then the items
             that show the least are returned, best first.
         kind: of the items.
         ids: of the items, in the order in which they are wanted.
@@ -204,7 +204,7 @@ def scores_of(
 
 
 def _cost(asked: ComposedQuery, items: Vectors) -> NDArray[np.float32]:
-    """Return what all that is taken away costs each item. Shape (n,)."""
+    """Return how far all negative terms lower each item's score. Shape (n,)."""
     cost: NDArray[np.float32] = np.sum([taken.cost(items) for taken in asked.taken], axis=0)
     return cost
 
@@ -212,7 +212,7 @@ def _cost(asked: ComposedQuery, items: Vectors) -> NDArray[np.float32]:
 def _lowered(
     library: Library, asked: ComposedQuery, kind: Kind, found: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Take away from the scores of candidates, and order them anew."""
+    """Subtract the negative terms from the scores of candidates, and sort them again."""
     if not asked.taken or not found:
         return list(found)
     items = library.fetch([each.id for each in found], kind)  # (n, dim)

@@ -1,20 +1,20 @@
-"""Filters as a person writes them, as options or within the words of a query.
+"""Parse filters as a person writes them, as options or within the words of a query.
 
-| written | lets through |
+| written | passes |
 |---|---|
 | `after:2019` `before:2020-07-14` | photos taken from that day on; before that day |
-| `near:Rome` `near:Rome,5` `near:41.9,12.5,5` | photos taken so many km around, 25 unless said |
+| `near:Rome` `near:Rome,5` `near:41.9,12.5,5` | photos taken within so many km, 25 by default |
 | `near:Italy` `near:Texas` | photos taken in that country or state |
 | `camera:x100` | photos of a camera with these words in its name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
 | `type:jpg` `type:raw` `type:video` | files of that type |
-| `orientation:portrait` | photos held so: landscape, portrait, square |
-| `rating:4` | photos of so many stars or more |
+| `orientation:portrait` | photos of that orientation: landscape, portrait, square |
+| `rating:4` | photos with so many stars or more |
 
-A minus before it turns a filter round: `-tag:family`. A value with spaces has quotes:
-`in:"summer 2019"`. Of several places, cameras, folders, types or orientations one is enough; of
-all else each must match. What a photo does not say matches no filter.
+A minus negates a filter: `-tag:family`. A value with spaces needs quotes: `in:"summer 2019"`. If
+several places, cameras, folders, types or orientations are given, one must match; all other filters
+must match. A photo without the value passes no filter on it.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _parsed(name: str, value: str) -> Filter:
     if name.startswith("-"):
         return Not(filter=_parsed(name[1:], value))
     if not value:
-        raise QueryInvalid(f"{name}: of what? Write a value behind it, e.g. {name}:VALUE")
+        raise QueryInvalid(f"the filter {name}: has no value; write it as {name}:VALUE")
     return _READERS[name](value)
 
 
@@ -160,7 +160,7 @@ def _date(value: str) -> datetime:
             return datetime.strptime(value.replace("/", "-"), form)
         except ValueError:
             continue
-    raise QueryInvalid(f"'{value}' is no date; write 2019, 2019-07 or 2019-07-14")
+    raise QueryInvalid(f"'{value}' is not a date; write 2019, 2019-07 or 2019-07-14")
 
 
 def _near(value: str) -> Filter:
@@ -173,7 +173,7 @@ def _near(value: str) -> Filter:
         latitude, longitude, km = [*numbers, NEAR_KM][:3]
         return NearPosition(latitude=latitude, longitude=longitude, km=km)
     except (ValueError, UsageError) as error:
-        raise QueryInvalid(f"near:{value} is no place; write 41.9,12.5,5 or Rome,5") from error
+        raise QueryInvalid(f"near:{value} is not a place; write 41.9,12.5,5 or Rome,5") from error
 
 
 @cache
@@ -197,7 +197,11 @@ def _named(value: str) -> tuple[NearPosition | PlaceName, str]:
             "position: near:41.9,12.5,10"
         )
     km = numbers[0] if numbers else NEAR_KM
-    near = NearPosition(latitude=town.latitude, longitude=town.longitude, km=km)
+    names = (town.name, name, *town.others)
+    ends = (*(() if within else names), *known.outer_names(town))
+    near = NearPosition(
+        latitude=town.latitude, longitude=town.longitude, km=km, names=names, ends=ends
+    )
     return near, f"{town.label} ({km:g} km)"
 
 
@@ -239,7 +243,7 @@ def _type(value: str) -> FileType:
     if not set(suffixes) & set(SUFFIXES):
         single = set(SUFFIXES) - set(TYPES["raw"]) - set(TYPES["video"])
         known = sorted({suffix.lstrip(".") for suffix in single} | set(TYPES))
-        raise QueryInvalid(f"type:{value} is no type of file here; there are {', '.join(known)}")
+        raise QueryInvalid(f"type:{value} is not a known file type; known are {', '.join(known)}")
     return FileType(suffixes=suffixes)
 
 
@@ -256,7 +260,7 @@ def _rated(value: str) -> MinRating:
     """Read a number of stars."""
     stars = _number(value)
     if stars is None or not 1 <= stars <= 5:
-        raise QueryInvalid(f"rating:{value} is no number of stars; write 1 to 5")
+        raise QueryInvalid(f"rating:{value} is not a number of stars; write 1 to 5")
     return MinRating(at_least=round(stars))
 
 

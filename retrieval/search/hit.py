@@ -1,13 +1,13 @@
-"""One answer of a search."""
+"""One hit of a search."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 
 from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from retrieval._enums import HIT_FIELDS
 from retrieval.search.match_probability import UNLIKELY, MatchCalibrator
 
 
@@ -20,9 +20,10 @@ class Hit:
     the passage that was found, empty for a photo; `time` how many seconds into its video a frame is
     shown, None for what is no frame. `id` names it in the library; `about` is what a photo says
     about itself. `match` is how likely it is a match, from 0 to 1: that it shows what is asked for
-    and obeys the instruction; None where the library cannot tell, see `Library.moments`. `plain`
-    is the score without the instruction; `obeys` how likely it obeys, None where there is none or
-    nobody looked. `worded` tells whether it has all the words of the query, and telling ones.
+    and obeys the instruction; None where the library cannot tell, see
+    `ScoreNormalizer.moments`. `plain` is the score without the instruction; `obeys` how likely it
+    obeys, None where there is none or nobody looked. `worded` tells whether it has
+    all the words of the query, and telling ones.
     """
 
     rank: int
@@ -44,15 +45,47 @@ class Hit:
         return self.match is None or self.match >= UNLIKELY
 
     @property
+    def metadata(self) -> Metadata:
+        """What the photo says about itself: `about`."""
+        return self.about
+
+    @property
     def where(self) -> str:
         """The path, and the time in a video: "clip.mp4 @ 0:12"."""
         return spot(str(self.path), self.time)
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as plain values: `HIT_FIELDS`, then what the photo says, where it says so."""
+        values = {name: getattr(self, name) for name in HIT_FIELDS}
+        match = None if self.match is None else round(self.match, 4)
+        values |= {"score": round(self.score, 6), "match": match, "path": str(self.path)}
+        return {**values, **_described(self)}
+
+
+def _described(hit: Hit) -> dict[str, object]:
+    """Return what a photo says about itself as plain values; what it does not say is left out."""
+    about = hit.about
+    told = {
+        "unlikely": None if hit.likely else True,
+        "date": about.taken.isoformat() if about.taken else None,
+        "latitude": about.latitude,
+        "longitude": about.longitude,
+        "place": about.place,
+        "camera": about.camera,
+        "lens": about.lens,
+        "rating": about.rating,
+        "keywords": list(about.keywords),
+        "title": about.title,
+        "caption": about.caption,
+        "also": [str(hit.path.with_name(name)) for name in about.also],
+    }
+    return {name: value for name, value in told.items() if value not in (None, "", [])}
 
 
 def hits_of(
     candidates: Sequence[Candidate], records: Sequence[Record], worded: Collection[int] = ()
 ) -> list[Hit]:
-    """Join scores and records, best first; an item that left meanwhile has no record."""
+    """Join scores and records, best first; an item that was removed meanwhile has no record."""
     scores = {candidate.id: candidate.score for candidate in candidates}
     return [
         Hit(
@@ -83,9 +116,3 @@ def with_match(hits: Sequence[Hit], matching: MatchCalibrator) -> list[Hit]:
         replace(hit, match=float(match) * (usual if hit.obeys is None else hit.obeys))
         for hit, match in zip(hits, matches, strict=True)
     ]
-
-
-def newest_first(hits: Sequence[Hit], offset: int) -> list[Hit]:
-    """Order hits by date, those without one last, and count their ranks anew."""
-    ordered = sorted(hits, key=lambda hit: hit.about.taken or datetime.min, reverse=True)
-    return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=offset + 1)]

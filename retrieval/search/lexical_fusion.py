@@ -1,18 +1,18 @@
-"""Fusion: words that a query shares with captions and names add to the score of the embedding.
+"""Lexical fusion: add the BM25 score of shared words to the score of the embedding.
 
     score(item) = embedding score + lift(item) + WEIGHT * BM25(item) / log(items)
 
-A word counts by its rarity, about 1 for one that a single item has, nothing for one that half of
-them have. An item that shares no word keeps its score: where nothing matches, nothing changes.
+A word counts by its rarity: about 1 if a single item has it, 0 if half of the items do. An item
+that shares no word keeps its score, so a query without shared words gives the same order.
 
-What has all the words of a query, and telling ones, is lifted nearly to where a hit is as likely a
-match as not: an embedding knows no "Zanzibar" and no "IMG 0017", and what it guesses of them would
-bury the one photo that is called so.
-Where pictures are likely to show the thing, it is lifted less: see `matching.lifted_to`.
+An item with all words of the query, if they are rare, gets the exact-match boost: its score rises
+nearly to a match probability of one half. An embedding does not know "Zanzibar" or "IMG 0017", and
+its guesses would hide the one photo with that name. The boost is smaller where pictures are likely
+to show the thing: see `retrieval.search.match_probability`.
 
-The sum was chosen over ranks. On Flickr8k's dev split (1,000 photos, a query each, R@1 38.2 by the
-embedding) the sum gives 49.9 where all photos have a caption and 38.9 where 30 % have; reciprocal
-rank fusion 46.7 and 20.7, for it puts any captioned photo before those without a caption.
+The sum was chosen over ranks. On Flickr8k's dev split (1,000 photos, one query for each, R@1 38.2
+by the embedding) the sum gives 49.9 if all photos have a caption and 38.9 if 30 % have one.
+Reciprocal rank fusion gives 46.7 and 20.7, because it ranks any captioned photo before all others.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def fused(
     score: Callable[[Sequence[int]], NDArray[np.float32]],
     exact_match_boosts: Mapping[int, float] = NO_LIFTS,
 ) -> list[Candidate]:
-    """Put the items that share words among the candidates, best first.
+    """Add the items that share words to the candidates, best first.
 
     Args:
         candidates: the best by the embedding.
-        shared: ids and word scores of the items that share words with the query.
+        shared: ids and BM25 scores of the items that share words with the query.
         score: gives the embedding scores of ids.
-        lifts: what is added to items that have all the words.
+        lifts: the exact-match boost of items that have all the words.
     """
     scores = {candidate.id: candidate.score for candidate in candidates}
     absent = [id_ for id_, _ in shared if id_ not in scores]
@@ -71,12 +71,12 @@ def exact_match_boosts(
     score: Callable[[Sequence[int]], NDArray[np.float32]],
     even: float,
 ) -> dict[int, float]:
-    """Return what lifts the items that have all the words of a query, where those tell enough.
+    """Return the exact-match boosts of items with all words of a query, if these are rare enough.
 
     Args:
-        named: ids and word scores of these items.
-        score: gives the embedding scores of ids, without what is taken away from a query.
-        even: the score to which they are lifted, see `matching.lifted_to`.
+        named: ids and BM25 scores of these items.
+        score: gives the embedding scores of ids, without the negative terms of a query.
+        even: the score that they are raised to, see `match_probability.lifted_to`.
     """
     ids = distinctive(named)
     missing = LIFT * np.maximum(0.0, even - score(ids)) if ids else np.zeros(0)
@@ -84,5 +84,5 @@ def exact_match_boosts(
 
 
 def distinctive(shared: Sequence[tuple[int, float]]) -> list[int]:
-    """Return the ids of the items that share words which tell enough."""
+    """Return the ids of the items that share words which are rare enough."""
     return [id_ for id_, words in shared if words >= TELLING]

@@ -1,34 +1,33 @@
-"""Two questions of a search: does anything match, and how likely is each hit a match?
+"""Estimate whether anything matches a query, and how likely each hit is a match.
 
-Where words look for photos, both are answered from
+For photos found by words, both estimates use these values:
 
 | value | what it is |
 |---|---|
-| own | how far the score lies above what the query scores generic photos, in their spreads |
-| here | how far it lies above the library's median for the query, in its lower half-spreads |
-| words | logarithm of the number of words that say something |
+| own | how far the score is above the query's mean score of generic photos, in their spreads |
+| here | how far it is above the library's median for the query, in its lower half-spreads |
+| words | logarithm of the number of meaningful words |
 | sharpness | logarithm of the query's spread over generic photos, in spreads of generic queries |
 | variety | logarithm of the query's spread over this library's photos, by that over generic ones |
 | level | mean score of generic photos, in spreads of generic queries |
 | items | logarithm of the number of items, in thousands |
-| commonness | mean of the logarithms of how often captions say the words |
+| commonness | mean of the logarithms of how often captions use the words |
 
-`probability` is a small network with one hidden layer that never falls as the score rises. It
-learned from labelled photos of several kinds (`scripts/fit_matching.py`). A hit of a common thing
-and one of a rare thing need other scores: by sharpness, variety and commonness the network tells
-which it is. `anything` is a logistic function of the best hit and the same values. Both are
-measured by `benchmarks/nothing.py`.
+`probability` is a small network with one hidden layer that is monotonic in the score. It was
+trained on labelled photos of several kinds (`scripts/fit_matching.py`). Common and rare things need
+different scores for a match; sharpness, variety and commonness tell the network which it is.
+`anything` is a logistic function of the best hit and the same values. `benchmarks/nothing.py`
+measures both.
 
-In the other directions, and for models that bring no generic photos or texts, a score is told by
-two units alone:
+In the other directions, and for models without reference vectors, two scales are used instead:
 
     log-odds = slope * z + own * y - offset - size * ln(items / 1000)
 
-z in spreads of what unrelated queries score in this library (`indexer.calibration.score_stats`), y
-in spreads of what this query scores generic items.
+z is in spreads of what unrelated queries score in this library (`indexer.calibration.score_stats`),
+y in spreads of what this query scores on generic items.
 
-Source: Kenny 2010 (S-norm), Bayesian speaker verification with heavy-tailed priors, for scores told
-in the units of both sides; Sill 1998, Monotonic networks.
+Source: Kenny 2010 (S-norm), Bayesian speaker verification with heavy-tailed priors, for scores
+normalised on both sides; Sill 1998, Monotonic networks.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ below it, nothing matches."""
 
 NETWORK = "matching.safetensors"
 
-_LEAST_ANYTHING = -1.09
+_LEAST_ANYTHING = -1.22
 """Log-odds below which nothing matches: 3 % of the answered queries that chose it were refused."""
 
 _SHARPEST = 0.2
@@ -81,7 +80,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Odds:
-    """The constants of one direction that is told by two units."""
+    """The constants of one direction whose scores are normalised by two scales."""
 
     slope: float
     own: float = 0.0
@@ -132,15 +131,15 @@ class ScoreSample:
 
 @dataclass(frozen=True, kw_only=True)
 class MatchCalibrator:
-    """How scores of one query become probabilities.
+    """Turns the scores of one query into calibrated probabilities.
 
     Attributes:
-        unit: what unrelated questions score the items of this library.
-        own: what this question scores generic items; None where there are none.
-        here: what it scores the items that are searched; None where they are too few to tell.
+        unit: score statistics of unrelated queries on the items of this library.
+        own: scores of this query on generic items; None if there are none.
+        here: its scores on the items that are searched; None if they are too few.
         query: a photo or words.
         item: the kind of the hits.
-        items: of that kind that are searched, above 0.
+        items: number of items of that kind that are searched, above 0.
         text: the words of the query.
     """
 
@@ -163,14 +162,14 @@ class MatchCalibrator:
         return found
 
     def anything(self, best: float) -> bool:
-        """Tell whether anything matches, where the best hit has this score."""
+        """Return whether anything matches, if the best hit has this score."""
         if self._by_network:
             return self.probability(best) >= FAINT and self._anything(best) >= _LEAST_ANYTHING
         return self.probability(best) >= self._odds.least
 
     @property
     def even(self) -> float:
-        """The score of a hit that is as likely a match as not."""
+        """The score of a hit with a match probability of one half."""
         return self.score_of(0.5)
 
     def score_of(self, probability: float) -> float:
@@ -184,7 +183,7 @@ class MatchCalibrator:
 
     @property
     def _by_network(self) -> bool:
-        """Tell whether all is known that the network reads."""
+        """Return whether all is known that the network reads."""
         towards = (self.query, self.item) == (Kind.TEXT, Kind.PHOTO)
         return towards and self.own is not None and self.here is not None and bool(self._words)
 
@@ -251,24 +250,24 @@ class MatchCalibrator:
         blunt = min(0.0, sharpness)
         likely = float(self._log_odds(np.array([best]))[0])
         return (
-            0.618 * likely
-            - (0.133 + 2.066 * blunt) * own
-            - 22.798 * sharpness
-            + 38.213 * blunt
-            - 0.650 * values["words"]
-            + 5.696 * values["variety"]
-            + 2.426 * values["level"]
-            - 0.763 * values["unknown"]
-            + 4.092
+            0.661 * likely
+            + (0.315 - 0.542 * blunt) * own
+            - 9.110 * sharpness
+            + 20.123 * blunt
+            - 1.281 * values["words"]
+            + 4.441 * values["variety"]
+            + 4.146 * values["level"]
+            - 1.929 * values["unknown"]
+            + 3.288
         )
 
 
 def lifted_to(matching: MatchCalibrator, best: float) -> float:
-    """Return the score to which a name or caption with all the words lifts a hit.
+    """Return the score that the exact-match boost gives to a name or caption with all the words.
 
-    Where no picture is likely to show what is asked for, that of a hit as likely as not: the model
-    may not know the word. Else that where hits become unlikely: a word in a title ("Hot dog") does
-    not outrank the pictures that show it ("a dog").
+    If no picture is likely to show the thing, it is the score of a match probability of one half:
+    the model may not know the word. Otherwise it is the score at which hits become unlikely, so a
+    word in a title ("Hot dog") does not outrank the pictures that show the thing ("a dog").
 
     Args:
         matching: of the query.

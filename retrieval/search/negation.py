@@ -1,13 +1,13 @@
-"""Plain negation in a query: "a beach without people" asks for a beach, and takes people away.
+"""Parse plain negation in a query: "a beach without people" becomes "a beach - people".
 
-A model of photos hears the people in it. Clear forms alone are understood: "without X",
-"with no X", "but no X", ", no X", "no X", "has no X", "except X", "excluding X", "free of X",
-"but not X", "not a dog". All else is left as it stands, and so is
+A text tower ignores negation and would look for the people. Only clear forms are parsed: "without
+X", "with no X", "but no X", ", no X", "no X", "has no X", "except X", "excluding X", "free of X",
+"but not X", "not a dog". All other words stay as they are, and so do
 
-- what is printed on a sign: "no parking", "no smoking", "a sign that says no dogs";
-- what someone does not wear, or lacks of the body: "a man with no shirt" is a look of its own, that
-  captions tell in these words, and to take shirts away would take away much else;
-- a turn of phrase: "no longer", "no man's land", "no 7".
+- words printed on a sign: "no parking", "no smoking", "a sign that says no dogs";
+- clothes that someone does not wear, and parts of the body: captions say "a man with no shirt" for
+  a look of its own, and subtracting shirts would subtract much else;
+- idioms: "no longer", "no man's land", "no 7".
 """
 
 from __future__ import annotations
@@ -103,11 +103,11 @@ _WORN = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class NegatedQuery:
-    """A query and what it says shall not be there.
+    """A query, and the things that it excludes.
 
     Attributes:
-        wanted: what is asked for; empty where nothing is.
-        unwanted: what is taken away, each by its name.
+        wanted: what is searched for; empty if there is nothing.
+        unwanted: the excluded things, each by its name.
     """
 
     wanted: str
@@ -115,7 +115,7 @@ class NegatedQuery:
 
 
 def parted(text: str) -> NegatedQuery | None:
-    """Part what a query asks for from what it takes away; None where it negates nothing clearly."""
+    """Split a query into what it wants and what it excludes; None if it has no clear negation."""
     marks = [mark for mark in _MARK.finditer(text) if _negates(mark, text)]
     if not marks:
         return None
@@ -134,7 +134,7 @@ def parted(text: str) -> NegatedQuery | None:
 
 
 def worn(text: str) -> str:
-    """Name what a text says someone does not wear, which is not taken away; empty for nothing."""
+    """Return the clothes that a text says someone does not wear, which stay in the query; or ""."""
     for mark in _MARK.finditer(text):
         things, _ = _things(text[mark.end() :])
         if mark["with"] and things and _is_worn(things):
@@ -143,7 +143,7 @@ def worn(text: str) -> str:
 
 
 def _negates(mark: re.Match[str], text: str) -> bool:
-    """Tell whether a mark is a plain negation of what stands behind it."""
+    """Return whether a mark is a plain negation of what stands behind it."""
     behind = text[mark.end() :]
     if not behind.strip() or _PRONOUN.match(behind) or _PHRASES.match(behind):
         return False
@@ -156,7 +156,7 @@ def _negates(mark: re.Match[str], text: str) -> bool:
 
 
 def _is_worn(things: Sequence[str]) -> bool:
-    """Tell whether all of some things are worn, or parts of a body."""
+    """Return whether all of some things are worn, or parts of a body."""
     return bool(things) and all(thing.split()[-1].lower() in _WORN for thing in things)
 
 

@@ -1,7 +1,7 @@
-"""Prompt ensembling: a bare name is asked for as the mean of several sentences about it.
+"""Prompt ensembling: a bare name is encoded as the mean of several sentences about it.
 
-"golden retriever" is shorter than any caption that a model learned from; "a photo of a golden
-retriever" lies nearer to photos, and the mean over several such sentences nearer still.
+"golden retriever" is shorter than any caption in a model's training data. "a photo of a golden
+retriever" is nearer to photos, and the mean over several such sentences is nearer still.
 
 Source: Radford et al. 2021, CLIP (arXiv 2103.00020), section 3.1.4.
 """
@@ -22,7 +22,7 @@ _ARTICLES = ("a", "an", "the")
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a query is short enough for sentences about it."""
+    """Return whether a query is short enough for sentences about it."""
     return 0 < len(_bare(text).split()) <= MAX_WORDS
 
 

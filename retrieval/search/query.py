@@ -1,4 +1,4 @@
-"""A query as a person writes it: words, or a file that looks like one.
+"""Parse a query as a person writes it: words, or a file if it looks like one.
 
 | written | is |
 |---|---|
@@ -62,15 +62,14 @@ _TAKEN = re.compile(r"(?:^|\s)(-[^\W\d]\w*)")  # "-people": a minus at once befo
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is looked for: words in `text`, the photo at `path`, or several `terms` together.
+    """A parsed query: words in `text`, the photo at `path`, or several `terms` together.
 
-    `where` says among what, and `filters` how that was written. `path` is set for a text file too:
-    where the words came from. Without words, photo and terms, all that `where` lets through is
-    looked for. `photo` is a picture in place of a file. `hint` is a line for the person who may
-    have meant something else; empty as a rule. `notes` are lines that say how the query was
-    understood, where that may be in doubt: which place a name is taken as, what is taken away.
-    With `terms`, `text` is what was written, and `kind` is that of words if any of them asks in
-    words.
+    `where` is the filter expression, and `filters` how it was written. `path` is also set for a
+    text file: the words came from there. Without words, photo and terms, all items that pass
+    `where` are found. `photo` is a picture in place of a file. `hint` is a message for a person who
+    may have meant something else; usually empty. `notes` are messages about how the query was
+    understood: which place a name stands for, what is excluded. With `terms`, `text` is what was
+    written, and `kind` is that of words if any term has words.
     """
 
     kind: Kind
@@ -85,17 +84,17 @@ class Query:
 
     @property
     def is_filter(self) -> bool:
-        """Tell whether neither words nor a photo are looked for."""
+        """Return whether the query has filters only, without words and photo."""
         return not (self.text or self.path or self.terms or self.photo is not None)
 
     @property
     def only_takes_away(self) -> bool:
-        """Tell whether all that is asked for is the absence of something."""
+        """Return whether the query only excludes things."""
         return bool(self.terms) and all(term.weight < 0 for term in self.terms)
 
     @property
     def words(self) -> str:
-        """The words that are asked for: of several terms, those that are added."""
+        """The words that are searched for: of several terms, the added ones."""
         if not self.terms:
             return self.text
         added = (term.query for term in self.terms if term.weight > 0)
@@ -104,11 +103,11 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One of the terms of a query.
+    """One term of a query.
 
     Attributes:
         query: words or a photo, without terms of its own.
-        weight: how much it counts beside the others; below 0 it pushes down what it names.
+        weight: relative to the other terms; below 0 for a negative term.
     """
 
     query: Query
@@ -116,25 +115,27 @@ class Term:
 
     def __post_init__(self) -> None:
         if not isinstance(self.query, Query):
-            raise QueryInvalid(f"a term holds a Query, not {_called(self.query)}; see parse_query")
+            raise QueryInvalid(f"a term needs a Query, not {_called(self.query)}; see parse_query")
         if self.query.terms:
-            raise QueryInvalid(f"'{self.query.text}' has terms of its own; join all in one query")
+            raise QueryInvalid(
+                f"'{self.query.text}' has terms of its own; write all terms in one query"
+            )
         if not math.isfinite(self.weight) or self.weight == 0:
             raise QueryInvalid(f"a weight must be a number other than 0, not {self.weight}")
 
 
 def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -> Query:
-    """Tell words, files, filters and terms from each other, and read the files that are texts.
+    """Parse a query into words, files, filters and terms, and read its text files.
 
     Args:
         written: the query, in one piece or several: `"beach - people"`, or
             `"beach", "-", Path("people.jpg")`. A piece is a str, a path, a `PIL.Image.Image`, or an
             array of pixels: uint8, of shape (height, width), (height, width, 3 or 4).
-        filters: names and values of filters beside those in the words: `[("after", "2019")]`.
+        filters: names and values of further filters: `[("after", "2019")]`.
 
     Raises:
-        QueryInvalid: nothing is asked for, a file is missing, empty or no text, a filter cannot be
-            understood, or a piece is of another type.
+        QueryInvalid: the query is empty, a file is missing, empty or not a text, a filter cannot be
+            parsed, or a piece is of another type.
     """
     pieces, within = _without_filters([_piece(each) for each in written])
     among = [*within, *filters]
@@ -185,7 +186,7 @@ def _picture(pixels: NDArray[Any]) -> Image.Image:
     channels = pixels.shape[2:]
     if pixels.dtype != np.uint8 or channels not in ((), (3,), (4,)) or not pixels.ndim >= 2:
         raise QueryInvalid(
-            f"an array of {pixels.dtype} and shape {pixels.shape} is no picture; give uint8 of "
+            f"an array of {pixels.dtype} and shape {pixels.shape} is not a picture; give uint8 of "
             "shape (height, width), (height, width, 3) or (height, width, 4)"
         )
     if not pixels.size:
@@ -218,7 +219,7 @@ def _without_filters(written: Sequence[Written]) -> tuple[list[Written], list[tu
 
 
 def _is_file(piece: str) -> bool:
-    """Tell whether a piece names a file that exists."""
+    """Return whether a piece names a file that exists."""
     return piece.startswith(FILE_MARKS) and exists(path_of(piece))
 
 
@@ -271,7 +272,7 @@ def _as_words(piece: Written) -> str:
 def compose(terms: Sequence[Term], *, text: str = "") -> Query:
     """Make one query of several terms; `text` is how a person would write it.
 
-    Of terms that are all taken away, what remains is looked for: photos without any of them.
+    If all terms are negative, the query finds photos that show none of them.
 
     Raises:
         QueryInvalid: there is no term.
@@ -306,7 +307,7 @@ def _file_query(path: Path) -> Query:
     if not exists(path):
         raise QueryInvalid(f"no file at '{path}' to search with; words need no path before them")
     if not path.is_file():
-        raise QueryInvalid(f"'{path}' is no file; name one photo or text to search with")
+        raise QueryInvalid(f"'{path}' is not a file; name one photo or text to search with")
     if kind_of(path) == Kind.TEXT:
         return Query(kind=Kind.TEXT, text=_words(path), path=path)
     return Query(kind=Kind.PHOTO, path=path)
@@ -321,18 +322,18 @@ def _words(path: Path) -> str:
 
 
 def _hint(written: str) -> str:
-    """Say what the person may have meant who wrote these words; empty as a rule."""
+    """Return what the person may have meant instead; usually empty."""
     if exists(Path(written)) and Path(written).is_file():
         return f"searching for the words; '{written}' is also a file here: ./{written}"
     return "; ".join(filter(None, (misspelt_filter(written), _taken_hint(written))))
 
 
 def _taken_hint(written: str) -> str:
-    """Say how to take something away, where that may be meant."""
+    """Return how to exclude something, if that may be meant."""
     found = _TAKEN.search(written)
     if found is not None:
-        return f"'{found[1]}' is searched for as it stands; to push it down write: - {found[1][1:]}"
+        return f"'{found[1]}' is searched for as it stands; to remove it, write: - {found[1][1:]}"
     absent = worn(written)
     if not absent:
         return ""
-    return f"searching for the words as they stand; to push down {absent} write: - {absent}"
+    return f"searching for the words as they stand; to remove {absent}, write: - {absent}"

@@ -1,14 +1,14 @@
-"""The signs in a query: terms that are added, taken away and weighed.
+"""Parse the signs of a query: terms that are added, removed and weighted.
 
-| written | asks for |
+| written | meaning |
 |---|---|
 | `beach + sunset` | both at once |
 | `beach - people` | a beach, and no people |
 | `2:beach + sunset` | both, and the beach counts twice |
 | `./photo.jpg + at night` | what is on the photo, at night |
 
-A sign stands alone, a space or an end on each side: "t-shirt", "C++" and "-people" are words. A
-weight is a number, a colon and at once what it weighs; "16:9" is a word.
+A sign needs a space or an end on each side: "t-shirt", "C++" and "-people" are words. A weight is a
+number and a colon directly before its term; "16:9" is a word.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(?=[^\s\d])")
 
 @dataclass(frozen=True, kw_only=True)
 class QueryPart:
-    """One term as it was written. A weight below 0 takes it away."""
+    """One term as it was written. A weight below 0 makes it a negative term."""
 
     written: Written
     weight: float = 1.0
@@ -80,7 +80,7 @@ def path_of(written: str) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is a file or folder; what cannot be a name is none."""
+    """Return whether there is a file or folder; what cannot be a name is none."""
     try:
         return path.exists()
     except (OSError, ValueError):  # too long, or a NUL byte
@@ -106,7 +106,7 @@ def _split(words: Sequence[str]) -> list[str]:
 
 
 def _is_file(written: str) -> bool:
-    """Tell whether a string, but for a weight before it, names a file that exists."""
+    """Return whether a string, but for a weight before it, names a file that exists."""
     name = _WEIGHT.sub("", written, count=1) if _WEIGHT.match(written) else written
     return name.startswith(FILE_MARKS) and exists(path_of(name))
 
@@ -118,10 +118,12 @@ def _part(piece: Written, sign: str) -> QueryPart:
         return QueryPart(written=piece, weight=-1.0 if sign == "-" else 1.0)
     weight = float(found[1])
     if not 0 < weight < math.inf:
-        raise QueryInvalid(f"'{piece}': a weight must be above 0; to push down, put - before it")
+        raise QueryInvalid(
+            f"'{piece}': a weight must be above 0; to remove the term, put - before it"
+        )
     return QueryPart(written=piece[found.end() :], weight=-weight if sign == "-" else weight)
 
 
 def _no_term(sign: str) -> str:
-    """Say that a sign stands there for nothing."""
+    """Return the error message for a sign without a term."""
     return f'a {sign} in the query has no term after it; write e.g. "beach {sign} people"'

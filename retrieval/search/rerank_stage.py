@@ -1,4 +1,4 @@
-"""The second stage of search: the first candidates, rescored by a model that sees both sides."""
+"""The rerank stage: the first candidates, scored again by a model that reads photo and words."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class RerankStage:
-    """Rescores the hits of one library.
+    """Reranks the hits of one library.
 
     Attributes:
-        library: where the photos' tokens are kept.
+        library: where the photos' patch tokens are kept.
         reranker: the model.
-        size_hint: pixels a side that it sees; a decoder may stop at twice that.
-        note: receives the names of photos that cannot be read, and what is cut.
+        size_hint: pixels per side that it reads; a decoder may stop at twice that.
+        note: receives the names of photos that cannot be read, and what is truncated.
     """
 
     library: Library
@@ -44,7 +44,7 @@ class RerankStage:
     note: Note
 
     def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
-        """Tell whether a second look changes anything: across kinds, where it is on.
+        """Return whether the rerank stage changes anything in this direction of search.
 
         It reads words or a photo, not both in one query.
         """
@@ -58,12 +58,12 @@ class RerankStage:
     def rescored(
         self, query: Query, hits: Sequence[Hit], kind: Kind, instruction: str = ""
     ) -> list[Hit]:
-        """Return the hits in the order of first stage and reranker together, best first.
+        """Return the hits in the fused order of first stage and reranker, best first.
 
-        A photo that cannot be read keeps the score of the first stage, and is named.
+        A photo that cannot be read keeps its first-stage score, and is reported.
 
         Raises:
-            QueryInvalid: the photo that is searched with cannot be read.
+            QueryInvalid: the photo of the query cannot be read.
         """
         hits, rest = hits[:MOST], hits[MOST:]
         if not hits:
@@ -109,7 +109,7 @@ class RerankStage:
         return scores
 
     def _sights(self, query: Query, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
-        """Return the photo of each couple as the reranker reads it: the query's, or each hit's."""
+        """Return the photo of each pair as the reranker reads it: the query's, or each hit's."""
         if query.kind != Kind.PHOTO:
             return self._of_hits(hits)
         (sight,) = self.reranker.look([photo_of(query, size_hint=self.size_hint)])
@@ -119,7 +119,7 @@ class RerankStage:
         """Return kept tokens; read the photos that have none, and keep theirs for the next time."""
         shape = self.reranker.token_shape
         ids = [hit.id for hit in hits]
-        kept = self.library.tokens(ids, shape) if shape else [None] * len(ids)
+        kept = self.library.patch_tokens.read(ids, shape) if shape else [None] * len(ids)
         sights: list[ImageFeatures | None] = list(kept)
         missing = [place for place, sight in enumerate(sights) if sight is None]
         fresh = self._read([hits[place] for place in missing])
@@ -142,7 +142,7 @@ class RerankStage:
                 failed.append(f"{hit.where}: {error}")
         if failed:  # one line: of a drive that is unplugged, all are gone
             more = f", and {len(failed) - 1:,} more" if failed[1:] else ""
-            self.note(f"not looked at again: {failed[0]}{more}")
+            self.note(f"not reranked: {failed[0]}{more}")
         readable = [photo for photo in photos if photo is not None]
         looked = iter(self.reranker.look(readable) if readable else ())  # else no tower is opened
         return [None if photo is None else next(looked) for photo in photos]

@@ -1,56 +1,74 @@
-"""What a search answers: its hits, whether anything matches, and where hits become unlikely."""
+"""What a search returns: its hits, whether anything matches, and what a person should know."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import overload
 
-from retrieval._enums import SortOrder
-from retrieval.search.hit import Hit, newest_first
+from retrieval.search.hit import Hit
 from retrieval.search.match_probability import FAINT
+from retrieval.search.page import Page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """The hits of a page, and what is known of all of them.
+class SearchResults(Sequence[Hit]):
+    """The hits of one page, and what is known of all hits. It is a sequence of its hits.
 
     Attributes:
         hits: of the page, in the order that was asked for.
         found: whether anything matches; else there are no hits.
         nearest: the best hit where nothing matches; None if there was none at all.
-        matching: how many hits there are on all pages, as far as they were looked for.
+        total: how many hits there are on all pages, as far as they were looked for: at least the
+            first 50. `complete` tells whether these are all.
+        complete: whether `total` counts all hits there are.
         left_out: how many hits were left out as too unlikely, as far as they were looked for.
+        next: the offset of the next page; None if this is the last one.
+        by_date: whether the newest hit comes first.
+        message: why there is no hit, or how many more are no match; empty where there is nothing to
+            say.
+        notes: how the query was understood (which place a name means, what is taken away), and
+            photos that the reranker could not read.
+        doubts: which words of the query the model does not read or know, and what may be meant.
+        took_ms: milliseconds by stage; see `retrieval.search.stage_times`.
     """
 
     hits: list[Hit]
     found: bool
     nearest: Hit | None = None
-    matching: int = 0
+    total: int = 0
+    complete: bool = True
     left_out: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """Which hits are shown: `top` of them, 0 for all, after the first `offset`, in an order."""
-
-    top: int = 10
-    offset: int = 0
-    sort: SortOrder = SortOrder.SCORE
+    next: int | None = None
+    by_date: bool = False
+    message: str = ""
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    took_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
-    def reach(self) -> int:
-        """How many of the best hits the page needs; 0 for all."""
-        return self.offset + self.top if self.top else 0
+    def hints(self) -> tuple[str, ...]:
+        """All lines for the person who searches: `notes`, then `doubts`."""
+        return self.notes + self.doubts
 
-    def of(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return the hits of this page with their ranks among all, best or newest first."""
-        ranked = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
-        page = ranked[self.offset : self.reach or None]
-        return page if self.sort == SortOrder.SCORE else newest_first(page, self.offset)
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, place: int | slice) -> Hit | Sequence[Hit]:
+        return self.hits[place]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
 
 
-def answered(hits: Sequence[Hit], page: Page, *, found: bool, least: float | None) -> Answers:
-    """Cut hits to a page.
+def calibrated(
+    hits: Sequence[Hit], page: Page, *, found: bool, least: float | None, looked_for: int
+) -> SearchResults:
+    """Cut hits to those that match, and to a page of these.
 
     Args:
         hits: the best, best first.
@@ -58,14 +76,23 @@ def answered(hits: Sequence[Hit], page: Page, *, found: bool, least: float | Non
         found: whether anything matches.
         least: how likely a hit must be to be shown. None shows as many as are asked for, if
             anything matches; where all are asked for, those that are not faint (`FAINT`).
+        looked_for: how many hits were looked for; 0 for all.
     """
+    nearest = hits[0] if hits else None
     if least is None and not found:
-        return Answers(hits=[], found=False, nearest=hits[0] if hits else None)
+        return SearchResults(hits=[], found=False, nearest=nearest)
     if least is None:
         least = 0.0 if page.top else FAINT
     shown = [hit for hit in hits if hit.match is None or hit.match >= least]
     if not shown:
-        return Answers(hits=[], found=not hits, nearest=hits[0] if hits else None)
-    return Answers(
-        hits=page.of(shown), found=True, matching=len(shown), left_out=len(hits) - len(shown)
+        return SearchResults(hits=[], found=not hits, nearest=nearest)
+    complete = not looked_for or len(shown) < looked_for
+    more = bool(page.top) and page.reach < len(shown) + (not complete)
+    return SearchResults(
+        hits=page.of(shown),
+        found=True,
+        total=len(shown),
+        complete=complete,
+        left_out=len(hits) - len(shown),
+        next=page.reach if more else None,
     )

@@ -1,10 +1,10 @@
-"""The search line: query -> encode -> candidates (filtered, words) -> records -> second look."""
+"""The search pipeline: query -> encode -> candidates (filters, BM25) -> records -> rerank stage."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from indexer.calibration.score_stats import FEWEST_QUERIES
@@ -14,7 +14,6 @@ from indexer.core.types import Candidate, Kind
 from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
-from retrieval.errors import QueryInvalid
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -31,10 +30,12 @@ from retrieval.search.composed_query import (
 from retrieval.search.hit import Hit, hits_of, with_match
 from retrieval.search.lexical_fusion import NO_LIFTS, SHARED, distinctive, exact_match_boosts, fused
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample, lifted_to
-from retrieval.search.query import Query, Searchable, parse_query
+from retrieval.search.page import Page
+from retrieval.search.query import Query, Searchable, Term, parse_query
 from retrieval.search.rerank_stage import Note, RerankStage, photo_of
-from retrieval.search.results import Answers, Page, answered
+from retrieval.search.results import SearchResults, calibrated
 from retrieval.search.spell_hints import spelling, told_unread, unknown_words
+from retrieval.search.stage_times import StageTimes
 from retrieval.search.video_frames import one_a_video
 
 
@@ -47,30 +48,19 @@ class _Way:
     ensemble: bool
     words: bool
     frames: bool
-
-
-def _checked(page: Page) -> Page:
-    """Refuse a page that is none.
-
-    Raises:
-        QueryInvalid: top or offset is below 0.
-    """
-    if min(page.top, page.offset) < 0:
-        wrong = f"{page.top} and {page.offset}"
-        raise QueryInvalid(f"top and offset must be at least 0, not {wrong}")
-    return page
+    times: StageTimes = field(default_factory=StageTimes)
 
 
 class Searcher:
-    """Finds photos and texts of one library with the model that the library was built with.
+    """Finds photos and texts of one library, with the model that the library was built with.
 
-    It reads the names that the library has learned by now (`learn_concept`).
+    It reads the names that the library has learned so far (`learn_concept`).
 
     Args:
         library: to search in.
         encoder: the model.
-        reranker: rescores the first candidates; None for the first stage alone.
-        note: receives lines for the person who searches.
+        reranker: scores the first candidates again; None for the first stage only.
+        note: receives messages for the person who searches.
 
     Raises:
         ModelMismatch: the encoder is another model than the library's.
@@ -109,30 +99,29 @@ class Searcher:
     ) -> list[Hit]:
         """Return the best `top` photos (or texts) for words or a photo, best first.
 
-        Filters go first: `top` hits come back whenever so many items match. Without words and
-        photo all that the filters let through is found, newest first.
+        Filters are applied first: `top` hits come back whenever so many items pass. Without words
+        and photo, all items that pass the filters are found, newest first.
 
         Args:
             query: words, a file, a picture, terms with signs, or what `parse_query` made of them.
             kind: what to find.
-            top: how many; 0 for all.
-            offset: how many of the best to pass over: the pages before.
+            top: number of hits; 0 for all.
+            offset: number of best hits to skip: the pages before.
             sort: by date, the same hits are shown newest first.
-            hubness: hold back what is near to every query, where words look for photos or a
-                photo for texts; see `indexer.calibration.hubness`. Else a score is the plain
-                cosine.
-            ensemble: ask for photos of a bare name by several sentences about it.
-            words: put forward what shares words with the query; see
-            `retrieval.search.lexical_fusion`. frames: every frame of a video may be a hit, not the
-            best alone. instruct: what the answers shall be like, in words ("no people"), for the
-            reranker.
+            hubness: correct the scores of hubs, between words and photos; see
+                `indexer.calibration.hubness`. If False, a score is the plain cosine.
+            ensemble: search for photos of a bare name with several sentences about it.
+            words: also match words in captions, keywords and names; see
+                `retrieval.search.lexical_fusion`.
+            frames: return every matching frame of a video, not only the best one.
+            instruct: an instruction for the reranker, in words ("no people").
 
         Raises:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
             ValueError: `kind` is neither a photo nor a text.
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
-        page = _checked(Page(top=top, offset=offset, sort=sort))
+        page = Page(top=top, offset=offset, sort=sort)
         asked = query if isinstance(query, Query) else parse_query(query)
         return page.of(self._ranked(asked, way, page.reach, instruct)[0])
 
@@ -148,20 +137,20 @@ class Searcher:
         words: bool = True,
         frames: bool = False,
         instruct: str = "",
-    ) -> Answers:
+    ) -> SearchResults:
         """Search as `search` does, and say whether anything matches at all.
 
         Args:
-            query: as for `search`, as are all arguments that are not named here.
+            query: as for `search`, as are all arguments that are not listed here.
             kind: what to find.
             page: which hits are shown.
-            least: how likely a hit must be to be shown, from 0 to 1. None shows what was asked for,
-                where anything matches.
-            hubness: hold back what is near to every query.
-            ensemble: ask for photos of a bare name by several sentences about it.
-            words: put forward what shares words with the query.
-            frames: every frame of a video may be a hit.
-            instruct: what the answers shall be like.
+            least: smallest match probability of a hit, from 0 to 1. None shows what was asked for,
+                if anything matches.
+            hubness: correct the scores of hubs.
+            ensemble: search for photos of a bare name with several sentences about it.
+            words: also match words in captions, keywords and names.
+            frames: return every matching frame of a video.
+            instruct: an instruction for the reranker.
 
         Raises:
             QueryInvalid: as `search`.
@@ -169,32 +158,58 @@ class Searcher:
         """
         way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
         asked = query if isinstance(query, Query) else parse_query(query)
-        reach = max(_checked(page).reach, POOL) if page.top else 0
+        reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(asked, way, reach, instruct)
-        return answered(hits, page, found=found, least=least)
+        results = calibrated(hits, page, found=found, least=least, looked_for=reach)
+        return replace(results, took_ms=way.times.milliseconds)
 
     def _ranked(self, query: Query, way: _Way, reach: int, instruct: str) -> tuple[list[Hit], bool]:
         """Return the best hits after both stages, and whether anything matches."""
-        wanted = reach or self._library.counts()[way.kind]
-        if query.is_filter or query.only_takes_away:
-            look = partial(self._newest if query.is_filter else self._without, query, way)
-            return self._seen(look, way, wanted), True
-        asked = self._ask(query, way)
-        matching = self._matching(asked, query, way.kind)
+        with way.times.of("encode"):
+            encoded = self._encoded(query, way)
         second = self._second_look(query, way.kind, instruct)
-        look = partial(self._first_look, query, way, asked, matching)
-        hits = self._seen(look, way, max(wanted, POOL) if second else wanted)
+        least = POOL if second else 0
+        first = partial(self._first_stage, query, way, encoded, reach, least)
+        hits, matching = self._library.view.at_one_commit(first)
+        if query.is_filter or query.only_takes_away:
+            return hits, True
         if second:
-            hits = second.rescored(query, hits, way.kind, instruct)
+            with way.times.of("rerank"):
+                hits = second.rescored(query, hits, way.kind, instruct)
         if matching is None or not hits:
             return hits, bool(hits)
         hits = with_match(hits, matching)
         called = any(hit.worded and hit.likely for hit in hits)
         return hits, called or matching.anything(max(hit.plain for hit in hits))
 
+    def _first_stage(
+        self, query: Query, way: _Way, encoded: Sequence[Vectors], reach: int, least: int
+    ) -> tuple[list[Hit], MatchCalibrator | None]:
+        """Return the best hits of the first stage, and what tells how likely they match.
+
+        Args:
+            query: what is looked for.
+            way: how its answers are scored.
+            encoded: its terms, see `_encoded`.
+            reach: how many hits; 0 for all.
+            least: how many at least, for the second stage.
+        """
+        wanted = reach or self._library.counts()[way.kind]
+        if query.is_filter:
+            return self._seen(partial(self._newest, query, way), way, wanted), None
+        if query.only_takes_away:
+            look = partial(self._without, query, way, encoded)
+            return self._seen(look, way, wanted), None
+        asked = self._ask(query, way, encoded)
+        with way.times.of("calibrate"):
+            matching = self._matching(asked, query, way.kind)
+        look = partial(self._first_look, query, way, asked, matching)
+        return self._seen(look, way, max(wanted, least)), matching
+
     def _seen(self, look: Callable[[int], list[Hit]], way: _Way, depth: int) -> list[Hit]:
         """Return the best hits, of each video one unless its frames are asked for."""
-        return look(depth) if way.frames else one_a_video(look, depth)
+        with way.times.of("candidates"):
+            return look(depth) if way.frames else one_a_video(look, depth)
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
@@ -250,7 +265,9 @@ class Searcher:
         found = [Candidate(id=id_, score=0.0) for id_ in newest]
         return hits_of(found, self._library.records(newest))
 
-    def _without(self, query: Query, way: _Way, depth: int) -> list[Hit]:
+    def _without(
+        self, query: Query, way: _Way, encoded: Sequence[Vectors], depth: int
+    ) -> list[Hit]:
         """Find the newest items that show nothing of what a query takes away.
 
         Where nobody can tell what unrelated items score, the items that show the least come first.
@@ -259,13 +276,10 @@ class Searcher:
         newest = library.catalog.newest(
             way.kind, query.where or AllOf(), library.counts()[way.kind]
         )
-        shown = [each for term in query.terms for each in shown_as(term.query)]
-        asked = [self._ask(each, replace(way, hubness=False)) for each in shown]
+        units = [self._unit(each.kind, way.kind, 0.0) for each in _asked_apart(query)]
         costs = [
-            NegativeTerm(
-                vector=each.vector[0], floor=each.unit.floor if each.unit else -1.0, weight=1.0
-            )
-            for each in asked
+            NegativeTerm(vector=vector[0], floor=unit.floor if unit else -1.0, weight=1.0)
+            for vector, unit in zip(encoded, units, strict=True)
         ]
         found = without(library, costs, way.kind, newest, depth)
         return hits_of(found, library.records([each.id for each in found]))
@@ -283,26 +297,38 @@ class Searcher:
     def _second_look(self, query: Query, kind: Kind, instruct: str) -> RerankStage | None:
         """Return the second stage where it takes part; it cannot read learned names."""
         second = self._second
-        if second is None or self._reader.reads_name(query.text):
+        if second is None or query.is_filter or query.only_takes_away:
+            return None
+        if self._reader.reads_name(query.text):
             return None
         return second if second.sees(query, kind, instruct) else None
 
-    def _ask(self, query: Query, way: _Way) -> ComposedQuery:
+    def _encoded(self, query: Query, way: _Way) -> list[Vectors]:
+        """Embed each query that is asked apart, a name by its sentences. Shape (1, dim) each."""
+        photos = way.ensemble and way.kind == Kind.PHOTO
+        return [
+            self._encode(each, named=photos and prompt_ensemble.is_name(each.text))
+            for each in _asked_apart(query)
+        ]
+
+    def _ask(self, query: Query, way: _Way, encoded: Sequence[Vectors]) -> ComposedQuery:
         """Turn a query, of one term or several, into what the items are scored by."""
-        if query.terms:
-            terms = joined(query.terms)
-            plain = replace(way, hubness=False)
-            asked = [self._ask(term.query, way if term.weight > 0 else plain) for term in terms]
-            return mixed(asked, [term.weight for term in terms])
-        named = way.ensemble and way.kind == Kind.PHOTO and prompt_ensemble.is_name(query.text)
-        alpha = self._encoder.hubness.alpha(query=query.kind, item=way.kind)
-        alpha = alpha if way.hubness else 0.0
-        unit = self._unit(query.kind, way.kind, alpha)
-        return ComposedQuery(vector=self._encode(query, named=named), alpha=alpha, unit=unit)
+        terms = _terms_of(query)
+        asked = [
+            self._asked_by(term, way, vector) for term, vector in zip(terms, encoded, strict=True)
+        ]
+        return mixed(asked, [term.weight for term in terms]) if query.terms else asked[0]
+
+    def _asked_by(self, term: Term, way: _Way, vector: Vectors) -> ComposedQuery:
+        """Turn one term into what the items are scored by; what is taken away knows no hubs."""
+        alpha = self._encoder.hubness.alpha(query=term.query.kind, item=way.kind)
+        alpha = alpha if way.hubness and term.weight > 0 else 0.0
+        unit = self._unit(term.query.kind, way.kind, alpha)
+        return ComposedQuery(vector=vector, alpha=alpha, unit=unit)
 
     def _unit(self, query: Kind, item: Kind, alpha: float) -> ScoreScale | None:
         """Say what unrelated items score in this direction, where the library can tell."""
-        moments = self._library.moments(query, item)
+        moments = self._library.normalizer.moments(query, item)
         if moments is None or not moments.spread(alpha):
             return None
         return ScoreScale(mean=moments.mean(alpha), spread=moments.spread(alpha))
@@ -340,3 +366,23 @@ class Searcher:
             )
             return encode([query.text])
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])
+
+
+def _asked_apart(query: Query) -> list[Query]:
+    """Return the queries that are embedded each for itself: the terms, or the query itself."""
+    if query.is_filter:
+        return []
+    if query.only_takes_away:
+        return [each for term in query.terms for each in shown_as(term.query)]
+    return [term.query for term in _terms_of(query)]
+
+
+def _terms_of(query: Query) -> list[Term]:
+    """Return the terms that are asked apart; a query without any is one itself."""
+    if not query.terms:
+        return [Term(query=query)]
+    return [
+        replace(term, query=each)
+        for term in joined(query.terms)
+        for each in (shown_as(term.query) if term.weight < 0 else [term.query])
+    ]

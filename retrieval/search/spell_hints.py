@@ -1,8 +1,7 @@
-"""Words of a query that its model does not know or read: misspelt, foreign, or too many.
+"""Hints about words of a query that the model does not know: misspelt, foreign, or too many.
 
-A model cuts a word that it does not know into pieces, and answers for the pieces, with nothing to
-show for it. Rare words are cut, too, and may be understood all the same: so this is a hint for the
-person who asks, and changes no answer.
+A model cuts an unknown word into pieces and searches for the pieces, without saying so. It also
+cuts rare words that it understands. So this is only a hint for the person, and changes no result.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from indexer.catalog.reader import STOP_WORDS
+from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
 from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
@@ -51,7 +50,7 @@ _SHOWN = 60  # characters of what is not read
 
 
 def unknown_words(encoder: Encoder, text: str) -> list[str]:
-    """Return the words of a text, in small letters, that a model has to cut into pieces.
+    """Return the words of a text, in lower case, that are not in a model's vocabulary.
 
     Of a model that cannot tell, all words are known.
     """
@@ -76,8 +75,8 @@ def spelling(unknown: Sequence[str], text: str) -> str:
     for word in unknown:
         if script := script_of(word):
             return (
-                f"the model reads English; '{shortened(word)}' ({script}) is looked for in "
-                f"captions, keywords and names alone; {_OTHER}"
+                f"the model reads English; '{shortened(word)}' ({script}) is searched for only in "
+                f"captions, keywords and names; {_OTHER}"
             )
     if not unknown:
         return ""
@@ -110,7 +109,7 @@ def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[st
 
 
 def told_unread(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
-    """Say which words of some texts are behind what a model reads; empty where it reads all."""
+    """Say which words of some texts a model does not read; empty if it reads all."""
     for text in texts:
         end = encoder.unread(text)
         if end:
@@ -151,7 +150,7 @@ def _is_letter(char: str) -> bool:
 
 
 def _is_rather(word: str, there: SpellChecker) -> bool:
-    """Tell whether a word is far more usual in another language than in English."""
+    """Return whether a word is far more usual in another language than in English."""
     here: float = _dictionary("en").word_usage_frequency(word)
     return bool(there.word_usage_frequency(word) > FOREIGN * here)
 

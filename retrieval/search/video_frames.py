@@ -1,4 +1,4 @@
-"""Of the frames of one video the best one stands for it."""
+"""Reduce the frames of each video to the best one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def one_a_video(find: Callable[[int], list[Hit]], depth: int) -> list[Hit]:
 
 
 def _first_frames(hits: Sequence[Hit]) -> list[Hit]:
-    """Drop all frames of a video but the first, and count the ranks anew."""
+    """Drop all frames of a video but the first, and count the ranks again."""
     videos: set[Path] = set()
     kept: list[Hit] = []
     for hit in hits:

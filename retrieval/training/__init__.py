@@ -1,1 +1,1 @@
-"""Training of dual encoders; the line itself is in `loop`."""
+"""Train dual encoders; the loop itself is in `retrieval.training.loop`."""

@@ -1,4 +1,4 @@
-"""Everything that decides a training run, stored beside its checkpoint."""
+"""The configuration of a training run, stored beside its checkpoint."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ WISE_AUTO = "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How strongly photos are varied; all zero (and `crop` 1) means not at all.
+    """Strength of the photos' augmentation; all zero (and `crop` 1) means none.
 
     Attributes:
-        crop: smallest share of the area that a random crop keeps.
-        ratio: largest stretch of the crop's sides, a factor.
-        flip: chance of a mirror image. Captions that say "left" or "right" are few.
-        colour: strength of random brightness, contrast and saturation.
-        grey: chance of a grey photo.
+        crop: smallest share of a photo's area that a random crop keeps.
+        ratio: largest factor by which a random crop changes the aspect ratio.
+        flip: probability of mirroring a photo. A caption that says "left" or "right" is then
+            wrong; few do.
+        colour: strength of random changes of brightness, contrast and saturation.
+        grey: probability of making a photo grey.
     """
 
     crop: float = 0.6
@@ -35,54 +36,59 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run.
+    """The configuration of one training run.
 
     Attributes:
-        pairs: sources of image-text pairs (see `retrieval.pairs`); named twice counts twice.
-        val: pairs to evaluate on; the checkpoint that is best there is kept.
-        init: spec of the model to start from.
+        pairs: sources of image-text pairs (see `retrieval.pairs`); a source given twice counts
+            twice.
+        val: pairs for validation; the checkpoint that is best on them is kept.
+        init: model to start from.
         out: folder of the result.
-        epochs: passes over the photos; each pass uses `captions` captions a photo.
+        epochs: passes over the photos; each pass uses `captions` captions of each photo.
         batch_size: photos in one contrastive batch, over all processes.
-        chunk_size: photos that go through the towers at once; 0 = the whole batch. Smaller
-            chunks cost a second forward pass and no accuracy (cached gradients).
-        accumulate: batches whose gradients are added before a step.
-        captions: captions of a photo that are positives in the same batch.
+        chunk_size: photos that go through the towers at once; 0 takes the whole batch. Smaller
+            chunks need less memory and a second forward pass; the result is the same (cached
+            gradients).
+        accumulate: number of batches whose gradients are summed before a step.
+        captions: captions of each photo that are positives in one batch.
         templates: put captions of up to three words into random sentences ("a photo of a …").
-        teachers: specs of models to agree with (distillation); they read the same input.
-        teaching: weight of that agreement beside the contrastive loss.
+        teachers: models to distil from; each must read the same input. Repeatable.
+        teaching: weight of the distillation loss; the contrastive loss has weight 1.
         lr: peak learning rate of the last layer of a tower.
-        text_lr: the same for the text tower; None = `lr`.
-        head_lr: the same for projection heads of the built-in architecture; None = `lr`.
-        lora: rank of low-rank adapters, the only weights that learn beside the temperature; they
-            are merged into the result. 0 = all weights learn. Ten times the usual `lr` suits it.
-        lora_alpha: strength of the adapters; their product is scaled by `lora_alpha` / `lora`.
-        lora_heads: with `lora`, projection heads of the built-in architecture learn in full.
-        freeze: share of the layers of each tower that stay as they are, counted from the bottom,
-            with the embeddings below them. Faster, and two models can share what is frozen.
+        text_lr: peak learning rate of the text tower, if it differs from `lr`.
+        head_lr: peak learning rate of the projection heads (built-in architecture), if it differs
+            from `lr`.
+        lora: rank of low-rank adapters; only they and the temperature are trained, and they are
+            merged into the result. Use about ten times the usual `lr`. 0 trains all weights.
+        lora_alpha: scale of the adapters; their product is multiplied by `lora_alpha` / `lora`.
+        lora_heads: with `lora`, also train the projection heads in full (built-in architecture).
+        freeze: share of each tower's layers that are not trained, counted from the bottom, with
+            the embeddings below them. Training is faster, and two models can share these layers.
         layer_decay: factor on the learning rate from each layer to the one below it.
-        weight_decay: of AdamW, on matrices alone.
-        warmup: share of the steps in which the rate rises.
+        weight_decay: weight decay of AdamW, applied to matrices only.
+        warmup: share of the steps in which the learning rate rises.
         clip: largest norm of the gradient.
-        ema: decay of the running average of the weights that is evaluated and kept; 0 = none.
+        ema: decay of the moving average of the weights, which is evaluated and kept; 0 uses none.
         drop_path: stochastic depth of the image tower (built-in architecture).
-        patch_drop: share of the image patches left out at random (built-in architecture).
-        canvas: pixels a side of the decoded photo that crops are cut from; 0 = 8/7 of the input.
-        cache_gib: photos are decoded once and kept in memory if all fit into so many GiB; else
-            each time, and none beforehand.
-        loss: infonce, or sigmoid (every pair a yes or no of its own).
+        patch_drop: share of the image patches dropped at random (built-in architecture).
+        canvas: side in pixels of the decoded photos that crops are cut from; 0 takes 8/7 of the
+            model's input.
+        cache_gib: memory for decoded photos in GiB. If all photos fit, each is decoded only once;
+            otherwise none is cached.
+        loss: contrastive loss: infonce, or sigmoid, which classifies each pair by itself.
         precision: arithmetic of the towers; weights are kept in float32 either way.
-        storage: how the weights of the result lie on disk.
-        device: auto, cpu, cuda or mps.
-        seed: decides every random choice; the same seed repeats the run.
+        storage: format of the stored weights.
+        device: where the model is trained: auto, cpu, cuda or mps.
+        seed: seed of all random choices; the same seed repeats the run.
         workers: threads that decode photos.
         eval_every: epochs between evaluations.
-        patience: evaluations on `val` without a gain (sum of R@1, R@5, R@10 of both directions)
-            that end the run; 0 = never.
-        wise: share A of what was learned in the final weights, (1 - A) · start + A · tuned
-            (WiSE-FT). Several (0.3,0.5) or `auto` (0.1 to 1.0): the best on `val` and `keep`.
-        keep: pairs of what must not be forgotten; with `wise` they count as much as `val`.
-        checkpoint_every: steps between states that a killed run resumes from.
+        patience: stop after so many evaluations on `val` without a gain in the sum of R@1, R@5
+            and R@10 of both directions; 0 never stops early.
+        wise: weight A of the trained weights in the result, (1 - A) · start + A · trained
+            (WiSE-FT). Given several (0.3,0.5) or `auto` (0.1 to 1.0), the best on `val` and
+            `keep` is chosen.
+        keep: pairs for what the model must not forget; with `wise` they count as much as `val`.
+        checkpoint_every: steps between checkpoints; a run that was stopped continues from one.
     """
 
     pairs: tuple[Path, ...]
@@ -138,23 +144,21 @@ class TrainConfig:
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if not 0.0 <= self.freeze < 1.0:
-            raise UsageError(f"freeze is a share of the layers below 1, not {self.freeze}")
+            raise UsageError(f"freeze must be 0 or more and below 1, not {self.freeze}")
         self._check_choosing()
 
     def _check_choosing(self) -> None:
-        """Refuse what would choose between weights without pairs to choose on.
+        """Refuse options that choose between weights without pairs for validation.
 
         Raises:
             UsageError: see there.
         """
         if self.patience and self.val is None:
-            raise UsageError(
-                "patience counts evaluations without a gain: name the pairs with --val"
-            )
+            raise UsageError("patience needs pairs for validation: name them with --val")
         if len(self.shares) > 1 and self.val is None:
-            raise UsageError(f"wise {self.wise} chooses by evaluation: name the pairs with --val")
+            raise UsageError(f"wise {self.wise} needs pairs for validation: name them with --val")
         if self.keep is not None and not self.shares:
-            raise UsageError("keep is measured when weights are blended: add --wise auto")
+            raise UsageError("keep is used only when weights are averaged: add --wise auto")
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -170,7 +174,7 @@ class TrainConfig:
         except ValueError:
             shares = (math.nan,)
         if not all(0.0 <= share <= 1.0 for share in shares):
-            raise UsageError(f"wise takes shares from 0 to 1 or '{WISE_AUTO}', not '{self.wise}'")
+            raise UsageError(f"wise takes weights from 0 to 1 or '{WISE_AUTO}', not '{self.wise}'")
         return shares
 
     def as_json(self) -> dict[str, Any]:

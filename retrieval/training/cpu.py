@@ -1,4 +1,4 @@
-"""Which numbers this CPU computes with quickly."""
+"""Choose the arithmetic that this CPU computes fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from retrieval._enums import Precision
 
 
 def knows_bfloat16() -> bool:
-    """Tell whether PyTorch multiplies bfloat16 with units of this CPU.
+    """Return whether PyTorch multiplies bfloat16 with units of this CPU.
 
     Without them it does so one number at a time: ten times as slowly as in float32, and more.
     """
@@ -18,7 +18,7 @@ def knows_bfloat16() -> bool:
 
 
 def advice(precision: Precision, device: torch.device) -> str | None:
-    """Return what to tell a person who asked for an arithmetic that is slow here; None for none."""
+    """Return a warning if the chosen arithmetic is slow on this CPU; empty if it is not."""
     if precision == Precision.BF16 and device.type == "cpu" and not knows_bfloat16():
-        return "this CPU has no units for bfloat16: with --precision fp32 it is many times as fast"
+        return "this CPU has no bfloat16 units; --precision fp32 is many times as fast"
     return None

@@ -1,7 +1,7 @@
-"""Several processes as one: `torchrun --nproc-per-node N -m retrieval.cli train …`.
+"""Train with several processes: `torchrun --nproc-per-node N -m retrieval.cli train …`.
 
-Every process sees the same global batch as indices, runs its share of it through the towers, and
-computes the same loss over all embeddings. So one process and many give the same loss.
+Every process sees the indices of the same global batch, encodes its share of it, and computes the
+same loss over all embeddings. So one process and many give the same loss.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class World:
                 dist.all_reduce(parameter.grad)
 
     def agree(self, flag: bool, device: torch.device) -> bool:
-        """Return in every process what the leading one says."""
+        """Return the leading process's value in every process."""
         said = torch.tensor([flag], dtype=torch.uint8, device=device)
         return bool(self.gather(said)[0])
 

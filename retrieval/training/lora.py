@@ -1,10 +1,10 @@
-"""Low-rank adapters: a matrix learns `W₀ + (alpha / rank) · up · down` instead of all of `W`.
+"""Low-rank adapters: train `W₀ + (alpha / rank) · up · down` instead of the whole matrix `W`.
 
-The module itself is left as it is. Its weights always hold the adapted matrices, so the model
-that is measured and saved is the model that was trained, and any architecture will do: nothing
-asks how a matrix is used. Backward, each matrix passes its gradient on to its two factors and
-drops it at once (`G → upᵀ G`, `G downᵀ`), so gradients, optimizer and what processes exchange
-are as small as the factors.
+The module itself is not changed. Its weights always contain the adapted matrices, so the model that
+is measured and saved is the one that was trained. Any architecture works, since nothing depends on
+how a matrix is used. In the backward pass, each matrix passes its gradient to its two factors and
+frees it at once (`G → upᵀ G`, `G downᵀ`). So gradients, optimizer state and the data that processes
+exchange are as small as the factors.
 
 Shapes: o rows of a matrix, i its columns, r rank. A convolution's kernel (o, c, k, k) counts as
 a matrix (o, c·k·k).
@@ -114,7 +114,7 @@ class Adapters:
 
 
 def freeze_all_but_adapted(module: nn.Module, rank: int, heads: bool) -> dict[str, nn.Parameter]:
-    """Freeze a module but for what LoRA trains, and return the weights to adapt.
+    """Freeze a module except for what LoRA trains, and return the weights to adapt.
 
     The logit scale and bias stay trainable; so do the built-in architecture's projection heads
     in full, if `heads`.

@@ -1,10 +1,10 @@
 """Contrastive losses over one global batch.
 
-Shapes: b photos, c captions (c ≥ b: a photo may bring several), d joint dimension.
+Shapes: b photos, c captions (c ≥ b: a photo may have several), d joint dimension.
 
-`match[i, j]` is True where caption j was written for photo i. `ignore[i, j]` is True where it was
-not, but must not count as a negative either (the photo has the same words among its captions,
-it is the same photo twice, or the two come from different sources).
+`match[i, j]` is True if caption j was written for photo i. `ignore[i, j]` is True if it was not,
+but must not count as a negative either: the photo has the same words among its captions, it is the
+same photo twice, or the two come from different sources.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OUT = -1e4  # a logit that softmax turns to zero, also in bfloat16
 
 @dataclass(frozen=True)
 class Targets:
-    """Which photos and captions of a batch belong together: two bool masks, shape (b, c)."""
+    """Which photos and captions of a batch belong together: two boolean masks, shape (b, c)."""
 
     match: Tensor
     ignore: Tensor

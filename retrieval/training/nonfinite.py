@@ -1,10 +1,10 @@
-"""When a run goes wrong: a loss or a gradient that is not finite, evaluations without a gain.
+"""Stop or continue a run that goes wrong: values that are not finite, evaluations without gain.
 
-| what | then |
+| what | result |
 |---|---|
-| a loss that is not finite | the run stops; its batch is named in `failed-batch.json` |
-| a gradient that is not finite | that step is left out and logged; the tenth in a row stops |
-| no gain on the dev pairs for `patience` evaluations | the run ends; the best weights are kept |
+| a loss that is not finite | the run stops; its batch is listed in `failed-batch.json` |
+| a gradient that is not finite | the step is skipped and logged; the tenth in a row stops the run |
+| no gain on the validation pairs for `patience` evaluations | the run ends with its best weights |
 """
 
 from __future__ import annotations

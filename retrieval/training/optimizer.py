@@ -1,4 +1,4 @@
-"""AdamW with layer-wise learning rates, float32 masters for bf16 towers, a running average."""
+"""AdamW with layer-wise learning rates, float32 masters for bf16 towers, and a moving average."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def layer_depths(names: list[str]) -> dict[str, int]:
 
 
 def freeze_bottom(module: nn.Module, share: float) -> None:
-    """Let a share of each tower's layers, the lowest, learn nothing, nor what lies below them."""
+    """Freeze a share of each tower's layers, the lowest ones, and everything below them."""
     if not share:
         return
     named = dict(module.named_parameters())

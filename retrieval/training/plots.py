@@ -1,4 +1,4 @@
-"""Loss and recall over the steps of a run, as a picture."""
+"""Plot loss and recall over the steps of a run."""
 
 from __future__ import annotations
 

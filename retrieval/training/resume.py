@@ -1,12 +1,13 @@
-"""What a killed run needs to go on: weights, optimizer, place, history.
+"""The state of a run that was stopped: weights, optimizer, position and history.
 
 ```
-OUT/resume.json           names the state to go on from; replaced in one step
+OUT/resume.json           names the state to continue from; replaced in one step
 OUT/resume-STEP.safetensors
 ```
 
 The state is written and synced before `resume.json` names it, so a kill at any moment leaves the
-one before whole. All randomness is drawn from (seed, epoch, step): none needs to be saved.
+previous state intact. All random numbers are drawn from (seed, epoch, step), so no state of a
+generator is saved.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def load_state(out: Path, trainer: Trainer, config: dict[str, Any]) -> ResumePoi
         return ResumePoint(**{**place, "log": tuple(place["log"])})
     except (OSError, *_DAMAGE) as error:
         raise TrainingFailed(
-            f"the state of the run in '{out}' is damaged ({error}); remove {POINTER} to start anew"
+            f"the state of the run in '{out}' is damaged ({error}); remove {POINTER} to start again"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""One contrastive step over a global batch, whatever its size: cached gradients.
+"""One contrastive step over a global batch of any size, with cached gradients.
 
 The towers run over chunks, the loss over all embeddings at once, and each chunk then receives
 the gradient of the loss with respect to its own embeddings. With one chunk the graph of the first

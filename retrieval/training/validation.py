@@ -1,4 +1,4 @@
-"""Recall on the dev pairs while a run goes on: photos prepared once, weights lent each time."""
+"""Recall on the validation pairs during a run: photos are prepared once, the weights change."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from indexer.catalog import row_checksums
 from indexer.catalog.reader import BROKEN
 from indexer.core.errors import LibraryDamaged, LibraryMissing, TwinlensError
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check, repair
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
@@ -111,7 +112,7 @@ def test_a_bit_flipped_in_a_segment(folder: Path, at: int) -> None:
     (finding,) = check(folder)
     assert finding.path == path
     assert finding.fault == (
-        "is broken (its checksum does not fit: the disk has changed some bits): "
+        "is broken (its checksum does not match: the disk has changed some bits): "
         "64 photos have no vectors"
     )
     done = repair(folder)
@@ -172,7 +173,7 @@ def test_a_bit_flipped_in_the_index(folder: Path) -> None:
         path.write_bytes(whole)
     code = whole.index(np.array([1, 0], np.float16).tobytes())  # a vector: red alone
     _flip(path, code + 1)
-    assert _faults(folder) == {path.name: "does not hold what its segments hold"}
+    assert _faults(folder) == {path.name: "does not match its segments"}
     assert repair(folder).left == ()
     assert _again(folder) == 0
 
@@ -195,7 +196,7 @@ def test_a_truncated_catalog(folder: Path) -> None:
 
 def test_a_catalog_without_its_first_page_is_beyond_mending(folder: Path) -> None:
     (folder / "catalog.sqlite").write_bytes(b"no SQLite at all" * 512)
-    with pytest.raises(LibraryDamaged, match=r"keep what lies in concepts"):
+    with pytest.raises(LibraryDamaged, match=r"keep the folder concepts"):
         repair(folder)
 
 
@@ -225,7 +226,7 @@ def test_a_bit_flipped_in_the_banks(folder: Path) -> None:
     _flip(path, -1)
     (finding,) = repair(folder).left
     assert finding.path == path
-    assert finding.remedy.startswith("what is indexed can be searched")
+    assert finding.remedy.startswith("searches still work")
 
 
 def test_leftovers_are_no_damage(folder: Path) -> None:
@@ -288,9 +289,7 @@ def test_a_library_on_a_full_disk_is_opened_and_searched(small_disk: Path, tmp_p
     with Library.open(small_disk / "library") as library:
         (hits,) = library.search(ENCODER.encode_texts(["red"]), Kind.PHOTO, 100)
         assert len(hits) == 8
-        with pytest.raises(
-            TwinlensError, match=r"cannot use .*: the disk is full; see to the disk"
-        ):
+        with pytest.raises(TwinlensError, match=r"cannot use .*: the disk is full; check the disk"):
             index_folders(library, ENCODER, [photos])
     (small_disk / "filler").unlink()
     with Library.open(small_disk / "library") as library:
@@ -306,7 +305,8 @@ def _free(disk: Path) -> int:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.core.errors import TwinlensError
 from indexer.library.library import Library
 from tests.fakes import ColourEncoder

@@ -8,7 +8,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import Library
 from indexer.library.verify import check

@@ -21,6 +21,7 @@ from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import NEXT, Library
 from indexer.library.verify import check, repair
+from retrieval.search import Searcher
 from tests.fakes import ColourEncoder
 
 sys.path.append(str(Path(__file__).parents[2]))
@@ -99,7 +100,7 @@ def test_the_full_text_index_is_made_again(folder: Path) -> None:
     whole = answers(folder)
     _execute(folder, "UPDATE words_data SET block = zeroblob(length(block)) WHERE id > 10")
     (finding,) = check(folder)
-    assert "the index of words does not fit the words" in finding.fault
+    assert "the full-text index does not match the texts" in finding.fault
     assert repair(folder).dropped == 0
     assert check(folder) == []
     assert _rounded(answers(folder)) == _rounded(whole)
@@ -110,9 +111,47 @@ def test_a_schema_that_is_no_text_is_damage(folder: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(b"CREATE INDEX ix_files_digest ON files (digest)") + 40] ^= 0x80
     path.write_bytes(data)
-    with pytest.raises(LibraryDamaged, match=r"is broken \(a text of it is no UTF-8\)"):
+    with pytest.raises(LibraryDamaged, match=r"is broken \(one of its texts is not UTF-8\)"):
         Library.open(folder)
     assert repair(folder).dropped == 0
+
+
+def _overwrite(folder: Path, at: int, data: bytes) -> None:
+    """Change bytes of the catalog."""
+    path = folder / "catalog.sqlite"
+    path.write_bytes(path.read_bytes()[:at] + data + path.read_bytes()[at + len(data) :])
+
+
+TABLES = ("meta", "roots", "files", "items", "photos", "tags", "sums")
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("wrong", [b"CREATE TABL\\", b"CREATE TABLE _"])
+def test_a_table_whose_definition_is_broken_is_read(folder: Path, table: str, wrong: bytes) -> None:
+    at = (folder / "catalog.sqlite").read_bytes().index(f"CREATE TABLE {table}".encode())
+    _overwrite(folder, at, wrong)
+    assert [finding.grave for finding in check(folder)] == [True]
+    assert repair(folder).dropped == 0
+    assert check(folder) == []
+
+
+@pytest.mark.parametrize(("at", "length"), [(0, 16), (16, 84), (100, 8), (0, 4096), (4096, 8)])
+def test_a_catalog_whose_first_pages_are_broken_is_mended(
+    folder: Path, at: int, length: int
+) -> None:
+    roots = [path.name for path in Library.open(folder).info().folders]
+    _overwrite(folder, at, b"\xa5" * length)
+    assert repair(folder).left == ()
+    with Library.open(folder) as library:
+        assert [path.name for path in library.info().folders] == roots
+        assert index_folders(library, ENCODER, library.info().folders).skipped == ()
+        assert list(library.counts().values()) == [31, 15]
+
+
+def test_a_catalog_without_facts_is_beyond_mending(folder: Path) -> None:
+    Damage(path="catalog.sqlite", length=5000).inflict(folder)
+    with pytest.raises(LibraryDamaged, match="cannot be repaired"):
+        repair(folder)
 
 
 @pytest.mark.parametrize("number", [1, 400_000_000, 2**39, 2**63 - 1])
@@ -129,20 +168,35 @@ def test_an_index_that_claims_much_is_not_opened(folder: Path, number: int) -> N
     assert repair(folder).left == ()
 
 
+@pytest.mark.parametrize("value", [b"\x00\x7e", b"\x00\x7c"], ids=["no number", "infinite"])
+def test_a_vector_that_is_not_finite_costs_itself_alone(folder: Path, value: bytes) -> None:
+    whole = answers(folder)
+    path = folder / "vectors" / "000001.safetensors"
+    data = path.read_bytes()
+    at = 8 + int.from_bytes(data[:8], "little") + 8 * 30  # behind the ids
+    path.write_bytes(data[: at + 4] + value + data[at + 6 :])
+    with Library.open(folder) as library:
+        hits = Searcher(library, ENCODER).search("red", kind=Kind.PHOTO, top=0)
+    assert len(hits) == 31
+    assert all(hit.match is not None and 0 <= hit.match <= 1 for hit in hits)
+    assert len(answers(folder)) == len(whole)
+    assert [finding.path for finding in check(folder)][:1] == [path]
+
+
 def test_tokens_that_changed_are_computed_again(bench: Bench) -> None:
     bench.restore()
     size = (bench.folder / "tokens.bin").stat().st_size
     Damage(path="tokens.bin", bit=8 * (size - 20)).inflict(bench.folder)
     (finding,) = check(bench.folder)
     assert (finding.fault, finding.grave) == (
-        "is broken (the checksums of 1 photos do not fit)",
+        "is broken (the checksums of 1 photos do not match)",
         False,
     )
     repair(bench.folder)
     assert check(bench.folder) == []
     with Library.open(bench.folder) as library:
         ids = library.catalog.item_ids(Kind.PHOTO).tolist()
-        kept = library.tokens(ids, bench.shape)
+        kept = library.patch_tokens.read(ids, bench.shape)
     assert [tokens is None for tokens in kept].count(True) == 1
 
 
@@ -152,7 +206,7 @@ def test_a_learned_name_that_changed_is_named(folder: Path) -> None:
     data[data.index(b"Mia")] ^= 1
     path.write_bytes(data)
     (fault,) = found(folder)
-    assert "its checksum does not fit" in fault
+    assert "its checksum does not match" in fault
 
 
 def test_broken_banks_are_made_again_by_their_model_alone(folder: Path) -> None:

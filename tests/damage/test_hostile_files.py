@@ -36,7 +36,8 @@ FILES = 500
 _RUN = """
 import json, os, sys
 from pathlib import Path
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.verify import check
 from indexer.decoding.pool import DecodeOptions
 from indexer.library.library import Library

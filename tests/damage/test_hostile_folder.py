@@ -16,7 +16,9 @@ from PIL import Image
 from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.decoding.pool import DecodeOptions
-from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.index_report import IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check
 from indexer.media.image import TRUNCATED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import struct
@@ -16,14 +17,16 @@ from indexer.core.types import Kind
 from indexer.library.library import Library
 from indexer.library.verify import check
 from tests.fakes import draw
+from tests.tiny import tiny_model
 
 ROOT = Path(__file__).parents[2]
 
 _RUN = """
 import signal, sys
-import retrieval
+from retrieval.runtime import select_encoder
 from tests.fakes import ColourEncoder
-retrieval.quick_encoder = lambda *_, **__: ColourEncoder(fingerprint="of builtin", name="builtin")
+encoder = ColourEncoder(fingerprint="of builtin", name="builtin")
+select_encoder.quick_encoder = lambda *_, **__: encoder
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from retrieval.cli import main
 main(sys.argv[1:])
@@ -102,3 +105,33 @@ def test_a_slow_file_holds_up_no_signal(sent: signal.Signals, code: int, tmp_pat
         assert check(library) == []
         with Library.open(library) as opened:
             assert opened.counts()[Kind.PHOTO] <= 4
+
+
+@pytest.mark.parametrize("cached", ["8", "0"], ids=["before it learns", "while it learns"])
+def test_a_slow_file_does_not_hold_up_the_end_of_a_training(cached: str, tmp_path: Path) -> None:
+    rows = [{"image": f"{number}.png", "caption": "red"} for number in range(4)]
+    for row in rows:
+        draw(tmp_path / row["image"], "red")
+    (tmp_path / "slow.gif").write_bytes(_slow())
+    rows.append({"image": "slow.gif", "caption": "blue"})
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tiny_model(tmp_path / "tiny")
+    command = ["train", "--pairs=pairs.jsonl", "--init=tiny", "--out=out", "--device=cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-c", _RUN, *command, f"--cache-gib={cached}", "--batch-size=5"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        _waited(60, lambda: _children(process.pid))
+        time.sleep(2)
+        decoders = _children(process.pid)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _waited(5, lambda: not any(map(_runs, decoders)))
+        out, said = process.communicate(timeout=60)
+        assert time.monotonic() - started < 20  # the file takes 30; torch takes its time to end
+    assert process.returncode == 130, said
+    assert "Traceback" not in out + said

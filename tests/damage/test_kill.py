@@ -21,7 +21,8 @@ import pytest
 from PIL import Image
 
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.library.verify import check
 from tests.fakes import ColourEncoder

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import Library
 from indexer.library.verify import check, repair

@@ -54,7 +54,7 @@ def _refused(folder: Path, match: str) -> None:
     with pytest.raises(LibraryDamaged, match=match) as caught:
         _search(folder)
     assert caught.value.remedy in (
-        f"mend it with: twinlens check --repair --library {folder}",
+        f"repair it with: twinlens check --repair --library {folder}",
         f"delete {folder} and run: twinlens index FOLDER --library {folder}",
     )
 
@@ -161,9 +161,9 @@ def _refused_to_add(folder: Path, what: str) -> None:
     with Library.open(folder) as library, pytest.raises(LibraryDamaged) as caught:
         index_folders(library, OTHER_BANKS, [folder.parent / "photos"])
     assert str(caught.value) == (
-        f"{folder / 'banks.safetensors'} {what}; what is indexed can be searched; "
-        "twinlens check --repair and twinlens index make it anew with the same model. If they "
-        f"cannot, delete {folder} and run: twinlens index FOLDER --library {folder}"
+        f"{folder / 'banks.safetensors'} {what}; searches still work; "
+        "twinlens check --repair or twinlens index rebuilds it with the same model. If that "
+        f"fails, delete {folder} and run: twinlens index FOLDER --library {folder}"
     )
     assert _search(folder) == WHOLE
     with Library.open(folder) as library:

@@ -14,7 +14,8 @@ from PIL import Image
 from indexer.catalog.changes import Transaction
 from indexer.core.encoder import TokenShape
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import NEXT, Library
 from indexer.library.verify import check, repair
 from indexer.vectors.patch_tokens import TOKENS
@@ -206,7 +207,7 @@ def test_the_file_of_tokens_is_bounded_by_the_photos_that_are_there(tmp_path: Pa
             rows = np.random.default_rng(run).normal(size=(len(ids), 64, 1000))
             library.keep_tokens(ids, rows.astype(np.float32))
             sizes.append((folder / TOKENS).stat().st_blocks * 512)
-        assert all(kept is not None for kept in library.tokens(ids, shape))
+        assert all(kept is not None for kept in library.patch_tokens.read(ids, shape))
     assert len(ids) == 40
     assert max(sizes) <= 2.5 * sizes[0] + (1 << 20)
     assert (folder / TOKENS).stat().st_size <= 4 * sizes[0]

@@ -97,13 +97,13 @@ def test_a_reader_that_may_not_write_sees_each_new_commit(as_a_user: Path) -> No
 WRITER = """
 import sys
 from pathlib import Path
-from indexer.library.batch import Batch
+from indexer.library.batch import IndexBatch
 from indexer.library.library import Library
 
 folder = Path(sys.argv[1])
 for number in range(int(sys.argv[2])):
     with Library.open(folder) as library:
-        library.commit(Batch(roots=[Path(f"/somewhere/{number}")]))
+        library.commit(IndexBatch(roots=[Path(f"/somewhere/{number}")]))
 """
 
 

@@ -25,12 +25,6 @@ def test_the_bank_is_what_the_script_makes() -> None:
     assert make_captions.make_captions(patterns) == lines("captions.txt")
 
 
-def test_the_bank_has_30_captions_of_each_of_66_topics() -> None:
-    topics = make_captions.read_topics((ROOT / "scripts/captions.txt").read_text("utf-8"))
-    assert len(topics) == 66
-    assert len(lines("captions.txt")) == 66 * 30
-
-
 def test_captions_are_unlike_short_and_plain() -> None:
     captions = lines("captions.txt")
     assert len({caption.lower() for caption in captions}) == len(captions)

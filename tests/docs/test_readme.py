@@ -8,21 +8,21 @@ begin with `$ ` are run, each must end with code 0, and what it prints is not co
 from __future__ import annotations
 
 import json
-import os
 import re
+import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import skimage
+from click.testing import CliRunner
 
 import retrieval
 from indexer.core import errors as indexer_errors
 from indexer.core.errors import TwinlensError
 from retrieval import errors as retrieval_errors
+from retrieval.cli import main
 from retrieval.cli.app import COMMANDS
 from retrieval.cli.exit_codes import ExitCode
 
@@ -111,21 +111,17 @@ def test_the_index_of_docs_lists_every_page() -> None:
     assert listed == {page.name for page in PAGES if page.name != "README.md"}
 
 
-def test_the_marked_blocks_run(folder: Path) -> None:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TWINLENS_LIBRARY": str(folder / "library"),
-    }
+def test_the_marked_blocks_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TWINLENS_LIBRARY", str(folder / "library"))
     for block in marked_blocks():
         if block.language == "python":
-            runs = [[sys.executable, "-c", block.code]]
-        else:
-            lines = [line[2:] for line in block.code.splitlines() if line.startswith("$ ")]
-            runs = [["bash", "-c", line] for line in lines]
-        for run in runs:
-            done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, f"{run[-1]}\n{done.stderr}"
+            exec(compile(block.code, "<block>", "exec"), {"__name__": "__main__"})
+        for line in re.findall(r"^\$ (.+)$", block.code, re.MULTILINE):
+            program, *args = shlex.split(line)
+            assert program == "twinlens", line
+            done = CliRunner().invoke(main, args)
+            assert done.exit_code == 0, f"{line}\n{done.output}"
 
 
 def test_the_names_in_the_python_pages_are_public() -> None:

@@ -49,12 +49,21 @@ def test_it_runs_elsewhere(wheel: Path, tmp_path: Path) -> None:
         check=True, capture_output=True,
     )  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(target), "TWINLENS_LIBRARY": str(tmp_path / "l")}
-    where = "import retrieval, indexer; print(retrieval.__file__, indexer.__file__)"
-    for code, *args in ((where,), (RUN, "--version"), (RUN, "demo", "--out", "tour")):
+
+    def run(code: str, *args: str) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-c", code, *args],
             cwd=tmp_path, env=environment, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        if code == where:
-            assert all(file.startswith(str(target)) for file in done.stdout.split())
+        return done.stdout.splitlines()
+
+    files = run("import retrieval, indexer; print(retrieval.__file__, indexer.__file__, sep='\\n')")
+    assert all(file.startswith(str(target)) for file in files)
+    assert len(run(RUN, "--version")) == 1
+    shown = run(RUN, "demo", "--out", "tour")
+    assert any('"a cat" → photos' in line for line in shown)
+    assert "chelsea.png" in shown[2]
+    sheet = tmp_path / "tour" / "contact-sheet.html"
+    assert shown[-1].endswith(str(Path("tour") / sheet.name))
+    assert sheet.read_text(encoding="utf-8").count("<img") == 5 * 5 + 2

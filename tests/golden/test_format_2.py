@@ -43,7 +43,7 @@ def test_it_opens_and_finds_what_it_held(library: Path) -> None:
 def test_until_it_grows_it_knows_no_words_and_no_filters(library: Path) -> None:
     with Library.open(library) as opened:
         assert opened.catalog.worded("flag", Kind.PHOTO, 9) == []
-        with pytest.raises(UsageError, match="knows no dates, places and words yet; read"):
+        with pytest.raises(UsageError, match="has no dates, places and words yet; add"):
             Searcher(opened, ColourEncoder()).search("yellow type:png")
         (hit,) = Searcher(opened, ColourEncoder()).search("yellow", top=1)
     assert hit.about == Metadata()

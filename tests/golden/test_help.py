@@ -46,5 +46,9 @@ def test_help_ends_with_an_example_and_fits(command: str) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_the_list_of_commands_cuts_no_sentence_off() -> None:
+    assert "..." not in help_of("").partition("Commands:")[2]
+
+
 def test_no_snapshot_is_left_over() -> None:
     assert set(SNAPSHOTS.iterdir()) == {snapshot_of(command) for command in ALL}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from indexer.calibration.hubness import with_alpha
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from indexer.vectors.flat_index import MutableFlatIndex
 from indexer.vectors.segments import Segment, SegmentStore

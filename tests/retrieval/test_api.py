@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import retrieval
+from retrieval import errors
 
 HEAVY = {"torch", "faiss", "sqlalchemy", "open_clip", "transformers"}
 
@@ -25,8 +26,17 @@ def imported_by(code: str) -> set[str]:
 def test_every_public_name_is_there() -> None:
     assert list(retrieval.__all__) == sorted(retrieval.__all__)
     for name in retrieval.__all__:
-        assert getattr(retrieval, name).__name__ == name
+        assert getattr(retrieval, name).__name__ in (name, f"retrieval.{name}")
     assert dir(retrieval) == sorted(retrieval.__all__)
+
+
+def test_every_error_is_public() -> None:
+    tree = [errors.TwinlensError]
+    for error in tree:
+        tree += error.__subclasses__()
+    ours = {error.__name__ for error in tree if not error.__name__.startswith("_")}
+    assert ours == set(errors.__all__)
+    assert ours <= set(retrieval.__all__)
 
 
 def test_other_names_are_not() -> None:
@@ -34,8 +44,9 @@ def test_other_names_are_not() -> None:
         _ = retrieval.nonsense
 
 
-def test_import_takes_in_nothing_heavy() -> None:
-    assert imported_by("import retrieval") == set()
+@pytest.mark.parametrize("code", ["import retrieval", "from retrieval import filters, errors"])
+def test_import_takes_in_nothing_heavy(code: str) -> None:
+    assert imported_by(code) == set()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from PIL import Image
 from indexer.core.errors import UsageError
 from indexer.core.types import Kind
 from retrieval.contact_sheet import SheetRow, write_contact_sheet
+from tests.fakes import draw
 
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 
@@ -247,6 +248,20 @@ def test_it_replaces_no_other_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"is not a contact sheet; choose a new name .*\.html"):
         write_contact_sheet([], other, title="any")
     assert other.read_bytes() == b"precious"
+
+
+def test_it_replaces_no_photo_that_is_called_or_linked_as_a_page(tmp_path: Path) -> None:
+    draw(tmp_path / "photo.png", "red").rename(tmp_path / "photo.html")
+    photo = draw(tmp_path / "photo.png", "red")
+    (tmp_path / "link.html").symlink_to("photo.png")
+    (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "notes.html").symlink_to("notes.txt")
+    before = photo.read_bytes()
+    for name in ("photo.html", "link.html", "notes.html"):
+        with pytest.raises(UsageError, match="is not a contact sheet"):
+            write_contact_sheet([], tmp_path / name, title="any")
+    assert (tmp_path / "photo.html").read_bytes() == photo.read_bytes() == before
+    assert (tmp_path / "notes.txt").read_text() == "precious"
 
 
 def test_it_replaces_no_folder_and_no_pipe(tmp_path: Path) -> None:

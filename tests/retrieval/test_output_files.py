@@ -175,7 +175,7 @@ def test_export_onto_a_full_disk_leaves_whole_photos_alone(
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "no space left on device; free some space" in done.stderr
-    assert "1 file was written before, whole" in done.stderr
+    assert "1 file was written completely before" in done.stderr
     assert left_on(small_disk) == ["a.bmp"]
     assert (small_disk / "a.bmp").read_bytes() == (photos / "a.bmp").read_bytes()
 
@@ -188,3 +188,44 @@ def test_export_under_a_limit_leaves_whole_photos_alone(tmp_path: Path) -> None:
     assert (done.returncode, left_on(out)) == (1, ["a.bmp"])
     assert "file too large" in done.stderr
     assert (out / "a.bmp").read_bytes() == (photos / "a.bmp").read_bytes()
+
+
+def _killed(folder: Path) -> Path:
+    """Let a process die while it writes into a folder; return what it leaves."""
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom retrieval.output_files import written\n"
+        "with written(Path(sys.argv[1]) / 'new.txt') as part:\n"
+        "    part.write_text('half')\n    os.kill(os.getpid(), 9)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script, folder], env=environment, check=False)
+    (left,) = folder.glob(".twinlens-*.part")
+    return left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks here")
+def test_what_a_killed_process_left_is_deleted(tmp_path: Path) -> None:
+    left = _killed(tmp_path)
+    theirs = [tmp_path / name for name in (".twinlens-mine.part", ".twinlens-0123456789abcdef")]
+    for path in theirs:
+        path.write_text("a file of the user")
+    os.mkfifo(tmp_path / ".twinlens-0123456789abcdef.part")
+    with written(tmp_path / "busy.txt") as busy:  # written by this process now
+        output_files._sweep.cache_clear()
+        place(tmp_path, "other.txt", lambda part: part.write_text("whole"))
+        assert busy.exists()
+        busy.write_text("whole")
+    assert not left.exists()
+    assert all(path.exists() for path in theirs)
+    assert (tmp_path / "busy.txt").read_text() == (tmp_path / "other.txt").read_text() == "whole"
+
+
+def test_a_file_system_without_locks_takes_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

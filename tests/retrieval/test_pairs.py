@@ -214,9 +214,9 @@ def test_a_broken_photo_is_found_when_it_is_opened(tmp_path: Path) -> None:
     [
         ("x.jsonl", '{"image": "gone.png", "captions": ["a"]}', r"no usable .*gone\.png: missing"),
         ("x.jsonl", "", "no usable image-text pair in '.*x.jsonl'$"),
-        ("x.csv", "a,b\n1,2\n", "has no image column: it has a, b; name one of them image"),
+        ("x.csv", "a,b\n1,2\n", "has no image column: it has a, b; rename one of them to image"),
         ("x.csv", "image,b\n1,2\n", "has no caption column"),
-        ("x.xlsx", "", "no form of pairs that is known"),
+        ("x.xlsx", "", "is not a known format of pairs"),
         ("x.tar", "no tar", "cannot be read as a tar shard"),
     ],
 )
@@ -248,6 +248,23 @@ def test_shards_of_one_name_in_two_folders_are_kept_apart(tmp_path: Path) -> Non
     pairs = read_pairs(tmp_path / "part{0..1}" / "0.tar")
     assert captions(pairs) == {"part0/0.tar/a.png": ("red",), "part1/0.tar/a.png": ("blue",)}
     assert colour(pairs, "part1/0.tar/a.png") == COLOURS["blue"]
+
+
+def test_all_shards_below_a_folder_are_read(tmp_path: Path) -> None:
+    for part, name in enumerate(("red", "blue", "green")):
+        photo = draw(tmp_path / "p" / f"{name}.png", name).read_bytes()
+        folder = tmp_path / "s" / Path(*["more"] * part)
+        folder.mkdir(parents=True)
+        shard(folder / "0.tar", {"a.png": photo, "a.txt": name.encode()})
+    loose = draw(tmp_path / "s" / "loose.png", "white")
+    loose.with_suffix(".txt").write_text("white")
+    pairs = read_pairs(tmp_path / "s")
+    assert captions(pairs) == {
+        "0.tar/a.png": ("red",),
+        "more/0.tar/a.png": ("blue",),
+        "more/more/0.tar/a.png": ("green",),
+    }
+    assert [skip.path for skip in pairs.skipped] == [loose]
 
 
 def test_a_key_that_comes_twice_makes_two_samples(tmp_path: Path) -> None:
@@ -366,15 +383,13 @@ def test_a_name_that_stands_twice_in_an_object_costs_its_line(tmp_path: Path) ->
     )
     pairs = table(tmp_path, "x.jsonl", lines)
     assert captions(pairs) == {"blue.png": ("c",)}
-    assert [skip.reason for skip in pairs.skipped] == [
-        "not JSON (a name stands twice in an object)"
-    ]
+    assert [skip.reason for skip in pairs.skipped] == ["not JSON (a key occurs twice in an object)"]
 
 
 def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PairsInvalid, match=r"holds zero bytes.*save it as UTF-8"):
+    with pytest.raises(PairsInvalid, match=r"contains zero bytes.*save it as UTF-8"):
         table(tmp_path, "x.csv", "image,caption\nred.png,red\n".encode("utf-16-le"))
-    with pytest.raises(PairsInvalid, match=r"is no text .*save it as UTF-8"):
+    with pytest.raises(PairsInvalid, match=r"is not a text .*save it as UTF-8"):
         table(tmp_path, "x.csv", b"\xff\xfei\0m\0a\0\0\xd8")
 
 

@@ -1,1 +1,1 @@
-"""How a reranker learns: material, lessons, the line that trains."""
+"""Train the built-in reranker: features, word detectors, language models, polarity, fusion."""

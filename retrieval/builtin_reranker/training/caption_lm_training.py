@@ -1,9 +1,9 @@
-"""How language models learn captions beside photos, for `retrieval.builtin_reranker.caption_lm`.
+"""Train the caption language models of `retrieval.builtin_reranker.caption_lm`.
 
-A decoder of two blocks: each word attends to those before it and to the image tokens, and the next
-one is guessed. Some captions come without their photo, so that the model also knows what is said
-anyway. Much is left out at random, since a few thousand photos are soon known by heart. Every
-second model reads captions from their ends.
+A model is a decoder of two blocks: each word attends to the words before it and to the patch
+tokens, and the next word is predicted. Some captions come without their photo, so that the model
+also learns what captions say anyway. Much is dropped at random, because a few thousand photos are
+soon memorised. Every second model reads captions from their ends.
 """
 
 from __future__ import annotations

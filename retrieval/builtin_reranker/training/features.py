@@ -1,4 +1,4 @@
-"""What a reranker learns from: photos as tokens in several views, captions, and what is on them."""
+"""The training material of a reranker: patch tokens of photos in several views, and captions."""
 
 from __future__ import annotations
 

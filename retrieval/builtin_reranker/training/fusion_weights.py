@@ -1,4 +1,4 @@
-"""How far a reranker is trusted: its weights beside the first stage, chosen on validation data."""
+"""Choose the fusion weights of a reranker on validation data."""
 
 from __future__ import annotations
 

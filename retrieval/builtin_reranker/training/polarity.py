@@ -1,6 +1,6 @@
-"""How signs are learned: from texts that ask for something, forbid it, or do neither, no photos.
+"""Train the polarity classifier on texts that ask for something, forbid it, or do neither.
 
-What they are about is drawn from the captions, so that a sign depends on the wording alone.
+Their subjects are drawn from the captions, so that the polarity depends only on the wording.
 """
 
 from __future__ import annotations

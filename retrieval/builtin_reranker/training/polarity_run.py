@@ -1,7 +1,7 @@
-"""One run that reads instructions anew: wordings → signs, photos → looks → fusion → files.
+"""Train only how instructions are read: wordings → polarity, photos → style → fusion → files.
 
-The rest of the reranker stays as it was, and so do the weights of both directions; how far an
-instruction carries is chosen again.
+The rest of the reranker and the weights of both directions do not change. The weight of an
+instruction is chosen again.
 """
 
 from __future__ import annotations

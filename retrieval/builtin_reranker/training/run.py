@@ -1,4 +1,4 @@
-"""One run from pairs to a folder: material → words → captions → signs → looks → fusion → files."""
+"""Train a reranker: pairs → features → words → captions → polarity → style → fusion → files."""
 
 from __future__ import annotations
 

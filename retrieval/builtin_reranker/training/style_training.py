@@ -1,8 +1,8 @@
-"""How looks are learned: linear detectors of what photos' own pixels tell, by logistic regression.
+"""Train the detectors of style attributes by logistic regression on the photos' own pixels.
 
-Each photo is shown as it is, grey, darker, brighter and in stronger colours, so that a look is told
-from what is on the photo. Where the pixels leave a look open, a photo teaches nothing. Photos that
-look so and those that do not count alike, however few they are.
+Each photo is shown as it is, grey, darker, brighter and in stronger colours, so that a style is
+separated from the content. A photo whose pixels leave an attribute open is not used for it. Photos
+with an attribute and photos without it have the same total weight.
 
 Shapes: p photos, d length of a token.
 """

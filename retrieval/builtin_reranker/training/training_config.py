@@ -1,4 +1,4 @@
-"""Everything that decides how a reranker learns, stored beside it."""
+"""The configuration of a reranker's training, stored beside it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from indexer.core.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class RerankerTraining:
-    """One run.
+    """The configuration of one training run.
 
     Attributes:
-        steps: batches of wordings, told apart into what asks, what forbids, and neither; 0 keeps
-            what --init knows of them.
-        signs: wordings in a batch.
-        telling: passes over the captions for the models that say how likely a caption is of a
-            photo; 0 keeps those that there are.
-        lr: peak learning rate, for wordings.
-        views: of each photo; all but the first are random crops, mirrored.
-        seed: decides every random choice.
+        steps: batches for the polarity classifier, which separates wordings that ask for something,
+            forbid it, or do neither; 0 keeps that of --init.
+        signs: number of wordings in a batch.
+        telling: passes over the captions for the caption language models; 0 keeps those of --init.
+        lr: peak learning rate of the polarity classifier.
+        views: number of views of each photo; all but the first are random mirrored crops.
+        seed: seed of all random choices.
     """
 
     steps: int = 400

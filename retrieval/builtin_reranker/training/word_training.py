@@ -1,10 +1,11 @@
-"""How words are learned that a photo can be searched for: linear detectors, by logistic regression.
+"""Train the word detectors: linear classifiers, by logistic regression.
 
-Each described photo, in all its views, is told by the share of its captions that say a word. Mere
-names ("dragonfly") say nothing of what is absent, so photos with nothing else are left out.
+Each photo with captions, in all its views, has the share of its captions that say a word as its
+target. Names alone ("dragonfly") say nothing about what is absent, so photos with nothing else are
+left out.
 
-Handfuls of words that are often said together are drawn: captions are gathered about some of them
-by their vectors, and each gathering gives a few handfuls of its words.
+Groups of words that are often said together are drawn, too: captions are clustered by their
+vectors, and each cluster gives a few groups of its words.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""One module a command, named as the command."""
+"""The commands: one module per command, with the command's name."""

@@ -1,4 +1,4 @@
-"""`twinlens blend`: one model out of several, by the mean of their weights."""
+"""`twinlens blend`: average the weights of several models."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from retrieval.cli.options import example
     multiple=True,
     type=float,
     metavar="SHARE",
-    help="Share of each model, in their order; the last may be left out and gets what is left "
-    "of 1. Without any, all are equal. Repeatable.",
+    help="Weight of each model, in the same order. The last may be left out: the weights add up "
+    "to 1. Repeatable [default: equal weights].",
 )
 @click.option(
     "--out",
     required=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder of the result.",
+    help="Folder for the result.",
 )
 @click.option(
     "--storage",
     type=click.Choice([choice.value for choice in WeightStorage]),
     default=WeightStorage.FLOAT16.value,
     show_default=True,
-    help="How the weights of the result lie on disk.",
+    help="Format of the stored weights.",
 )
 def command(models: tuple[str, ...], weights: tuple[float, ...], out: Path, storage: str) -> int:
-    """Mix models that were trained from one start.
+    """Average models that were trained from the same start.
 
-    The weights of the result are the weighted mean of theirs. The mean of a model and its
-    fine-tuning keeps most of what either knows (WiSE-FT); the mean of several fine-tunings is
-    better than each (model soup). DIR is a model for --model; its train.json says what it was
-    made of.
+    The result has the weighted mean of the models' weights. The mean of a model and its
+    fine-tuned version keeps most of what each of them knows (WiSE-FT). The mean of several
+    fine-tuned versions is usually better than each of them (model soup). Use DIR as --model;
+    its train.json lists the models and their weights.
     """
     shares = _shares(len(models), weights)
     from retrieval.training.finetune.weight_averaging import write_blend
@@ -67,13 +67,13 @@ def _shares(models: int, weights: tuple[float, ...]) -> tuple[float, ...]:
         UsageError: too many or too few, or only one model.
     """
     if models < 2:
-        raise UsageError("a blend takes two models or more")
+        raise UsageError("a blend needs two models or more")
     if not weights:
         return (1.0 / models,) * models
     if len(weights) == models - 1:
         return (*weights, round(1.0 - sum(weights), 9))
     if len(weights) != models:
         raise UsageError(
-            f"{models} models take {models - 1} or {models} --weight, not {len(weights)}"
+            f"{models} models need {models - 1} or {models} --weight, not {len(weights)}"
         )
     return weights

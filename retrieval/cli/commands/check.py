@@ -1,4 +1,4 @@
-"""`twinlens check`: is the library whole?"""
+"""`twinlens check`: verify and repair the library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import retrieval
-from indexer.core.errors import LibraryDamaged, TwinlensError
+from indexer.core.errors import LibraryDamaged
 from retrieval.cli.console import counted, note, printable
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_json, with_library, with_patience
@@ -23,55 +23,30 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("twinlens check", "twinlens check --repair"))
 @with_library
-@click.option("--repair", is_flag=True, help="Mend what can be mended.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @with_patience
 @with_json
 def command(library: Path, repair: bool, patience: LockTimeout, as_json: bool) -> int:
-    """Look for damage in the library.
+    """Check the library for damage.
 
-    Every file of the library is read and compared with its checksums. Each finding says what is
-    wrong, where, and what to do. No photo is touched.
+    It reads every file of the library and compares it with its checksums. Each finding says what
+    is wrong, where, and what to do. Your photos are not touched.
     """
     if repair:
         done = retrieval.repair(library, patience=patience)
         _print(done.mended, as_json, mended=True)
         if done.dropped:
             note(
-                f"{counted(done.dropped, 'file')} dropped, without their vectors; "
-                "embed them anew with: twinlens index"
+                f"{counted(done.dropped, 'file')} removed, whose vectors were lost; "
+                "embed them again with: twinlens index"
             )
-        left = _with_model(library, list(done.left))
-    else:
-        left = retrieval.check(library)
-    left += _names(library)
+        for each in done.notes:
+            note(each)
+    left = done.left if repair else retrieval.check(library)
     _print(left, as_json, mended=False)
     if not left and not as_json:
-        click.echo("the library is whole")
+        click.echo("the library is intact")
     return LibraryDamaged.exit_code if any(finding.grave for finding in left) else ExitCode.DONE
-
-
-def _with_model(library: Path, left: list[Finding]) -> list[Finding]:
-    """Make anew what takes the model of the library, and return what is still wrong."""
-    with retrieval.Library.open(library) as opened:
-        banks = library / opened.view.facts().banks
-        if banks not in [finding.path for finding in left]:
-            return left
-        try:
-            restored = opened.restore_banks(retrieval.load_encoder(opened.model))
-        except TwinlensError as error:
-            note(f"the model is needed to mend {banks}: {error}")
-            return left
-    return retrieval.check(library) if restored else left
-
-
-def _names(library: Path) -> list[Finding]:
-    """Look at the learned names."""
-    _, skipped = retrieval.Concepts(library).read()
-    remedy = "learn it again with: twinlens learn"
-    return [
-        retrieval.Finding(path=skip.path, fault=f"is a {skip.reason}", remedy=remedy)
-        for skip in skipped
-    ]
 
 
 def _print(findings: Iterable[Finding], as_json: bool, *, mended: bool) -> None:
@@ -81,5 +56,5 @@ def _print(findings: Iterable[Finding], as_json: bool, *, mended: bool) -> None:
             values = {**asdict(finding), "path": str(finding.path), "mended": mended}
             click.echo(json.dumps(values))
         else:
-            end = "mended" if mended else finding.remedy
+            end = "repaired" if mended else finding.remedy
             click.echo(printable(f"{finding.path} {finding.fault}; {end}"))

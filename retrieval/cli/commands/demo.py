@@ -1,7 +1,7 @@
-"""`twinlens demo`: a tour over real photos that are already on the disk.
+"""`twinlens demo`: run each kind of search on sample photos.
 
-scikit-image and scikit-learn carry photos in their wheels; `data/demo/photos.jsonl` lists the
-ones used, with source and licence. Nothing is copied or fetched.
+scikit-image and scikit-learn contain the photos; `data/demo/photos.jsonl` lists them with source
+and licence. Nothing is copied or downloaded.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from indexer.core.types import Kind
 from retrieval._resources import resource
 from retrieval.cli.console import list_skipped
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_model
+from retrieval.cli.options import example, with_model
 from retrieval.cli.output import Layout, write_hits
 from retrieval.cli.progress import progress
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import Encoder, IndexReport, Library, Searcher, SheetRow
@@ -56,15 +57,15 @@ class _Question:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the library and the contact sheet [default: a new temporary one].",
+    help="Folder for the library and the contact sheet [default: a new temporary folder].",
 )
 @with_model("builtin")
 def command(out: Path | None, model: ModelChoice) -> int:
-    """Search real photos in every direction.
+    """Try each kind of search on sample photos.
 
-    Some twenty photos and forty texts are indexed, then words look for photos, also under an
-    instruction, a photo for photos, and a photo for words. scikit-image and scikit-learn carry
-    the photos; the extra "demo" of twinlens installs both.
+    It indexes about twenty photos and forty texts. Then it searches for photos by words, by
+    words with an instruction and by a photo, and for texts by a photo. The photos come with
+    scikit-image and scikit-learn; pip install 'twinlens[demo]' installs both.
     """
     photos = _photos()
     folder = out or Path(tempfile.mkdtemp(prefix="twinlens-demo-"))

@@ -1,4 +1,4 @@
-"""`twinlens duplicates`: photos that are there more than once."""
+"""`twinlens duplicates`: find exact and near copies of photos."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import retrieval
+from indexer.core.reachability import unreachable
 from indexer.core.types import Kind
 from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.exit_codes import ExitCode
@@ -27,13 +28,14 @@ ALIKE = 0.9  # as `indexer.duplicates.similarity` has it, whose import takes in 
 
 
 _FLAGS = (
-    (("--json",), "json", "Print one JSON object a group."),
+    (("--json",), "json", "Print one JSON object per group."),
     (
         ("-f", "--filepath-only"),
         "paths",
-        "Print bare paths of exact copies that can be dropped, one a line.",
+        "Print only the paths of copies that can be deleted, one per line: exact copies, or near "
+        "ones with --near.",
     ),
-    (("-0", "--null"), "nul", "The same, each ended by NUL."),
+    (("-0", "--null"), "nul", "Like -f, but each path is followed by NUL."),
 )
 
 
@@ -59,12 +61,12 @@ def with_layout(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.FloatRange(min=0, max=1),
     default=ALIKE,
     show_default=True,
-    help="Correlation from which two pictures are near copies.",
+    help="Correlation at which two pictures count as near copies.",
 )
 @click.option(
     "--near",
     is_flag=True,
-    help="Only near copies; -f and -0 print exact ones without it.",
+    help="Show only near copies.",
 )
 @with_layout
 @with_sheet
@@ -77,12 +79,12 @@ def command(
     layout: str,
     html: Path | None,
 ) -> int:
-    """Find photos that are there more than once.
+    """Find exact and near copies of photos.
 
-    Exact copies hold the same, in all frames and pages. Near ones were resized, recompressed,
-    brightened or cropped a little. The original comes first: what says most about itself, has a
-    date, more bits a colour, more pixels; else the oldest file. Only photos that are indexed are
-    looked at; nothing is deleted.
+    Exact copies show the same picture, in every frame and page. Near copies were resized,
+    recompressed, brightened or slightly cropped. Each group begins with the photo to keep and
+    says why. These count, in this order: more metadata, an earlier date, more bits per colour,
+    more pixels, an older file. Only indexed photos are compared. Nothing is deleted.
     """
     with retrieval.Library.open(library) as opened, progress("comparing") as report:
         groups = retrieval.find_duplicates(opened, folders, alike=threshold, progress=report)
@@ -91,11 +93,14 @@ def command(
         _write_sheet(groups, html, _summary(groups, threshold))
     # Never both kinds in one list: who drops exact copies unseen shall not drop near ones too.
     listed = [group for group in groups if group.exact != near] if layout in _BARE else groups
-    for line in _LAYOUTS[layout](listed):
+    away = unreachable(group.keep for group in listed if layout in _BARE)
+    for line in _LAYOUTS[layout]([group for group in listed if group.keep not in away]):
         put(line)
     note(_summary(groups, threshold))
     if layout in _BARE:
         _note_unlisted(groups, listed)
+    for path in sorted(away):
+        note(f"left out: copies of {path}, which is not reachable now")
     return ExitCode.DONE if groups else ExitCode.NOTHING
 
 
@@ -108,7 +113,7 @@ def _lines(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
             yield f"  {size:>13}  {_bytes(copy.bytes):>9}  {printable(str(copy.path))}\n"
             yield from (f"{'':>28}also {printable(str(link))}\n" for link in copy.links)
             if copy.alone:
-                yield f"{'':>28}it alone has: {', '.join(copy.alone)}\n"
+                yield f"{'':>28}only this copy has: {', '.join(copy.alone)}\n"
         yield f"  keep the first: {printable(group.why)}\n"
 
 
@@ -160,21 +165,23 @@ def _heading(group: DuplicateGroup) -> str:
     """Say what a group is."""
     count = len(group.copies)
     return (
-        f"{count} exact copies" if group.exact else f"{count} near copies, {group.alike:.3f} alike"
+        f"{count} exact copies"
+        if group.exact
+        else f"{count} near copies, correlation {group.alike:.3f}"
     )
 
 
 def _summary(groups: Sequence[DuplicateGroup], threshold: float) -> str:
     """Say how much there is of what."""
     if not groups:
-        return f"no duplicates: nothing exact, and nothing {threshold:g} alike"
+        return f"no duplicates: no exact copies, and no near copies of correlation {threshold:g}"
     exact = sum(group.exact for group in groups)
     spare = {copy for group in groups for copy in group.copies[1:]}
     size = sum(copy.bytes for copy in spare)
     copies = "copy" if len(spare) == 1 else "copies"
     return (
-        f"{counted(len(groups), 'group')}: {exact:,} exact, {len(groups) - exact:,} near (at least "
-        f"{threshold:g} alike); {len(spare):,} {copies} beside the best, {_bytes(size)}"
+        f"{counted(len(groups), 'group')}: {exact:,} exact, {len(groups) - exact:,} near "
+        f"(correlation {threshold:g} or more); {len(spare):,} {copies} to spare, {_bytes(size)}"
     )
 
 
@@ -182,12 +189,12 @@ def _note_unlisted(groups: Sequence[DuplicateGroup], listed: Sequence[DuplicateG
     """Say which copies a list of bare paths leaves out."""
     left = len(groups) - len(listed)
     if left:
-        note(f"{counted(left, 'group')} of near copies left out; list them with --near")
+        note(f"{counted(left, 'group')} of near copies not listed; list them with --near")
     alone = sum(bool(copy.alone) for group in listed for copy in group.copies)
     if alone:
         note(
-            f"left out as well: copies that have something which the kept one lacks ({alone:,}); "
-            "see them without -f or -0"
+            f"not listed: copies that have something which the kept one lacks ({alone:,}); show "
+            "them without -f or -0"
         )
 
 
@@ -221,5 +228,5 @@ def _facts(copy: DuplicateFile) -> str:
         written = datetime.fromtimestamp(copy.path.stat().st_mtime)
         facts.append(written.date().isoformat())
     if copy.alone:
-        facts.append(f"it alone has: {', '.join(copy.alone)}")
+        facts.append(f"only this copy has: {', '.join(copy.alone)}")
     return " · ".join(facts)

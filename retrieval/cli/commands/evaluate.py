@@ -1,4 +1,4 @@
-"""`twinlens evaluate`: how well a model matches your own photos and captions."""
+"""`twinlens evaluate`: measure how well a model matches photos and captions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from retrieval.cli.commands.evaluate_instructions import show_obedience
 from retrieval.cli.console import list_skipped, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
-    ModelChoice,
-    Reranking,
     example,
     with_hubness,
     with_json,
@@ -25,9 +23,11 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
+from retrieval.runtime.model_choice import ModelChoice
+from retrieval.search.search_request import RerankChoice
 
 if TYPE_CHECKING:
-    from retrieval import Evaluation
+    from retrieval import Encoder, Evaluation, Reranker
     from retrieval.evaluation import Direction, Directions, Estimate
 
 TOO_FEW = 10  # photos among which the top ten holds every one
@@ -46,18 +46,18 @@ TOO_FEW = 10  # photos among which the top ten holds every one
     required=True,
     metavar="PAIRS",
     type=click.Path(path_type=Path),
-    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder.",
+    help="Photos with captions: a .jsonl, .csv, .tsv or .tar file, or a folder.",
 )
 @click.option(
     "--compare",
     nargs=2,
     metavar="A B",
-    help="Measure two models instead, and what B has more than A.",
+    help="Measure two models and the difference, B minus A.",
 )
 @click.option(
     "--instructions",
     is_flag=True,
-    help="Measure instead how well the reranker follows instructions.",
+    help="Measure how well the reranker follows instructions.",
 )
 @with_reranking(instruct=False)
 @with_hubness
@@ -67,32 +67,34 @@ def command(  # noqa: PLR0913 - one a group of options
     data: Path,
     compare: tuple[str, str] | None,
     instructions: bool,
-    reranking: Reranking,
+    reranking: RerankChoice,
     hubness: bool,
     model: ModelChoice,
     as_json: bool,
 ) -> int:
     """Measure a model on photos with captions.
 
-    Each caption looks for its photo among all photos, each photo for its captions among all
-    captions. R@k is the share of queries with a right answer in the top k; recall@k the share
-    of right answers there. Intervals are 95 % bootstrap intervals over the queries. Scores are
-    corrected for hubness as in search; what cosines alone reach stands beside.
+    Each caption is a query for its photo among all photos, and each photo a query for its
+    captions among all captions. R@k is the share of queries with a right answer in the top k;
+    recall@k is the share of all right answers that are in the top k. Intervals are 95 %
+    bootstrap intervals over the queries. Scores are corrected for hubs, as in a search; the
+    table also shows the figures of the plain cosines.
 
-    With --compare, intervals and p are of the difference, drawn by photo with all its captions:
-    p is how often chance alone would give so large a difference in either direction.
+    --compare shows the difference of two models with its interval and its p-value: the
+    probability that chance alone gives a difference this large, in either direction. Both treat
+    a photo and its captions as one unit.
 
-    With --rerank, each query's first 50 are rescored. With --instructions, things are asked for
-    under wishes whose kind and wording the reranker has not learned: p-MRR is how far photos fall
-    that break the wish, Robustness@10 the nDCG@10 of the worst wording.
+    --rerank also reranks the first 50 candidates of each query. --instructions adds constraints
+    of kinds and wordings that the reranker was not trained on. p-MRR is how far photos fall that
+    break the constraint; Robustness@10 is the nDCG@10 of the worst wording.
     """
     pairs = retrieval.read_pairs(data)
     if compare is not None:
         return show_comparison(pairs, compare, model, hubness, as_json)
     encoder = model.load()
     if instructions:
-        return show_obedience(pairs, encoder, reranking.require(encoder), as_json)
-    reranker = reranking.require(encoder) if reranking.asked else None
+        return show_obedience(pairs, encoder, _reranker(reranking, encoder), as_json)
+    reranker = _reranker(reranking, encoder) if reranking.asked else None
     with progress("embedding photos") as report:
         done = retrieval.evaluate(encoder, pairs, report, hubness=hubness, reranker=reranker)
     list_skipped(done.skipped)
@@ -104,15 +106,20 @@ def command(  # noqa: PLR0913 - one a group of options
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 
+def _reranker(choice: RerankChoice, encoder: Encoder) -> Reranker:
+    """Load the reranker that was named, else the one that ships."""
+    return retrieval.load_reranker(choice.spec or "builtin", encoder)
+
+
 def _note_limits(done: Evaluation) -> None:
-    """Say what makes the figures worse or better than the model is."""
+    """Print notes on what makes the figures worse or better than the model."""
     if done.duplicates:
         note(
-            f"{len(done.duplicates):,} photos repeat another one pixel for pixel and tie with it, "
-            f"which counts against the model; the first: {done.duplicates[0]}"
+            f"{len(done.duplicates):,} photos are copies of another one, pixel for pixel; they tie "
+            f"with it, which counts against the model. The first: {done.duplicates[0]}"
         )
     if done.images <= TOO_FEW:
-        note(f"the top 10 of {done.images} photos holds them all: R@10 says nothing here")
+        note(f"the top 10 of {done.images} photos contains all of them: R@10 means nothing here")
 
 
 def _table(done: Evaluation) -> Table:

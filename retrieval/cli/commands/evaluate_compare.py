@@ -1,8 +1,9 @@
-"""Two models side by side, for `twinlens evaluate --compare`."""
+"""`twinlens evaluate --compare`: compare two models on the same pairs."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,9 +13,9 @@ import retrieval
 from indexer.core.errors import UsageError
 from retrieval.cli.console import list_skipped, printable
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice
 from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import Comparison, Evaluation, PairSet
@@ -33,9 +34,7 @@ def show_comparison(
     """
     if model.spec is not None:
         raise UsageError("--compare names both models: leave out --model")
-    first, second = (
-        _measured(pairs, ModelChoice(spec=spec, device=model.device), hubness) for spec in specs
-    )
+    first, second = (_measured(pairs, replace(model, spec=spec), hubness) for spec in specs)
     done = retrieval.compare(first, second)
     list_skipped(first.skipped)
     if as_json:

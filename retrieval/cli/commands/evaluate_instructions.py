@@ -1,4 +1,4 @@
-"""How `twinlens evaluate --instructions` shows whether a reranker does what it is told."""
+"""`twinlens evaluate --instructions`: measure how well a reranker follows instructions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json: bool) -> int:
     """Measure, and print for a person or as JSON."""
-    with progress("looking at photos") as report:
-        exam = retrieval.exam_of(encoder, reranker, pairs, report)
-    done = retrieval.evaluate_instructions(reranker, exam)
+    with progress("encoding photos") as report:
+        done = retrieval.evaluate_instructions(encoder, reranker, pairs, report)
     if as_json:
         click.echo(json.dumps({"reranker": reranker.name, **done.as_json()}))
     else:
@@ -32,7 +31,7 @@ def show_obedience(pairs: PairSet, encoder: Encoder, reranker: Reranker, as_json
 def _table(done: InstructionResult, name: str) -> Table:
     """Lay out the figures."""
     table = Table(
-        title=f"{name}: {done.instances:,} queries with a wish, about: {', '.join(done.families)}",
+        title=f"{name}: {done.instances:,} queries with a constraint ({', '.join(done.families)})",
         title_justify="left",
         title_style="bold",
         box=None,
@@ -43,7 +42,7 @@ def _table(done: InstructionResult, name: str) -> Table:
     low, high = done.p_mrr_interval
     table.add_row("p-MRR", f"{done.p_mrr:6.1f}  [dim]{low:.1f} to {high:.1f}[/dim]")
     table.add_row("Robustness@10", f"{done.robustness:6.1f}")
-    table.add_row("— of photos that captions tell of", f"{done.robustness_told:6.1f}")
+    table.add_row("— on photos that captions judge", f"{done.robustness_told:6.1f}")
     for control, value in done.controls.items():
         table.add_row(f"p-MRR, {control} instruction", f"{value:6.1f}")
     for instance in done.worst:

@@ -1,46 +1,20 @@
-"""`twinlens export`: what a search found, copied, linked or listed in a folder."""
+"""`twinlens export`: copy, link or list the hits of a search in a folder."""
 
 from __future__ import annotations
 
-import csv
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from indexer.core.errors import FileUnreadable, TwinlensError
+import retrieval
 from retrieval.cli.console import counted, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_one_of
-from retrieval.cli.output import cell
-from retrieval.cli.search_options import Question, SearchRequest, with_question
-from retrieval.output_files import free_names, place
-
-if TYPE_CHECKING:
-    from retrieval import Hit
-
-MANIFEST = "manifest.csv"
-_BLOCK = 1 << 20  # bytes of a file that are copied at once
-
-COLUMNS = ("rank", "score", "match", "file", "path", "text", "time")
-
-
-class ExportMode(StrEnum):
-    """How a file comes into the folder."""
-
-    COPY = "copy"
-    LINK = "link"
-    LIST = "list"
+from retrieval.cli.search_options import QueryCommand, Question, with_question
 
 
 @click.command(
-    cls=SearchRequest,
+    cls=QueryCommand,
     epilog=example(
         'twinlens export "a dog on a beach" --to dogs --top 50',
         'twinlens export "a dog" - "snow" --to dogs --link',
@@ -53,140 +27,28 @@ class ExportMode(StrEnum):
     metavar="DIR",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to fill; it is made if it is not there.",
+    help="Folder for the files; it is created if it does not exist.",
 )
 @with_one_of(
     "way",
     (
         (("--copy",), "copy", "Copy the files [default]."),
         (("--link",), "link", "Make symbolic links to the files."),
-        (("--list",), "list", "Write the manifest alone."),
+        (("--list",), "list", "Write only the manifest."),
     ),
 )
 def command(question: Question, folder: Path, way: str | None) -> int:
-    """Copy, link or list what a search finds.
+    """Copy, link or list the files that a search finds.
 
-    DIR gets the files and manifest.csv, which says what each is, where it came from and how well
-    it matched. Nothing in DIR is overwritten: a name that is taken gets a number.
+    QUERY is that of `twinlens search`. DIR receives the files and manifest.csv, which lists the
+    name, source, score and match probability of each. Nothing in DIR is overwritten: if a name
+    is taken, the new file gets a number.
     """
     hits = question.answers()
     if not hits:
         return ExitCode.NOTHING
-    _make(folder)
-    named, missing = _place(hits, folder, ExportMode(way or "copy"))
-    manifest = _write_manifest(hits, named, folder)
-    note(f"{counted(len(named), 'file')}, told in {manifest}")
-    for path in missing:
+    done = retrieval.export_hits(hits, folder, retrieval.ExportMode(way or "copy"), note)
+    note(f"{counted(len(done.files), 'file')}, listed in {done.manifest}")
+    for path in done.missing:
         note(f"skipping {path}: it is gone or cannot be read")
-    return ExitCode.SKIPPED if missing else ExitCode.DONE
-
-
-def _make(folder: Path) -> None:
-    """Make the folder, if it is not there.
-
-    Raises:
-        TwinlensError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TwinlensError(f"cannot make '{folder}': {error.strerror or error}") from error
-
-
-def _place(
-    hits: Sequence[Hit], folder: Path, way: ExportMode
-) -> tuple[dict[Path, str], list[Path]]:
-    """Bring each file in once; return the names of those that came, and what did not."""
-    named: dict[Path, str] = {}
-    missing: list[Path] = []
-    for path in dict.fromkeys(hit.path for hit in hits):
-        if not path.is_file() or not os.access(path, os.R_OK):
-            missing.append(path)
-            continue
-        try:
-            named[path] = _WAYS[way](path, folder)
-        except FileUnreadable:
-            missing.append(path)
-        except TwinlensError:
-            note(_before(len(named)))
-            raise
-    return named, missing
-
-
-def _before(count: int) -> str:
-    """Say what there is of an export that cannot go on; nothing if there is nothing."""
-    were = "was" if count == 1 else "were"
-    return f"{counted(count, 'file')} {were} written before, whole" if count else ""
-
-
-def _copied(source: Path, folder: Path) -> str:
-    """Copy a file with its date and rights; return its name.
-
-    Raises:
-        FileUnreadable: the source cannot be read, or not to its end.
-        TwinlensError: the copy cannot be written.
-    """
-    return place(folder, source.name, partial(_copy, source)).name
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy content, date and rights; tell a source that cannot be read from a full disk."""
-    with target.open("wb") as new:
-        for block in _blocks(source):
-            new.write(block)
-    with suppress(OSError):  # a file system without rights or dates takes the content all the same
-        shutil.copystat(source, target)
-
-
-def _blocks(source: Path) -> Iterator[bytes]:
-    """Read a file in pieces."""
-    try:
-        with source.open("rb") as old:
-            yield from iter(partial(old.read, _BLOCK), b"")
-    except OSError as error:
-        raise FileUnreadable((error.strerror or str(error)).lower()) from error
-
-
-def _linked(source: Path, folder: Path) -> str:
-    """Link a file under the first free name; return it.
-
-    Raises:
-        TwinlensError: the folder cannot be written to, or has no links.
-    """
-    for target in free_names(folder, source.name):
-        try:
-            target.symlink_to(source.absolute())
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise TwinlensError(f"cannot write '{target}': {error.strerror or error}") from error
-        return target.name
-    raise AssertionError("names do not end")  # pragma: no cover
-
-
-def _listed(_source: Path, _folder: Path) -> str:
-    """Leave a file where it is."""
-    return ""
-
-
-_WAYS = {ExportMode.COPY: _copied, ExportMode.LINK: _linked, ExportMode.LIST: _listed}
-
-
-def _write_manifest(hits: Sequence[Hit], named: dict[Path, str], folder: Path) -> Path:
-    """Write what each file is; an older manifest keeps its name."""
-
-    def fill(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.writer(file)
-            rows.writerow(COLUMNS)
-            rows.writerows(_row(hit, named[hit.path]) for hit in hits if hit.path in named)
-
-    return place(folder, MANIFEST, fill)
-
-
-def _row(hit: Hit, name: str) -> tuple[object, ...]:
-    """Return what the manifest says of a hit, in the order of `COLUMNS`."""
-    match = "" if hit.match is None else round(hit.match, 4)
-    time = "" if hit.time is None else hit.time
-    score = round(hit.score, 6)
-    return hit.rank, score, match, cell(name), cell(str(hit.path)), cell(hit.text), time
+    return ExitCode.SKIPPED if done.missing else ExitCode.DONE

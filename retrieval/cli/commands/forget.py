@@ -1,4 +1,4 @@
-"""`twinlens forget`: what lies below a folder leaves the library."""
+"""`twinlens forget`: remove everything below a folder from the library."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 @with_library
 @with_patience
 def command(folder: Path, library: Path, patience: LockTimeout) -> int:
-    """Drop all that lies below FOLDER from the library.
+    """Remove everything below FOLDER from the library.
 
-    It is erased from the library's files, with all that was removed before.
-    The files themselves stay where they are. FOLDER need not exist any more, and may be a
-    single file. To keep the next `twinlens index` from adding it again, name it in a
-    .twinlensignore file of the folder above.
+    The library's files are rewritten without it, and without everything that was removed
+    before. Your own files are not touched. FOLDER may be a single file, and need not exist any
+    more. To keep the next `twinlens index` from adding it again, list it in a .twinlensignore
+    file of the folder above.
     """
     with retrieval.Library.open(library) as opened, opened.writing(patience):
         count = opened.forget(folder)
     if not count:
-        note(f"the library holds nothing of {folder}")
+        note(f"the library contains no files of {folder}")
         return ExitCode.NOTHING
     click.echo(f"{counted(count, 'file')} forgotten")
     return ExitCode.DONE

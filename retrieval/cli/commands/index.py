@@ -1,4 +1,4 @@
-"""`twinlens index`: folders become a library."""
+"""`twinlens index`: add the files of folders to a library."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from indexer.media.video import MOST_FRAMES
 from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
-    ModelChoice,
     example,
     with_json,
     with_library,
@@ -30,9 +29,10 @@ from retrieval.cli.options import (
     with_patience,
 )
 from retrieval.cli.progress import Report, phase, progress
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
-    from indexer.ingest.pipeline import IndexProgress
+    from indexer.ingest.index_report import IndexProgress
     from retrieval import Encoder, IndexOptions, IndexReport, Library, LockTimeout
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +45,7 @@ MANY = 20
 
 
 def with_index_options(function: F) -> Callable[..., Any]:
-    """Add what to pass over and how many at once; the command takes `options`."""
+    """Add the options of an index run; the command takes `options`."""
 
     @click.option(
         "-b",
@@ -54,32 +54,40 @@ def with_index_options(function: F) -> Callable[..., Any]:
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
-        help="Photos that the model sees at once.",
+        help="Number of photos that the model encodes at once.",
     )
     @click.option(
         "--exclude-dir",
         multiple=True,
         metavar="NAME",
-        help="Name of folders to pass over, beside those of trash, snapshots, thumbnails and "
-        "systems. Repeatable.",
+        help="Name of folders to skip, in addition to folders of trash, snapshots, thumbnails and "
+        "the system. Repeatable.",
     )
-    @click.option("--include-hidden", is_flag=True, help="Index what begins with a dot, too.")
+    @click.option(
+        "--include-hidden",
+        is_flag=True,
+        help="Also index files and folders whose name begins with a dot.",
+    )
     @click.option(
         "--max-image-megapixels",
         metavar="N",
         type=click.FloatRange(min=0, min_open=True),
         default=MAX_MEGAPIXELS,
         show_default=True,
-        help="Skip larger photos.",
+        help="Skip photos of more megapixels.",
     )
-    @click.option("--allow-truncated", is_flag=True, help="Index photos whose end is missing.")
+    @click.option(
+        "--allow-truncated",
+        is_flag=True,
+        help="Also index photos whose end is missing, by the part that is left.",
+    )
     @click.option(
         "--video-frames",
         metavar="N",
         type=click.IntRange(min=1),
         default=MOST_FRAMES,
         show_default=True,
-        help="Frames by which a long video is found, at most.",
+        help="Index at most N frames of a video.",
     )
     @wraps(function)
     def wrapped(
@@ -114,7 +122,7 @@ def with_prune(function: F) -> Callable[..., Any]:
     @click.option(
         "--prune",
         is_flag=True,
-        help="Drop all files that are not found, even if their drive may be away.",
+        help="Remove all files that are not found, even if their drive may be unplugged.",
     )
     @wraps(function)
     def wrapped(*, options: IndexOptions, prune: bool, **others: Any) -> Any:
@@ -147,13 +155,15 @@ def command(
 ) -> int:
     """Index photos, camera RAW, videos and texts.
 
-    What is new or changed below FOLDER is added, what is deleted is forgotten. Where a whole
-    folder or a large share of the files is not found, the drive may be away: they are kept and
-    named, until they are back or --prune says that they are gone. Files that cannot be read are
-    skipped and listed. Run it again whenever files have changed; only those are read.
+    New and changed files below FOLDER are added, and deleted files are removed. Run it again
+    whenever files have changed; it reads only those. Files that cannot be read are skipped and
+    listed.
 
-    A video is found by frames of it. The RAW of a JPEG and the film of a Live Photo count as one
-    with the photo of that name.
+    If a whole folder or a large share of the files is not found, the drive may be unplugged.
+    Such files stay in the library and are reported, until they are back or --prune removes them.
+
+    A video is found by its frames. A RAW file and the video of a Live Photo form one item with
+    the photo of the same name.
     """
     encoder = model.quick(model_of(library))
     with (
@@ -173,7 +183,7 @@ def command(
     list_kept(done.kept)
     truncated = any(skip.reason == TRUNCATED for skip in set(done.skipped) - set(done.still))
     if truncated and not options.decode.allow_truncated:
-        note("what is there of truncated photos is read with --allow-truncated")
+        note("to index the readable part of truncated photos, add --allow-truncated")
     note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
     if sys.stderr.isatty() and not as_json:
@@ -205,24 +215,22 @@ def model_of(folder: Path) -> str:
         with retrieval.Library.open(folder) as library:
             return library.model
     except LibraryMissing:
-        note(f"making a library at {folder}")
+        note(f"creating a library at {folder}")
         return "builtin"
 
 
 def passed_over(counts: Mapping[str, int]) -> str:
-    """Say how many files were of kinds that are not read; empty for none."""
+    """Say how many files have unsupported suffixes; empty for none."""
     if not counts:
         return ""
     shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.items()]
     more = [f"{sum(list(counts.values())[MOST_SUFFIXES:]):,} of other suffixes"]
     told = ", ".join(shown[:MOST_SUFFIXES] + (more if len(shown) > MOST_SUFFIXES else []))
-    return (
-        f"passed over {counted(sum(counts.values()), 'file')} of suffixes it does not read: {told}"
-    )
+    return f"ignored {counted(sum(counts.values()), 'file')} with unsupported suffixes: {told}"
 
 
 def opened_or_made(folder: Path, encoder: Encoder) -> Library:
-    """Open a library, or make it: with a model that brings no vectors, it embeds generic texts."""
+    """Open or create a library; a model without reference vectors first embeds generic texts."""
     if catalog_path(folder).exists():
         return retrieval.Library.open_or_create(folder, encoder)
     with phase("preparing the new library (once)"):
@@ -244,7 +252,7 @@ def _as_json(done: IndexReport) -> dict[str, object]:
 
 
 def sentence(done: IndexReport, aside: float = 0.0) -> str:
-    """Say in one line what was done; the speed leaves out what the model's preparation took."""
+    """Summarise the run in one line; the speed leaves out the time of preparing the model."""
     things = ((done.photos, "photo"), (done.videos, "video"), (done.texts, "text"))
     rest = (
         (done.moved, "moved"),

@@ -1,4 +1,4 @@
-"""`twinlens info`: what a library holds."""
+"""`twinlens info`: show what a library contains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CAMERAS = 5  # that are named
 @with_library
 @with_json
 def command(library: Path, as_json: bool) -> int:
-    """Show what the library holds."""
+    """Show what the library contains."""
     with retrieval.Library.open(library) as opened:
         info = opened.info()
     if as_json:
@@ -50,7 +50,7 @@ def _dates(about: MetadataSummary) -> str:
     """Say when the photos were taken."""
     if about.first is None or about.last is None:
         return ""
-    return f"{about.first:%Y-%m-%d} to {about.last:%Y-%m-%d}, of {about.dated:,} photos"
+    return f"{about.first:%Y-%m-%d} to {about.last:%Y-%m-%d}, for {about.dated:,} photos"
 
 
 def _cameras(about: MetadataSummary) -> str:
@@ -64,7 +64,7 @@ def _corrected(info: LibraryInfo) -> str:
     """Say which searches are corrected for hubness."""
     searches = {Kind.PHOTO: "photos found by words", Kind.TEXT: "texts found by photo"}
     named = ", ".join(searches[kind] for kind in info.hubness)
-    return f"for hubness: {named}" if named else "nothing for hubness"
+    return f"corrected for {named}" if named else "not corrected"
 
 
 def _table(info: LibraryInfo, library: Path) -> Table:
@@ -73,14 +73,14 @@ def _table(info: LibraryInfo, library: Path) -> Table:
         "library": str(library),
         "folders": "\n".join(map(str, info.folders)) or "none yet",
         "photos": f"{info.photos:,}",
-        "videos": f"{info.videos:,}, by {info.frames:,} frames" if info.videos else "",
+        "videos": f"{info.videos:,}, {info.frames:,} frames" if info.videos else "",
         "texts": f"{info.texts:,}",
         "taken": _dates(info.described),
         "cameras": _cameras(info.described),
-        "places": f"known of {info.described.placed:,} photos" if info.described.placed else "",
+        "places": f"known for {info.described.placed:,} photos" if info.described.placed else "",
         "skipped": f"{counted(info.skipped, 'file')} could not be read" if info.skipped else "",
         "model": f"{info.model} ({info.fingerprint[:12]}), {info.dim} dimensions",
-        "corrected": _corrected(info),
+        "hubness": _corrected(info),
         "on disk": f"{info.bytes / 1e6:,.1f} MB, format {info.format}",
     }
     table = Table.grid(padding=(0, 2))

@@ -1,4 +1,4 @@
-"""`twinlens learn`: a name for what a few photos show, to be used in queries."""
+"""`twinlens learn`: learn a name from a few photos, for use in queries."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rich.text import Text
 import retrieval
 from retrieval.cli.console import list_skipped, note, printable
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_json, with_library, with_model
+from retrieval.cli.options import example, with_json, with_library, with_model
 from retrieval.cli.progress import progress
 from retrieval.cli.terminal import terminal
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import Concept, LearnedConcept, Library
@@ -28,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class LearnRequest:
-    """What is asked for: a name to learn, to forget, or the list of all."""
+    """The request: a name to learn or to delete, or the list of all names."""
 
     name: str
     photos: tuple[Path, ...]
@@ -38,16 +39,18 @@ class LearnRequest:
     forget: str | None
 
     def check(self) -> None:
-        """Refuse what says too much or too little.
+        """Refuse arguments that do not go together, or are missing.
 
         Raises:
             click.UsageError: says which.
         """
         asides = self.listed + (self.forget is not None)
         if asides > 1 or (asides and (self.name or self.photos)):
-            raise click.UsageError("--list and --forget stand alone, without NAME and PHOTO")
+            raise click.UsageError("use --list and --forget alone, without NAME and PHOTO")
         if not asides and not self.photos:
-            raise click.UsageError("name a NAME and its photos, e.g. twinlens learn Rex rex/*.jpg")
+            raise click.UsageError(
+                "give a NAME and photos of it, e.g. twinlens learn Rex rex/*.jpg"
+            )
 
 
 def with_request(function: F) -> Callable[..., Any]:
@@ -59,7 +62,8 @@ def with_request(function: F) -> Callable[..., Any]:
         "--like",
         metavar="WORD",
         default="",
-        help="Plain word for what they show [default: the one that fits the photos].",
+        help="General word for what the photos show, such as dog [default: the word that fits "
+        "them best].",
     )
     @click.option(
         "--seed",
@@ -67,10 +71,10 @@ def with_request(function: F) -> Callable[..., Any]:
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="The same seed learns the same.",
+        help="Seed of the random choices. The same seed gives the same result.",
     )
-    @click.option("--list", "listed", is_flag=True, help="Show the names that were learned.")
-    @click.option("--forget", metavar="NAME", help="Forget a name.")
+    @click.option("--list", "listed", is_flag=True, help="List the learned names.")
+    @click.option("--forget", metavar="NAME", help="Delete a learned name.")
     @wraps(function)
     def wrapped(
         *, name: str, photos: tuple[Path, ...], like: str, seed: int, listed: bool, **others: Any
@@ -97,8 +101,9 @@ def with_request(function: F) -> Callable[..., Any]:
 def command(request: LearnRequest, library: Path, model: ModelChoice, as_json: bool) -> int:
     """Learn a name from about five photos.
 
-    PHOTO is a file, or a folder of them. Then NAME may stand in any query to this library. The
-    model, and queries without NAME, stay as they are. The same name again is learned anew.
+    PHOTO is a photo or a folder of photos. Afterwards you can use NAME in any query to this
+    library. The model does not change, and queries without NAME find the same as before. If
+    NAME is already learned, it is replaced.
     """
     request.check()
     with retrieval.Library.open(library) as opened:
@@ -134,14 +139,14 @@ def _show(opened: Library, as_json: bool) -> int:
     elif concepts:
         terminal().print(_table(concepts, opened))
     else:
-        note("no names yet; teach one with: twinlens learn NAME PHOTO...")
+        note("no learned names yet; learn one with: twinlens learn NAME PHOTO...")
     if skipped:
         return ExitCode.SKIPPED
     return ExitCode.DONE if concepts else ExitCode.NOTHING
 
 
 def _usable(concept: Concept, opened: Library) -> bool:
-    """Tell whether a name was learned for the library's model."""
+    """Return whether a name was learned for the library's model."""
     return concept.fingerprint == opened.fingerprint
 
 
@@ -169,7 +174,7 @@ def _as_json(learned: LearnedConcept) -> dict[str, object]:
 def _sentence(learned: LearnedConcept) -> str:
     """Say in one line what was done."""
     concept = learned.concept
-    again = "learned anew" if learned.replaced else "learned"
+    again = "learned again" if learned.replaced else "learned"
     photos = f"{concept.photos} photo{'s' if concept.photos > 1 else ''}"
     return (
         f"{again} '{concept.name}', like '{concept.like}', from {photos} in {learned.seconds:.1f} s"
@@ -182,7 +187,7 @@ def _table(concepts: list[Concept], opened: Library) -> Table:
     for heading in ("name", "like", "photos", ""):
         table.add_column(heading, overflow="fold")
     for concept in concepts:
-        state = "" if _usable(concept, opened) else "of another model: learn it again"
+        state = "" if _usable(concept, opened) else "of another model; learn it again"
         row = (concept.name, concept.like, str(concept.photos), state)
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

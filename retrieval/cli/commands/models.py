@@ -15,6 +15,7 @@ from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_json, with_library
 from retrieval.output_files import check_page
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,7 +68,7 @@ def _known_or_measured(model: RecommendedModel) -> float:
     from retrieval.cli.progress import phase
     from retrieval.runtime.embedding_speed import known_speed, measure_speed
 
-    encoder = retrieval.quick_encoder(model.spec, "cpu", note=note, phase=phase)
+    encoder = ModelChoice(spec=model.spec, device="cpu", phase=phase).quick()
     known = known_speed(encoder)
     if known is not None:
         return known

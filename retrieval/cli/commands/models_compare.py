@@ -15,6 +15,7 @@ from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from retrieval.cli.console import counted, list_new_skips, note
 from retrieval.cli.progress import phase, progress
 from retrieval.models.model_catalog import spec_of
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -76,7 +77,7 @@ def write_comparison(
 
 def _answers(photos: Sequence[Path], queries: Sequence[str], model: str) -> list[list[Hit]]:
     """Index photos in a temporary place and search them; one list of hits a query."""
-    encoder = retrieval.quick_encoder(model, note=note, phase=phase)
+    encoder = ModelChoice(spec=model, note=note, phase=phase).quick()
     with (
         tempfile.TemporaryDirectory(prefix="twinlens-models-") as folder,
         retrieval.Library.open_or_create(Path(folder) / "library", encoder) as library,

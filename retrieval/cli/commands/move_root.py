@@ -1,4 +1,4 @@
-"""`twinlens move-root`: a folder lies elsewhere now, and keeps its vectors."""
+"""`twinlens move-root`: give a moved folder its new path, and keep its vectors."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 @with_library
 @with_patience
 def command(old: Path, new: Path, library: Path, patience: LockTimeout) -> int:
-    """Tell the library that the folder OLD lies at NEW now.
+    """Record that a folder moved from OLD to NEW.
 
-    For a drive that was moved or is mounted elsewhere. Nothing is read or embedded, whatever
-    its size. OLD need not exist any more. It is one commit: all files get their new paths, or
-    none does.
+    Use it for a drive that is mounted elsewhere, or for a folder that you moved. No file is
+    read or embedded again. OLD need not exist any more. If the command fails, all files keep
+    their old paths.
     """
     with retrieval.Library.open(library) as opened, opened.writing(patience):
         paths = opened.move_root(old, new)
     click.echo(f"{counted(len(paths), 'file')} moved to {new}")
     missing = sum(not path.exists() for path in paths)
     if missing:
-        note(f"{missing:,} of them are not there; the next twinlens index drops them")
+        note(f"{missing:,} of them cannot be found; the next twinlens index removes them")
     return ExitCode.DONE

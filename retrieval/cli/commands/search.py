@@ -1,4 +1,4 @@
-"""`twinlens search`: words or a photo find photos or texts."""
+"""`twinlens search`: find photos or texts by words or by a photo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 
 import retrieval
 from indexer.core.types import Kind
-from retrieval._enums import SortOrder
 from retrieval.cli.console import counted, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example
@@ -20,20 +19,21 @@ from retrieval.cli.output import (
     Layout,
     Output,
     check_previews,
-    percent,
     with_output,
     write_hits,
 )
-from retrieval.cli.search_options import Question, SearchRequest, with_question
+from retrieval.cli.search_options import QueryCommand, Question, with_question
+from retrieval.search.wording import percent
 
 if TYPE_CHECKING:
-    from retrieval import Hit, Query
+    from retrieval import Hit, Query, SearchResults
+    from retrieval.search import SearchRequest
 
 _TITLE = 80  # characters of a query in the title of a page
 
 
 @click.command(
-    cls=SearchRequest,
+    cls=QueryCommand,
     epilog=example(
         'twinlens search "a cat on a sofa" --top 5',
         'twinlens search "beach" + "sunset" - "people"',
@@ -45,39 +45,39 @@ _TITLE = 80  # characters of a query in the title of a page
 @with_question
 @with_output
 def command(question: Question, output: Output) -> int:
-    """Find photos or texts by words or photo.
+    """Find photos or texts by words or by a photo.
 
-    QUERY is words; or a file, photo or text, if it begins with ./ ../ ~/ / or file://
+    QUERY is words. It is a photo or a text file if it begins with ./ ../ ~/ / or file://
 
-    Several are joined by + and -, with a space on each side; 2:dogs counts twice.
+    Add and remove terms with + and -, with a space on each side: "beach" + "sunset" - "people".
+    A term such as 2:dogs counts twice.
 
-    Filters may stand among the words: "beach after:2019 -tag:work". Without words, all that the
-    filters let through is found, newest first.
+    A query may contain filters: "beach after:2019 -tag:work". A query of filters alone finds
+    everything that passes them, newest first.
     """
     if output.layout == Layout.PREVIEW:
         check_previews()
-    by_date = question.query.is_filter or question.page.sort == SortOrder.DATE
-    hits = question.answers()
+    results = question.answers()
     if output.html is not None:
-        _write_sheet(question, hits, output.html, dated=by_date)
-    write_hits(hits, output.layout, dated=by_date)
-    return ExitCode.DONE if hits else ExitCode.NOTHING
+        _write_sheet(question.request, results, output.html)
+    write_hits(results, output.layout, dated=results.by_date)
+    return ExitCode.DONE if results else ExitCode.NOTHING
 
 
-def _write_sheet(question: Question, hits: list[Hit], path: Path, *, dated: bool) -> None:
+def _write_sheet(request: SearchRequest, hits: SearchResults, path: Path) -> None:
     """Write the contact sheet and say where it is."""
-    asked = question.query
-    aside = " · ".join(filter(None, (asked.filters, question.reranking.instruct)))
+    asked = request.query
+    aside = " · ".join(filter(None, (asked.filters, request.reranking.instruct)))
     row = retrieval.SheetRow(
-        answers=hits,
+        answers=hits.hits,
         words=asked.text,
         photo=asked.path if asked.kind == Kind.PHOTO else None,
         title=asked.filters if asked.is_filter else "",
         aside="" if asked.is_filter else aside,
-        captions=[_dated(hit) for hit in hits] if dated else (),
+        captions=[_dated(hit) for hit in hits] if request.by_date else (),
     )
-    found = _found(hits, frames=question.frames)
-    title = f"{_asked(question.query)}: {found}"
+    found = _found(hits, frames=request.frames)
+    title = f"{_asked(asked)}: {found}"
     retrieval.write_contact_sheet([row], path, title=title, heading=found)
     note(f"contact sheet: {path}")
 

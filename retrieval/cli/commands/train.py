@@ -1,7 +1,7 @@
-"""`twinlens train`: teach a dual encoder from photos with captions.
+"""`twinlens train`: train a dual encoder on photos with captions.
 
-The options are the fields of `TrainConfig` and `AugmentConfig`; their help is the docstrings of
-these.
+The options are the fields of `TrainConfig` and `AugmentConfig`; the docstrings of these classes are
+their help.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from retrieval.cli.progress import Report, progress
 from retrieval.training.config import AugmentConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from retrieval.training.loop import TrainProgress
+    from retrieval.training.observer import TrainProgress
 
 _FILES = ("pairs", "val", "keep", "out")
 _PATH = click.Path(path_type=Path)
@@ -52,30 +52,37 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     type=_PATH,
     multiple=True,
     metavar="PAIRS",
-    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
+    help="Photos with captions: a .jsonl, .csv, .tsv or .tar file, or a folder. Repeatable; all "
+    "are mixed.",
 )
-@click.option("--val", type=_PATH, metavar="PAIRS", help="Pairs to choose the best weights on.")
+@click.option(
+    "--val",
+    type=_PATH,
+    metavar="PAIRS",
+    help="Pairs for validation; the weights that are best on them are kept.",
+)
 @click.option(
     "--keep",
     type=_PATH,
     metavar="PAIRS",
-    help="Pairs of what must not be forgotten; with --wise they count as much as --val.",
+    help="Pairs for what the model must not forget. With --wise, they count as much as --val.",
 )
-@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
-@click.option("--config", type=_PATH, metavar="TOML", help="File with any of these settings.")
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder for the result.")
+@click.option("--config", type=_PATH, metavar="TOML", help="TOML file with any of these settings.")
 @_with_fields
 def command(config: Path | None, **given: Any) -> int:
-    """Teach a dual encoder from photos with captions.
+    """Train a dual encoder on photos with captions.
 
-    DIR receives the model (for --model), its log, and curves of loss and recall. A run that was
-    stopped goes on where it was when the same command is given again. What cannot be used is
-    left out and counted; DIR/skipped.jsonl names it. With several GPUs:
+    DIR receives the model (for --model), its log, and plots of loss and recall. To continue a
+    run that was stopped, give the same command again. Pairs that cannot be used are skipped and
+    counted; DIR/skipped.jsonl lists them. With several GPUs:
     torchrun --nproc-per-node N -m retrieval.cli train ...
     """
     settings = _read(config) if config else {}
     settings |= {name: value for name, value in given.items() if value not in (None, ())}
     chosen = _build(settings)
-    from retrieval.training.loop import TrainObserver, train
+    from retrieval.training.loop import train
+    from retrieval.training.observer import TrainObserver
 
     with ExitStack() as stack:
         bars = _Bars(stack)
@@ -129,7 +136,7 @@ def _build(settings: dict[str, Any]) -> TrainConfig:
     hints = {**get_type_hints(TrainConfig), **get_type_hints(AugmentConfig)}
     unknown = sorted(set(settings) - set(hints))
     if unknown:
-        raise UsageError(f"no setting is called {', '.join(unknown)}; see 'twinlens train --help'")
+        raise UsageError(f"unknown setting {', '.join(unknown)}; see 'twinlens train --help'")
     typed = {name: _typed(value, hints[name]) for name, value in settings.items()}
     varied = {field.name for field in dataclasses.fields(AugmentConfig)}
     augment = AugmentConfig(**{name: typed.pop(name) for name in varied & set(typed)})

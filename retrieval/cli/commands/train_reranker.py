@@ -1,6 +1,6 @@
-"""`twinlens train-reranker`: teach the second stage, from photos with captions or from triples.
+"""`twinlens train-reranker`: train a reranker, on photos with captions or on triples.
 
-The options are the fields of `RerankerTraining`; their help is the docstring of that.
+The options are the fields of `RerankerTraining`; its docstring is their help.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import list_skipped, note
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_model
+from retrieval.cli.options import example, with_model
 from retrieval.cli.progress import progress
+from retrieval.runtime.model_choice import ModelChoice
 
 _OF_TRIPLES = {"steps", "lr", "rank", "seed"}
 _PATH = click.Path(path_type=Path)
@@ -44,30 +45,36 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     type=_PATH,
     multiple=True,
     metavar="PAIRS",
-    help="Photos with captions: .jsonl, .csv, .tsv, .tar, or a folder. Several are mixed.",
+    help="Photos with captions: a .jsonl, .csv, .tsv or .tar file, or a folder. Repeatable; all "
+    "are mixed.",
 )
 @click.option(
     "--triples",
     type=_PATH,
     metavar="JSONL",
-    help="Instead: query, instruction, candidate and label, for a model of transformers.",
+    help="Judged candidates (query, instruction, candidate, label) for a Transformers reranker; "
+    "replaces --pairs.",
 )
 @click.option(
     "--val",
     type=_PATH,
     metavar="PAIRS",
-    help="Pairs to choose on how far the reranker is trusted; not to be learned from.",
+    help="Pairs for validation: they choose the weight of the reranker's scores. Keep them apart "
+    "from --pairs.",
 )
-@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder of the result.")
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="Folder for the result.")
 @click.option(
-    "--init", metavar="SPEC", help="Reranker to start from; with --pairs [default: a new one]."
+    "--init",
+    metavar="SPEC",
+    help="Reranker to start from. Required with --triples [default: a new one].",
 )
 @click.option(
     "--signs-only",
     is_flag=True,
-    help="Of --init, learn anew only to tell what an instruction asks from what it forbids.",
+    help="Train only the polarity classifier of --init: does an instruction ask for something or "
+    "forbid it?",
 )
-@click.option("--rank", type=int, default=None, help="Of the adapters, with --triples.")
+@click.option("--rank", type=int, default=None, help="Rank of the adapters, with --triples.")
 @_with_fields
 @with_model("builtin")
 def command(
@@ -79,19 +86,20 @@ def command(
     model: ModelChoice,
     **given: Any,
 ) -> int:
-    """Teach a reranker to order photos and follow instructions.
+    """Train a reranker to order photos and follow instructions.
 
-    It reads with the dual encoder --model, which stays as it is. Of the captions it learns which
-    words a photo shows and how captions are written; of wordings, what an instruction asks for and
-    what it forbids. A run that was stopped goes on when the same command is given again.
+    It reads photos and texts with the dual encoder --model, which is not trained. Captions train
+    its word detectors and caption language models. Generated instructions train its polarity
+    classifier, which decides what an instruction asks for and what it forbids. To continue a run
+    that was stopped, give the same command again.
 
-    With --signs-only, the rest of --init stays as it is, but for looks ("black and white") and how
-    far instructions carry. Of the options, --steps, --signs, --lr and --seed count; with --steps 0
-    the signs stay, too.
+    --signs-only trains the polarity classifier of --init, and fits its style attributes ("black
+    and white") and the weight of instructions; nothing else changes. It uses --steps, --signs,
+    --lr and --seed. With --steps 0, the polarity classifier does not change either.
 
-    With --triples, low-rank adapters of a large reranker --init learn from
-    {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1} a line; of the options,
-    --steps, --lr, --rank, --seed and --device count.
+    --triples trains low-rank adapters of the large reranker --init. Each line of the file is
+    {"query", "instruction", "candidate": "photo.jpg", "label": 0 or 1}. It uses --steps, --lr,
+    --rank, --seed and --device.
     """
     signs_only = bool(given.pop("signs_only"))
     settings = {name: value for name, value in given.items() if value is not None}
@@ -106,8 +114,8 @@ def _from_triples(
     """Fine-tune a large reranker."""
     unfit = sorted(set(settings) - _OF_TRIPLES)
     if unfit or init is None:
-        what = f"do not go with it: --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
-        raise click.UsageError(f"--triples: {what}")
+        what = f"does not use --{unfit[0].replace('_', '-')}" if unfit else "needs --init"
+        raise click.UsageError(f"--triples {what}")
     from retrieval.models.torch_encoder import choose_device
     from retrieval.training.finetune.judgments import read_triples
     from retrieval.training.finetune.lora_reranker import LoraTuning, tune_large
@@ -137,7 +145,7 @@ def _from_pairs(
     """Train a reranker that reads with a built-in encoder, or its signs alone."""
     model, settings, signs_only = how
     if not pairs or val is None:
-        raise click.UsageError("name --pairs to learn from and --val to choose on, or --triples")
+        raise click.UsageError("name --pairs to train on and --val for validation, or --triples")
     if "rank" in settings:
         raise click.UsageError("--rank is for --triples")
     training = RerankerTraining(**settings)
@@ -156,7 +164,7 @@ def _from_pairs(
     list_skipped(done.skipped)
     weights = dataclasses.asdict(done.fusion).items()
     trusted = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in weights)
-    note(f"wrote {out}; weights beside the first stage: {trusted}")
+    note(f"wrote {out}; fusion weights: {trusted}")
     return ExitCode.SKIPPED if done.skipped else ExitCode.DONE
 
 

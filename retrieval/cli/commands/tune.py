@@ -1,4 +1,4 @@
-"""`twinlens tune`: how surely and how fast the library is searched."""
+"""`twinlens tune`: set the recall target of a library, and measure recall and latency."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     "--recall",
     metavar="R",
     type=click.FloatRange(min=0, max=1, min_open=True),
-    help="Share of the true ten nearest to find, in the mean; 1 for an exact index "
-    "[default: as before, at first 0.98].",
+    help="Recall target: the mean share of the ten true nearest that a search finds; 1 makes the "
+    "search exact [default: unchanged, at first 0.98].",
 )
 @click.option(
     "--exact-up-to",
     metavar="N",
     type=click.IntRange(min=0),
-    help="Search so many photos exactly in any case [default: as before, at first 100000].",
+    help="Always search up to N photos exactly [default: unchanged, at first 100000].",
 )
 @with_patience
 @with_json
@@ -46,16 +46,19 @@ def command(
     patience: LockTimeout,
     as_json: bool,
 ) -> int:
-    """Choose how to search the library, and show what it costs.
+    """Set and measure the recall of a large library.
 
-    Up to 100,000 photos every vector is compared. Beyond, vectors lie in lists, and a search
-    looks through the likeliest ones: as many as it takes for the recall, with words and with
-    photos that ask. `twinlens index` tunes by itself; this command asks for another recall, and
-    shows recall and milliseconds of several settings. They are measured with generic captions
-    and with photos of the library, on another half of them than chooses.
+    Up to 100,000 photos, a search compares every vector and is exact. A larger library gets an
+    IVF index: its vectors form nlist clusters, and a search compares those of the nprobe nearest
+    clusters. `twinlens index` chooses nprobe for the recall target; this command sets another
+    target.
+
+    The table shows recall and milliseconds of several values of nprobe, for queries by words
+    (generic captions) and by photo (photos of the library). They are measured on held-out
+    queries; the other half of the queries chose nprobe.
     """
     with retrieval.Library.open(library) as opened:
-        aim = opened.aim
+        aim = opened.vectors.aim()
         aim = replace(
             aim,
             recall=aim.recall if recall is None else recall,
@@ -63,7 +66,7 @@ def command(
         )
         settings = retrieval.tune(opened, aim, patience=patience)
     if not settings:
-        note("the library holds nothing yet; fill it with: twinlens index FOLDER")
+        note("the library is empty; fill it with: twinlens index FOLDER")
     if as_json:
         for setting in settings:
             click.echo(json.dumps(asdict(setting)))
@@ -75,14 +78,14 @@ def command(
 def _table(settings: Sequence[SearchSetting]) -> Table:
     """Lay out one setting a line."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("looks for")
-    table.add_column("through")
+    table.add_column("items")
+    table.add_column("nprobe / nlist")
     for asking in ("words", "photo"):
         table.add_column(f"recall, {asking}", justify="right")
         table.add_column("ms", justify="right")
     table.add_column("")
     for setting in settings:
-        through = f"{setting.lists:,} of {setting.of:,} lists" if setting.of else "everything"
+        through = f"{setting.lists:,} / {setting.of:,}" if setting.of else "exact"
         cells = [f"{setting.item}s", through]
         for asking in (Kind.TEXT, Kind.PHOTO):
             known = asking in setting.recall

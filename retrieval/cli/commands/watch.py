@@ -1,4 +1,4 @@
-"""`twinlens watch`: the library follows folders."""
+"""`twinlens watch`: keep the library up to date while its folders change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from indexer.ingest.excluded_folders import lies_in_excluded
 from retrieval.cli.commands.index import model_of, opened_or_made, sentence, with_index_options
 from retrieval.cli.console import list_damaged, list_kept, list_skipped, note
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import ModelChoice, example, with_library, with_model
+from retrieval.cli.options import example, with_library, with_model
+from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from watchfiles import Change
@@ -57,11 +58,12 @@ Wanted: TypeAlias = "Callable[[Change, str], bool]"
 def command(
     folders: tuple[Path, ...], library: Path, model: ModelChoice, options: IndexOptions
 ) -> int:
-    """Index folders, then keep the library up with them.
+    """Index folders, then keep the library up to date.
 
-    What comes, changes, moves or goes below FOLDER is in the library a few seconds later. A
-    drive that is unplugged is kept in mind, and indexed again once it is back. The model stays
-    loaded. Ends with Ctrl-C or a TERM signal. Needs the package watchfiles.
+    Files that are added, changed, moved or deleted below FOLDER are updated in the library
+    within a few seconds. The files of an unplugged drive stay in the library, and are checked
+    again when the drive is back. The model stays loaded. Stop it with Ctrl-C or a TERM signal.
+    Requires the package watchfiles: pip install 'twinlens[watch]'.
     """
     watched = _Watched(folders, _unless_passed_over(folders, library, options))
     encoder = model.quick(model_of(library))
@@ -71,10 +73,10 @@ def command(
     ):
         index = partial(_index, opened, encoder, folders, options, watched)
         index()
-        note("watching; Ctrl-C ends it")
+        note("watching; stop with Ctrl-C")
         for _ in watched.bunches():
             index()
-    note("no longer watching")
+    note("stopped watching")
     return ExitCode.DONE
 
 
@@ -94,8 +96,7 @@ class _Watched:
             import watchfiles  # noqa: F401 - a model that is loaded first would cost time
         except ImportError as error:
             raise UsageError(
-                "watching takes the package watchfiles; install it with: "
-                "pip install 'twinlens[watch]'"
+                "watch needs the package watchfiles; install it with: pip install 'twinlens[watch]'"
             ) from error
         self._folders, self._wanted = folders, wanted
         self._states: dict[Path, FolderState | None] = {}
@@ -109,10 +110,10 @@ class _Watched:
             self._states.setdefault(folder, _state(folder))
 
     def bunches(self) -> Iterator[None]:
-        """Yield once for each bunch of changes, for ever.
+        """Yield once for each group of changes, for ever.
 
         What changed before the system began to report changes is in the first bunch; a folder
-        that is another one than before is watched anew.
+        that was replaced by another one is watched again.
         """
         while True:
             self._states = {folder: _state(folder) for folder in self._states}
@@ -147,7 +148,7 @@ class _Watched:
             return  # one of them has gone just now
 
     def _is_same(self) -> bool:
-        """Tell whether all folders are those that they were."""
+        """Return whether all folders are those that they were."""
         return all(_state(folder) == state for folder, state in self._states.items())
 
 
@@ -162,7 +163,7 @@ def _state(folder: Path) -> FolderState | None:
 
 
 def _is_there(folder: Path) -> bool:
-    """Tell whether a folder, or a single file, is there."""
+    """Return whether a folder, or a single file, is there."""
     try:
         return folder.exists()
     except OSError:
@@ -170,7 +171,7 @@ def _is_there(folder: Path) -> bool:
 
 
 def _unless_passed_over(folders: Sequence[Path], library: Path, options: IndexOptions) -> Wanted:
-    """Ignore changes of the library itself, and of what no walk looks at."""
+    """Ignore changes of the library itself, and of files that no walk visits."""
     own, roots = library.resolve(), tuple(map(os.fspath, folders))
 
     def wanted(_change: Change, name: str) -> bool:
@@ -195,7 +196,7 @@ def _index(
     except (UsageError, LibraryLocked) as error:
         # A drive was unplugged, or another process is writing.
         if str(error) != watched.told:
-            note(f"not now: {error}")
+            note(f"not indexed now: {error}")
         watched.told = str(error)
         watched.remember((), again=AGAIN_SECONDS)
         return
@@ -214,7 +215,7 @@ def _index(
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Take Ctrl-C and TERM for a wish to end: what is committed stays, the rest is dropped."""
+    """End on Ctrl-C and TERM: what is committed stays, the rest is dropped."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

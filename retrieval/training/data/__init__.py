@@ -1,1 +1,1 @@
-"""Pairs become batches."""
+"""Training data: image-text pairs become batches."""

@@ -1,7 +1,7 @@
 """Random crops, flips and colours, for a whole batch at once and on any device.
 
-The random numbers are drawn on the CPU for the global batch from (seed, step), so that a run
-repeats, resumes and splits over processes without change.
+Random numbers are drawn on the CPU for the global batch from (seed, step). So a run repeats,
+resumes and splits over processes without change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pairs to batches: which photos and captions meet is decided by (seed, epoch) alone."""
+"""Turn pairs into batches; (seed, epoch) alone decides which photos and captions form a batch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from indexer.core.errors import FileUnreadable
 from indexer.core.types import Skip
+from indexer.decoding.pool import shared_decoders
 from retrieval.errors import PairsInvalid
 from retrieval.models.pixels import canvas
 from retrieval.models.preprocess import ImageSpec
@@ -154,6 +155,8 @@ class DecodedPhotos:
         self._kept: Tensor | None = None
         self._failed: dict[int, Skip] = {}
         self._told = 0
+        self._at_work: set[int] = set()
+        self._closed = False
 
     def keep(self, device: torch.device, progress: Callable[[int, int], None]) -> dict[int, Skip]:
         """Decode every photo once into memory, if they fit; leave out what does not decode.
@@ -166,6 +169,14 @@ class DecodedPhotos:
         """
         if not self._fits:
             return {}
+        try:
+            return self._keep(device, progress)
+        except BaseException:
+            self.close()
+            raise
+
+    def _keep(self, device: torch.device, progress: Callable[[int, int], None]) -> dict[int, Skip]:
+        """Decode every photo once."""
         broken: dict[int, Skip] = {}
         kept: list[Tensor] = []
         for row, result in enumerate(self._pool.map(self._try, range(len(self._pairs)))):
@@ -208,7 +219,11 @@ class DecodedPhotos:
         return failed
 
     def close(self) -> None:
-        """End the decoding threads."""
+        """End the decoding threads; a file that one of them waits for is given up."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._at_work:
+            shared_decoders().give_up()
         self._pool.shutdown()
 
     def _decode(self, row: int) -> Tensor:
@@ -218,10 +233,15 @@ class DecodedPhotos:
 
     def _try(self, row: int) -> Tensor | Skip:
         """Decode one photo, or say why not."""
+        self._at_work.add(row)
         try:
+            if self._closed:
+                raise FileUnreadable("the run was ended")
             return self._decode(row)
         except FileUnreadable as error:
             return Skip(path=self._pairs[row].photo.path, reason=str(error))
+        finally:
+            self._at_work.discard(row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,10 +291,16 @@ def gather_pairs(sources: Sequence[Path]) -> JoinedPairs:
 def prefetched(
     batches: Iterator[Batch], load: Callable[[Batch], Tensor]
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Load the next batch's photos while the present one is trained on."""
-    with ThreadPoolExecutor(1) as pool:
+    """Load the next batch's photos while the present one is trained on.
+
+    Where the run breaks off, a batch that is being loaded is not waited for.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
         waiting = [(batch, pool.submit(load, batch)) for batch in islice(batches, 2)]
         while waiting:
             batch, loaded = waiting.pop(0)
             yield batch, loaded.result()
             waiting.extend((batch, pool.submit(load, batch)) for batch in islice(batches, 1))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The same photo under several names: found by content, so that it is no negative of itself."""
+"""Find the same photo under several names by its content, so that it is not its own negative."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
+from indexer.core.errors import FileUnreadable
 from retrieval.pairs import Pair, PhotoFile
 
 END = 4096  # bytes at either end that tell nearly all photos apart
@@ -53,7 +54,7 @@ def _size(photo: PhotoFile) -> _Key:
     """Bytes of the encoded photo."""
     try:
         return (photo.path.stat().st_size if photo.size is None else photo.size,)
-    except OSError:
+    except (OSError, FileUnreadable):
         return None
 
 
@@ -61,7 +62,7 @@ def _ends(photo: PhotoFile) -> _Key:
     """The first and last bytes."""
     try:
         return photo.ends(END)
-    except OSError:
+    except (OSError, FileUnreadable):
         return None
 
 
@@ -69,7 +70,7 @@ def _digest(photo: PhotoFile) -> _Key:
     """Hash of all bytes."""
     try:
         return (hashlib.blake2b(photo.read(), digest_size=16).digest(),)
-    except OSError:
+    except (OSError, FileUnreadable):
         return None
 
 
@@ -77,6 +78,6 @@ def twins_line(twins: Mapping[int, int], pairs: Sequence[Pair]) -> str:
     """Say in a line how many photos repeat another one; at least one does."""
     row, first = next(iter(twins.items()))
     return (
-        f"{len(twins):,} photos repeat another one under a different name, and are no negatives "
-        f"of it; the first: {pairs[row].name} is {pairs[first].name}"
+        f"{len(twins):,} photos are copies of another one under a different name, and are not used "
+        f"as its negatives; the first: {pairs[row].name} is {pairs[first].name}"
     )

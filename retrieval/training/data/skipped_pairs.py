@@ -1,4 +1,4 @@
-"""What a run left out: counted by reason, a few named, all of them in a file."""
+"""The skipped pairs of a run: counted by reason, a few printed, all listed in a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMED = 10  # skips that are printed; the file has all
 
 
 class SkippedPairs:
-    """Everything left out so far, told once.
+    """All pairs skipped so far; each is reported once.
 
     A run that resumes goes on with what the file already holds.
 
@@ -34,12 +34,12 @@ class SkippedPairs:
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Take in what the file holds: of the run before, or of other processes."""
+        """Read what the file already lists: from the run before, or from other processes."""
         if self._file.exists():
             self.all = tuple(dict.fromkeys((*self.all, *_read(self._file))))
 
     def add(self, skips: Iterable[Skip]) -> None:
-        """Name what is new here: the first ones in a line each, all of them in the file."""
+        """Report new skipped pairs: the first ones in a line each, all of them in the file."""
         if skips := list(skips):
             self.catch_up()
         known = set(self.all)
@@ -48,7 +48,7 @@ class SkippedPairs:
         for skip in new[:left]:
             self._note(f"skipping {skip.path}: {skip.reason}")
         if left and len(new) > left:
-            self._note(f"skipping more; {self._file} names all")
+            self._note(f"skipping more; {self._file} lists all")
         self.all = (*self.all, *new)
         if new:
             rows = ({"path": str(skip.path), "reason": skip.reason} for skip in new)
@@ -70,10 +70,10 @@ class SkippedPairs:
             raise TrainingFailed(f"cannot write '{self._file}': {error.strerror}") from error
 
     def sentence(self) -> str:
-        """Count what was left out, by reason: "3 left out (2 missing, 1 empty file)"."""
+        """Count the skipped pairs by reason: "3 skipped (2 missing, 1 empty file)"."""
         counts = Counter(kind_of(skip.reason) for skip in self.all).most_common()
         reasons = ", ".join(f"{count:,} {kind}" for kind, count in counts)
-        return f"{len(self.all):,} left out" + (f" ({reasons})" if reasons else "")
+        return f"{len(self.all):,} skipped" + (f" ({reasons})" if reasons else "")
 
 
 def _read(file: Path) -> Iterator[Skip]:

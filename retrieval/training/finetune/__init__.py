@@ -1,1 +1,1 @@
-"""Fine-tuning: weight averaging, and rerankers on judged photos."""
+"""Fine-tuning: weight averaging, and rerankers trained on judged photos."""

@@ -1,12 +1,12 @@
-"""Triples: what a person asked for, how they wanted it, and whether a photo was right.
+"""Read triples: a query, an instruction, and a photo that was judged right or wrong.
 
 ```
 {"query": "a dog", "instruction": "must be at night", "candidate": "photos/rex.jpg", "label": 0}
 ```
 
-One a line of a JSONL file. The candidate's path is relative to the file; the instruction may be
-left out. Nothing is decoded here. A line that cannot be used is kept in `JudgmentSet.skipped` with
-its reason.
+A JSONL file has one triple on each line. The candidate's path is relative to the file; the
+instruction is optional. Nothing is decoded here. A line that cannot be used is kept in
+`JudgmentSet.skipped` with its reason.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Judgment:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgmentSet:
-    """The usable triples of a file, and what was left out."""
+    """The usable triples of a file, and the skipped lines."""
 
     triples: tuple[Judgment, ...]
     skipped: tuple[Skip, ...] = ()

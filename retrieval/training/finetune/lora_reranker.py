@@ -1,10 +1,10 @@
-"""Fine-tuning of a large reranker on a person's own triples, with low-rank adapters (LoRA).
+"""Fine-tune a large reranker on your own triples with low-rank adapters (LoRA).
 
     triples -> batch, half yes and half no -> scores -> cross-entropy -> step -> merge -> folder
 
 A score is logit yes - logit no, so the cross-entropy of yes and no is that of the score's sigmoid.
-The photo's own tower stays as it is; layers that read words learn. The adapters are merged at the
-end: the result is a folder like the one it came from.
+The image tower is frozen; layers that read words are trained. The adapters are merged at the end,
+so the result is a folder like that of the original reranker.
 
 Source: Hu et al. 2021 (LoRA, arXiv 2106.09685), through the package peft.
 """
@@ -115,7 +115,7 @@ def _check(init: str, out: Path) -> None:
     """Refuse what cannot end well, before any work."""
     if init == "builtin" or (Path(init).expanduser() / CONFIG).is_file():
         raise UsageError(
-            f"'{init}' learns from pairs, not from triples; name a reranker of Hugging Face "
+            f"'{init}' is trained on pairs, not on triples; name a reranker of Hugging Face "
             "Transformers with --init, such as Salesforce/blip-itm-base-coco"
         )
     if find_spec("peft") is None:
@@ -124,7 +124,7 @@ def _check(init: str, out: Path) -> None:
             "pip install 'twinlens[transformers]'"
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"'{out}' is there already; choose another --out, or remove it")
+        raise UsageError(f"'{out}' exists already; choose another --out, or remove it")
 
 
 def _readable(triples: Sequence[Judgment]) -> tuple[list[Judgment], tuple[Skip, ...]]:
@@ -136,11 +136,11 @@ def _readable(triples: Sequence[Judgment]) -> tuple[list[Judgment], tuple[Skip, 
         except FileUnreadable as error:
             skips[path] = Skip(path=path, reason=str(error))
     kept = [triple for triple in triples if triple.candidate not in skips]
-    for label, word in ((True, "right"), (False, "wrong")):
+    for label in (True, False):
         if not any(triple.label == label for triple in kept):
             raise PairsInvalid(
-                f"no triple with a readable photo is labelled {int(label)}: what is {word} can "
-                "only be learned beside what is not"
+                f"no triple with a readable photo has the label {int(label)}; training needs both "
+                "right and wrong candidates"
             )
     return kept, tuple(skips.values())
 

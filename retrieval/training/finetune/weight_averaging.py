@@ -1,8 +1,8 @@
-"""One model out of several of the same architecture: the weighted mean of their weights.
+"""Average the weights of several models of the same architecture.
 
-Between a model and what it was fine-tuned to, the mean keeps most of what either knows (WiSE-FT);
-of several fine-tunings of one start, it is better than each (model soup). Models that did not
-start from the same weights have no such mean.
+The mean of a model and its fine-tuned version keeps most of what each knows (WiSE-FT). The mean of
+several versions fine-tuned from one start is usually better than each (model soup). Models that did
+not start from the same weights have no useful mean.
 
 Source: Wortsman et al. 2022 (WiSE-FT, arXiv 2109.01903); Wortsman et al. 2022 (model soups, arXiv
 2203.05482).
@@ -73,12 +73,12 @@ def _mean(first: Tensor, name: str, states: Sequence[tuple[dict[str, Tensor], fl
 def _check_shares(models: Sequence[Model], shares: Sequence[float]) -> None:
     """Refuse shares that are no weighted mean."""
     if len(models) != len(shares):
-        raise UsageError(f"{len(models)} models need as many shares, not {len(shares)}")
+        raise UsageError(f"{len(models)} models need as many weights, not {len(shares)}")
     if not all(0.0 <= share <= 1.0 for share in shares) or not math.isclose(
         sum(shares), 1.0, abs_tol=1e-6
     ):
         listed = ", ".join(f"{share:g}" for share in shares)
-        raise UsageError(f"shares must lie between 0 and 1 and add up to 1, not {listed}")
+        raise UsageError(f"weights must lie between 0 and 1 and add up to 1, not {listed}")
 
 
 def _check_alike(first: Model, other: Model) -> None:
@@ -89,12 +89,12 @@ def _check_alike(first: Model, other: Model) -> None:
         name = min(odd)
         raise ModelUnavailable(
             f"'{first.name}' and '{other.name}' have different architectures ({name} is "
-            f"{_shape(here, name)} and {_shape(there, name)}): blend models of one start"
+            f"{_shape(here, name)} and {_shape(there, name)}); blend models trained from one start"
         )
     if first.image != other.image:
         raise ModelUnavailable(
-            f"'{first.name}' and '{other.name}' read photos differently ({first.image} and "
-            f"{other.image}): blend models of one start"
+            f"'{first.name}' and '{other.name}' prepare photos differently ({first.image} and "
+            f"{other.image}); blend models trained from one start"
         )
 
 

@@ -1,7 +1,7 @@
-"""WiSE-FT: how much of what was learned to keep, so that what was known before is not lost.
+"""WiSE-FT: average the start and the trained model, so that old knowledge is not lost.
 
-The final weights lie on the line from the start to the tuned model. The point on it is given, or
-chosen by recall on the dev pairs and on pairs of what must not be forgotten.
+The final weights are on the line from the start to the trained model. The point on it is given, or
+chosen by recall on the validation pairs and on pairs of what the model must not forget.
 
 Source: Wortsman et al. 2022 (arXiv 2109.01903).
 """
@@ -77,4 +77,4 @@ def share_line(tried: dict[str, Any]) -> str:
     parts = [
         f"{name} {sum_of_recalls(tried[name]):.1f}" for name in ("val", "keep") if name in tried
     ]
-    return f"share {tried['share']:g}: sum of recalls {', '.join(parts)}"
+    return f"WiSE-FT weight {tried['share']:g}: sum of recalls {', '.join(parts)}"

@@ -62,13 +62,15 @@ def test_a_library_notes_them_and_measures_anew_once_it_has_grown(tmp_path: Path
     encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
     with Library.create(tmp_path / "library", encoder) as library:
         index_folders(library, encoder, [drawn(tmp_path / "photos", 9)])
-        assert library.moments(Kind.TEXT, Kind.PHOTO) is None  # nine are too few
+        assert library.normalizer.moments(Kind.TEXT, Kind.PHOTO) is None  # nine are too few
         index_folders(library, encoder, [drawn(tmp_path / "photos", 20)])
-        first = library.moments(Kind.TEXT, Kind.PHOTO)
+        first = library.normalizer.moments(Kind.TEXT, Kind.PHOTO)
         index_folders(library, encoder, [drawn(tmp_path / "photos", 22)])
-        assert library.moments(Kind.TEXT, Kind.PHOTO) == first  # a tenth more is no reason
+        assert (
+            library.normalizer.moments(Kind.TEXT, Kind.PHOTO) == first
+        )  # a tenth more is no reason
         index_folders(library, encoder, [drawn(tmp_path / "photos", 23)])
-        second = library.moments(Kind.TEXT, Kind.PHOTO)
+        second = library.normalizer.moments(Kind.TEXT, Kind.PHOTO)
         vectors = library.sample(Kind.PHOTO, 100, seed=0)
     assert first is not None
     assert second is not None
@@ -82,7 +84,7 @@ def test_without_a_bank_of_photos_its_own_stand_in(tmp_path: Path) -> None:
     encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
     with Library.create(tmp_path / "library", encoder) as library:
         index_folders(library, encoder, [drawn(tmp_path / "photos", 100)])
-        found = library.moments(Kind.PHOTO, Kind.PHOTO)
+        found = library.normalizer.moments(Kind.PHOTO, Kind.PHOTO)
         vectors = library.sample(Kind.PHOTO, 100, seed=0)
     assert found is not None
     assert found.spread(0.0) == pytest.approx((vectors @ vectors.T).std(), abs=1e-3)
@@ -99,9 +101,9 @@ def without_banks(encoder: ColourEncoder, folder: Path) -> Library:
 def test_a_missing_bank_is_no_reason_to_fail(tmp_path: Path) -> None:
     encoder = ColourEncoder(generic={Kind.TEXT: GENERIC})
     with without_banks(encoder, tmp_path) as library:
-        assert library.moments(Kind.TEXT, Kind.PHOTO) is not None  # as noted
+        assert library.normalizer.moments(Kind.TEXT, Kind.PHOTO) is not None  # as noted
         library.catalog.note("moments_text_photo", "")
-        assert library.moments(Kind.TEXT, Kind.PHOTO) is None
+        assert library.normalizer.moments(Kind.TEXT, Kind.PHOTO) is None
 
 
 def test_generic_items_are_scored_as_if_they_were_in_the_library(tmp_path: Path) -> None:

@@ -199,6 +199,37 @@ def test_a_circle_ends_where_it_should(catalog: CatalogWriter) -> None:
         assert _ids(catalog, near) == ids
 
 
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("Orvieto, Italy", True),
+        ("Duomo, ORVIETO, Umbria, Italia", True),
+        ("Orvieto", True),
+        ("Orvieto, France", False),
+        ("Orvieto Road, Italy", False),
+        ("Italy", False),
+    ],
+)
+def test_a_town_is_found_by_the_place_that_a_photo_without_position_says(
+    tmp_path: Path, place: str, found: bool
+) -> None:
+    near = NearPosition(
+        latitude=42.7, longitude=12.1, km=5, names=("Orvieto",), ends=("Orvieto", "Italy", "Italia")
+    )
+    with_place = [Metadata(place=place), Metadata(place=place, latitude=0.0, longitude=0.0)]
+    path = tmp_path / "catalog.sqlite"
+    CatalogWriter.create(path, LibraryMeta(model="m", fingerprint="f", dim=2, hubness_k=16))
+    opened = CatalogWriter.open(path)
+    files = [
+        NewFile(state=_state(f"/{id_}.jpg"), ids=range(id_, id_ + 1), texts=("",), about=about)
+        for id_, about in enumerate(with_place, start=1)
+    ]
+    opened.apply(Transaction(files=files, segments=[SegmentRow(number=1, kind=Kind.PHOTO, rows=2)]))
+    assert _ids(opened, near) == ([1] if found else [])
+    assert _ids(opened, Not(filter=near)) == ([2] if found else [1, 2])
+    opened.close()
+
+
 def test_a_circle_off_the_earth_is_refused() -> None:
     with pytest.raises(UsageError, match="no circle of 5 km around 91, 0 on earth"):
         NearPosition(latitude=91, longitude=0, km=5)

@@ -155,7 +155,7 @@ def test_a_file_with_links_and_its_copy(tmp_path: Path) -> None:
     copied = tmp_path / "p" / "copied.jpg"
     shutil.copy2(real, copied)
     (group,) = indexed(tmp_path, tmp_path / "p")
-    assert (group.keep, group.why, group.spare) == (real, "links lead to it", (copied,))
+    assert (group.keep, group.why, group.spare) == (real, "more links point to it", (copied,))
     assert group.copies[0].links == (tmp_path / "p" / "a link.jpg",)
 
 
@@ -168,7 +168,7 @@ def test_a_file_is_kept_before_a_link_that_leads_out_of_the_library(tmp_path: Pa
     shutil.copy(elsewhere, own)
     (group,) = indexed(tmp_path, tmp_path / "p")
     assert (group.keep, group.spare) == (own, (link,))
-    assert group.why == "it is a file, the other a link"
+    assert group.why == "it is a file, and the other is a link"
 
 
 def test_one_folder_under_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,14 +226,14 @@ def test_the_one_that_says_more_is_the_original(tmp_path: Path) -> None:
     os.utime(png, (0, 0))  # older, and it has more bytes
     (group,) = indexed(tmp_path, tmp_path / "p")
     assert (group.exact, group.keep, group.spare) == (True, jpg, (png,))
-    assert group.why == "it says camera"
+    assert group.why == "it has metadata (camera)"
 
 
 @pytest.mark.parametrize(
     ("first", "second", "why"),
     [
         ({"exif": camera(date="2019:07:14 10:11:12")}, {"exif": camera(date="2021:01:01 00:00:00")},
-         "it says the earlier date"),
+         "it has the earlier date"),
         ({"mtime": 100}, {"mtime": 200}, "it is the oldest file"),
         ({"name": "x.jpg"}, {"name": "x copy.jpg"}, "its name does not call it a copy"),
         ({"name": "holiday.jpg"}, {"name": "h (1).jpg"}, "its name does not call it a copy"),
@@ -303,3 +303,20 @@ def test_a_photo_that_changed_since_it_was_indexed_is_no_copy(tmp_path: Path) ->
 
 def test_the_command_has_the_same_default() -> None:
     assert duplicates.ALIKE == ALIKE
+
+
+def test_a_damaged_copy_is_not_the_one_to_keep(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cat = Image.open(DATA / "chelsea.png").convert("RGB")
+    exif = Image.Exif()
+    exif[0x0110] = "X100"  # it says its camera, and would be kept for that
+    cat.save(photos / "damaged.jpg", quality=95, exif=exif)
+    data = (photos / "damaged.jpg").read_bytes()
+    (photos / "damaged.jpg").write_bytes(data.removesuffix(b"\xff\xd9"))
+    cat.save(photos / "whole.jpg", quality=90)
+    with Library.create(tmp_path / "library", Shrunk()) as library:
+        index_folders(library, Shrunk(), [photos])
+        (group,) = find_duplicates(library)
+    assert (group.keep.name, group.why) == ("whole.jpg", "it is intact, and the other is damaged")
+    assert group.spare == ()  # it alone has the camera

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -13,31 +13,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from indexer.ingest import pipeline, prefetch
-from indexer.ingest.pipeline import IndexReport, index_folders
+from indexer.ingest.index_report import IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.walker import FoundFile
 from indexer.library.library import Library
-from tests.fakes import COLOURS, ColourEncoder, draw
+from tests.fakes import COLOURS, ColourEncoder, CountingEncoder, draw
 
 WHEN = 1_577_836_800 * 10**9
-
-
-class CountingEncoder(ColourEncoder):
-    """Counts what it embeds."""
-
-    photos = 0
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        self.photos += len(images)
-        return super().encode_images(images)
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ColourEncoder()) as library:
-        yield library
 
 
 def _bitmap(path: Path, colour: str, *, rating: int = 0) -> Path:
@@ -192,3 +176,27 @@ def test_what_a_photo_says_is_followed(library: Library, tmp_path: Path) -> None
         _index(library, path.parent)
         (hits,) = library.search(ColourEncoder().encode_texts(["red"]), Kind.PHOTO, 1)
         assert library.records([hits[0].id])[0].about.rating == stars
+
+
+@pytest.mark.parametrize("when", [WHEN, 4 * 10**18], ids=["long ago", "to come"])
+def test_an_edit_of_a_sidecar_that_keeps_size_and_date_is_seen(
+    library: Library, root: Path, when: int
+) -> None:
+    def rate(rating: int) -> None:
+        sidecar = root / "red.bmp.xmp"
+        sidecar.write_text(
+            '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+            'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+            f'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{rating}"/>'
+            "</rdf:RDF></x:xmpmeta>"
+        )
+        os.utime(sidecar, ns=(when, when))
+
+    for rating in (1, 5):
+        rate(rating)
+        report, photos = _index(library, root)
+        assert (report.photos, photos) == ((3, 3) if rating == 1 else (0, 0))
+        ids = library.catalog.item_ids(Kind.PHOTO).tolist()
+        ratings = {each.path.name: each.about.rating for each in library.records(ids)}
+        assert ratings["red.bmp"] == rating
+    assert _index(library, root)[0].unchanged == 3

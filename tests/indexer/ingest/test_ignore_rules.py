@@ -122,6 +122,6 @@ def test_a_file_that_is_none_is_not_waited_for(tmp_path: Path, kind: str, reason
     else:
         path.touch()
         os.truncate(path, 5_000_000)
-    with pytest.raises(FileUnreadable, match=f"{reason}: its folder is passed over"):
+    with pytest.raises(FileUnreadable, match=f"{reason}: its folder is skipped"):
         IgnoreRules().within(tmp_path)
     assert IgnoreRules.above(tmp_path / "photos") == IgnoreRules()

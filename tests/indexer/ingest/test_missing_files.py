@@ -5,40 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from indexer.catalog.changes import FolderState, Transaction
-from indexer.core.encoder import Vectors
 from indexer.core.errors import UsageError
 from indexer.core.reachability import unreachable
 from indexer.core.types import Gap, Kind
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.index_report import IndexReport
 from indexer.ingest.missing_files import KnownBefore, judged
-from indexer.ingest.pipeline import IndexOptions, IndexReport, index_folders
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.ingest.walker import WalkOptions
 from indexer.library.library import Library
 from indexer.library.skipped_files import SKIPPED
-from tests.fakes import COLOURS, ColourEncoder, draw
-
-
-class CountingEncoder(ColourEncoder):
-    """Counts what it embeds."""
-
-    photos = 0
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        self.photos += len(images)
-        return super().encode_images(images)
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ColourEncoder()) as library:
-        yield library
+from tests.fakes import COLOURS, ColourEncoder, CountingEncoder, draw
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from PIL import Image
 from indexer.core.encoder import Vectors
 from indexer.core.errors import LibraryLocked, ModelMismatch, UsageError
 from indexer.core.types import Kind
-from indexer.ingest.pipeline import IndexOptions, index_folders
+from indexer.ingest.index_options import IndexOptions
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.ingest.walker import WalkOptions
 from indexer.library.library import NEXT, Library
@@ -116,7 +117,9 @@ def test_an_unfinished_set_of_a_third_model_is_dropped(folder: Path) -> None:
 def test_a_reader_that_was_open_is_told(folder: Path) -> None:
     with Library.open(folder) as reader:
         reindex(folder, Mirror())
-        with pytest.raises(ModelMismatch, match="has the model 'mirror' since it was opened"):
+        with pytest.raises(
+            ModelMismatch, match="changed to the model 'mirror' after it was opened"
+        ):
             reader.search(OLD.encode_texts(["red"]), Kind.PHOTO, 1)
 
 
@@ -144,7 +147,7 @@ def test_a_drive_that_is_away_stops_it(folder: Path, tmp_path: Path, leftover: s
         (photos / leftover).write_text("a red car\na yellow sun\n")
     elif leftover:
         (photos / leftover).touch()
-    with pytest.raises(UsageError, match=r"cannot be embedded anew: .* twinlens reindex --prune"):
+    with pytest.raises(UsageError, match=r"cannot be embedded again: .* twinlens reindex --prune"):
         reindex(folder, Mirror())
     assert _best(folder, OLD, "green") == "green.png"
     assert not (folder / NEXT).exists(), "it began all the same"
@@ -160,7 +163,7 @@ def test_a_drive_that_goes_meanwhile_stops_the_switch(folder: Path, tmp_path: Pa
                 (tmp_path / "photos").rename(tmp_path / "unplugged")
             return super().encode_images(images)
 
-    with pytest.raises(UsageError, match="out of reach"):
+    with pytest.raises(UsageError, match="cannot be found"):
         reindex(folder, Unplugging(), options=IndexOptions(batch_size=1, commit_every=1, threads=1))
     assert _best(folder, OLD, "green") == "green.png"
     (tmp_path / "unplugged").rename(tmp_path / "photos")
@@ -224,5 +227,5 @@ def test_a_broken_unfinished_set_is_begun_anew(
 
 def test_an_empty_library_is_named(tmp_path: Path) -> None:
     Library.create(tmp_path / "library", OLD).close()
-    with pytest.raises(UsageError, match="holds nothing"):
+    with pytest.raises(UsageError, match="is empty"):
         reindex(tmp_path / "library", Mirror())

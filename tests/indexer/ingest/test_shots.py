@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 
 from indexer.core.types import Kind, Orientation, Record
 from indexer.duplicates.finder import find_duplicates
-from indexer.ingest.pipeline import IndexReport, index_folders
+from indexer.ingest.index_report import IndexReport
+from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import reindex
 from indexer.library.library import Library
 from indexer.library.repair import rescue
@@ -22,12 +22,6 @@ from tests.fakes import ColourEncoder, draw
 from tests.raws import dng
 
 ENCODER = ColourEncoder()
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ENCODER) as library:
-        yield library
 
 
 @pytest.fixture

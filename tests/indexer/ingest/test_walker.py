@@ -98,7 +98,7 @@ def test_an_ignore_file_that_cannot_be_read_closes_its_folder(as_a_user: Path) -
     found, skip = walk([as_a_user], options=WalkOptions())
     assert found.path == as_a_user / "a.jpg"
     assert skip.path == as_a_user / "sub"
-    assert skip.reason.startswith(".twinlensignore: permission denied: its folder is passed over")
+    assert skip.reason.startswith(".twinlensignore: permission denied: its folder is skipped")
 
 
 def test_a_root_is_walked_whatever_its_name(tmp_path: Path) -> None:

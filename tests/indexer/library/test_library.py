@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,24 +13,21 @@ import pytest
 
 from indexer.catalog.changes import FileState, Move
 from indexer.core.errors import (
+    LibraryDamaged,
     LibraryLocked,
     LibraryMissing,
     ModelMismatch,
     TwinlensError,
     UsageError,
 )
-from indexer.core.types import Hubness, Kind
+from indexer.core.types import Hubness, Kind, SegmentRow
 from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
+from indexer.library.verify import check
+from indexer.vectors.segments import Segment, SegmentStore
 from tests.fakes import GENERIC, ColourEncoder
 
 ENCODER = ColourEncoder()
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ENCODER) as library:
-        yield library
 
 
 def _entry(name: str, *texts: str) -> BatchEntry:
@@ -181,12 +177,73 @@ def test_a_reader_looks_again_when_its_segments_were_merged(
 ) -> None:
     library.commit(IndexBatch(entries=[_entry("a", "red")]))
     library.commit(IndexBatch(entries=[_entry("b", "red hat")]))
+    read, looks = SegmentStore.read, []
+
+    def merged_first(store: SegmentStore, row: SegmentRow) -> Segment:
+        looks.append(row.number)
+        if len(looks) == 1:  # the search has seen its commit, and not yet the files
+            monkeypatch.setattr(SegmentStore, "read", read)
+            library.refresh_index()
+            monkeypatch.setattr(SegmentStore, "read", merged_first)
+        return read(store, row)
+
     with Library.open(library.folder) as reader:
-        old = reader.view.snapshot(Kind.TEXT)
-        library.refresh_index()
-        snapshots = iter([old, reader.catalog.snapshot(Kind.TEXT)])
-        monkeypatch.setattr(reader.view, "snapshot", lambda _: next(snapshots))
+        monkeypatch.setattr(SegmentStore, "read", merged_first)
         assert _found(reader, "red") == ["red", "red hat"]
+    assert looks[0] == 1
+
+
+def test_all_that_a_search_reads_is_of_one_commit(library: Library) -> None:
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
+    with Library.open(library.folder) as reader:
+
+        def read() -> list[int]:
+            counts = [reader.counts()[Kind.TEXT]]
+            library.commit(IndexBatch(entries=[_entry("b", "red")]))
+            return [*counts, reader.counts()[Kind.TEXT], len(_found(reader, "red"))]
+
+        assert reader.view.at_one_commit(read) == [1, 1, 1]
+        assert reader.counts()[Kind.TEXT] == len(_found(reader, "red")) == 2
+
+
+def test_a_damaged_file_is_read_once_where_no_commit_explains_it(library: Library) -> None:
+    library.commit(IndexBatch(entries=[_entry("a", "red")]))
+    looks: list[int] = []
+
+    def read() -> None:
+        looks.append(library.view.facts().generation)
+        raise LibraryDamaged(library.folder, "is broken", "mend it")
+
+    with pytest.raises(LibraryDamaged, match="is broken"):
+        library.view.at_one_commit(read)
+    assert len(looks) == 1
+
+
+def test_an_error_of_the_reader_is_no_damage(library: Library) -> None:
+    def read() -> None:
+        library.view.facts()
+        raise KeyError("no such item")
+
+    with pytest.raises(KeyError):
+        library.view.at_one_commit(read)
+    assert library.counts() == {Kind.PHOTO: 0, Kind.TEXT: 0}
+
+
+def test_no_file_of_others_is_swept(library: Library, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "notes.txt").write_text("precious")
+    (library.folder / "ann").symlink_to(others)
+    (library.folder / "vectors").mkdir(exist_ok=True)
+    (library.folder / "vectors" / "._000001").touch()
+    (library.folder / "vectors" / "a folder").mkdir()
+    (library.folder / "banks.txt").touch()
+    with library.writing():
+        pass
+    assert (others / "notes.txt").read_text() == "precious"
+    assert (library.folder / "vectors" / "._000001").exists()
+    assert (library.folder / "banks.txt").exists()
+    assert check(library.folder) == []
 
 
 def test_orphans_are_swept_by_the_next_writer(library: Library) -> None:

@@ -91,7 +91,7 @@ def library(made: Path, tmp_path: Path) -> Iterator[Library]:
 
 def recall(library: Library, vectors: Vectors, k: int = 10) -> float:
     """Share of the true neighbours that words find; ids count from 1, in the order of vectors."""
-    rows = library.stored(vectors, Kind.PHOTO).astype(np.float16).astype(np.float32)
+    rows = library.normalizer.stored(vectors, Kind.PHOTO).astype(np.float16).astype(np.float32)
     scores = (
         QUERIES @ rows[:, :DIM].T - 0.5 * rows[:, DIM]
     )  # the formula of indexer.calibration.hubness
@@ -105,7 +105,7 @@ def recall(library: Library, vectors: Vectors, k: int = 10) -> float:
 
 
 def test_the_recall_is_the_one_asked_for(library: Library) -> None:
-    index = library.saved_index(Kind.PHOTO)
+    index = library.vectors.load(Kind.PHOTO).base
     assert isinstance(index, IvfIndex)
     assert 1 < index.probes_for(10) < index.lists == 64
     reached = recall(library, unit(3, ROWS))
@@ -136,7 +136,7 @@ def test_another_aim_changes_the_setting_alone(library: Library) -> None:
 def test_full_recall_is_an_exact_index(library: Library) -> None:
     (told,) = tune(library, RecallTarget(recall=1.0))
     assert (told.lists, told.of, told.recall) == (0, 0, {Kind.TEXT: 1.0, Kind.PHOTO: 1.0})
-    assert isinstance(library.saved_index(Kind.PHOTO), FlatIndex)
+    assert isinstance(library.vectors.load(Kind.PHOTO).base, FlatIndex)
     assert recall(library, unit(3, ROWS)) == 1.0
     assert check(library.folder) == []
 
@@ -172,10 +172,10 @@ def test_a_tenth_more_is_worth_a_new_index(library: Library) -> None:
     for number in range(MAX_TAIL + 1):  # small segments are merged on the way, the index stays
         library.commit(IndexBatch(entries=entries(unit(20 + number, 10), ROWS + 10 * number)))
         library.refresh_index()
-        assert len(library.saved_index(Kind.PHOTO)) == ROWS
+        assert len(library.vectors.load(Kind.PHOTO).base) == ROWS
     library.commit(IndexBatch(entries=entries(unit(40, 100), 5_000)))
     library.refresh_index()
-    assert len(library.saved_index(Kind.PHOTO)) == ROWS + 10 * (MAX_TAIL + 1) + 100
+    assert len(library.vectors.load(Kind.PHOTO).base) == ROWS + 10 * (MAX_TAIL + 1) + 100
     assert check(library.folder) == []
 
 
@@ -184,11 +184,11 @@ def test_an_exact_index_that_was_outgrown_is_replaced(tmp_path: Path) -> None:
     with Library.create(tmp_path / "library", ENCODER) as library:
         library.commit(IndexBatch(entries=entries(vectors), roots=[Path("/photos")]))
         library.refresh_index()
-        assert isinstance(library.saved_index(Kind.PHOTO), FlatIndex)
+        assert isinstance(library.vectors.load(Kind.PHOTO).base, FlatIndex)
         assert recall(library, vectors) == 1.0
         library.catalog.note("aim", AIM.dumps())  # as if an older version had made it
         library.refresh_index()
-        assert isinstance(library.saved_index(Kind.PHOTO), IvfIndex)
+        assert isinstance(library.vectors.load(Kind.PHOTO).base, IvfIndex)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "exact"])
@@ -209,10 +209,10 @@ def test_a_broken_index_of_lists_is_found_and_made_anew(library: Library, damage
     assert (
         finding.fault
         == {
-            "flip": "does not hold what its segments hold",
-            "cut": "is not as it was written",
+            "flip": "does not match its segments",
+            "cut": "fails its checksum",
             "gone": "is missing",
-            "exact": "is not as it was written",
+            "exact": "fails its checksum",
         }[damage]
     )
     if damage != "flip":  # a search goes on, from the segments
@@ -229,7 +229,7 @@ def test_a_plan_that_cannot_be_read_is_made_anew(library: Library, plan: str) ->
     with Library.open(library.folder) as again:
         assert recall(again, unit(3, ROWS)) == 1.0  # from the segments
     (finding,) = check(library.folder)
-    assert finding.fault == "has a plan that cannot be read"
+    assert finding.fault == "has search parameters that cannot be read"
     assert repair(library.folder).mended == (finding,)
     assert recall(library, unit(3, ROWS)) >= 0.9
 

@@ -55,12 +55,12 @@ def test_a_chunk_that_no_pixel_needs_costs_no_picture(name: bytes, body: bytes) 
         _is_whole(HEAD + _chunk(name, body, check) + REST)
         _is_whole(PNG[:-12] + _chunk(name, body, check) + PNG[-12:])
     remark = _is_whole(HEAD + _chunk(name, body, 1) + REST)
-    assert remark == f"damaged beside its picture; read without {name.decode()}"
+    assert remark == f"damaged outside its picture; read without {name.decode()}"
 
 
 def test_large_chunks() -> None:
     profile = _bytes("PNG", icc_profile=os.urandom(1_500_000))
-    assert _is_whole(profile) == "damaged beside its picture; read without iCCP"
+    assert _is_whole(profile) == "damaged outside its picture; read without iCCP"
     text = PngImagePlugin.PngInfo()
     text.add_text("workflow", "x" * 1_500_000, zip=True)
     assert _is_whole(_bytes("PNG", pnginfo=text))
@@ -209,7 +209,7 @@ def test_a_webp_that_is_damaged_beside_its_picture(
         _bytes("WEBP", exif=exif, lossless=lossless, quality=90, icc_profile=b"x" * 99)
     )
     spoil(data)
-    assert _is_whole(bytes(data)).startswith("damaged beside its picture")
+    assert _is_whole(bytes(data)).startswith("damaged outside its picture")
     with pytest.raises(FileUnreadable):
         read_photo(bytes(data[: len(data) // 2]), size_hint=200)
 

@@ -168,7 +168,7 @@ def test_what_is_too_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     read = read_passages(Path("a.txt"), b"a\nb\nc\nd\ne\n")
     assert read.passages == ("a", "b", "c")
     assert [skip.reason for skip in read.skipped] == [
-        "2 passages behind the first 3 are left out; split the file"
+        "2 passages after the first 3 are left out; split the file"
     ]
 
 

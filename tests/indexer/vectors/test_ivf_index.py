@@ -15,8 +15,7 @@ from indexer.core.types import Kind
 from indexer.vectors.flat_index import MutableFlatIndex
 from indexer.vectors.ivf_index import IvfIndex, list_count, make, training_rows
 from indexer.vectors.nprobe_tuning import TuningQueries, nearest, recall_at
-from indexer.vectors.segment_reader import MappedSegment, SegmentVectors
-from indexer.vectors.segments import Segment
+from indexer.vectors.segments import MappedSegment, Segment, SegmentVectors
 
 DIM, ROWS = 12, 2_000
 
@@ -125,7 +124,7 @@ def test_another_index_is_refused(tmp_path: Path) -> None:
     exact.add(segment.ids, segment.vectors)
     rows = SegmentVectors([], DIM)
     exact.save(path)
-    with pytest.raises(LibraryDamaged, match="is not a FAISS index of lists"):
+    with pytest.raises(LibraryDamaged, match="is not a FAISS index of type IVF"):
         IvfIndex.load(path, dim=DIM, size=50, probes={}, rows=rows, exact_rows=0)
     _index(segment, {}).save(path)
     with pytest.raises(LibraryDamaged, match="does not hold 51 vectors of 12"):

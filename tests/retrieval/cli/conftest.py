@@ -9,13 +9,16 @@ from typing import TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
-import retrieval
 from retrieval.cli import main
 from tests.fakes import ColourEncoder
 
 Run: TypeAlias = Callable[..., Result]
 
-LOADERS = ("load_encoder", "quick_encoder")
+LOADERS = (
+    "retrieval.models.registry.load_encoder",
+    "retrieval.runtime.select_encoder.quick_encoder",
+)
+"""What gives a command its model."""
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ColourEncoder(name=spec, fingerprint=f"fingerprint of {spec}")
 
     for name in LOADERS:
-        monkeypatch.setattr(retrieval, name, load, raising=False)
+        monkeypatch.setattr(name, load)
     return specs
 
 

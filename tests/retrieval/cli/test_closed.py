@@ -18,9 +18,9 @@ from retrieval.concepts import Concepts
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (errno.EACCES, "its owner gives you access with: chmod -R u+rwX '/x'"),
-        (errno.EROFS, "name a place on another disk"),
-        (errno.ENOSPC, "make room there"),
+        (errno.EACCES, "its owner can give you access with: chmod -R u+rwX '/x'"),
+        (errno.EROFS, "choose a folder on another disk"),
+        (errno.ENOSPC, "free some space there"),
     ],
 )
 def test_the_next_step_is_told(code: int, said: str) -> None:
@@ -41,20 +41,20 @@ def test_a_library_that_click_finds_closed() -> None:
     import click
 
     error = click.BadParameter("Directory '/x' is not readable.")
-    assert _usage(error).endswith("its owner gives you access with: chmod -R u+rwX '/x'")
+    assert _usage(error).endswith("its owner can give you access with: chmod -R u+rwX '/x'")
 
 
 def test_a_name_is_not_learned_where_it_cannot_be_kept(as_a_user: Path) -> None:
     Concepts(as_a_user).check_writable()
     as_a_user.chmod(0o500)
-    with pytest.raises(Exception, match=r"cannot write to .*: its owner gives you access"):
+    with pytest.raises(Exception, match=r"cannot write to .*: its owner can give you access"):
         Concepts(as_a_user).check_writable()
 
 
 def test_files_passed_over_are_told_by_suffix() -> None:
     assert passed_over({}) == ""
     assert passed_over({".doc": 9, "": 2, ".zip": 1}) == (
-        "passed over 12 files of suffixes it does not read: 9 .doc, 2 without a suffix, 1 .zip"
+        "ignored 12 files with unsupported suffixes: 9 .doc, 2 without a suffix, 1 .zip"
     )
     many = {f".{letter}": 1 for letter in "abcdefghijk"}
     assert passed_over(many).endswith("1 .h, 3 of other suffixes")

@@ -17,8 +17,10 @@ from indexer.core.types import Kind
 from indexer.library.library import Library
 from retrieval.cli import app, main
 from retrieval.cli.commands.index import MANY
-from retrieval.cli.options import Reranking, with_reranking
+from retrieval.cli.options import with_reranking
+from retrieval.search.search_request import RerankChoice
 from tests.fakes import ColourEncoder, draw
+from tests.retrieval.cli.conftest import LOADERS
 from tests.tiny import tiny_model
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def test_index_as_json(run: Run, photos: Path) -> None:
 def test_truncated_photos_are_told_how_to_be_read(run: Run, photos: Path) -> None:
     whole = draw(photos / "whole.jpg", "red", "blue").read_bytes()
     (photos / "cut.jpg").write_bytes(whole[:-20])
-    hint = "is read with --allow-truncated\n"
+    hint = "the readable part of truncated photos, add --allow-truncated\n"
     assert run("index", photos).stderr.endswith(hint)
     again = run("index", photos, "--allow-truncated")
     assert (again.exit_code, again.stderr) == (0, "")
@@ -181,7 +183,7 @@ def test_search_tells_what_photos_say(run: Run, photos: Path) -> None:
     assert "keywords" not in found
     info = json.loads(run("info", "--json").stdout)["described"]
     assert (info["dated"], info["placed"], info["cameras"]) == (1, 1, [["Fujifilm X100V", 1]])
-    assert "2019-07-14 to 2019-07-14, of 1 photos" in run("info").stdout
+    assert "2019-07-14 to 2019-07-14, for 1 photos" in run("info").stdout
 
 
 def test_search_by_filters_alone(run: Run, indexed: Path) -> None:
@@ -273,7 +275,7 @@ def test_names_are_printed_in_any_encoding(
 def test_an_instruction_that_is_no_utf_8_is_words() -> None:
     @click.command()
     @with_reranking(instruct=True)
-    def asked(reranking: Reranking) -> None:
+    def asked(reranking: RerankChoice) -> None:
         click.echo(reranking.instruct)
 
     assert CliRunner().invoke(asked, ["--instruct", " no  caf\udce9"]).stdout == "no caf\ufffd\n"
@@ -295,7 +297,7 @@ def test_filters_that_are_no_utf_8_find_nothing(run: Run, name: str) -> None:
         (["search", "./\x1b[31m.jpg"], 2, "no file at '\\x1b[31m.jpg'"),
         (["search"], 2, "the query is empty"),
         (["search", "x", "--top", "-1"], 2, "--top"),
-        (["search", "x", "--after", "soon"], 2, "'soon' is no date"),
+        (["search", "x", "--after", "soon"], 2, "'soon' is not a date"),
         (["search", "x", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command 'nonsense'"),
         (["serch", "red"], 2, "No such command 'serch'; did you mean search?; see"),
@@ -339,7 +341,7 @@ def test_a_damaged_library_gives_11(run: Run, indexed: Path, tmp_path: Path) -> 
         (
             PermissionError(13, "Permission denied", "x"),
             1,
-            "twinlens: Permission denied: 'x'; its owner gives you access with: "
+            "twinlens: Permission denied: 'x'; its owner can give you access with: "
             "chmod -R u+rwX 'x'\n",
         ),
         (ZeroDivisionError("oh"), 1, "unexpected ZeroDivisionError: oh; TWINLENS_DEBUG=1 shows"),
@@ -362,7 +364,7 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
     shown = [line.rstrip().split(maxsplit=1) for line in run("info").stdout.splitlines()]
     assert ["photos", "3"] in shown
     assert ["model", "builtin (fingerprint ), 9 dimensions"] in shown
-    assert ["corrected", "nothing for hubness"] in shown
+    assert ["hubness", "not corrected"] in shown
     info = json.loads(run("info", "--json").stdout)
     assert info.pop("bytes") > 0
     assert info == {
@@ -399,14 +401,14 @@ def test_evaluate_for_people_and_programs(run: Run, photos: Path) -> None:
 def with_banks(monkeypatch: pytest.MonkeyPatch, loaded: list[str]) -> None:
     """Every model has generic words and photos: red ones."""
     encoder = ColourEncoder(generic={kind: ["red"] for kind in Kind})
-    for name in ("load_encoder", "quick_encoder"):
-        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
+    for name in LOADERS:
+        monkeypatch.setattr(name, lambda *_, **__: encoder)
 
 
 @pytest.mark.usefixtures("with_banks")
 def test_search_with_and_without_the_correction(photos: Path, run: Run) -> None:
-    assert "making a library at " in run("index", photos).stderr
-    corrected = ["corrected", "for hubness: photos found by words, texts found by photo"]
+    assert "creating a library at " in run("index", photos).stderr
+    corrected = ["hubness", "corrected for photos found by words, texts found by photo"]
     assert corrected in [
         line.rstrip().split(maxsplit=1) for line in run("info").stdout.splitlines()
     ]
@@ -503,7 +505,7 @@ def test_blend_mixes_in_the_order_of_the_models(run: Run, tmp_path: Path) -> Non
     ("args", "message"),
     [
         (["a"], "two models or more"),
-        (["a", "b", "c", "--weight", "0.5"], "3 models take 2 or 3 --weight, not 1"),
+        (["a", "b", "c", "--weight", "0.5"], "3 models need 2 or 3 --weight, not 1"),
         (["0", "1", "--weight", "1.5"], "add up to 1, not 1.5, -0.5"),
     ],
 )
@@ -522,7 +524,7 @@ def test_blend_refuses_shares_that_are_none(
 def test_train_refuses_patience_without_pairs_to_count_on(run: Run, tmp_path: Path) -> None:
     result = run("train", "--pairs", "x.jsonl", "--out", tmp_path / "out", "--patience", 3)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "name the pairs with --val" in result.stderr
+    assert "name them with --val" in result.stderr
 
 
 def test_the_list_of_commands_says_whole_sentences(run: Run) -> None:

@@ -33,6 +33,23 @@ def hit(rank: int, score: float, path: str, text: str = "") -> Hit:
     return Hit(rank=rank, score=score, kind=kind, path=Path(path), text=text, id=rank)
 
 
+@pytest.mark.parametrize(
+    ("matches", "above"),
+    [((0.5, 0.3, 0.1, 0.05), "0.1"), ((0.1, 0.05), "0.1"), ((0.5, 0.3), None)],
+)
+def test_a_line_stands_above_the_first_hit_that_is_unlikely(
+    matches: tuple[float, ...], above: str | None
+) -> None:
+    hits = [
+        replace(hit(rank, 0.1, f"/p/{match}.jpg"), match=match)
+        for rank, match in enumerate(matches, start=1)
+    ]
+    lines = table(*hits)
+    marked = [at for at, line in enumerate(lines) if "unlikely from here on" in line]
+    assert [lines[at + 1].rsplit("/", 1)[1] for at in marked] == ([f"{above}.jpg"] if above else [])
+    assert max(map(len, lines)) <= 80
+
+
 def test_photos_at_80_columns() -> None:
     deep = "/home/someone/pictures/2024/" + "holiday/" * 8 + "cat.jpg"
     lines = table(hit(1, 0.3125, "/p/a.jpg"), hit(10, -0.02, deep))

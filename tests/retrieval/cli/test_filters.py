@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import retrieval
 from tests.fakes import ColourEncoder
 from tests.retrieval.cli.conftest import Run
 
@@ -21,9 +20,9 @@ def test_a_search_by_filters_alone_opens_no_model(
     run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never = NeverAsked(name="builtin", fingerprint="fingerprint of builtin")
-    monkeypatch.setattr(retrieval, "quick_encoder", lambda *_, **__: never)
-    monkeypatch.delattr(retrieval, "load_encoder")
-    monkeypatch.delattr(retrieval, "load_reranker", raising=False)
+    monkeypatch.setattr("retrieval.runtime.select_encoder.quick_encoder", lambda *_, **__: never)
+    monkeypatch.delattr("retrieval.models.registry.load_encoder")
+    monkeypatch.delattr("retrieval.search.search_models.load_reranker")
     found = run("search", "-f", "type:png")
     assert found.exit_code == 0
     assert sorted(found.stdout.splitlines()) == sorted(map(str, indexed.glob("*.png")))

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,7 +24,7 @@ from retrieval.cli import preview
 from retrieval.cli.output import Layout, write_hits
 from retrieval.search import Hit, Page
 from tests.fakes import COLOURS, ColourEncoder, draw
-from tests.retrieval.cli.conftest import Run
+from tests.retrieval.cli.conftest import LOADERS, Run
 
 HIT = Hit(rank=1, score=0.25, kind=Kind.PHOTO, path=Path("a b.png"), text="", id=7, match=0.8512)
 
@@ -85,8 +86,8 @@ def test_a_misspelt_filter_is_told_from_words(run: Run) -> None:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("-blue", "to push it down write: - blue"),
-        ("-blue sky", "to push it down write: - blue"),
+        ("-blue", "to remove it, write: - blue"),
+        ("-blue sky", "to remove it, write: - blue"),
         ("-json", "did you mean --json?"),
     ],
 )
@@ -152,8 +153,8 @@ def many(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     colours = [colour for colour in COLOURS if colour != "purple"]
     generic = [f"{one} {two}" for one in colours for two in colours] * 3
     encoder = ColourEncoder(generic={Kind.TEXT: generic})
-    for name in ("load_encoder", "quick_encoder"):
-        monkeypatch.setattr(retrieval, name, lambda *_, **__: encoder, raising=False)
+    for name in LOADERS:
+        monkeypatch.setattr(name, lambda *_, **__: encoder)
     folder = tmp_path / "many"
     for number, (one, two) in enumerate(zip(colours * 2, colours[1:] * 2, strict=False)):
         draw(folder / f"{number}-{one}-{two}.png", one, two)
@@ -179,7 +180,7 @@ def test_the_threshold_cuts_by_the_match(run: Run, many: Path) -> None:
     kept = run("search", "red", "-f", "--threshold", middle)
     wanted = sum(match >= middle for match in matches)
     assert len(kept.stdout.splitlines()) == wanted
-    assert f"{len(matches) - wanted} more are no match" in kept.stderr
+    assert f"{len(matches) - wanted} more left out as too unlikely" in kept.stderr
 
 
 @pytest.mark.usefixtures("indexed")
@@ -279,8 +280,8 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
     assert shown.exit_code == 0
     assert shown.stdout.startswith("2 exact copies\n      192 × 192  ")
     assert "a\\nb.png\n" in shown.stdout
-    assert "2 near copies, 0.9" in shown.stdout
-    assert "2 groups: 1 exact, 1 near (at least 0.9 alike); 2 copies" in shown.stderr
+    assert "2 near copies, correlation 0.9" in shown.stdout
+    assert "2 groups: 1 exact, 1 near (correlation 0.9 or more); 2 copies" in shown.stderr
     assert "192 × 192" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in run("duplicates", "--json").stdout.splitlines()]
     assert [(row["kind"], len(row["copies"])) for row in rows] == [("exact", 2), ("near", 2)]
@@ -301,7 +302,7 @@ def test_duplicates_for_people_and_programs(run: Run, doubled: Path, tmp_path: P
 def test_exact_and_near_copies_are_never_in_one_list(run: Run, doubled: Path) -> None:
     exact, near = run("duplicates", "-0"), run("duplicates", "-0", "--near")
     assert exact.stdout == f"{doubled / 'copy.png'}\0"
-    assert "1 group of near copies left out; list them with --near" in exact.stderr
+    assert "1 group of near copies not listed; list them with --near" in exact.stderr
     assert near.stdout == f"{doubled / 'small.png'}\0"
     kinds = [
         json.loads(line)["kind"]
@@ -309,6 +310,24 @@ def test_exact_and_near_copies_are_never_in_one_list(run: Run, doubled: Path) ->
     ]
     assert kinds == ["near"]
     assert len(list(doubled.iterdir())) == 3
+
+
+@pytest.mark.parametrize("layout", ["-f", "-0"])
+def test_no_copy_is_named_whose_original_has_gone(
+    run: Run, doubled: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = retrieval.find_duplicates
+
+    def found(*args: Any, **named: Any) -> Any:
+        groups = find(*args, **named)
+        (doubled / "a\nb.png").unlink()  # its drive is pulled out while copies are compared
+        return groups
+
+    assert run("duplicates", layout).stdout
+    monkeypatch.setattr(retrieval, "find_duplicates", found)
+    result = run("duplicates", layout)
+    assert result.stdout == ""
+    assert "a\\nb.png, which is not reachable now" in result.stderr
 
 
 def test_no_duplicates(run: Run, indexed: Path, doubled: Path) -> None:

@@ -36,8 +36,10 @@ def test_check_names_and_repairs(run: Run, indexed: Path, tmp_path: Path) -> Non
     mended = run("check", "--repair")
     assert mended.exit_code == 0
     assert f"{segment} is broken" in mended.stdout
-    assert mended.stderr.endswith("their vectors; embed them anew with: twinlens index\n")
-    assert run("check").stdout == "the library is whole\n"
+    assert mended.stderr.endswith(
+        "whose vectors were lost; embed them again with: twinlens index\n"
+    )
+    assert run("check").stdout == "the library is intact\n"
     assert "added" in run("index", indexed).stdout
 
 
@@ -63,7 +65,7 @@ def test_move_root(run: Run, indexed: Path, tmp_path: Path) -> None:
     (new / "half.png").unlink()
     result = run("move-root", indexed, new)
     assert (result.exit_code, result.stdout) == (0, f"4 files moved to {new}\n")
-    assert result.stderr == "1 of them are not there; the next twinlens index drops them\n"
+    assert result.stderr == "1 of them cannot be found; the next twinlens index removes them\n"
     assert run("search", "red", "-f").stdout.splitlines()[0] == str(new / "red.png")
     assert run("move-root", indexed, new).exit_code == 2
 
@@ -81,7 +83,7 @@ def test_index_keeps_a_drive_that_is_away(run: Run, indexed: Path, tmp_path: Pat
 
     found = run("search", "red", "--json", "--threshold", 0)
     assert {json.loads(line)["reachable"] for line in found.stdout.splitlines()} == {False}
-    assert found.stderr.startswith("not reachable: 3 files; the drive is away")
+    assert found.stderr.startswith("not reachable: 3 files; the drive is unplugged")
     shown = run("search", "red", "--threshold", 0)
     assert all(line.endswith("\tnot reachable") for line in shown.stdout.splitlines())
     assert run("search", "red", "-f").stdout.splitlines()[0] == str(indexed / "red.png")
@@ -117,11 +119,11 @@ def test_a_table_marks_what_is_away(indexed: Path) -> None:
 def test_reindex(run: Run, indexed: Path, loaded: list[str]) -> None:
     result = run("reindex", "--model", "other")
     assert result.exit_code == 0
-    assert result.stdout.startswith("3 photos and 2 texts are of other now, in ")
+    assert result.stdout.startswith("embedded 3 photos and 2 texts with other in ")
     assert run("search", "red").exit_code == 0
     assert loaded[-1] == "other"
     assert result.stderr == ""
-    assert "of other already" in run("reindex", "--model", "other").stderr
+    assert "uses other already" in run("reindex", "--model", "other").stderr
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ def watcher(indexed: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", COMMAND, "watch", indexed, "--library", tmp_path / "library"]
     env, pipe = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env, text=True) as process:
-        assert process.stderr.readline() == "watching; Ctrl-C ends it\n"
+        assert process.stderr.readline() == "watching; stop with Ctrl-C\n"
         time.sleep(1)  # until the system reports what changes
         yield process
         process.kill()
@@ -140,7 +142,7 @@ def test_watch_sees_a_drive_that_is_back(
     watcher: subprocess.Popen[str], photos: Path, tmp_path: Path
 ) -> None:
     away = photos.rename(tmp_path / "unplugged")
-    assert watcher.stderr.readline().startswith("not now: no folder at ")
+    assert watcher.stderr.readline().startswith("not indexed now: no folder at ")
     shutil.copytree(away, photos)  # another inode, as a drive has that is plugged in again
     time.sleep(6)  # three looks
     draw(photos / "green.png", "green")
@@ -160,4 +162,4 @@ def test_watch_follows_and_ends(
     assert watcher.stdout.readline().startswith("1 removed, 4 unchanged in ")
     watcher.send_signal(ending)
     out, err = watcher.communicate(timeout=60)
-    assert (watcher.returncode, out, err) == (0, "", "no longer watching\n")
+    assert (watcher.returncode, out, err) == (0, "", "stopped watching\n")

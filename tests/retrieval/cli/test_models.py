@@ -16,7 +16,6 @@ from huggingface_hub import constants
 from PIL import Image
 from skimage import data as samples
 
-import retrieval
 from indexer.core.errors import UsageError
 from retrieval.cli import better_model
 from retrieval.cli.better_model import better_model_hint
@@ -32,6 +31,7 @@ from tests.terminals import ROOT, on_terminal
 if TYPE_CHECKING:
     from tests.retrieval.cli.conftest import Run
 
+QUICK = "retrieval.runtime.select_encoder.quick_encoder"
 WITHOUT_TORCH = """
 import sys
 sys.modules.update(torch=None, open_clip=None)
@@ -39,9 +39,9 @@ from retrieval.cli import main
 main()
 """
 AS_BUILTIN = """
-import retrieval
+from retrieval.runtime import select_encoder
 from tests.fakes import ColourEncoder
-retrieval.quick_encoder = lambda *_, **__: ColourEncoder(name="builtin", fingerprint="it")
+select_encoder.quick_encoder = lambda *_, **__: ColourEncoder(name="builtin", fingerprint="it")
 from retrieval.cli import main
 main()
 """
@@ -157,7 +157,7 @@ def test_the_table_and_its_json(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(retrieval, "quick_encoder", coloured)
+    monkeypatch.setattr(QUICK, coloured)
     fetch.fetch_onnx_pair(to_be_fetched("good"))
     served.asked.clear()
     told = [json.loads(line) for line in run("models", "--json").stdout.splitlines()]
@@ -191,7 +191,7 @@ def test_a_broken_model_does_not_end_the_table(
         raise ModelUnavailable("it lacks its weights")
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(retrieval, "quick_encoder", broken)
+    monkeypatch.setattr(QUICK, broken)
     result = run("models")
     assert result.exit_code == 0
     assert "builtin: it lacks its weights" in result.stderr

@@ -18,7 +18,8 @@ from rich.console import Console
 from indexer.core.types import Kind, Metadata
 from retrieval.cli import preview
 from retrieval.cli.commands.search import _dated, _found
-from retrieval.cli.output import Layout, cell, write_hits
+from retrieval.cli.output import Layout, write_hits
+from retrieval.output_files import cell
 from retrieval.search import Hit
 from tests.fakes import draw
 from tests.retrieval.cli.conftest import Run

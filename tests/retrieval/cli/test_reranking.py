@@ -88,7 +88,7 @@ def test_an_empty_instruction_is_none(run: Run, place: Path) -> None:
     [
         (["--instruct", "no blue"], "no reranker ships for the model"),
         (["--rerank"], "no reranker ships for the model"),
-        (["--instruct", "no blue", "--no-rerank"], "--instruct is for the reranker"),
+        (["--instruct", "no blue", "--no-rerank"], "--instruct needs the reranker"),
     ],
 )
 def test_an_instruction_that_nobody_reads_is_refused(
@@ -148,7 +148,7 @@ def test_train_reranker_ends_with_what_it_is_trusted_with(run: Run, place: Path)
         "--model", place / "model", "--steps", 2, "--signs", 8,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert f"wrote {out}; weights beside the first stage: text to image" in result.stderr
+    assert f"wrote {out}; fusion weights: text to image" in result.stderr
     assert found(run("search", "red", "--json", "--reranker", out))
     again = run("train-reranker", "--pairs", source, "--val", source, "--out", out,
                 "--model", place / "model")  # fmt: skip
@@ -171,8 +171,8 @@ def test_train_reranker_learns_from_triples(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 3, result.output
     assert f"skipping {tmp_path / 'gone.png'}: " in result.stderr
     assert (tmp_path / "out" / "model.safetensors").is_file()
-    assert "--triples: needs --init" in run(*asked).stderr
+    assert "--triples needs --init" in run(*asked).stderr
     unfit = run(*asked, "--init", start, "--views", 4)
-    assert (unfit.exit_code, "do not go with it: --views" in unfit.stderr) == (2, True)
+    assert (unfit.exit_code, "--triples does not use --views" in unfit.stderr) == (2, True)
     bare = run("train-reranker", "--out", tmp_path / "none")
-    assert (bare.exit_code, "name --pairs to learn from" in bare.stderr) == (2, True)
+    assert (bare.exit_code, "name --pairs to train on" in bare.stderr) == (2, True)

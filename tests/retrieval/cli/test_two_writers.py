@@ -29,10 +29,10 @@ with Library.open(Path(sys.argv[1])) as library, library.writing():
 
 COMMAND = """
 import signal, sys
-import retrieval
 from retrieval.cli import main
+from retrieval.runtime import select_encoder
 from tests.fakes import ColourEncoder
-retrieval.quick_encoder = lambda spec="builtin", device="auto", **_: ColourEncoder(
+select_encoder.quick_encoder = lambda spec="builtin", device="auto", **_: ColourEncoder(
     name=spec, fingerprint=f"fingerprint of {spec}")
 sys.argv = ["twinlens", *sys.argv[1:]]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
@@ -69,7 +69,7 @@ def test_the_second_writer_waits_and_says_so(
     with _start(COMMAND, "index", photos, "--library", library) as second:
         message = second.stderr.readline()
         assert f"is being written by process {writer.pid} since " in message
-        assert message.endswith(" ago; waiting until that is done\n")
+        assert message.endswith(" ago; waiting for it to finish\n")
         assert second.poll() is None
         writer.communicate("done\n")
         out, _ = second.communicate(timeout=120)
@@ -84,13 +84,13 @@ def test_with_no_wait_it_ends_with_12(
         result = run(*command, "--no-wait")
         assert (result.exit_code, result.stdout) == (12, "")
         assert f"by process {writer.pid} since" in result.stderr
-        assert result.stderr.endswith("; try again when that is done\n")
+        assert result.stderr.endswith("; try again when it has finished\n")
 
 
 def test_readers_never_wait(run: Run, writer: subprocess.Popen[str]) -> None:
     assert run("search", "red").exit_code == 0
     assert run("info").exit_code == 0
-    assert run("check").stdout == "the library is whole\n"
+    assert run("check").stdout == "the library is intact\n"
     assert writer.poll() is None
 
 
@@ -115,4 +115,4 @@ def test_two_that_make_the_same_library_both_end_well(
     assert [process.returncode for process in started] == [0, 0], done
     names = {Path(line).name for line in run("search", "red", "-f").stdout.splitlines()}
     assert names == {"red.png", "half.png", "blue.png", "green.png"}
-    assert run("check").stdout == "the library is whole\n"
+    assert run("check").stdout == "the library is intact\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,6 @@ OTHERS = ("astronaut", "coffee", "rocket", "horse", "page", "coins", "camera")
 
 
 @pytest.fixture(scope="module")
-def encoder() -> TorchEncoder:
-    return load_encoder("builtin", "cpu")
-
-
-@pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four views of one cup of coffee to learn from; others and a fifth view to find."""
     folder = tmp_path_factory.mktemp("views")
@@ -52,24 +48,34 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(views: Path, builtin: TorchEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library of what is to be found."""
+    folder = tmp_path_factory.mktemp("made") / "library"
+    with Library.create(folder, builtin) as library:
+        index_folders(library, builtin, [views / "find"])
+    return folder
+
+
 @pytest.fixture
-def library(views: Path, encoder: TorchEncoder, tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", encoder) as opened:
-        index_folders(opened, encoder, [views / "find"])
+def library(made: Path, tmp_path: Path) -> Iterator[Library]:
+    """A copy of it."""
+    shutil.copytree(made, tmp_path / "library")
+    with Library.open(tmp_path / "library") as opened:
         yield opened
 
 
 def test_a_name_finds_what_it_was_learned_from(
-    views: Path, library: Library, encoder: TorchEncoder
+    views: Path, library: Library, builtin: TorchEncoder
 ) -> None:
     photos = [views / "learn" / "cup-0.png", views / "learn"]  # a file, and all in its folder
-    plain = Searcher(library, encoder)
-    without = encoder.encode_texts(["a horse in a field"])
+    plain = Searcher(library, builtin)
+    without = builtin.encode_texts(["a horse in a field"])
     before = {hit.path.name: hit for hit in plain.search("zorbo", ensemble=False)}
-    learned = learn_concept(library, encoder, "Zorbo", photos, LearnOptions(like="cup"))
+    learned = learn_concept(library, builtin, "Zorbo", photos, LearnOptions(like="cup"))
     assert (learned.concept.name, learned.concept.photos, learned.replaced) == ("Zorbo", 4, False)
 
-    naming = Searcher(library, encoder)
+    naming = Searcher(library, builtin)
     after = {hit.path.name: hit for hit in naming.search("zorbo", ensemble=False)}
     assert after["cup.png"].rank == 1
     assert after["cup.png"].score > before["cup.png"].score + 0.1
@@ -94,62 +100,62 @@ def test_a_guessed_word_is_given_more_time(options: LearnOptions, pace: tuple[in
 
 
 @pytest.mark.parametrize("options", [LearnOptions(like="cup", steps=2), LearnOptions(steps=3)])
-def test_the_steps_are_taken(encoder: TorchEncoder, options: LearnOptions) -> None:
-    examples = encoder.encode_images([Image.fromarray(skimage.data.coffee())])[:, None]
-    others = encoder.encode_images([Image.fromarray(skimage.data.astronaut())])
-    lesson = prepare(encoder, examples, others, "cup", options)
+def test_the_steps_are_taken(builtin: TorchEncoder, options: LearnOptions) -> None:
+    examples = builtin.encode_images([Image.fromarray(skimage.data.coffee())])[:, None]
+    others = builtin.encode_images([Image.fromarray(skimage.data.astronaut())])
+    lesson = prepare(builtin, examples, others, "cup", options)
     seen: list[tuple[int, int]] = []
-    learn_tokens(encoder.prompts, lesson, options, lambda *done: seen.append(done))
+    learn_tokens(builtin.prompts, lesson, options, lambda *done: seen.append(done))
     assert seen == [(step + 1, options.steps) for step in range(options.steps or 0)]
 
 
 def test_the_same_seed_learns_the_same(
-    views: Path, library: Library, encoder: TorchEncoder
+    views: Path, library: Library, builtin: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
-    options = LearnOptions(like="cup", steps=10)
-    first = learn_concept(library, encoder, "Zorbo", photos, options)
-    again = learn_concept(library, encoder, "ZORBO", photos, options)
-    other = learn_concept(library, encoder, "Zorbo", photos, replace(options, seed=1))
+    options = LearnOptions(like="cup", steps=3)
+    first = learn_concept(library, builtin, "Zorbo", photos, options)
+    again = learn_concept(library, builtin, "ZORBO", photos, options)
+    other = learn_concept(library, builtin, "Zorbo", photos, replace(options, seed=1))
     np.testing.assert_array_equal(first.concept.tokens, again.concept.tokens)
     assert np.abs(first.concept.tokens - other.concept.tokens).max() > 0
     assert [again.replaced, other.replaced] == [True, True]
 
 
 def test_what_it_is_like_is_guessed_from_the_photos(
-    views: Path, library: Library, encoder: TorchEncoder
+    views: Path, library: Library, builtin: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
-    learned = learn_concept(library, encoder, "Zorbo", photos, LearnOptions(steps=1))
+    learned = learn_concept(library, builtin, "Zorbo", photos, LearnOptions(steps=1))
     assert learned.concept.like in {"cup", "coffee", "mug", "drink", "tea", "plate", "bowl", "meal"}
 
 
 def test_photos_that_cannot_be_read_are_named(
-    views: Path, library: Library, encoder: TorchEncoder, tmp_path: Path
+    views: Path, library: Library, builtin: TorchEncoder, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no photo")
     options = LearnOptions(like="cup", steps=1)
-    learned = learn_concept(library, encoder, "Zorbo", [broken, views / "learn/cup-0.png"], options)
+    learned = learn_concept(library, builtin, "Zorbo", [broken, views / "learn/cup-0.png"], options)
     assert learned.concept.photos == 1
     assert [skip.path for skip in learned.skipped] == [broken]
     with pytest.raises(ConceptInvalid, match=r"no photo .* can be read; the first: .*broken\.jpg"):
-        learn_concept(library, encoder, "Other", [broken], options)
+        learn_concept(library, builtin, "Other", [broken], options)
     assert [each.name for each in Concepts(library.folder).read()[0]] == ["Zorbo"]
 
 
 def test_a_name_of_another_model_is_read_as_a_word_with_a_hint(
-    views: Path, library: Library, encoder: TorchEncoder
+    views: Path, library: Library, builtin: TorchEncoder
 ) -> None:
     photos = sorted((views / "learn").iterdir())
-    learned = learn_concept(library, encoder, "Zorbo", photos, LearnOptions(like="cup", steps=1))
-    without = Searcher(library, encoder)
+    learned = learn_concept(library, builtin, "Zorbo", photos, LearnOptions(like="cup", steps=1))
+    without = Searcher(library, builtin)
     Concepts(library.folder).save(replace(learned.concept, fingerprint="of another"))
-    stale = Searcher(library, encoder)
+    stale = Searcher(library, builtin)
     query = parse_query("Zorbo in a field")
     assert without.hint(query) == ""
     assert "learn it again" in stale.hint(query)
-    plain = encoder.encode_texts(["Zorbo in a field"])
+    plain = builtin.encode_texts(["Zorbo in a field"])
     np.testing.assert_array_equal(stale._encoder.encode_texts(["Zorbo in a field"]), plain)
 
 

@@ -13,9 +13,9 @@ from retrieval.errors import EvaluationInvalid
 from retrieval.evaluation import evaluate
 from retrieval.instructions.benchmark import (
     InstructionBenchmark,
-    evaluate_instructions,
     ndcg,
     p_mrr,
+    run_benchmark,
     searching,
 )
 from retrieval.instructions.caption_labels import label
@@ -58,19 +58,19 @@ def exam(tmp_path: Path) -> InstructionBenchmark:
 def test_one_that_obeys_scores_high_and_one_that_is_deaf_scores_0(
     exam: InstructionBenchmark,
 ) -> None:
-    done = evaluate_instructions(ColourReranker(FusionWeights(instructed=1.0)), exam)
+    done = run_benchmark(ColourReranker(FusionWeights(instructed=1.0)), exam)
     assert done.families == ("right",)
     assert done.robustness == pytest.approx(100.0)
     assert done.p_mrr > 30
     assert (done.controls["none"], done.controls["generic"]) == (0.0, 0.0)
-    deaf = evaluate_instructions(ColourReranker(FusionWeights(instructed=0.0)), exam)
+    deaf = run_benchmark(ColourReranker(FusionWeights(instructed=0.0)), exam)
     assert (deaf.p_mrr, deaf.p_mrr_interval) == (0.0, (0.0, 0.0))
     assert done.instances == deaf.instances
     assert deaf.robustness < 70
 
 
 def test_one_that_obeys_another_wish_lets_both_sides_fall_alike(exam: InstructionBenchmark) -> None:
-    done = evaluate_instructions(ColourReranker(FusionWeights(instructed=1.0)), exam)
+    done = run_benchmark(ColourReranker(FusionWeights(instructed=1.0)), exam)
     assert done.swapped_fall > 20  # photos that stand high can only fall
     assert abs(done.controls["swapped"]) < 1
 
@@ -80,7 +80,7 @@ def test_photos_that_captions_leave_open_count_as_wrong_or_not_at_all(
 ) -> None:
     some = np.random.default_rng(0).random(exam.labels.shape) < 0.2
     exam = replace(exam, labels=np.where(some, 0, exam.labels).astype(np.int8))
-    done = evaluate_instructions(ColourReranker(FusionWeights(instructed=1.0)), exam)
+    done = run_benchmark(ColourReranker(FusionWeights(instructed=1.0)), exam)
     assert done.robustness_told == pytest.approx(100.0)
     assert done.robustness < 99
     assert done.robustness <= done.ndcg
@@ -92,14 +92,12 @@ def test_one_that_does_the_contrary_scores_below_0(exam: InstructionBenchmark) -
             plain = super().score([(query, "") for query, _ in asked], sights)
             return 2 * plain - super().score(asked, sights)
 
-    assert evaluate_instructions(Contrary(FusionWeights(instructed=1.0)), exam).p_mrr < -10
+    assert run_benchmark(Contrary(FusionWeights(instructed=1.0)), exam).p_mrr < -10
 
 
 def test_photos_that_tell_nothing_are_refused(exam: InstructionBenchmark) -> None:
-    with pytest.raises(EvaluationInvalid, match="tell too little to ask about"):
-        evaluate_instructions(
-            ColourReranker(FusionWeights()), replace(exam, labels=0 * exam.labels)
-        )
+    with pytest.raises(EvaluationInvalid, match="are not enough for a benchmark"):
+        run_benchmark(ColourReranker(FusionWeights()), replace(exam, labels=0 * exam.labels))
 
 
 def test_p_mrr_by_hand() -> None:

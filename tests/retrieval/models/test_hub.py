@@ -12,14 +12,13 @@ import open_clip
 import pytest
 import torch
 from huggingface_hub import constants
-from safetensors.torch import save_file
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models import hub, load_model
 from retrieval.models.checkpoint import save_checkpoint
 from tests.hub import COMMIT, Hub, serving
+from tests.tiny_clip import TINY_CLIP, tiny_clip
 
-SMALL = "ViT-S-32-alt"
 SPEC = "hf-hub:someone/small"
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
@@ -27,12 +26,10 @@ WEIGHTS = "open_clip_model.safetensors"
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the hub: random weights of a small architecture and its settings."""
+    """A repository of the hub: random weights of a tiny architecture and its settings."""
     folder = tmp_path_factory.mktemp("repository")
-    torch.manual_seed(0)
-    model = open_clip.create_model(SMALL)
-    save_file(model.state_dict(), folder / WEIGHTS)
-    settings = {"model_cfg": open_clip.get_model_config(SMALL), "preprocess_cfg": {}}
+    tiny_clip(folder).rename(folder / WEIGHTS)
+    settings = {"model_cfg": open_clip.get_model_config(TINY_CLIP), "preprocess_cfg": {}}
     (folder / CONFIG).write_text(json.dumps(settings), "utf-8")
     return folder
 
@@ -84,7 +81,7 @@ def test_a_model_is_fetched_once_and_then_never_asked_for(served: Hub, cache: Pa
 
 def test_a_copied_cache_suffices(repository: Path, served: Hub, cache: Path) -> None:
     put_into(cache, repository, CONFIG, WEIGHTS)
-    own = load_model(f"{SMALL}/{repository / WEIGHTS}")
+    own = load_model(f"{TINY_CLIP}/{repository / WEIGHTS}")
     for name, tensor in load_model(SPEC).module.state_dict().items():
         assert torch.equal(tensor, own.module.state_dict()[name]), name
     assert served.asked == []
@@ -97,7 +94,7 @@ def test_what_was_trained_from_a_repository_loads_without_it(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     save_checkpoint(load_model(SPEC), tmp_path / "mine")
     shutil.rmtree(cache)
-    assert load_model(str(tmp_path / "mine")).architecture["name"] == SMALL
+    assert load_model(str(tmp_path / "mine")).architecture["name"] == TINY_CLIP
 
 
 def test_an_architecture_that_only_a_repository_has_needs_it(

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models import load_encoder, load_model, open_clip_models
 from retrieval.models.checkpoint import load_checkpoint, save_checkpoint
-
-SMALL = "ViT-S-32-alt"
+from tests.tiny_clip import DIM, PIXELS, TINY_CLIP, tiny_clip
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of a small architecture, in a file."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("openclip") / "weights.safetensors"
-    save_file(open_clip.create_model(SMALL).state_dict(), path)
-    return path
+    """Random weights of a tiny architecture, in a file."""
+    return tiny_clip(tmp_path_factory.mktemp("openclip"))
 
 
 def photos() -> list[Image.Image]:
@@ -39,10 +34,10 @@ def photos() -> list[Image.Image]:
 
 @torch.no_grad()
 def test_embeddings_equal_open_clips_own(weights: Path) -> None:
-    encoder = load_encoder(f"{SMALL}/{weights}", "cpu")
-    model, _, preprocess = open_clip.create_model_and_transforms(SMALL, pretrained=str(weights))
+    encoder = load_encoder(f"{TINY_CLIP}/{weights}", "cpu")
+    model, _, preprocess = open_clip.create_model_and_transforms(TINY_CLIP, pretrained=str(weights))
     model.eval()
-    tokenizer = open_clip.get_tokenizer(SMALL)
+    tokenizer = open_clip.get_tokenizer(TINY_CLIP)
     texts = ["a cat on a sofa", "two dogs", "a page of text"]
 
     pixels = torch.stack([preprocess(photo) for photo in photos()])
@@ -50,14 +45,14 @@ def test_embeddings_equal_open_clips_own(weights: Path) -> None:
     ours = [encoder.encode_images(photos()), encoder.encode_texts(texts)]
     for mine, their in zip(ours, theirs, strict=True):
         assert ((mine * their.numpy()).sum(axis=1) >= 0.9999).all()
-    assert encoder.dim == 256
-    assert encoder.image_size == 224
+    assert encoder.dim == DIM
+    assert encoder.image_size == PIXELS
 
 
 def test_a_fine_tuned_model_of_open_clip_comes_back_from_its_folder(
     weights: Path, tmp_path: Path
 ) -> None:
-    model = load_model(f"{SMALL}/{weights}")
+    model = load_model(f"{TINY_CLIP}/{weights}")
     save_checkpoint(model, tmp_path / "tuned")
     again = load_checkpoint(tmp_path / "tuned")
     assert again.image == model.image
@@ -70,13 +65,13 @@ def test_a_local_file_is_preprocessed_as_all_tags_of_its_architecture(
 ) -> None:
     own = {"mean": (0.5, 0.5, 0.5), "std": (0.25,) * 3, "interpolation": "bilinear"}
     one, other = {**own, "resize_mode": "squash"}, {**own, "resize_mode": "shortest"}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"a": one, "b": one})
-    image = load_model(f"{SMALL}/{weights}").image
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, TINY_CLIP, {"a": one, "b": one})
+    image = load_model(f"{TINY_CLIP}/{weights}").image
     assert (image.mean, image.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     assert (image.interpolation, image.resize) == ("bilinear", "squash")
 
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"a": one, "b": other})
-    assert load_model(f"{SMALL}/{weights}").image.mean == open_clip.OPENAI_DATASET_MEAN
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, TINY_CLIP, {"a": one, "b": other})
+    assert load_model(f"{TINY_CLIP}/{weights}").image.mean == open_clip.OPENAI_DATASET_MEAN
 
 
 def test_an_unknown_architecture_names_near_ones() -> None:
@@ -96,8 +91,8 @@ def test_a_missing_file_is_named() -> None:
 
 def test_a_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(ModelUnavailable, match=rf"does not hold weights of {SMALL}"):
-        load_model(f"{SMALL}/{tmp_path / 'other.safetensors'}")
+    with pytest.raises(ModelUnavailable, match=rf"does not hold weights of {TINY_CLIP}"):
+        load_model(f"{TINY_CLIP}/{tmp_path / 'other.safetensors'}")
 
 
 class Program:
@@ -118,8 +113,10 @@ def test_a_pickle_that_runs_a_program_is_refused(
     torch.save({"state_dict": {"w": Program(tmp_path / "ran")}}, tmp_path / "w.pt")
     (tmp_path / "w.bin").write_bytes(pickle.dumps(Program(tmp_path / "ran")))
     for name in ("w.pt", "w.bin"):
-        with pytest.raises(ModelUnavailable, match=rf"{name}' is no file of weights alone.*safete"):
-            load_model(f"{SMALL}/{tmp_path / name}")
+        with pytest.raises(
+            ModelUnavailable, match=rf"{name}' is damaged or contains more than weights.*safete"
+        ):
+            load_model(f"{TINY_CLIP}/{tmp_path / name}")
     assert not (tmp_path / "ran").exists()
     assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == wanted
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
@@ -132,15 +129,15 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "none.pt")
     torch.save([1], tmp_path / "list.pt")
     for path in tmp_path.iterdir():
-        with pytest.raises(ModelUnavailable, match=rf"does not hold weights of {SMALL}: [\w']"):
-            load_model(f"{SMALL}/{path}")
+        with pytest.raises(ModelUnavailable, match=rf"does not hold weights of {TINY_CLIP}: [\w']"):
+            load_model(f"{TINY_CLIP}/{path}")
 
 
 @torch.no_grad()
 def test_a_pickle_of_weights_alone_is_read(weights: Path, tmp_path: Path) -> None:
     state = load_file(weights)
     torch.save(state, tmp_path / "w.pt")
-    read = load_model(f"{SMALL}/{tmp_path / 'w.pt'}").module.state_dict()
+    read = load_model(f"{TINY_CLIP}/{tmp_path / 'w.pt'}").module.state_dict()
     assert all(torch.equal(read[name], tensor) for name, tensor in state.items())
 
 
@@ -152,18 +149,14 @@ def test_a_pickle_of_weights_alone_is_read(weights: Path, tmp_path: Path) -> Non
     ],
 )
 def test_without_the_hub_the_file_and_its_place_are_named(
-    spec: str, wanted: str, tmp_path: Path
+    spec: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = f"from retrieval.models import load_model; load_model({spec!r})"
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    said = done.stderr.splitlines()[-1]
-    assert "ModelUnavailable" in said
-    assert "open_clip_model.safetensors" in said
-    assert wanted in said
-    assert "--model builtin" in said
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        ModelUnavailable, match=rf"open_clip_model\.safetensors .*{wanted}.*--model builtin"
+    ):
+        load_model(spec)
 
 
 class LongTower(torch.nn.Module):

@@ -46,7 +46,7 @@ def test_a_file_in_the_folder_comes_first(
 def test_a_bank_of_other_weights_is_refused(encoder: TorchEncoder, tmp_path: Path) -> None:
     path = bank_file(tmp_path, Kind.PHOTO)
     save_bank(path, encoder.encode_texts(["red"]), fingerprint="0123456789abcdef")
-    message = rf"{path} was made with other weights \(0123456789ab\) than .*; make it anew with"
+    message = rf"{path} was made with other weights \(0123456789ab\) than .*; rebuild it with"
     with pytest.raises(ModelUnavailable, match=message):
         encoder.bank(Kind.PHOTO)
 

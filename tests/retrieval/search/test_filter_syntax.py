@@ -88,6 +88,16 @@ def test_a_town_has_a_position(value: str, latitude: float, longitude: float, km
     assert near.km == km
 
 
+def test_a_town_is_known_by_its_names_and_what_it_lies_in() -> None:
+    roma, paris = (parse_filters([("near", each)]) for each in ("Roma", "Paris, TX"))
+    assert isinstance(roma, NearPosition)
+    assert {"Rome", "Roma"} <= set(roma.names)
+    assert {"Rome", "Roma", "Italy", "Italia"} <= set(roma.ends)
+    assert isinstance(paris, NearPosition)
+    assert {"Texas", "TX", "United States", "USA"} <= set(paris.ends)
+    assert "Paris" not in paris.ends  # "Paris" alone is another
+
+
 def test_options_join_the_words() -> None:
     query = parse_query("dogs tag:a", filters=[("min-rating", "3")])
     assert query.text == "dogs"
@@ -104,14 +114,14 @@ def test_a_photo_is_filtered_by_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("after:soon", "'soon' is no date; write 2019, 2019-07 or 2019-07-14"),
+        ("after:soon", "'soon' is not a date; write 2019, 2019-07 or 2019-07-14"),
         ("near:Atlantisburg", "no town 'Atlantisburg' is known here"),
-        ("near:95,10", "near:95,10 is no place; write 41.9,12.5,5 or Rome,5"),
-        ("near:95", "near:95 is no place"),
-        ("type:exe", "type:exe is no type of file here; there are avif"),
+        ("near:95,10", "near:95,10 is not a place; write 41.9,12.5,5 or Rome,5"),
+        ("near:95", "near:95 is not a place"),
+        ("type:exe", "type:exe is not a known file type; known are avif"),
         ("orientation:sideways", "write one of landscape, portrait, square"),
-        ("rating:9", "rating:9 is no number of stars; write 1 to 5"),
-        ('tag:""', "tag: of what"),
+        ("rating:9", "rating:9 is not a number of stars; write 1 to 5"),
+        ('tag:""', "the filter tag: has no value; write it as tag:VALUE"),
     ],
 )
 def test_what_cannot_be_understood_is_said(written: str, message: str) -> None:

@@ -130,6 +130,6 @@ def test_too_many_filters_are_refused(searcher: Searcher) -> None:
     with pytest.raises(QueryInvalid, match="has 5,000 characters; use at most 4096"):
         searcher.search("red tag:" + "a" * 5_000)
     words = " ".join(f"{number:x}" for number in range(1_000))
-    with pytest.raises(TwinlensError, match="the library is whole") as error:
+    with pytest.raises(TwinlensError, match="the library itself is intact") as error:
         searcher.search(f'red -camera:"{words}"')
     assert not isinstance(error.value, LibraryDamaged)

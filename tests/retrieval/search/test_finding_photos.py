@@ -62,6 +62,13 @@ def test_a_negative_pushes_its_subject_down(
     assert lowered[subject][1] < plain[subject][1] - 0.1
 
 
+def test_one_person_is_people_too(searcher: Searcher) -> None:
+    plain, lowered = (found(searcher, q) for q in ("a photographer", "a photographer - people"))
+    assert plain["camera"][0] == 1
+    assert lowered["camera"][1] < plain["camera"][1] - 0.1
+    assert lowered["clock_motion"][1] == pytest.approx(plain["clock_motion"][1])
+
+
 def test_two_words_find_what_shows_both(searcher: Searcher) -> None:
     (best, *_) = searcher.search("a cup + a spoon")
     assert best.path.stem == "coffee"
@@ -124,10 +131,10 @@ def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Sear
         ("dgo", "did you mean 'dog' by 'dgo'?"),
         ("sno", "did you mean 'snow' by 'sno'?"),
         ("playa", "that looks Spanish; the model reads English"),
-        ("собака", "the model reads English; 'собака' (Cyrillic) is looked for in captions"),
-        ("犬", "the model reads English; '犬' (Chinese) is looked for in captions"),
-        ("a dog เชียงใหม่", "'เชียงใหม่' (Thai) is looked for in captions"),
-        ("いぬ", "'いぬ' (Japanese) is looked for in captions"),
+        ("собака", "the model reads English; 'собака' (Cyrillic) is searched for only in captions"),
+        ("犬", "the model reads English; '犬' (Chinese) is searched for only in captions"),
+        ("a dog เชียงใหม่", "'เชียงใหม่' (Thai) is searched for only in captions"),
+        ("いぬ", "'いぬ' (Japanese) is searched for only in captions"),
         ("a horse on the beach", ""),
         ("a USA flag and a bra", ""),
         ("parasailing dachshunds", ""),  # rare, and right
@@ -190,6 +197,7 @@ def test_a_query_of_another_type_is_refused(searcher: Searcher) -> None:
     ("asked", "absent"),
     [
         ("no people", "astronaut"),
+        ("no people", "camera"),  # a man behind it
         ("photos without a cat", "chelsea"),
         ("pictures with no motorcycle", "motorcycle_left"),
     ],

@@ -98,4 +98,4 @@ def test_a_file_that_asks_is_not_taken_apart(tmp_path) -> None:
 
 
 def test_what_is_worn_gets_a_hint() -> None:
-    assert parse_query("a man with no shirt").hint.endswith("to push down shirt write: - shirt")
+    assert parse_query("a man with no shirt").hint.endswith("to remove shirt, write: - shirt")

@@ -76,7 +76,7 @@ def test_a_missing_file_is_named(written: str) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(QueryInvalid, match="is no file"):
+    with pytest.raises(QueryInvalid, match="is not a file"):
         parse_query(str(tmp_path))
 
 
@@ -134,9 +134,9 @@ def test_an_array_of_pixels_is_a_photo(shape: tuple[int, ...]) -> None:
         (b"x", "not bytes; open them first: PIL.Image.open"),
         (["a", "b"], "not list; several terms are pieces of one query"),
         ({"a": 1}, "not dict"),
-        (np.zeros(3, dtype=np.uint8), "an array of uint8 and shape (3,) is no picture"),
-        (np.zeros((4, 4, 2), dtype=np.uint8), "shape (4, 4, 2) is no picture; give uint8"),
-        (np.zeros((4, 4, 3)), "an array of float64 and shape (4, 4, 3) is no picture"),
+        (np.zeros(3, dtype=np.uint8), "an array of uint8 and shape (3,) is not a picture"),
+        (np.zeros((4, 4, 2), dtype=np.uint8), "shape (4, 4, 2) is not a picture; give uint8"),
+        (np.zeros((4, 4, 3)), "an array of float64 and shape (4, 4, 3) is not a picture"),
         (np.zeros((0, 4, 3), dtype=np.uint8), "has no pixels"),
     ],
 )

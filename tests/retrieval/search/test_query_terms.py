@@ -96,7 +96,7 @@ def test_one_term_is_a_plain_query() -> None:
 
 def test_a_minus_at_a_word_gets_a_hint() -> None:
     assert parse_query("beach -people").hint == (
-        "'-people' is searched for as it stands; to push it down write: - people"
+        "'-people' is searched for as it stands; to remove it, write: - people"
     )
     assert parse_query("a t-shirt, 5 -3 = 2").hint == ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +24,6 @@ from tests.retrieval.builtin_reranker.test_word_detectors import spotter
 from tests.tiny import tiny_model
 
 ON = FusionWeights(text_to_image=0.5, image_to_text=0.5, instructed=5.0)
-
-
-@pytest.fixture
-def library(photos: Path, tmp_path: Path) -> Iterator[Library]:
-    with Library.create(tmp_path / "library", ColourEncoder()) as opened:
-        index_folders(opened, ColourEncoder(), [photos])
-        yield opened
 
 
 def searcher(
@@ -89,7 +81,7 @@ def test_a_photo_that_is_gone_keeps_its_score_and_is_named(library: Library, pho
     found = scores(searcher(library, notes=notes).search("red", words=False))
     assert found["red.png"] == pytest.approx(1.0, abs=2e-3)
     (note,) = notes
-    assert note == f"not looked at again: {photos / 'red.png'}: no such file or directory"
+    assert note == f"not reranked: {photos / 'red.png'}: no such file or directory"
 
 
 def test_photos_that_are_gone_are_counted_in_one_line(library: Library, photos: Path) -> None:
@@ -98,7 +90,7 @@ def test_photos_that_are_gone_are_counted_in_one_line(library: Library, photos: 
     notes: list[str] = []
     first, *others = searcher(library, notes=notes).search("red", words=False)
     assert len(others) == 2
-    gone = f"not looked at again: {first.path}: no such file or directory, and 2 more"
+    gone = f"not reranked: {first.path}: no such file or directory, and 2 more"
     assert notes == [gone]
 
 
@@ -139,7 +131,7 @@ def test_indexing_keeps_the_tokens_that_the_reranker_reads(
         hits = Searcher(library, tiny).search("red")
         shape = tiny.token_shape
         assert shape is not None
-        kept = library.tokens([hit.id for hit in hits], shape)
+        kept = library.patch_tokens.read([hit.id for hit in hits], shape)
     _, wanted = tiny.encode_with_tokens([Image.open(hit.path).convert("RGB") for hit in hits])
     for found, tokens in zip(kept, wanted, strict=True):
         assert found is not None

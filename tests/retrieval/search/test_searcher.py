@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,6 @@ from indexer.library.library import Library
 from retrieval.errors import QueryInvalid
 from retrieval.search import Hit, Searcher
 from tests.fakes import ColourEncoder, draw
-
-
-@pytest.fixture
-def library(photos: Path, tmp_path: Path) -> Iterator[Library]:
-    """A library of them."""
-    with Library.create(tmp_path / "library", ColourEncoder()) as opened:
-        index_folders(opened, ColourEncoder(), [photos])
-        yield opened
 
 
 def names(hits: list[Hit]) -> list[str]:

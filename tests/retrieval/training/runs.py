@@ -6,11 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
-from retrieval._enums import Precision
 from retrieval.training.config import AugmentConfig, TrainConfig
-from retrieval.training.cpu import knows_bfloat16
 from tests.tiny import colour_pairs
 
 STILL = AugmentConfig(crop=0.9, flip=0.0, colour=0.0, grey=0.0)
@@ -36,14 +32,6 @@ def config(start: Path, out: str = "out", **changes: object) -> TrainConfig:
     return TrainConfig(**plain)
 
 
-def quick_precisions() -> list[object]:
-    """Each precision, as a parameter; one that takes this CPU minutes is skipped."""
-    slow = pytest.mark.skipif(
-        not knows_bfloat16(), reason="this CPU computes bfloat16 one number at a time"
-    )
-    return [pytest.param(each, marks=[slow] * (each == Precision.BF16)) for each in Precision]
-
-
 def losses(out: Path) -> list[float]:
     """The losses that a run logged."""
     return [line["loss"] for line in log(out) if "loss" in line]
@@ -55,10 +43,13 @@ def log(out: Path) -> list[dict[str, object]]:
 
 
 def options(run: TrainConfig) -> list[str]:
-    """A run as options of the command line, the augmentation's left out."""
+    """A run as options of the command line."""
     settings = {
         "pairs": run.pairs[0], "init": run.init, "out": run.out, "epochs": run.epochs,
         "batch-size": run.batch_size, "captions": run.captions, "lr": run.lr, "device": "cpu",
-        "checkpoint-every": run.checkpoint_every, "ema": run.ema,
+        "checkpoint-every": run.checkpoint_every, "ema": run.ema, "lora": run.lora,
+        "cache-gib": run.cache_gib, "patience": run.patience, "crop": run.augment.crop,
+        "flip": run.augment.flip, "colour": run.augment.colour, "grey": run.augment.grey,
     }  # fmt: skip
-    return [f"--{name}={value}" for name, value in settings.items()]
+    val = [f"--val={run.val}"] if run.val else []
+    return [*(f"--{name}={value}" for name, value in settings.items()), *val]

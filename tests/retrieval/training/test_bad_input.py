@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +14,17 @@ import torch
 from indexer.core.types import Skip
 from retrieval.errors import PairsInvalid, TrainingFailed
 from retrieval.pairs import PhotoFile, read_pairs
-from retrieval.training import loop
+from retrieval.training import training_run
 from retrieval.training.data.dataset import TrainingSet
 from retrieval.training.data.same_photos import END, find_twins
 from retrieval.training.data.skipped_pairs import SkippedPairs, kind_of
-from retrieval.training.loop import TrainObserver, train
+from retrieval.training.loop import train
 from retrieval.training.losses import Targets, info_nce, sigmoid_loss
 from retrieval.training.nonfinite import STEPS_IN_A_ROW, check_gradient, check_loss
+from retrieval.training.observer import TrainObserver, TrainProgress
 from retrieval.training.optimizer import Trainer
 from tests.fakes import draw
-from tests.retrieval.training.runs import COMMAND, config, log, losses, options
-from tests.tiny import colour_pairs, tiny_model
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "start")
-    return tmp_path / "start"
+from tests.retrieval.training.runs import config, log, losses
 
 
 def skip(name: str, reason: str) -> Skip:
@@ -45,8 +37,8 @@ def test_skips_are_counted_by_reason_and_few_are_named(tmp_path: Path) -> None:
     gone = [skip(f"{n}.png", f"missing (named by x.jsonl:{n})") for n in range(12)]
     skips.add([*gone, gone[0], skip("b.png", "broken image data (no end)")])
     assert notes[:10] == [f"skipping {each.path}: {each.reason}" for each in gone[:10]]
-    assert notes[10:] == [f"skipping more; {tmp_path / 'skipped.jsonl'} names all"]
-    assert skips.sentence() == "13 left out (12 missing, 1 broken image data)"
+    assert notes[10:] == [f"skipping more; {tmp_path / 'skipped.jsonl'} lists all"]
+    assert skips.sentence() == "13 skipped (12 missing, 1 broken image data)"
     skips.add([skip("late.png", "empty file")])
     assert len(notes) == 11
     rows = [json.loads(line) for line in (tmp_path / "skipped.jsonl").read_text().splitlines()]
@@ -112,8 +104,8 @@ def test_a_run_says_once_how_many_photos_are_twins(start: Path) -> None:
         file.write(json.dumps({"image": "copy.png", "captions": ["red beside green"]}) + "\n")
     notes: list[str] = []
     done = train(run, TrainObserver(note=notes.append))
-    (said,) = [note for note in notes if "repeat another" in note]
-    assert said.startswith("1 photos repeat another one under a different name")
+    (said,) = [note for note in notes if "are copies of another" in note]
+    assert said.startswith("1 photos are copies of another one under a different name")
     assert said.endswith("copy.png is red-green.png")
     assert done.skipped == ()
 
@@ -140,7 +132,7 @@ def test_without_a_cache_the_run_is_the_same(start: Path) -> None:
 def test_photos_that_vanish_while_a_run_goes_on_stop_it_with_its_state(start: Path) -> None:
     run = config(start, cache_gib=0.0, epochs=9, checkpoint_every=2)
 
-    def vanish(now: loop.TrainProgress) -> None:
+    def vanish(now: TrainProgress) -> None:
         if now.step == 5:
             for photo in run.pairs[0].parent.glob("*.png"):
                 photo.unlink()
@@ -205,14 +197,14 @@ def test_a_failed_run_leaves_its_log_and_goes_on_from_its_state(
     start: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, whole = (config(start, out, checkpoint_every=3) for out in ("out", "whole"))
-    backward = loop.backward
+    backward = training_run.backward
     calls = iter(range(99))
 
     def fail(*args: object) -> float:
         return math.nan if next(calls) == 4 else backward(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "backward", fail)
+        patched.setattr(training_run, "backward", fail)
         with pytest.raises(TrainingFailed, match="loss is nan at step 5"):
             train(run)
     assert len(losses(run.out)) == 4
@@ -239,7 +231,7 @@ def test_one_bad_gradient_leaves_one_step_out(start: Path, monkeypatch: pytest.M
     assert torch.equal(before[2], before[3])
     assert not torch.equal(before[3], before[4])
     assert [line for line in log(run.out) if "gradient" in line] == [{"step": 3, "gradient": "inf"}]
-    assert "step 3 is left out: its gradient is inf" in notes
+    assert "step 3 is skipped: its gradient is inf" in notes
     assert len(losses(run.out)) == 8
 
 
@@ -250,23 +242,3 @@ def test_many_bad_gradients_in_a_row_stop_the_run(tmp_path: Path) -> None:
         assert check_gradient(np.nan, step, lines, tmp_path)
     with pytest.raises(TrainingFailed, match="not finite for 10 steps in a row, up to step 12"):
         check_gradient(math.inf, 2 + STEPS_IN_A_ROW, lines, tmp_path)
-
-
-def test_two_processes_lose_a_photo_and_stop_together(start: Path) -> None:
-    dev = colour_pairs(start.parent / "dev")
-    changes = {"cache_gib": 0.0, "epochs": 9, "lr": 1e-9, "patience": 1, "val": dev}
-    one, two = (config(start, out, **changes) for out in ("one", "two"))
-    (one.pairs[0].parent / "red-green.png").write_bytes(b"no picture")
-    train(one)
-    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    still = ("--crop=0.9", "--flip=0", "--colour=0", "--grey=0")
-    done = subprocess.run(
-        [*launch, *COMMAND[1:], *options(two), *still, "--cache-gib=0", "--patience=1",
-         f"--val={dev}"],
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert "stopped at step 8 of 36" in done.stderr  # the leading process says so; code 3: skipped
-    assert losses(two.out) == pytest.approx(losses(one.out), rel=1e-4)
-    assert len(losses(two.out)) == 8
-    named = [json.loads(row) for row in (two.out / "skipped.jsonl").read_text().splitlines()]
-    assert [Path(row["path"]).name for row in named] == ["red-green.png"]

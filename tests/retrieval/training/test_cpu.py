@@ -10,7 +10,8 @@ import torch
 from retrieval._enums import Precision
 from retrieval.training import cpu
 from retrieval.training.cpu import advice
-from retrieval.training.loop import TrainObserver, train
+from retrieval.training.loop import train
+from retrieval.training.observer import TrainObserver
 from tests.retrieval.training.runs import config
 from tests.tiny import tiny_model
 

@@ -20,6 +20,7 @@ from retrieval.training.optimizer import (
     schedule,
 )
 from tests.tiny import CONFIG
+from tests.tiny_clip import TINY_CLIP
 
 
 def config(**changes: object) -> TrainConfig:
@@ -75,14 +76,14 @@ def test_frozen_layers_stay_bit_for_bit() -> None:
 
 
 def test_layers_are_counted_from_the_top_in_open_clips_towers() -> None:
-    model = open_clip.create_model("ViT-S-32-alt", pretrained=None)
+    model = open_clip.create_model(TINY_CLIP, pretrained=None)
     depths = layer_depths([name for name, _ in model.named_parameters()])
-    assert depths["visual.transformer.resblocks.11.attn.in_proj_weight"] == 0
-    assert depths["visual.transformer.resblocks.0.attn.in_proj_weight"] == 11
-    assert depths["visual.conv1.weight"] == 12
+    assert depths["visual.transformer.resblocks.1.attn.in_proj_weight"] == 0
+    assert depths["visual.transformer.resblocks.0.attn.in_proj_weight"] == 1
+    assert depths["visual.conv1.weight"] == 2
     assert depths["visual.proj"] == 0
-    assert depths["transformer.resblocks.9.ln_1.weight"] == 0
-    assert depths["token_embedding.weight"] == 10
+    assert depths["transformer.resblocks.2.ln_1.weight"] == 0
+    assert depths["token_embedding.weight"] == 3
     assert depths["text_projection"] == 0
 
 

@@ -126,17 +126,17 @@ def test_photos_that_cannot_be_read_are_left_out_and_named(blip: Path, tmp_path:
 
 def test_one_answer_alone_teaches_nothing(blip: Path, tmp_path: Path) -> None:
     right = tuple(triple for triple in triples(tmp_path).triples if triple.label)
-    with pytest.raises(PairsInvalid, match="labelled 0: what is wrong can only be learned beside"):
+    with pytest.raises(PairsInvalid, match="has the label 0; training needs both right and wrong"):
         tune_large(str(blip), JudgmentSet(triples=right), LoraTuning(), tmp_path / "out", CPU)
 
 
 def test_a_place_that_is_taken_is_refused(blip: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is there already; choose another --out"):
+    with pytest.raises(UsageError, match="exists already; choose another --out"):
         tune_large(str(blip), triples(tmp_path), LoraTuning(), blip, CPU)
 
 
 def test_the_built_in_one_learns_otherwise(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'builtin' learns from pairs.*--init"):
+    with pytest.raises(UsageError, match=r"'builtin' is trained on pairs.*--init"):
         tune_large("builtin", triples(tmp_path), LoraTuning(), tmp_path / "out", CPU)
 
 

@@ -82,13 +82,13 @@ def test_other_architectures_are_refused(three: list[str], tmp_path: Path) -> No
     changed = json.loads((Path(three[1]) / "config.json").read_text())
     changed["image"]["mean"] = [0.1, 0.1, 0.1]
     (Path(three[1]) / "config.json").write_text(json.dumps(changed))
-    with pytest.raises(ModelUnavailable, match="read photos differently"):
+    with pytest.raises(ModelUnavailable, match="prepare photos differently"):
         blend([load_model(spec) for spec in three[:2]], [0.5, 0.5])
 
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.5, 0.6), (-0.5, 1.5), (float("nan"), 0.5)])
 def test_shares_that_are_no_mean_are_refused(three: list[str], shares: tuple[float, ...]) -> None:
-    with pytest.raises(UsageError, match="shares"):
+    with pytest.raises(UsageError, match="weights"):
         blend([load_model(spec) for spec in three[:2]], shares)
 
 

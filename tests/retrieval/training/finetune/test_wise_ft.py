@@ -13,24 +13,19 @@ from indexer.core.errors import UsageError
 from retrieval._enums import WeightStorage
 from retrieval.models import load_model
 from retrieval.pairs import read_pairs
-from retrieval.training import loop
+from retrieval.training import training_run
 from retrieval.training.config import TrainConfig
-from retrieval.training.loop import TrainObserver, train
+from retrieval.training.loop import train
 from retrieval.training.nonfinite import why_stop
+from retrieval.training.observer import TrainObserver
 from retrieval.training.validation import DevSet, sum_of_recalls
 from tests.retrieval.training.runs import config, log, losses
-from tests.tiny import colour_pairs, tiny_model
+from tests.tiny import colour_pairs
 
 LOST = {
     "lr": 1e-9,
     "epochs": 30,
 }  # a run that learns nothing has no gain after its first evaluation
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "start")
-    return tmp_path / "start"
 
 
 @pytest.fixture
@@ -67,15 +62,15 @@ def test_a_resumed_run_goes_on_counting(
     start: Path, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(start, val=dev, patience=3, checkpoint_every=5, **LOST)
-    record = loop._TrainingRun.record
+    record = training_run.TrainingRun.record
 
-    def stop(self: loop._TrainingRun, loss: float, photos: int) -> None:
+    def stop(self: training_run.TrainingRun, loss: float, photos: int) -> None:
         record(self, loss, photos)
         if self.step == 14:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._TrainingRun, "record", stop)
+        patched.setattr(training_run.TrainingRun, "record", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
     assert train(run).steps == 16
@@ -85,14 +80,14 @@ def test_a_resumed_run_goes_on_counting(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patience": 2}, "name the pairs with --val"),
+        ({"patience": 2}, "name them with --val"),
         ({"patience": -1}, "patience must be 0 or more"),
         ({"lora": -1}, "lora must be 0 or more"),
-        ({"wise": "auto"}, "name the pairs with --val"),
-        ({"wise": "0.2,0.4"}, "name the pairs with --val"),
-        ({"wise": "much"}, "wise takes shares from 0 to 1 or 'auto', not 'much'"),
-        ({"wise": "1.5"}, "wise takes shares"),
-        ({"wise": "nan"}, "wise takes shares"),
+        ({"wise": "auto"}, "name them with --val"),
+        ({"wise": "0.2,0.4"}, "name them with --val"),
+        ({"wise": "much"}, "wise takes weights from 0 to 1 or 'auto', not 'much'"),
+        ({"wise": "1.5"}, "wise takes weights"),
+        ({"wise": "nan"}, "wise takes weights"),
         ({"keep": Path("x.jsonl")}, "add --wise auto"),
     ],
 )
@@ -151,7 +146,7 @@ def test_the_share_is_chosen_on_both_sets(start: Path, dev: Path) -> None:
     best = max(tried, key=lambda each: each["score"])
     assert record["wise"]["share"] == best["share"]
     assert done.dev == record["dev"] == best["val"]
-    assert notes[-1] == f"kept {best['share']:g} of what was learned"
+    assert notes[-1] == f"WiSE-FT: kept {best['share']:g} of the trained weights"
     model = load_model(str(run.out))
     again = DevSet(model, read_pairs(other).pairs).measure(model, torch.device("cpu"))
     assert again == best["val"]

@@ -10,8 +10,7 @@ from safetensors.numpy import save_file
 
 from indexer.core.errors import LibraryDamaged
 from indexer.core.types import Kind, SegmentRow
-from indexer.vectors.segment_reader import SegmentVectors, mapped
-from indexer.vectors.segments import Segment, SegmentStore
+from indexer.vectors.segments import Segment, SegmentStore, SegmentVectors, mapped
 
 
 def _stored(folder: Path, *all_ids: list[int]) -> tuple[SegmentStore, list[SegmentRow]]:
@@ -55,7 +54,7 @@ def test_a_file_that_is_not_what_the_catalog_says_is_refused(tmp_path: Path) -> 
     with pytest.raises(LibraryDamaged, match="is broken"):
         mapped(path, row, 2)
     save_file({"ids": np.arange(3), "vectors": np.zeros((3, 2), np.float32)}, path)
-    with pytest.raises(LibraryDamaged, match="its numbers are of another type"):
+    with pytest.raises(LibraryDamaged, match="its vectors have another type"):
         mapped(path, row, 2)
     path.unlink()
     with pytest.raises(LibraryDamaged, match="is missing"):

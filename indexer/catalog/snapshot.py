@@ -1,0 +1,201 @@
+"""One commit of a catalog, as a search reads it.
+
+In SQL as it is written, by Python's own `sqlite3`: SQLAlchemy, which `indexer.catalog.writer` does
+all else with, takes longer to import than a search in a library of 100,000 photos takes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from itertools import compress, islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.catalog.connection import Connection
+from indexer.catalog.meta import (
+    Ids,
+    LibraryMeta,
+    VectorSnapshot,
+    base_key,
+    facts_of,
+    plan_key,
+    seal_key,
+)
+from indexer.core.text_normalization import sought
+from indexer.core.types import Kind, Metadata, Record, SegmentRow
+
+WORD = re.compile(r"\w+")
+STOP_WORDS = frozenset(
+    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
+    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
+    | {"to", "was", "we", "were", "who", "with", "you", "your"}
+    | {"image", "images", "photo", "photos", "picture", "pictures"}
+)
+"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
+
+_MANY = 64  # words of a query that count
+_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
+
+_SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
+_LISTS = ("keywords", "also")
+_SAID = ("taken", "latitude", "longitude", "keywords", *_SAME)
+"""What `photos` says since format 3; `also` came with format 4."""
+
+Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
+"""Tells of ids which of them a filter lets through. Shape (n,) each."""
+
+
+class CatalogSnapshot:
+    """What one commit says: it lasts as long as the transaction that reads it.
+
+    Args:
+        path: of the database.
+        connection: to it, in a transaction.
+    """
+
+    def __init__(self, path: Path, connection: Connection) -> None:
+        self._path, self.connection = path, connection
+        self._vectors: dict[Kind, VectorSnapshot] = {}
+
+    @property
+    def generation(self) -> str:
+        """Which commit it is."""
+        return self.meta.get("generation", "")
+
+    @cached_property
+    def meta(self) -> dict[str, str]:
+        """All facts by their keys, read once."""
+        rows = self.connection.execute("SELECT key, value FROM meta").fetchall()
+        return {str(key): str(value) for key, value in rows}
+
+    @cached_property
+    def facts(self) -> LibraryMeta:
+        """The facts that every library has.
+
+        Raises:
+            LibraryTooNew: a newer version wrote them.
+            LibraryDamaged: some are missing, or no numbers.
+        """
+        return facts_of(self._path, self.meta)
+
+    def vectors(self, kind: Kind) -> VectorSnapshot:
+        """Return what the commit says about the vectors of a kind, read once."""
+        if kind not in self._vectors:
+            self._vectors[kind] = self._read_vectors(kind)
+        return self._vectors[kind]
+
+    def _read_vectors(self, kind: Kind) -> VectorSnapshot:
+        """Read what the commit says about the vectors of a kind."""
+        named = self.connection.execute(
+            "SELECT number, rows FROM segments WHERE kind = ? ORDER BY number", (kind,)
+        )
+        segments = [SegmentRow(number=number, kind=kind, rows=int(rows)) for number, rows in named]
+        gone = self.connection.execute("SELECT id FROM deleted WHERE kind = ?", (kind,)).fetchall()
+        return VectorSnapshot(
+            generation=int(self.meta["generation"]),
+            base=int(self.meta.get(base_key(kind), 0)),
+            plan=self.meta.get(plan_key(kind), ""),
+            seal=self.meta.get(seal_key(kind), ""),
+            segments=tuple(segments),
+            deleted=np.array(gone, dtype=np.int64).reshape(-1),
+        )
+
+    def records(self, ids: Sequence[int]) -> list[Record]:
+        """Return the items of these ids in their order; an id without an item gives none."""
+        names, joined = _record_columns(self.facts.format)
+        found: dict[int, Record] = {}
+        for start in range(0, len(ids), _CHUNK):
+            some = ids[start : start + _CHUNK]
+            wanted = f"items.id IN ({', '.join('?' * len(some))})"
+            query = f"SELECT {', '.join(names)} FROM {joined} WHERE {wanted}"
+            for row in self.connection.execute(query, some):
+                found[row[0]] = _record(dict(zip(names, row, strict=True)))
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def worded(
+        self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
+    ) -> list[tuple[int, float]]:
+        """Return ids and word scores of the items of a kind that share words, best first.
+
+        See `indexer.catalog.reader.CatalogReader.worded`.
+        """
+        old = self.facts.format < 5
+        asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
+        telling = [words for words in dict.fromkeys(asked) if STOP_WORDS.isdisjoint(words)][:_MANY]
+        if self.facts.format < 3 or not telling:
+            return []
+        expressions = [f"({any_of(words)})" for words in telling]
+        values = {
+            "asked_words": (" AND " if every else " OR ").join(expressions),
+            "asked_kind": kind,
+            "asked_limit": limit if among is None else -1,
+        }
+        found = islice(_held(self.connection.execute(_WORDED, values), among), limit)
+        items = math.log(self.facts.next_id + 1)
+        return [(id_, bm25 / items) for id_, bm25 in found]
+
+
+_WORDED = """
+    SELECT words.rowid, -bm25(words) AS score
+    FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
+    WHERE words MATCH :asked_words AND files.kind = :asked_kind
+    ORDER BY score DESC, words.rowid LIMIT :asked_limit"""
+# "+ 0": else SQLite may ask the index of words anew for each item that there is.
+
+
+def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
+    """Yield the rows, of id and score, that a filter lets through."""
+    while some := rows.fetchmany(_CHUNK):
+        ids = np.array([id_ for id_, _ in some], dtype=np.int64)
+        yield from some if among is None else compress(some, among(ids).tolist())
+
+
+def any_of(phrases: Sequence[str]) -> str:
+    """Return an expression of FTS5 that matches any of some phrases."""
+    return " OR ".join(f'"{each}"' for each in dict.fromkeys(phrases))
+
+
+def metadata_of(row: Mapping[str, Any]) -> Metadata:
+    """Read a row of `photos`; a text's, and one of an older format, say nothing."""
+    if row.get("width") is None:
+        return Metadata()
+    return Metadata(
+        taken=datetime.fromisoformat(row["taken"]) if row["taken"] else None,
+        latitude=row["latitude"],
+        longitude=row["longitude"],
+        keywords=tuple(row["keywords"]),
+        also=tuple(row.get("also", ())),
+        **{name: row[name] for name in _SAME},
+    )
+
+
+def _record_columns(format_: int) -> tuple[list[str], str]:
+    """Return what is read of an item in a catalog of a format, and the tables that say it."""
+    names, items = ["items.id", "path", "kind", "text"], "items JOIN files ON files.id = file_id"
+    if format_ < 3:
+        return names, items
+    names = [*names, *_SAID] if format_ < 4 else [*names, *_SAID, "time", "also"]
+    return names, f"{items} LEFT JOIN photos USING (file_id)"
+
+
+def _record(row: dict[str, Any]) -> Record:
+    """Turn a row into a record."""
+    lists = {name: json.loads(row[name]) for name in _LISTS if row.get(name) is not None}
+    return Record(
+        id=row["items.id"],
+        kind=Kind(row["kind"]),
+        path=Path(os.fsdecode(row["path"])),
+        text=row["text"],
+        about=metadata_of({**row, **lists}),
+        time=row.get("time"),
+    )

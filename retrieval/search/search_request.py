@@ -1,0 +1,94 @@
+"""What a search is asked: the query, what to find, how to score it, and which hits to return.
+
+It takes in nothing heavy, so that the command line can build its options on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core.types import Kind, readable
+from retrieval._enums import ENSEMBLE, SortOrder
+from retrieval.errors import QueryInvalid
+from retrieval.search.page import Page
+
+if TYPE_CHECKING:
+    from retrieval.search.query import Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How the first stage scores.
+
+    Attributes:
+        hubness: hold back what is near to every query, across kinds; else a score is the cosine.
+        ensemble: search for photos of a bare name by several sentences about it.
+        words: also match words in captions, keywords, file names, folders and places.
+    """
+
+    hubness: bool = True
+    ensemble: bool = ENSEMBLE
+    words: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankChoice:
+    """Whether the first hits are reranked, by which reranker, and under which instruction.
+
+    Attributes:
+        wanted: None where nothing was said: the reranker that ships takes part where it gains.
+        spec: of the reranker; None for the one that ships.
+        instruct: what the hits shall be like, in words; kept in one line.
+    """
+
+    wanted: bool | None = None
+    spec: str | None = None
+    instruct: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instruct", " ".join(readable(self.instruct).split()))
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether a reranker was asked for."""
+        return self.wanted is True or (self.spec is not None and self.wanted is None)
+
+    def takes_part(self, usual: float) -> bool:
+        """Tell whether hits are reranked; `usual` is the weight where nothing is said."""
+        if self.spec or self.instruct or self.wanted is not None:
+            return self.wanted is not False or bool(self.instruct)
+        return usual > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """One search of a library.
+
+    Attributes:
+        query: what is looked for, and among what; see `retrieval.search.query`.
+        kind: what to find: photos or texts.
+        page: which hits are returned.
+        threshold: the least probability of a match, from 0 to 1; 0 returns every hit. None returns
+            as many as are asked for, if anything matches.
+        frames: return each frame of a video that matches, not the best one alone.
+        scoring: how the first stage scores.
+        reranking: whether a reranker rescores the first hits.
+    """
+
+    query: Query
+    kind: Kind = Kind.PHOTO
+    page: Page = field(default_factory=Page)
+    threshold: float | None = None
+    frames: bool = False
+    scoring: Scoring = Scoring()
+    reranking: RerankChoice = RerankChoice()
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise QueryInvalid(f"a threshold is a probability from 0 to 1, not {self.threshold}")
+
+    @property
+    def by_date(self) -> bool:
+        """Tell whether the newest hit comes first, so that dates are worth showing."""
+        return self.query.is_filter or self.page.sort == SortOrder.DATE
