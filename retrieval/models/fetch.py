@@ -168,7 +168,7 @@ def _listed(repository: str) -> tuple[str, list[HubFile]]:
 
 
 def _is_wanted(path: str) -> bool:
-    """Tell whether a file belongs to the pair."""
+    """Return whether a file belongs to the pair."""
     file = PurePosixPath(path)
     inside = len(file.parts) == 2 and file.parts[0] in _FOLDERS and file.parts[1] != ".."
     return path == "config.json" or (inside and file.suffix not in _LEFT_OUT)
@@ -262,7 +262,7 @@ def _bring(cache_: _RepositoryCache, file: HubFile, progress: Callable[[int], No
         raise ModelUnavailable(
             f"the download of '{cache_.repository}' broke off in {file.path}, at "
             f"{_gigabytes(_size(part))} of {_gigabytes(file.size)}: {_line(error)}; "
-            "the same command goes on there"
+            "run the same command again to continue"
         ) from error
     _check(file, part, cache_.repository)
     part.replace(cache_.blob(file))
@@ -284,7 +284,7 @@ def _complete(url: str, part: Path, size: int, progress: Callable[[int], None]) 
         if error is not None and (left == 0 or _is_final(error)):
             raise error
         if left == 0:
-            raise _transport_error()("the hub sends less than it says the file has")
+            raise _transport_error()("the hub sent less than the size it names")
         if error is not None:
             time.sleep(WAIT)
 
@@ -328,9 +328,9 @@ def _check(file: HubFile, part: Path, repository: str) -> None:
         return
     part.unlink()
     raise ModelUnavailable(
-        f"{file.path} of '{repository}' came damaged: its hash is {hasher.hexdigest()[:12]}…, and "
-        f"the hub names {file.digest[:12]}…; it was removed. Fetch it again; if that does not "
-        f"help, {constants.ENDPOINT} holds a damaged copy"
+        f"{file.path} of '{repository}' was damaged on the way: its hash is "
+        f"{hasher.hexdigest()[:12]}…, and the hub names {file.digest[:12]}…; it was removed. "
+        f"Download it again; if that does not help, {constants.ENDPOINT} holds a damaged copy"
     )
 
 
@@ -373,7 +373,7 @@ def _transport_error() -> type[Exception]:
 
 
 def _is_final(error: Exception) -> bool:
-    """Tell whether the server answered, and will answer the same again."""
+    """Return whether the server refused the request, so that asking again is useless."""
     answer = getattr(error, "response", None)
     return answer is not None and 400 <= answer.status_code < 500
 

@@ -43,7 +43,7 @@ class RecommendedModel:
 
     @property
     def is_here(self) -> bool:
-        """Tell whether it can be used without a download."""
+        """Return whether it can be used without a download."""
         if self.spec == BUILTIN:
             return True
         try:
@@ -95,12 +95,12 @@ def to_be_fetched(named: str) -> str:
 
 
 def reads_english_alone(spec: str) -> bool:
-    """Tell whether a model is a recommended one that reads no other language."""
+    """Return whether a model is a recommended one that reads no other language."""
     return any(each.spec == spec and each.languages == "English" for each in recommended_models())
 
 
 def is_pair_on_hub(spec: str) -> bool:
-    """Tell whether a spec names a repository that is known to be a pair of ONNX files."""
+    """Return whether a spec names a repository that is known to be a pair of ONNX files."""
     if not spec.startswith(HUB):
         return False
     return spec.startswith(ONNX_OWNER) or spec in {each.spec for each in recommended_models()}
@@ -120,14 +120,11 @@ def require_here(spec: str) -> None:
     known = next((each for each in recommended_models() if each.spec == spec), None)
     size = f" ({known.megabytes / 1000:.1f} GB)" if known else ""
     raise ModelUnavailable(
-        f"the model '{spec}' is not here yet; fetch it{size} with: "
+        f"the model '{spec}' is not downloaded yet; download it{size} with: "
         f"twinlens models fetch {known.name if known else spec}"
     )
 
 
 def carried(folder: Path) -> str:
-    """Say how a model that lies in a folder of the cache gets to a machine without a network."""
-    return (
-        f"copy '{folder}' to any place there, following its links (cp -rL), and name that folder "
-        "with --model"
-    )
+    """Explain how to copy a model from the cache to a machine without a network."""
+    return f"copy '{folder}' there, following its links (cp -rL), and name the copy with --model"

@@ -44,7 +44,7 @@ LANGUAGES = {
 
 _SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 _LATIN = ("LATIN", "FEMININE", "MASCULINE", "MICRO", "MODIFIER")
-_OTHER = "a model that reads other languages comes with: twinlens models fetch multilingual"
+_OTHER = "for other languages, run: twinlens models fetch multilingual"
 _NO_WORD = "qzxjvkwq"  # of a model that knows it, all words are known
 _SHOWN = 60  # characters of what is not read
 

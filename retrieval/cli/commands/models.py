@@ -33,11 +33,11 @@ MEGABYTE = 1_000_000
 @with_json
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show the models that are recommended.
+    """List the recommended models.
 
-    Their names stand for their specs wherever a command takes --model. Recall is as published:
-    percent of captions of COCO 5K whose photo comes first. Photos a second are measured on this
-    machine, once, for models that are here. Nothing is fetched.
+    Every --model option takes these names. Recall is the published percentage of captions of COCO
+    5K whose photo comes first. Photos per second are measured once, on this machine, for models
+    that are downloaded. This command downloads nothing.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -51,7 +51,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     from retrieval.cli.terminal import terminal
 
     terminal().print(_table(models))
-    note("fetch one with: twinlens models fetch NAME; use it with: --model NAME")
+    note("download one with: twinlens models fetch NAME; then use it with: --model NAME")
 
 
 def _speed(model: RecommendedModel) -> float | None:
@@ -88,7 +88,7 @@ def _as_json(model: RecommendedModel, speed: float | None) -> dict[str, Any]:
         "coco_recall_at_1": model.recall,
         "source": model.source or None,
         "photos_per_second": speed,
-        "here": model.is_here,
+        "downloaded": model.is_here,
     }
 
 
@@ -121,17 +121,17 @@ def _told(model: RecommendedModel, speed: float | None) -> str:
     """Say how fast a model is, or why that is not known."""
     if speed is not None:
         return f"{speed:.1f}"
-    return "broken" if model.is_here else "not here"
+    return "broken" if model.is_here else "–"
 
 
 @command.command(epilog=example("twinlens models fetch good"))
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Fetch a model, or the rest of one.
+    """Download a model.
 
-    NAME is one of those that `twinlens models` shows, or hf-hub:ORG/NAME of a pair of ONNX files.
-    What was interrupted goes on where it stopped. Each file is compared with its hash. HF_ENDPOINT
-    names a mirror, HF_HOME another place for the files.
+    NAME is a name from `twinlens models`, or hf-hub:ORG/NAME of a pair of ONNX files. After an
+    interruption, the same command continues where it stopped. The hash of each file is checked.
+    HF_ENDPOINT names a mirror of the hub, HF_HOME the folder for the files.
     """
     from retrieval.cli.progress import progress
     from retrieval.models.fetch import fetch_onnx_pair
@@ -139,14 +139,14 @@ def fetch(name: str) -> None:
     from retrieval.models.onnx_pair import HUB, onnx_pair_of
 
     repository, started = to_be_fetched(name), time.monotonic()
-    with progress(f"fetching {name}", "MB", last="checking", announced=True) as report:
+    with progress(f"downloading {name}", "MB", last="checking", announced=True) as report:
         done = fetch_onnx_pair(repository, _megabytes(report))
     onnx_pair_of(HUB + repository)  # says what is wrong with it, if anything is
     came = f"{done.received / 1e9:.2f} GB came in {time.monotonic() - started:.0f} s"
-    click.echo(f"{name} is here, {done.bytes / 1e9:.2f} GB ({came}): {done.folder}")
-    note(f"a new library: twinlens index FOLDER --library DIR --model {name}")
-    note(f"the library that you have: twinlens reindex --model {name}")
-    note(f"a machine without a network: {carried(done.folder)}")
+    click.echo(f"{name} is downloaded, {done.bytes / 1e9:.2f} GB ({came}): {done.folder}")
+    note(f"to make a new library: twinlens index FOLDER --library DIR --model {name}")
+    note(f"to change your library: twinlens reindex --model {name}")
+    note(f"for a machine without a network, {carried(done.folder)}")
 
 
 def _megabytes(report: Report) -> Callable[[int, int], None]:

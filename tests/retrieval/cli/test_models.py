@@ -106,7 +106,7 @@ def test_from_nothing_to_a_search_without_torch(
     early = command("index", photos, "--model", "fast")
     assert early.returncode == 1
     assert early.stderr.endswith(
-        "is not here yet; fetch it (0.6 GB) with: twinlens models fetch fast\n"
+        "is not downloaded yet; download it (0.6 GB) with: twinlens models fetch fast\n"
     )
     assert served.asked == []
 
@@ -115,7 +115,7 @@ def test_from_nothing_to_a_search_without_torch(
     folder = Path(fetched.stdout.rstrip("\n").rpartition("): ")[2])
     assert folder.is_relative_to(tmp_path / "hf")
     assert (folder / "visual" / "model.onnx").is_file()
-    assert f"copy '{folder}' to any place there" in fetched.stderr
+    assert f"copy '{folder}' there, following its links" in fetched.stderr
 
     served.asked.clear()
     assert command("index", photos, "--model", "fast").returncode == 0
@@ -162,13 +162,13 @@ def test_the_table_and_its_json(
     served.asked.clear()
     told = [json.loads(line) for line in run("models", "--json").stdout.splitlines()]
     assert [each["name"] for each in told] == ["builtin", "fast", "good", "best", "multilingual"]
-    assert {each["name"] for each in told if each["here"]} == {"builtin", "good"}
-    assert all((each["photos_per_second"] is not None) == each["here"] for each in told)
+    assert {each["name"] for each in told if each["downloaded"]} == {"builtin", "good"}
+    assert all((each["photos_per_second"] is not None) == each["downloaded"] for each in told)
     again = [json.loads(line) for line in run("models", "--json").stdout.splitlines()]
     assert again == told  # measured once
     table = run("models").stdout
     assert all(each["name"] in table and each["spec"] in table for each in told)
-    assert table.count("not here") == 3
+    assert table.count(" –") == 3
     assert served.asked == []
 
 

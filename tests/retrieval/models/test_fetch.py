@@ -168,7 +168,7 @@ def test_a_server_without_ranges_begins_anew(served: Hub, repository: Path) -> N
 @pytest.mark.parametrize("name", [LARGEST, "config.json"])
 def test_a_damaged_file_is_refused_and_removed(served: Hub, cache: Path, name: str) -> None:
     served.damaged = name
-    with pytest.raises(ModelUnavailable, match=rf"{name} of '{NAME}' came damaged"):
+    with pytest.raises(ModelUnavailable, match=rf"{name} of '{NAME}' was damaged on the way"):
         fetch_onnx_pair(NAME)
     assert onnx_pair_of(SPEC) is None
     assert parts(cache) == []
@@ -183,7 +183,7 @@ def test_a_damaged_beginning_does_not_stay(served: Hub, cache: Path) -> None:
     (part,) = cache.rglob("*.incomplete")
     part.write_bytes(bytes(part.stat().st_size))
     served.left = None
-    with pytest.raises(ModelUnavailable, match="came damaged"):
+    with pytest.raises(ModelUnavailable, match="was damaged on the way"):
         fetch_onnx_pair(NAME)
     assert onnx_pair_of(SPEC) is None
     assert fetch_onnx_pair(NAME).folder.is_dir()
