@@ -68,7 +68,8 @@ class SheetRow:
     """One query and its hits. The query is `words` or a `photo`; or `title` describes the hits.
 
     `aside` is shown below it: an instruction, filters. `captions` are shown in place of scores, and
-    `marks` before the names; either is empty, or has one entry for each hit, in their order.
+    `marks` before the names; either is empty, or has one entry for each hit, in their order. Two
+    rows that are a `half` stand side by side.
     """
 
     answers: Sequence[SheetAnswer]
@@ -78,6 +79,7 @@ class SheetRow:
     aside: str = ""
     captions: Sequence[str] = ()
     marks: Sequence[str] = ()
+    half: bool = False
 
 
 class _Tile(NamedTuple):

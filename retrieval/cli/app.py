@@ -21,7 +21,7 @@ from retrieval.cli.exit_codes import ExitCode
 
 COMMANDS = (
     *("index", "search", "export", "duplicates", "watch", "learn", "info"),
-    *("check", "tune", "forget", "move-root", "reindex"),
+    *("check", "tune", "forget", "move-root", "reindex", "models"),
     *("evaluate", "train", "train-reranker", "blend", "demo"),
 )
 

@@ -54,8 +54,8 @@ def with_model(default: str) -> Callable[[F], Callable[..., Any]]:
         @click.option(
             "--model",
             metavar="SPEC",
-            help="Model to use: builtin, a folder from `twinlens train`, an open_clip ARCH/TAG, "
-            f"or hf-hub:ORG/NAME [default: {default}].",
+            help="Model to use: a name of `twinlens models`, a folder from `twinlens train`, an "
+            f"open_clip ARCH/TAG, or hf-hub:ORG/NAME [default: {default}].",
         )
         @click.option(
             "--device",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from retrieval._extras import require_torch
 from retrieval.errors import ModelUnavailable
+from retrieval.models.model_catalog import is_pair_on_hub, spec_of
 from retrieval.models.model_folder import BUILTIN, folder_of
 from retrieval.models.onnx_pair import onnx_pair_of
 
@@ -20,13 +21,14 @@ def load_model(spec: str = BUILTIN) -> Model:
 
     Args:
         spec: `builtin`; a folder that `twinlens train` wrote; `ARCH/TAG` or `ARCH/FILE` of
-            open_clip; or `hf-hub:ORG/NAME`.
+            open_clip; `hf-hub:ORG/NAME`; or a short name of `twinlens models`.
 
     Raises:
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
         ExtraMissing: torch is not installed.
     """
-    if onnx_pair_of(spec):
+    spec = spec_of(spec)
+    if is_pair_on_hub(spec) or onnx_pair_of(spec):
         raise ModelUnavailable(
             f"'{spec}' is a pair of ONNX files: it indexes and searches on a CPU, but cannot be "
             "trained, nor run on a GPU; give it as --model to index and search"

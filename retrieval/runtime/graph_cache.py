@@ -8,6 +8,7 @@ CACHE/engines-FORMAT/FINGERPRINT/
   words.npy          float16 (vocabulary, w): the vectors of words, of which a query reads a few
   pairs.npy          words → ids, of CLIP's
   PART.none          why a tower stays with torch
+  speed.json         photos a second that it embeds on this CPU, if that was measured
   compiled/          what OpenVINO compiled the graphs to on this CPU
 CACHE/engines-FORMAT/known.json   size and date of weights → fingerprint: they are hashed once
 ```
@@ -115,6 +116,11 @@ class GraphCache:
         """The folder of the graphs that OpenVINO compiled."""
         return self.path / "compiled"
 
+    @property
+    def speed(self) -> Path:
+        """How fast it is here."""
+        return self.path / "speed.json"
+
     def graph(self, part: Tower) -> Path:
         """The graph of a tower; it is there if the tower is."""
         return self.path / f"{part}.xml"
@@ -151,6 +157,18 @@ def engine_folder(fingerprint: str) -> GraphCache:
     return GraphCache(_root() / fingerprint)
 
 
+def cache_folder() -> Path:
+    """Return the folder of all that is kept and may be deleted at any time."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser() if chosen else user_cache_path("twinlens")
+
+
+def known_models() -> set[str]:
+    """Return the names of the models that were used here."""
+    engines = (GraphCache(file.parent).read() for file in _root().glob("*/engine.json"))
+    return {about.name for about in engines if about is not None}
+
+
 def known_fingerprint(key: str, files: list[Path]) -> str | None:
     """Return the fingerprint of weights that were seen before and have not changed since."""
     entry = _known().get(key)
@@ -170,10 +188,7 @@ def remember_fingerprint(key: str, files: list[Path], fingerprint: str) -> None:
 
 def _root() -> Path:
     """Return the folder of all exported models."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return (
-        Path(chosen).expanduser() if chosen else user_cache_path("twinlens")
-    ) / f"engines-{FORMAT}"
+    return cache_folder() / f"engines-{FORMAT}"
 
 
 def _make_root() -> None:

@@ -21,7 +21,7 @@ class ModelChoice:
     """Which model was asked for, if any, and where it runs.
 
     Attributes:
-        spec: as `retrieval.load_encoder` takes it; None where none was asked for.
+        spec: as `retrieval.load_encoder` takes it, or a short name; None where none was asked for.
         device: auto, cpu, cuda or mps.
         note: receives a line where loading may take a while or something goes wrong.
         phase: shows what takes its time for as long as it does; None for a line to `note`.
@@ -53,7 +53,9 @@ class ModelChoice:
 
     def _named(self, default: str) -> str:
         """Return the spec, and say so where loading it may take a while."""
-        spec = self.spec or default
+        from retrieval.models.model_catalog import spec_of  # takes in numpy
+
+        spec = spec_of(self.spec or default)
         if "/" in spec and not Path(spec).expanduser().exists():
             self.note(f"loading {spec}")
         return spec

@@ -15,6 +15,7 @@ from indexer.core.encoder import Encoder, TokenShape
 from indexer.core.errors import TwinlensError, told
 from retrieval._extras import has_torch
 from retrieval.errors import ExtraMissing, ModelUnavailable
+from retrieval.models.model_catalog import require_here, spec_of
 from retrieval.models.model_folder import (
     BUILTIN,
     CONFIG,
@@ -61,7 +62,8 @@ def quick_encoder(
     """Return the quickest encoder for a model; its vectors are torch's to a cosine of 0.999.
 
     Args:
-        spec: of the model, as `retrieval.load_encoder` takes it.
+        spec: of the model, as `retrieval.load_encoder` takes it, or a short name of
+            `twinlens models`.
         device: `cpu`, `cuda`, `mps`, or `auto`: a GPU if there is one, and torch, else the CPU.
         few: only a few texts or photos will be encoded, a query's: a GPU is not worth its start.
         note: receives a line where something goes wrong.
@@ -71,12 +73,14 @@ def quick_encoder(
         ModelUnavailable: no such model, or its files are not here and cannot be fetched.
         ExtraMissing: it takes torch, which is not installed.
     """
+    spec = spec_of(spec)
     pair = onnx_pair_of(spec)
     if pair is not None:
         from retrieval.runtime.onnx_graphs import OnnxSource
 
         onnx = OnnxSource(pair, phase or partial(_noted, note))
         return EngineEncoder(onnx.about(), onnx, few=few)
+    require_here(spec)
     if device != "cpu" and not (device == "auto" and (few or not (has_torch() and has_gpu()))):
         return _load(spec, device)
     source = _Source(spec, note, phase or partial(_noted, note))

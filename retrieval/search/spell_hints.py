@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
+from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ LANGUAGES = {
 
 _SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 _LATIN = ("LATIN", "FEMININE", "MASCULINE", "MICRO", "MODIFIER")
+_OTHER = "for other languages, run: twinlens models fetch multilingual"
 _NO_WORD = "qzxjvkwq"  # of a model that knows it, all words are known
 _SHOWN = 60  # characters of what is not read
 
@@ -59,7 +61,7 @@ def unknown_words(encoder: Encoder, text: str) -> list[str]:
     return [
         word
         for word in dict.fromkeys(words_of(text))
-        if (english and script_of(word))
+        if (script_of(word) and (english or reads_english_alone(encoder.name)))
         or (len(word) >= SHORTEST and word not in codes and not encoder.knows(word))
     ]
 
@@ -74,14 +76,14 @@ def spelling(unknown: Sequence[str], text: str) -> str:
         if script := script_of(word):
             return (
                 f"the model reads English; '{shortened(word)}' ({script}) is searched for only in "
-                "captions, keywords and names"
+                f"captions, keywords and names; {_OTHER}"
             )
     if not unknown:
         return ""
     strange = [word for word in unknown if not _dictionary("en").known([word])]
     language = _language(words_of(text), unknown, strange)
     if language:
-        return f"that looks {language}; the model reads English"
+        return f"that looks {language}; the model reads English; {_OTHER}"
     meant = {word: _meant(word) for word in strange}
     hints = (f"did you mean '{other}' by '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)

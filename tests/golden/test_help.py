@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from retrieval.cli import main
 from retrieval.cli.app import COMMANDS
 
+ALL = ("", *COMMANDS, "models fetch", "models test")
 SNAPSHOTS = Path(__file__).parent / "help"
 
 
@@ -25,14 +26,19 @@ def help_of(command: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+def snapshot_of(command: str) -> Path:
+    """Where the help of a command is kept."""
+    return SNAPSHOTS / f"{command.replace(' ', '-') or 'twinlens'}.txt"
+
+
+@pytest.mark.parametrize("command", ALL)
 def test_help_is_as_it_was(command: str) -> None:
-    snapshot = SNAPSHOTS / f"{command or 'twinlens'}.txt"
+    snapshot = snapshot_of(command)
     assert snapshot.is_file(), f"no snapshot {snapshot.name}; see the top of this file"
     assert help_of(command) == snapshot.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ALL)
 def test_help_ends_with_an_example_and_fits(command: str) -> None:
     lines = help_of(command).splitlines()
     example = lines.index("  Example:")
@@ -45,4 +51,4 @@ def test_the_list_of_commands_cuts_no_sentence_off() -> None:
 
 
 def test_no_snapshot_is_left_over() -> None:
-    assert {path.stem for path in SNAPSHOTS.iterdir()} == {"twinlens", *COMMANDS}
+    assert set(SNAPSHOTS.iterdir()) == {snapshot_of(command) for command in ALL}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache, wraps
@@ -185,6 +186,10 @@ def command(
         note("to index the readable part of truncated photos, add --allow-truncated")
     note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
+    if sys.stderr.isatty() and not as_json:
+        from retrieval.cli.better_model import better_model_hint
+
+        note(better_model_hint(encoder.name))
     return ExitCode.SKIPPED if new or done.kept else ExitCode.DONE
 
 

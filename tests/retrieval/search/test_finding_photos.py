@@ -126,7 +126,7 @@ def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Sear
     [
         ("a horse on the baech", "did you mean 'beach' by 'baech'?"),
         ("a hosre + ./moon.png - 2:mountian", "'horse' by 'hosre'? did you mean 'mountain'"),
-        ("Hund am Strand", "that looks German; the model reads English"),
+        ("Hund am Strand", "that looks German; the model reads English; for other languages"),
         ("un chien sur la plage", "that looks French; the model reads English"),
         ("dgo", "did you mean 'dog' by 'dgo'?"),
         ("sno", "did you mean 'snow' by 'sno'?"),
