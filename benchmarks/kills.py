@@ -39,14 +39,16 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import retrieval
+import faiss
+
 from indexer.core.encoder import Encoder
 from indexer.core.errors import TwinlensError
 from indexer.core.types import Kind
 from indexer.library.library import Library
 from indexer.library.verify import check
 from retrieval.cli import main as twinlens
-from retrieval.models import load_encoder
+from retrieval.models import load_encoder, registry
+from retrieval.runtime import select_encoder
 from tests.fakes import COLOURS, GENERIC, ColourEncoder, draw
 from tests.tiny import colour_pairs, tiny_model
 
@@ -57,6 +59,7 @@ ENCODERS = {
 PAIRS = [f"{first}-{second}.png" for first, second in product(COLOURS, COLOURS)]
 FIRST, LATER = PAIRS[:24], PAIRS[24:32]
 _SHORTEST = 0.05  # seconds that a command takes
+SECONDS = 120  # that a command may take
 PATIENCE = 3.0  # seconds until the processes of a killed command have ended
 ENDINGS = (0, 3, 4)  # done, done but for skipped files, nothing to do
 
@@ -331,8 +334,10 @@ def _command(home: Path, arguments: Sequence[str]) -> NoReturn:
         os.dup2(said, 1)
         os.dup2(said, 2)
         sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
-        for name in ("load_encoder", "quick_encoder"):
-            setattr(retrieval, name, _encoder)
+        registry.load_encoder = _encoder
+        select_encoder.quick_encoder = _encoder
+        faiss.omp_set_num_threads(1)  # the threads that this process had are not in its fork
+        signal.alarm(SECONDS)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         twinlens(list(arguments))
         os._exit(0)
