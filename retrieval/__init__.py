@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from retrieval.errors import (
         ConceptInvalid,
         EvaluationInvalid,
+        ExtraMissing,
         ModelUnavailable,
         PairsInvalid,
         QueryInvalid,
@@ -110,6 +111,7 @@ __all__ = [
     "EvaluationInvalid",
     "ExportMode",
     "ExportReport",
+    "ExtraMissing",
     "FileUnreadable",
     "FilterExpression",
     "Finding",
@@ -254,6 +256,7 @@ _HOMES = {
     "retrieval.errors": (
         "ConceptInvalid",
         "EvaluationInvalid",
+        "ExtraMissing",
         "ModelUnavailable",
         "PairsInvalid",
         "QueryInvalid",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,8 +12,9 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.core.errors import LibraryMissing
+from indexer.core.errors import FileUnreadable, LibraryMissing
 from indexer.core.types import Kind, LibraryInfo
+from indexer.decoding.render import read_data
 from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE
 from indexer.ingest.index_options import IndexOptions
@@ -39,6 +39,9 @@ from retrieval.search.results import SearchResults
 from retrieval.search.search_models import SearchModels
 from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
 from retrieval.upkeep import RepairReport, check, repair
+
+QUERY_PIXELS = 1024
+"""A photo that a query brings as bytes is decoded at least so large; models read less."""
 
 PathLike = str | os.PathLike[str]
 Picture = PathLike | bytes | Image.Image | NDArray[Any]
@@ -383,8 +386,8 @@ def _opened(image: Picture) -> Any:
     if not isinstance(image, bytes):
         return image
     try:
-        return Image.open(io.BytesIO(image))
-    except (OSError, ValueError) as error:
+        return read_data(image, size_hint=QUERY_PIXELS)
+    except FileUnreadable as error:
         raise QueryInvalid(f"the bytes of the photo are no picture: {error}") from error
 
 

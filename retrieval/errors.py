@@ -20,6 +20,7 @@ from indexer.core.errors import (
 __all__ = [
     "ConceptInvalid",
     "EvaluationInvalid",
+    "ExtraMissing",
     "FileUnreadable",
     "LibraryDamaged",
     "LibraryLocked",

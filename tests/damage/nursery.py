@@ -32,8 +32,8 @@ WRITES = (
     "indexer.catalog.row_checksums:seal",
     "indexer.vectors.patch_tokens:_put",
     "indexer.catalog.writer:_write_meta",
-    "indexer.catalog.writer:Catalog.apply",
-    "indexer.catalog.writer:Catalog.rewrite",
+    "indexer.catalog.writer:CatalogWriter.apply",
+    "indexer.catalog.writer:CatalogWriter.rewrite",
     "indexer.vectors.flat_index:write",
 )
 """What writes: a child dies before the n-th call of any of them, or behind it."""

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_what_the_catalog_says_is_refused(tmp_path: Path) -> 
     with pytest.raises(LibraryDamaged, match="is broken"):
         mapped(path, row, 2)
     save_file({"ids": np.arange(3), "vectors": np.zeros((3, 2), np.float32)}, path)
-    with pytest.raises(LibraryDamaged, match="its vectors have another type"):
+    with pytest.raises(LibraryDamaged, match="its numbers are of another type"):
         mapped(path, row, 2)
     path.unlink()
     with pytest.raises(LibraryDamaged, match="is missing"):

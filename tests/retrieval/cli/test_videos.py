@@ -89,7 +89,7 @@ def test_export_copies_the_video_once(run: Run, boat: Path, tmp_path: Path) -> N
 
 
 def test_info_counts_videos(run: Run, boat: Path) -> None:
-    assert "1, by 3 frames" in run("info").stdout
+    assert "1, 3 frames" in run("info").stdout
     known = json.loads(run("info", "--json").stdout)
     assert (known["photos"], known["videos"], known["frames"]) == (1, 1, 3)
 
