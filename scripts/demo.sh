@@ -9,7 +9,7 @@ root=$PWD
 . scripts/venv.sh
 
 make_venv
-install demo
+install demo --no-compile
 say "twinlens demo"
 cd "$from"
 exec "$root/.venv/bin/twinlens" demo "$@"

@@ -14,7 +14,7 @@ check() {
 }
 
 make_venv
-install test "the first time, PyTorch takes some minutes"
+install test
 bin=.venv/bin
 check "format" $bin/ruff format --check .
 check "lint" $bin/ruff check .

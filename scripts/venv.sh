@@ -17,9 +17,10 @@ make_venv() {
   python3 -m venv .venv || fail "python3 cannot make a virtual environment; install its venv module"
 }
 
-# Install this project, not editable: what runs is what a user gets. The second argument is a remark.
+# Install this project, not editable: what runs is what a user gets. A second argument is an option of
+# pip: --no-compile is quicker where few modules are used, and slower where many processes start.
 install() {
-  say "installing twinlens[$1] into .venv${2:+ ($2)}"
-  .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check ".[$1]" ||
+  say "installing twinlens[$1] into .venv"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check ${2:+"$2"} ".[$1]" ||
     fail "pip could not install; its message is above"
 }
