@@ -91,14 +91,19 @@ class OnnxPair:
 
     @property
     def files(self) -> list[Path]:
-        """All that decides about its vectors; weights may lie beside a graph."""
-        weights = (
+        """All that decides about its vectors.
+
+        The weights of a large graph lie beside it under any names: a folder of one tower counts
+        whole.
+        """
+        apart = self.visual.parent != self.textual.parent
+        beside = {
             file
             for tower in (self.visual, self.textual)
-            for file in sorted(tower.parent.iterdir())
-            if file == tower or file.suffix == ".data" or file.name.startswith(tower.stem + "_data")
-        )
-        return sorted({*weights, self.tokenizer, *self.settings})
+            for file in tower.parent.iterdir()
+            if file.is_file() and (apart or file.name.startswith(tower.name))
+        }
+        return sorted({*beside, self.tokenizer, *self.settings})
 
     def fingerprint(self) -> str:
         """Return a short hash of every byte of its files."""

@@ -15,6 +15,7 @@ from indexer.core.types import Kind
 from retrieval import load_encoder, quick_encoder
 from retrieval.cli import main
 from retrieval.errors import ModelUnavailable
+from retrieval.models.onnx_pair import read_onnx_pair
 from retrieval.models.reference_vectors import generic_captions
 from retrieval.runtime.graph_encoder import EngineEncoder
 from tests.onnx_pairs import Exported, clip_pair, rclip_pair, siglip_pair, xlm_pair
@@ -112,3 +113,11 @@ def test_a_text_tower_for_one_text_at_a_time(tmp_path: Path) -> None:
 def test_training_says_what_to_do(exported: Exported) -> None:
     with pytest.raises(ModelUnavailable, match="pair of ONNX files"):
         load_encoder(str(exported.folder))
+
+
+def test_weights_beside_a_graph_are_part_of_the_model(tmp_path: Path) -> None:
+    """A graph beyond 2 GB keeps its weights in files of any names."""
+    pair = read_onnx_pair(siglip_pair(tmp_path / "model").folder, "any")
+    before = pair.fingerprint()
+    (pair.textual.parent / "onnx__MatMul_7").write_bytes(b"weights")
+    assert pair.fingerprint() != before
