@@ -232,7 +232,7 @@ class Bench:
             same = said == self._whole
             return ("harmless", "") if same else ("unnoticed", refusal or self._difference(said))
         left = self._mended() if is_mended else ""
-        if "it is beyond mending" in left:
+        if "it cannot be repaired; keep the folder" in left:
             return "beyond mending", left
         return ("not mended", f"{faults} -> {left}") if left else ("found", str(faults))
 
