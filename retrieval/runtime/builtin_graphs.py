@@ -44,8 +44,8 @@ def image_graph(weights: Weights, architecture: Mapping[str, Any], image: ImageS
     """
     shape, size = architecture["image"], image.size
     pixels = ops.parameter([-1, size, size, 3], np.uint8, name="pixels")
-    tokens = _image_tokens(weights, _normalized(pixels, image), shape)
-    vectors = _unit(_image_vectors(weights, architecture, tokens))
+    tokens = _image_tokens(weights, normalized(pixels, image), shape)
+    vectors = unit(_image_vectors(weights, architecture, tokens))
     fewer = _summarised(tokens, shape)
     return ov.Model([ops.result(vectors), ops.result(fewer)], [pixels], "images")
 
@@ -57,11 +57,11 @@ def text_graph(weights: Weights, architecture: Mapping[str, Any]) -> ov.Model:
     ids = ops.parameter([-1, -1], np.int64, name="ids")
     seen = ops.not_equal(ids, _whole(0))  # (b, n)
     tokens = _text_tokens(weights, embedded, seen, shape)
-    vectors = _unit(_text_vectors(weights, architecture, _average(tokens, seen)))
+    vectors = unit(_text_vectors(weights, architecture, _average(tokens, seen)))
     return ov.Model([ops.result(vectors)], [embedded, ids], "texts")
 
 
-def _normalized(pixels: Node, image: ImageSpec) -> Node:
+def normalized(pixels: Node, image: ImageSpec) -> Node:
     """Scale pixels to zero mean and unit deviation. (b, s, s, 3) → (b, 3, s, s)."""
     # Planes first: as the last dimension, three colours fill no vector of the CPU's.
     planes = ops.convert(ops.transpose(pixels, _whole([0, 3, 1, 2])), "f32")
@@ -95,13 +95,13 @@ def _image_vectors(weights: Weights, architecture: Mapping[str, Any], tokens: No
     keys = _linear(weights, "visual.memory.keys", read)
     remembered = _looked_up(ops.softmax(keys, -1), weights["visual.memory.values"])  # (b, d)
     code, dim = architecture.get("code", 0), architecture["dim"]
-    looks = ops.add(_unit(embedded), _columns(remembered, 0, dim - code))
+    looks = ops.add(unit(embedded), _columns(remembered, 0, dim - code))
     if not code:
         return looks
     known = ops.multiply(
-        _unit(_columns(remembered, dim - code, dim)), _numbers(architecture["known"])
+        unit(_columns(remembered, dim - code, dim)), _numbers(architecture["known"])
     )
-    return ops.concat([_unit(looks), known], 1)
+    return ops.concat([unit(looks), known], 1)
 
 
 def _read(tokens: Node) -> Node:
@@ -168,7 +168,7 @@ def _text_vectors(weights: Weights, architecture: Mapping[str, Any], read: Node)
     keys = _linear(weights, "text.memory.keys", _norm(weights, "text.memory.norm", read, _HEAD_EPS))
     named = _columns(ops.softmax(keys, -1), 0, architecture["text"]["names"])
     code = _looked_up(named, weights["text.memory.values"])
-    return ops.concat([_unit(embedded), code], 1)
+    return ops.concat([unit(embedded), code], 1)
 
 
 def _block(
@@ -231,7 +231,7 @@ def _norm(weights: Weights, name: str, x: Node, eps: float) -> Node:
     return ops.add(y, _numbers(weights[f"{name}.bias"]))
 
 
-def _unit(x: Node) -> Node:
+def unit(x: Node) -> Node:
     """Scale rows to unit length. (b, d)."""
     length = ops.reduce_l2(x, _whole([-1]), True)
     return ops.divide(x, ops.maximum(length, _numbers(_TINY)))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-import openvino as ov
-from numpy.typing import NDArray
 
 from retrieval.errors import ModelUnavailable
 from retrieval.models.model_folder import WEIGHTS, ModelDescription
@@ -15,7 +12,7 @@ from retrieval.models.stored_weights import StoredWeights
 from retrieval.runtime.builtin_graphs import image_graph, text_graph
 from retrieval.runtime.graph import bytes_pay
 from retrieval.runtime.graph_cache import GraphCache, Tower
-from retrieval.runtime.graph_writing import run_once, save, write_checked, write_graph
+from retrieval.runtime.graph_writing import float32_vectors, write_checked, write_graph
 from retrieval.runtime.probes import probe_photos
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
 
@@ -50,15 +47,5 @@ def _make_images(weights: StoredWeights, said: ModelDescription, folder: GraphCa
         write_graph(graph, folder, Tower.IMAGES)
         return
     photos = np.stack([said.image.pixels(photo) for photo in probe_photos(said.image.size)])
-    want = _float32_vectors(graph, photos, folder)
+    want = float32_vectors(graph, folder, Tower.IMAGES, (photos,))
     write_checked([with_weights_in_bytes(graph), graph], folder, Tower.IMAGES, (photos,), want)
-
-
-def _float32_vectors(
-    graph: ov.Model, photos: NDArray[np.uint8], folder: GraphCache
-) -> NDArray[np.float32]:
-    """Return the vectors of photos, computed in float32. Shape (photos, dim)."""
-    with TemporaryDirectory(dir=folder.path) as scratch:
-        made = GraphCache(Path(scratch))
-        save(graph, made.graph(Tower.IMAGES))
-        return run_once(made, Tower.IMAGES, (photos,), precise=True)

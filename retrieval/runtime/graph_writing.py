@@ -61,6 +61,16 @@ def write_checked(
     raise Refused(f"its vectors reach a cosine of {agreement:.4f}")
 
 
+def float32_vectors(
+    graph: ov.Model, folder: GraphCache, part: Tower, inputs: Inputs
+) -> NDArray[np.float32]:
+    """Return the vectors of a graph for one batch, computed in float32. Shape (n, dim)."""
+    with TemporaryDirectory(dir=folder.path) as scratch:
+        made = GraphCache(Path(scratch))
+        save(graph, made.graph(part))
+        return run_once(made, part, inputs, precise=True)
+
+
 def run_once(
     made: GraphCache, part: Tower, inputs: Inputs, *, precise: bool = False
 ) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer, write_clip_words
 from retrieval.models.onnx_pair import OnnxPair
 from retrieval.models.tokenizer import PAD, FileTokenizer, Tokenizer, padded, write_file_tokenizer
-from retrieval.runtime.graph import Graph, bytes_pay, core
+from retrieval.runtime.builtin_graphs import normalized, unit
+from retrieval.runtime.graph import bytes_pay, core
 from retrieval.runtime.graph_cache import (
     GraphCache,
     ModelInfo,
@@ -30,7 +30,7 @@ from retrieval.runtime.graph_cache import (
     known_fingerprint,
     remember_fingerprint,
 )
-from retrieval.runtime.graph_writing import LEAST
+from retrieval.runtime.graph_writing import float32_vectors, write_checked, write_graph
 from retrieval.runtime.probes import TEXTS, probe_photos
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
 
@@ -139,29 +139,20 @@ class OnnxSource:
         about = self.about()
         graph = _on_bytes(self._read(self._pair.visual), about)
         pixels = np.stack([about.image.pixels(each) for each in probe_photos(about.image.size)])
-        forms = [graph]
+        want = _sound(float32_vectors(graph, folder, Tower.IMAGES, (pixels,)))
         if bytes_pay():
-            forms.insert(0, with_weights_in_bytes(graph))
-        want: NDArray[np.float32] | None = None
-        with TemporaryDirectory(dir=folder.path) as scratch:
-            for number, form in enumerate(forms[::-1]):
-                made = GraphCache(Path(scratch) / str(number))
-                made.path.mkdir()
-                got = _tried(form, made, Tower.IMAGES, (pixels,))
-                want = got if want is None else want
-                if float((got * want).sum(axis=1).min()) >= LEAST:
-                    best = made
-            _put(best, folder, Tower.IMAGES)
+            forms = [with_weights_in_bytes(graph), graph]
+            write_checked(forms, folder, Tower.IMAGES, (pixels,), want)
+        else:
+            write_graph(graph, folder, Tower.IMAGES)
 
     def _prepare_texts(self, folder: GraphCache) -> None:
         """Write the text tower and its tokenizer: ids go in."""
         reader = self._write_tokenizer(folder)
         graph = _on_ids(self._read(self._pair.textual), self._pair.context, self._pad)
-        with TemporaryDirectory(dir=folder.path) as scratch:
-            made = GraphCache(Path(scratch))
-            ids = padded(reader.ids(TEXTS), self._pair.context, self._pad)
-            _tried(graph, made, Tower.TEXTS, (ids,))
-            _put(made, folder, Tower.TEXTS)
+        ids = padded(reader.ids(TEXTS), self._pair.context, self._pad)
+        _sound(float32_vectors(graph, folder, Tower.TEXTS, (ids,)))
+        write_graph(graph, folder, Tower.TEXTS)
 
     def _write_tokenizer(self, folder: GraphCache) -> Tokenizer:
         """Write what cuts texts into tokens, and return it."""
@@ -224,12 +215,7 @@ def _on_bytes(graph: Any, about: ModelInfo) -> Any:
     batch, side = _length(old, 0), about.image.size
     graph.reshape({0: [batch, 3, side, side]})
     new = ops.parameter([batch, side, side, 3], np.uint8, name="pixels")
-    planes = ops.transpose(ops.convert(new, "f32"), ops.constant(np.array([0, 3, 1, 2])))
-    mean, std = (
-        ops.constant(255 * np.array(each, dtype=np.float32).reshape(1, 3, 1, 1))
-        for each in (about.image.mean, about.image.std)
-    )
-    return _fed(graph, {old: ops.divide(ops.subtract(planes, mean), std)}, new)
+    return _fed(graph, {old: normalized(new, about.image)}, new)
 
 
 def _on_ids(graph: Any, context: int, pad: int) -> Any:
@@ -257,7 +243,7 @@ def _fed(graph: Any, sources: dict[Any, Any], new: Any) -> Any:
     for old, source in sources.items():
         kind = old.get_element_type()
         old.output(0).replace(ops.convert(source, kind.get_type_name()).output(0))
-    result = ops.result(ops.convert(vectors.node.input_value(0), "f32"))
+    result = ops.result(unit(ops.convert(vectors.node.input_value(0), "f32")))
     return ov.Model([result], [new])
 
 
@@ -270,27 +256,11 @@ def _vectors(graph: Any) -> Any:
     raise IndexError("none of its outputs is one vector for each input")
 
 
-def _tried(
-    graph: Any, made: GraphCache, part: Tower, inputs: tuple[NDArray[Any], ...]
-) -> NDArray[np.float32]:
-    """Write a graph, and return its unit vectors of some inputs. Shape (n, dim)."""
-    try:
-        ov.save_model(graph, made.graph(part), compress_to_fp16=True)
-    except RuntimeError as error:
-        raise OSError(f"cannot write '{made.graph(part)}': {error}") from error
-    tried = Graph(
-        made.graph(part), compiled=made.compiled, streams=1, many=part == Tower.IMAGES
-    ).run(*inputs)[0]
-    if not np.isfinite(tried).all():
+def _sound(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors, once they are seen to be numbers."""
+    if not np.isfinite(vectors).all():
         raise RuntimeError("its vectors are not finite")
-    vectors: NDArray[np.float32] = tried / np.linalg.norm(tried, axis=1, keepdims=True)
     return vectors
-
-
-def _put(made: GraphCache, folder: GraphCache, part: Tower) -> None:
-    """Put a graph in its place, its weights first."""
-    made.graph(part).with_suffix(".bin").replace(folder.graph(part).with_suffix(".bin"))
-    made.graph(part).replace(folder.graph(part))
 
 
 def _line(error: BaseException) -> str:
