@@ -19,6 +19,7 @@ from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
+from retrieval.models.language_tower import LanguageTower, encoded_by_language, language_tower
 from retrieval.models.model_folder import TOKENIZER
 from retrieval.models.phrases import Phrase, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
@@ -176,14 +177,29 @@ class EngineEncoder:
         return self._joined(seen), np.concatenate([empty, *(each[1] for each in seen)])
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts. Shape (texts, dim), unit norm."""
+        """Embed texts, each with the tower of its language. Shape (texts, dim), unit norm."""
+        return encoded_by_language(self._languages, texts, self._encode_english)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it reads beside English; empty for none."""
+        return self._languages.languages if self._languages is not None else ()
+
+    def is_foreign(self, text: str) -> bool:
+        """Return whether a text is read as one in another language than English."""
+        return self._languages is not None and self._languages.is_foreign(text)
+
+    def _encode_english(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts with the one tower that every model has. Shape (texts, dim), unit norm."""
+        if not texts:
+            return self._joined([])
         if self._texts is None:
             return self.towers.encode_texts(texts)
         order = np.argsort([len(text) for text in texts], kind="stable")
         size = self._texts.batch or TEXTS
         read = [self._words(batch) for batch in _batches([texts[row] for row in order], size)]
         vectors = self._joined(self._texts.run_all(read))
-        return vectors[np.argsort(order)] if len(texts) else vectors
+        return vectors[np.argsort(order)]
 
     @property
     def reads_instructions(self) -> bool:
@@ -235,6 +251,8 @@ class EngineEncoder:
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""
+        if self._languages is not None and self._languages.is_foreign(text):
+            return unread(text, self._languages.ids)
         return unread(text, self._reader.ids) if self._has_texts else self.towers.unread(text)
 
     @property
@@ -279,6 +297,11 @@ class EngineEncoder:
         if not file.is_file():
             raise ModelUnavailable(f"model '{file.parent}' lacks {TOKENIZER}")
         return WordPieceTokenizer(file, self._about.context)
+
+    @cached_property
+    def _languages(self) -> LanguageTower | None:
+        """The text tower for other languages than English; None if there is none."""
+        return language_tower(self._source.folder, self.fingerprint)
 
     @cached_property
     def _layers(self) -> BuiltinLayers:

@@ -14,6 +14,7 @@ from indexer.core.types import Candidate, Kind
 from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
+from retrieval.models.reference_vectors import nearest_caption
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -34,7 +35,13 @@ from retrieval.search.page import Page
 from retrieval.search.query import Query, Searchable, Term, parse_query
 from retrieval.search.rerank_stage import Note, RerankStage, photo_of
 from retrieval.search.results import SearchResults, calibrated
-from retrieval.search.spell_hints import spelling, told_unread, unknown_words
+from retrieval.search.spell_hints import (
+    is_foreign,
+    languages_of,
+    spelling,
+    told_unread,
+    unknown_words,
+)
 from retrieval.search.stage_times import StageTimes
 from retrieval.search.video_frames import one_a_video
 
@@ -78,7 +85,13 @@ class Searcher:
         self._reader = reader_of(library, encoder)
         self._encoder = self._reader.encoder
         self._second = (
-            RerankStage(library=library, reranker=reranker, size_hint=encoder.image_size, note=note)
+            RerankStage(
+                library=library,
+                reranker=reranker,
+                size_hint=encoder.image_size,
+                note=note,
+                foreign=partial(is_foreign, encoder),
+            )
             if reranker
             else None
         )
@@ -235,7 +248,8 @@ class Searcher:
         if self._reader.reads_name(text):
             return ""
         unknown = unknown_words(self._encoder, text)
-        return spelling([each for each in unknown if not self._library.worded(each, kind, 1)], text)
+        lacking = [each for each in unknown if not self._library.worded(each, kind, 1)]
+        return spelling(lacking, text, languages_of(self._encoder))
 
     def _first_look(
         self,
@@ -307,9 +321,13 @@ class Searcher:
         """Embed each query that is asked apart, a name by its sentences. Shape (1, dim) each."""
         photos = way.ensemble and way.kind == Kind.PHOTO
         return [
-            self._encode(each, named=photos and prompt_ensemble.is_name(each.text))
+            self._encode(each, named=photos and self._is_name(each.text))
             for each in _asked_apart(query)
         ]
+
+    def _is_name(self, text: str) -> bool:
+        """Return whether sentences about a text may be made: they are English."""
+        return prompt_ensemble.is_name(text) and not is_foreign(self._encoder, text)
 
     def _ask(self, query: Query, way: _Way, encoded: Sequence[Vectors]) -> ComposedQuery:
         """Turn a query, of one term or several, into what the items are scored by."""
@@ -346,8 +364,17 @@ class Searcher:
             query=query.kind,
             item=kind,
             items=max(1, items),
-            text=query.words,
+            text=self._in_english(query.words, asked.vector),
         )
+
+    def _in_english(self, words: str, vector: Vectors) -> str:
+        """Return words by which a match is judged: of other languages, those of a like caption.
+
+        How common a thing is was counted in English captions.
+        """
+        if not is_foreign(self._encoder, words):
+            return words
+        return nearest_caption(self._encoder.bank(Kind.TEXT), vector[0]) or words
 
     def _own_unit(self, asked: ComposedQuery, kind: Kind) -> ScoreScale | None:
         """Say what generic items score for this very question, if there are enough to tell."""
