@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STARTS_WITHIN, ENDS_WITHIN = 60, 20  # seconds
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\S*")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
 
 def command() -> str:
