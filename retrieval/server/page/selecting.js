@@ -34,12 +34,18 @@ export function startSelecting() {
   });
   document.getElementById("grid")?.addEventListener("click", clicked);
   shortcuts(
-    { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => toggle(grid.active) },
-    { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => extend(grid.active) },
-    { keys: ["Mod+a"], label: "Select all that are shown", scope: "grid", run: selectShown },
+    { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => inGrid(toggle) },
+    { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => inGrid(extend) },
+    { keys: ["Mod+a"], label: "Select all that are shown", scope: "grid", run: () => inGrid(selectShown) },
     { keys: ["x"], label: "Select, or take out of the selection", scope: "lightbox", run: toggleLarge },
     { keys: ["Escape"], label: "Drop the selection", scope: "grid", run: drop },
   );
+}
+
+/** Do something with the picture that has the focus. @param {(index: number) => void} run @returns {false | void} */
+function inGrid(run) {
+  if (!grid.focusedHit) return false;
+  run(grid.active);
 }
 
 /** Add the mark to a tile. @param {HTMLElement} tile @param {Hit} hit @param {number} index */
