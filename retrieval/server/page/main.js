@@ -12,6 +12,10 @@
  *   views.js      nothing matches, errors, empty   status.js    libraries and what happens in them
  *   lightbox.js   one photo large                  menu.js      menus
  *   tiles.js      what can be done with a tile
+ *   selection.js  the photos that are selected      selecting.js  marks, keys and the bar for it
+ *   exporting.js  lists and ZIPs to save            teaching.js   a name for what is selected
+ *   otherviews.js the views beside the search: duplicates.js (copies) and names.js
+ *   dialog.js     dialogs                           help.js       keys and words
  *   keys.js       every key: `shortcuts({keys, label, scope, run})`; the help lists them
  *   dom.js, icons.js, format.js, announce.js
  *
@@ -22,11 +26,17 @@
 
 import { grid } from "./grid.js";
 import { results } from "./results.js";
+import { startHelp } from "./help.js";
 import { startKeys } from "./keys.js";
+import { startOtherViews } from "./otherviews.js";
 import { startSearchBox } from "./searchbox.js";
+import { startSelecting } from "./selecting.js";
 import { store } from "./state.js";
 
 startSearchBox();
+startSelecting();
+startOtherViews();
+startHelp();
 startKeys();
 results.subscribe(() => grid.show(results.hits, { labels: [], divider: null }, true));
 store.subscribe((state) => results.follow(state));
