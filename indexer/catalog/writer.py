@@ -46,6 +46,7 @@ from indexer.catalog.changes import (
     Merge,
     NewFile,
     Transaction,
+    UnreadPhoto,
 )
 from indexer.catalog.connection import failure
 from indexer.catalog.filter_ids import IdSet
@@ -245,6 +246,43 @@ class CatalogWriter(CatalogReader):
         )
         with self._reading() as connection:
             return [CatalogPhoto(**row._asdict()) for row in connection.execute(wanted)]
+
+    def unread(
+        self, reader: str, roots: Sequence[Path] = (), *, again: bool = False
+    ) -> list[UnreadPhoto]:
+        """Return the photos below these folders, or all, whose text this reader has not read.
+
+        Args:
+            reader: what reads; what another one read counts as unread.
+            roots: folders; none for all.
+            again: return those that were read, too.
+        """
+        files, items, readings = schema.files.c, schema.items.c, schema.readings.c
+        joined = schema.items.join(schema.files).outerjoin(
+            schema.readings, readings.file_id == files.id
+        )
+        fresh = [] if again else [or_(readings.reader.is_(None), readings.reader != reader)]
+        among = [or_(*map(below, roots))] if roots else []
+        wanted = (
+            select(
+                files.id.label("file"),
+                items.id.label("item"),
+                *(files.path, files.size, files.mtime_ns, files.digest),
+            )
+            .select_from(joined)
+            .where(files.kind == Kind.PHOTO, items.time.is_(None), *fresh, *among)
+            .order_by(items.id)
+        )
+        with self._reading() as connection:
+            return [UnreadPhoto(**row._asdict()) for row in connection.execute(wanted)]
+
+    def still_there(self, photos: Iterable[UnreadPhoto]) -> list[UnreadPhoto]:
+        """Return those of some photos that the catalog still holds as they were."""
+        asked = list(photos)
+        columns = select(schema.files.c.id, schema.files.c.digest)
+        rows = self._rows_in(columns, schema.files.c.id, [photo.file for photo in asked])
+        held = {row.id: row.digest for row in rows}
+        return [photo for photo in asked if held.get(photo.file) == photo.digest]
 
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""

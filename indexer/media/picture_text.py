@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -46,11 +46,8 @@ def check_reader() -> None:
 
 
 def reader_name() -> str:
-    """Name what reads: photos that another version read are read again when asked for."""
-    try:
-        return f"{PACKAGE} {version(PACKAGE)}"
-    except PackageNotFoundError:
-        return PACKAGE
+    """Name what reads, with its major version: what another one read is read again."""
+    return f"{PACKAGE} {version(PACKAGE).partition('.')[0]}"
 
 
 def read_lines(image: Image.Image) -> tuple[TextLine, ...]:
