@@ -8,9 +8,8 @@ from urllib.parse import quote
 from indexer.core.types import Kind, readable
 from retrieval.api import PhotoLibrary
 from retrieval.search.filter_syntax import split_filters, written_filters
-from retrieval.search.match_probability import UNLIKELY
 from retrieval.search.query import Query
-from retrieval.search.results import Hit, SearchResults
+from retrieval.search.results import UNLIKELY, Hit, SearchResults
 from retrieval.server.schemas import (
     About,
     HitModel,
