@@ -50,7 +50,7 @@ from indexer.catalog.changes import (
 )
 from indexer.catalog.connection import failure
 from indexer.catalog.filter_ids import IdSet
-from indexer.catalog.filter_sql import below, compiled
+from indexer.catalog.filter_sql import below, compiled, read_by
 from indexer.catalog.meta import (
     FORMAT,
     Ids,
@@ -148,7 +148,7 @@ class CatalogWriter(CatalogReader):
         Raises:
             UsageError: the library is of a format before filters.
         """
-        frames = self._described_format() >= 4
+        frames = self._described_format(where) >= 4
         with self._reading() as connection:
             return filter_ids.selected(connection, kind, where, frames=frames)
 
@@ -159,7 +159,7 @@ class CatalogWriter(CatalogReader):
         found = select(items.c.id).select_from(dated)
         query = found.where(files.c.kind == kind, compiled(where))
         ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
-        self._described_format()
+        self._described_format(where)
         with self._reading() as connection:
             return list(connection.scalars(ordered))
 
@@ -361,17 +361,21 @@ class CatalogWriter(CatalogReader):
             fault = f"is broken (a row cannot be read: {error})"
             raise LibraryDamaged(self._path, fault, mending(self._path.parent)) from error
 
-    def _described_format(self) -> int:
-        """Return the format of a catalog that knows metadata, which a filter needs.
+    def _described_format(self, where: Filter) -> int:
+        """Return the format of a catalog that knows what a filter needs.
 
         Raises:
-            UsageError: it knows none.
+            UsageError: it does not.
         """
         format_ = self.facts().format
         if format_ < 3:
             raise UsageError(
                 f"{self._path.parent} has no dates, places and words yet; add them with: "
                 "twinlens index FOLDER"
+            )
+        if format_ < 6 and schema.picture_words in read_by(where):
+            raise UsageError(
+                f"{self._path.parent} has no text of photos yet; read it with: twinlens read"
             )
         return format_
 

@@ -8,6 +8,7 @@
 | `camera:x100` | photos of a camera with these words in its name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
+| `text:"total"` | photos that show these words, if their text was read |
 | `type:jpg` `type:raw` `type:video` | files of that type |
 | `orientation:portrait` | photos of that orientation: landscape, portrait, square |
 | `rating:4` | photos with so many stars or more |
@@ -43,9 +44,10 @@ from indexer.core.filters import (
     NearPosition,
     Not,
     PlaceName,
+    ShowsText,
 )
 from indexer.core.gazetteer import gazetteer
-from indexer.core.text_normalization import same, writings
+from indexer.core.text_normalization import same, tokens, writings
 from indexer.core.types import Orientation, readable
 from retrieval.errors import QueryInvalid
 
@@ -72,7 +74,7 @@ _SPELLINGS = {
 }
 
 _EITHER = frozenset({"near", "camera", "in", "type", "orientation"})
-_NAMES = "after|before|near|camera|in|tag|type|orientation|rating|min-rating"
+_NAMES = "after|before|near|camera|in|tag|text|type|orientation|rating|min-rating"
 _WRITTEN = re.compile(rf'(?<!\S)(-?)({_NAMES}):(?:"([^"]*)"|(\S+))', re.IGNORECASE)
 _MAYBE = re.compile(r"(?<!\S)-?(([^\W\d_][\w-]+):([^\s:/][^\s:]*))")
 _ALIKE = 0.75  # of `difflib`: "camara" and "camera" have 0.83
@@ -236,6 +238,13 @@ def _in(value: str) -> Filter:
     return every[0] if len(every) == 1 else AnyOf(filters=every)
 
 
+def _shown(value: str) -> ShowsText:
+    """Read words that a photo shows."""
+    if not tokens(value):
+        raise QueryInvalid(f'text:{value} has no letters or digits; write e.g. text:"total"')
+    return ShowsText(text=readable(value))
+
+
 def _type(value: str) -> FileType:
     """Read a type of files, "jpg" or ".jpg"."""
     name = value.lower().lstrip(".")
@@ -271,6 +280,7 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "camera": lambda value: CameraName(name=readable(value)),
     "in": _in,
     "tag": lambda value: HasTag(name=readable(value)),
+    "text": _shown,
     "type": _type,
     "orientation": _held,
     "rating": _rated,
