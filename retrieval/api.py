@@ -31,13 +31,10 @@ from retrieval.errors import QueryInvalid
 from retrieval.filters import Where, expression, narrowed
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
-from retrieval.search.hit import Hit
-from retrieval.search.library_search import search_library
-from retrieval.search.page import Page
+from retrieval.search.library_search import SearchModels, search_library
 from retrieval.search.query import Query, parse_query
-from retrieval.search.results import SearchResults
-from retrieval.search.search_models import SearchModels
-from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
+from retrieval.search.results import Hit, SearchResults
+from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
 from retrieval.upkeep import RepairReport, check, repair
 
 QUERY_PIXELS = 1024

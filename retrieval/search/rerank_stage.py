@@ -16,8 +16,8 @@ from indexer.media.image import seen
 from retrieval.errors import QueryInvalid
 from retrieval.models.tokenizer import behind
 from retrieval.reranking import ImageFeatures, QueryInstruction, Reranker, Scores, combine_scores
-from retrieval.search.hit import Hit
 from retrieval.search.query import Query
+from retrieval.search.results import Hit
 from retrieval.search.spell_hints import shortened
 
 MOST = 200
@@ -43,7 +43,7 @@ class RerankStage:
     size_hint: int
     note: Note
 
-    def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
+    def applies(self, query: Query, kind: Kind, instruction: str) -> bool:
         """Return whether the rerank stage changes anything in this direction of search.
 
         It reads words or a photo, not both in one query.

@@ -49,7 +49,7 @@ def test_its_filters_find(library: Path, query: str) -> None:
 def test_its_words_are_found(library: Path) -> None:
     with Library.open(library) as opened:
         for words in ("harbours", "holiday", "rome"):
-            ((id_, _),) = opened.catalog.worded(words, Kind.PHOTO, 9)
+            ((id_, _),) = opened.catalog.word_matches(words, Kind.PHOTO, 9)
             assert opened.records([id_])[0].path == FLAG
 
 

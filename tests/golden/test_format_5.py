@@ -68,7 +68,7 @@ def test_its_filters_find(library: Path, query: str, path: Path) -> None:
 @pytest.mark.parametrize(("words", "path"), [("harbours", FLAG), ("東京", TOWER), ("赤い", TOWER)])
 def test_its_words_are_found(library: Path, words: str, path: Path) -> None:
     with Library.open(library) as opened:
-        ((id_, _),) = opened.worded(words, Kind.PHOTO, 9)
+        ((id_, _),) = opened.word_matches(words, Kind.PHOTO, 9)
         assert [record.path for record in opened.records([id_])] == [path]
 
 

@@ -12,6 +12,10 @@
  *   views.js      nothing matches, errors, empty   status.js    libraries and what happens in them
  *   lightbox.js   one photo large                  menu.js      menus
  *   tiles.js      what can be done with a tile
+ *   selection.js  the photos that are selected      selecting.js  marks, keys and the bar for it
+ *   exporting.js  lists and ZIPs to save            teaching.js   a name for what is selected
+ *   otherviews.js the views beside the search: duplicates.js (copies) and names.js
+ *   dialog.js     dialogs                           help.js       keys and words
  *   keys.js       every key: `shortcuts({keys, label, scope, run})`; the help lists them
  *   dom.js, icons.js, format.js, announce.js
  *
@@ -30,8 +34,11 @@ import { openPhoto, startLightbox } from "./lightbox.js";
 import { results } from "./results.js";
 import { shortcuts, startKeys } from "./keys.js";
 import { startFilters } from "./filters.js";
+import { startHelp } from "./help.js";
+import { startOtherViews } from "./otherviews.js";
 import { startPictures } from "./pictures.js";
 import { startSearchBox, wholeQuery } from "./searchbox.js";
+import { startSelecting } from "./selecting.js";
 import { startTiles } from "./tiles.js";
 import { startToolbar } from "./toolbar.js";
 import { store, toAddress } from "./state.js";
@@ -113,6 +120,7 @@ function start() {
   results.subscribe(show);
   onLibrary(() => showViews(currentLibrary()));
   startTiles();
+  startSelecting();
   startSearchBox();
   startToolbar();
   startFilters();
@@ -128,6 +136,8 @@ function start() {
   results.follow(store.state);
   startStatus();
   startLightbox();
+  startOtherViews();
+  startHelp();
   startKeys();
 }
 
