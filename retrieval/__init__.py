@@ -31,12 +31,14 @@ if TYPE_CHECKING:
         MetadataSummary,
         Orientation,
         Skip,
+        TextLine,
     )
     from indexer.decoding.pool import DecodeOptions
     from indexer.duplicates.finder import DuplicateFile, DuplicateGroup, find_duplicates
     from indexer.ingest.index_options import IndexOptions
     from indexer.ingest.index_report import IndexProgress, IndexReport
     from indexer.ingest.pipeline import index_folders
+    from indexer.ingest.reading import ReadingProgress, ReadingReport
     from indexer.ingest.reindex import ReindexReport, reindex
     from indexer.ingest.walker import WalkOptions
     from indexer.library.library import Library
@@ -149,6 +151,8 @@ __all__ = [
     "Query",
     "QueryInvalid",
     "QueryTerm",
+    "ReadingProgress",
+    "ReadingReport",
     "RecallTarget",
     "ReindexReport",
     "RepairReport",
@@ -162,6 +166,7 @@ __all__ = [
     "Skip",
     "SortOrder",
     "Term",
+    "TextLine",
     "TrainConfig",
     "TrainObserver",
     "TrainProgress",
@@ -313,6 +318,7 @@ _HOMES = {
     "retrieval.search.term_names": ("QueryTerm",),
     "retrieval.training.config": (
         "AugmentConfig",
+        "TextLine",
         "TrainConfig",
     ),
     "retrieval.training.loop": ("train",),

@@ -20,6 +20,7 @@ from indexer.duplicates.similarity import ALIKE
 from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.index_report import IndexProgress, IndexReport
 from indexer.ingest.pipeline import index_folders
+from indexer.ingest.reading import ReadingOptions, ReadingProgress, ReadingReport, read_photos
 from indexer.ingest.reindex import ReindexReport, reindex
 from indexer.library.library import Library
 from indexer.library.lock import LockTimeout
@@ -29,6 +30,7 @@ from retrieval._enums import SortOrder
 from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
 from retrieval.errors import QueryInvalid
 from retrieval.filters import Where, expression, narrowed
+from retrieval.models.text_gate import text_gate
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.library_search import SearchModels, search_library
@@ -272,6 +274,32 @@ class PhotoLibrary:
         encoder, roots = self._models.quick(), [_path(each) for each in folders]
         with self._library.writing(self._timeout):
             return index_folders(self._library, encoder, roots, options=options, progress=progress)
+
+    def read(
+        self,
+        *folders: PathLike,
+        again: bool = False,
+        progress: Callable[[ReadingProgress], None] | None = None,
+    ) -> ReadingReport:
+        """Read the text that photos show, below some folders or everywhere; searches then find it.
+
+        Args:
+            folders: read the photos below these; all if none is named.
+            again: read those, too, that were read before or seem to show no text.
+            progress: called after each photo.
+
+        Raises:
+            UsageError: the extra `ocr` is missing.
+            LibraryLocked: another process is writing.
+        """
+        wait = self._timeout.seconds
+        return read_photos(
+            self._library,
+            [_path(each) for each in folders],
+            gate=text_gate(self._library.fingerprint),
+            options=ReadingOptions(again=again, wait_seconds=wait),
+            progress=progress,
+        )
 
     def forget(self, folder: PathLike) -> int:
         """Drop all that lies below a folder, or one file; return how many files were dropped."""

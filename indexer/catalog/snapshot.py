@@ -32,18 +32,10 @@ from indexer.catalog.meta import (
     plan_key,
     seal_key,
 )
-from indexer.core.text_normalization import sought
+from indexer.core.text_normalization import STOP_WORDS, sought
 from indexer.core.types import Kind, Metadata, Record, SegmentRow, TextLine
 
 WORD = re.compile(r"\w+")
-STOP_WORDS = frozenset(
-    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
-    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
-    | {"to", "was", "we", "were", "who", "with", "you", "your"}
-    | {"image", "images", "photo", "photos", "picture", "pictures"}
-)
-"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
-
 _MANY = 64  # words of a query that count
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 

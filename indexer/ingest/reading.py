@@ -30,7 +30,7 @@ from indexer.library.library import Library
 from indexer.library.lock import LockTimeout
 from indexer.media.file_signature import form_in
 from indexer.media.image import read_bytes
-from indexer.media.picture_text import SIZE_HINT, check_reader, reader_name
+from indexer.media.picture_text import SIZE_HINT, check_text_reader, reader_name
 
 MEMORY_BYTES = 3_000_000_000
 """Address space of a process that reads: the models and their buffers reserve one gigabyte."""
@@ -45,8 +45,10 @@ CHANGED = "changed since it was indexed; index again"
 class TextGate(Protocol):
     """Tells by the patch tokens of photos which of them may show text."""
 
-    name: str
-    shape: TokenShape
+    @property
+    def shape(self) -> TokenShape:
+        """The shape of the tokens that it reads."""
+        ...
 
     def passes(self, tokens: Tokens) -> NDArray[np.bool_]:
         """Return which photos are worth reading, for tokens of shape (photos, tokens, width)."""
@@ -131,7 +133,7 @@ def read_photos(
         UsageError: the package that reads is missing.
         LibraryLocked: another process is writing all the time.
     """
-    check_reader()
+    check_text_reader()
     options = options or ReadingOptions()
     name = reader_name()
     with library.writing(LockTimeout(seconds=options.wait_seconds)):

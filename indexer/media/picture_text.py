@@ -32,7 +32,7 @@ SURE = 0.5
 PACKAGE = "rapidocr"
 
 
-def check_reader() -> None:
+def check_text_reader() -> None:
     """Refuse to read text where the package that reads it is missing.
 
     Raises:

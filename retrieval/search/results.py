@@ -13,7 +13,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, overload
 
-from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from indexer.core.text_normalization import tokens
+from indexer.core.types import Candidate, Kind, Metadata, Record, TextLine, spot
 from retrieval._enums import HIT_FIELDS
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class Hit:
         plain: the score without the instruction.
         obeys: probability that it follows the instruction; None if there is none, or if it was not
             reranked.
-        all_words: whether the file's name, caption or keywords have all words of the query, and
-            these are rare.
+        all_words: whether the file's name, caption or keywords, or the text that the photo shows,
+            have all words of the query, and these are rare.
+        lines: of the text that the photo shows, those with a word of the query.
     """
 
     rank: int
@@ -64,6 +66,7 @@ class Hit:
     plain: float = 0.0
     obeys: float | None = None
     all_words: bool = False
+    lines: tuple[TextLine, ...] = ()
 
     @property
     def likely(self) -> bool:
@@ -104,6 +107,7 @@ def _metadata_values(hit: Hit) -> dict[str, object]:
         "title": about.title,
         "caption": about.caption,
         "also": [str(hit.path.with_name(name)) for name in about.also],
+        "lines": [{"text": line.text, "box": list(line.box)} for line in hit.lines],
     }
     return {name: value for name, value in told.items() if value not in (None, "", [])}
 
@@ -127,6 +131,29 @@ def hits_of(
             all_words=record.id in named,
         )
         for rank, record in enumerate(records, start=1)
+    ]
+
+
+def with_lines(
+    hits: Sequence[Hit], lines: Mapping[int, Sequence[TextLine]], words: Collection[str]
+) -> list[Hit]:
+    """Give each hit the lines of its picture that have one of these words.
+
+    Args:
+        hits: of one page.
+        lines: that photos show, by their ids.
+        words: tokens that are looked for, misread ones among them.
+    """
+    return [
+        replace(
+            hit,
+            lines=tuple(
+                line
+                for line in lines.get(hit.id, ())
+                if not set(words).isdisjoint(tokens(line.text))
+            ),
+        )
+        for hit in hits
     ]
 
 

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.catalog.picture_words import shown_words
 from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
 from indexer.core.filters import AllOf
 from indexer.core.types import Candidate, Kind
@@ -47,6 +48,7 @@ from retrieval.search.results import (
     calibrated,
     hits_of,
     one_a_video,
+    with_lines,
     with_match,
 )
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
@@ -150,7 +152,14 @@ class Searcher:
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
         results = calibrated(hits, page, found=found, least=request.threshold, looked_for=reach)
-        return replace(results, took_ms=times.milliseconds)
+        hits = self._with_lines(results.hits, request.query)
+        return replace(results, hits=hits, took_ms=times.milliseconds)
+
+    def _with_lines(self, hits: list[Hit], query: Query) -> list[Hit]:
+        """Give hits the lines of their pictures that have words of the query."""
+        words = shown_words(query.words, query.where)
+        lines = self._library.view.lines([hit.id for hit in hits]) if words else {}
+        return with_lines(hits, lines, words) if lines else hits
 
     def _ranked(
         self, request: SearchRequest, reach: int, times: StageTimes

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
+from indexer.core.text_normalization import STOP_WORDS
 from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
 
