@@ -64,7 +64,9 @@ def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(folder / f"{name}.ttf"), size)
 
 
-def page(lines: Sequence[str], style: Style, *, size: tuple[int, int] = (1240, 1754)) -> Image.Image:
+def page(
+    lines: Sequence[str], style: Style, *, size: tuple[int, int] = (1240, 1754)
+) -> Image.Image:
     """Draw lines below each other; a line that is too long for the page goes on below."""
     image = Image.new("RGB", size, style.paper)
     pen, face = ImageDraw.Draw(image), font(style.font, style.size)
@@ -101,9 +103,11 @@ def photographed(image: Image.Image, seed: int, behind: Image.Image | None = Non
     rng = np.random.default_rng(seed)
     width, height = image.size
     size = (int(width * 1.25), int(height * 1.25))
-    ground = behind.convert("RGB").resize(size) if behind else Image.new("RGB", size, (120, 110, 100))
+    ground = (
+        behind.convert("RGB").resize(size) if behind else Image.new("RGB", size, (120, 110, 100))
+    )
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=float)
-    moved = corners + [0.125 * width, 0.125 * height]
+    moved = corners + np.array([0.125 * width, 0.125 * height])
     moved += rng.uniform(-0.07, 0.07, (4, 2)) * [width, height]
     back = _perspective(moved, corners)
     seen = image.transform(size, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
