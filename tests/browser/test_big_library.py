@@ -17,9 +17,9 @@ LONGEST_TASK = 200  # milliseconds that the page may be busy at a time; tests sh
 MOST_NODES = 4_000
 
 WATCH = """() => {
-  window.longest = 0;
+  window.tasks = [];
   new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) window.longest = Math.max(window.longest, duration);
+    for (const entry of list.getEntries()) window.tasks.push(entry.duration);
   }).observe({ type: "longtask" });
 }"""
 NODES = "() => document.querySelectorAll('*').length"
@@ -59,7 +59,7 @@ def test_it_scrolls(big: tuple[Server, int], new_tab: NewTab) -> None:
         reached = tab.page.evaluate("scrollY")
     assert reached > 60_000, "it scrolls on as pages arrive"
     expect(tab.page.locator("#grid img.loaded").first).to_be_visible()
-    assert tab.page.evaluate("window.longest") < LONGEST_TASK
+    assert max(tab.page.evaluate("window.tasks"), default=0) < LONGEST_TASK
 
 
 def test_all_of_it_can_be_selected(big: tuple[Server, int], new_tab: NewTab) -> None:
