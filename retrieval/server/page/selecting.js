@@ -177,12 +177,12 @@ function markTiles() {
 /** @returns {(HTMLElement | null)[]} */
 function parts() {
   const shown = grid.hits.filter((hit) => !selection.has(hit.id)).length;
-  const total = results.answer?.total ?? 0;
-  const all = selection.query !== null || selection.size >= total;
+  const { total = 0, complete = true } = results.answer ?? {};
+  const more = results.next !== null && selection.query === null;
   return [
     h("strong", { class: "count" }, said()),
     shown ? button("shown", `Select all ${count(grid.hits.length)} shown`, selectShown) : null,
-    total > grid.hits.length && !all ? button("matching", `Select all ${count(total)} matching`, selectMatching) : null,
+    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", selectMatching) : null,
     h("span", { class: "apart" },
       button("name", "Give a name…", () => openTeaching(selection.ids), "tag"),
       button("export", "Export", openExport, "download"),
