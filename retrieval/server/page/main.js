@@ -108,6 +108,7 @@ function startMoving() {
 }
 
 function start() {
+  addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 8), { passive: true });
   history.scrollRestoration = "manual";
   byId("brand", HTMLElement).addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
