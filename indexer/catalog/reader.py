@@ -109,7 +109,7 @@ class CatalogReader:
         """Return how many items of a kind have each word in captions, keywords and passages."""
         return self._ask(lambda snapshot: read_words(snapshot, kind))
 
-    def worded(
+    def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
         """Return ids and BM25 scores of the items of a kind that share words, best first.
@@ -125,7 +125,7 @@ class CatalogReader:
             every: only items that have all the words.
         """
         return self._ask(
-            lambda snapshot: snapshot.worded(text, kind, limit, among=among, every=every)
+            lambda snapshot: snapshot.word_matches(text, kind, limit, among=among, every=every)
         )
 
     def _ask(self, ask: Callable[[CatalogSnapshot], T]) -> T:

@@ -122,12 +122,12 @@ class CatalogSnapshot:
                 found[row[0]] = _record(dict(zip(names, row, strict=True)))
         return [found[id_] for id_ in ids if id_ in found]
 
-    def worded(
+    def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
 
-        See `indexer.catalog.reader.CatalogReader.worded`.
+        See `indexer.catalog.reader.CatalogReader.word_matches`.
         """
         old = self.facts.format < 5
         asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
