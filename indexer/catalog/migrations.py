@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from indexer.catalog import fulltext, schema, table_rows
+from indexer.catalog import fulltext, photo_rows, schema
 from indexer.catalog.meta import NO_HUBNESS
 from indexer.catalog.snapshot import metadata_of
 
@@ -19,6 +19,8 @@ def migrate(connection: Connection, format_: int) -> None:
         _add_identity(connection)
         _write_words_anew(connection)
     _sum_up(connection)
+    if not connection.dialect.has_table(connection, schema.readings.name):
+        schema.create_picture_text(schema.schema, connection)
 
 
 def _sum_up(connection: Connection) -> None:
@@ -64,13 +66,13 @@ def _write_words_anew(connection: Connection) -> None:
     keywords = select(schema.photos.c.file_id, schema.photos.c.keywords)
     result = connection.execute(keywords)
     while told := result.fetchmany(_ROWS):
-        table_rows.put_tags(connection, {row.file_id: row.keywords for row in told})
+        photo_rows.put_tags(connection, {row.file_id: row.keywords for row in told})
     roots = list(connection.scalars(select(schema.roots.c.path)))
     columns = (schema.items.c.id, schema.items.c.text, schema.files.c.path)
     joined = schema.items.join(schema.files).outerjoin(
         schema.photos, schema.photos.c.file_id == schema.files.c.id
     )
-    items = select(*columns, *table_rows.COLUMNS).select_from(joined)
+    items = select(*columns, *photo_rows.COLUMNS).select_from(joined)
     result = connection.execute(items)
     while rows := result.fetchmany(_ROWS):
         spoken = [

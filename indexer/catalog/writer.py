@@ -30,12 +30,14 @@ from sqlalchemy import (
 )
 
 from indexer.catalog import (
+    file_rows,
     filter_ids,
     fulltext,
     migrations,
+    photo_rows,
+    reading_rows,
     row_checksums,
     schema,
-    table_rows,
 )
 from indexer.catalog.changes import (
     CatalogPhoto,
@@ -137,7 +139,7 @@ class CatalogWriter(CatalogReader):
     def roots(self) -> list[Path]:
         """Return the folders that were indexed."""
         with self._reading() as connection:
-            return table_rows.all_roots(connection)
+            return file_rows.all_roots(connection)
 
     def selected(self, kind: Kind, where: Filter) -> IdSet:
         """Return the items of a kind that a filter lets through, by their ids or the others'.
@@ -165,19 +167,19 @@ class CatalogWriter(CatalogReader):
         if self.facts().format < 3:
             return MetadataSummary()
         with self._reading() as connection:
-            return table_rows.described(connection)
+            return photo_rows.described(connection)
 
     def known(self, paths: Iterable[Path]) -> dict[Path, FileRecord]:
         """Return the records of the files at these paths."""
         with self._believing():
             rows = self._rows_in(select(schema.files), schema.files.c.path, paths)
-            return {row.path: table_rows.known_file(row) for row in rows}
+            return {row.path: file_rows.known_file(row) for row in rows}
 
     def with_content(self, digests: Iterable[bytes]) -> list[FileRecord]:
         """Return the known files whose content has one of these hashes."""
         with self._believing():
             rows = self._rows_in(select(schema.files), schema.files.c.digest, digests)
-            return [table_rows.known_file(row) for row in rows]
+            return [file_rows.known_file(row) for row in rows]
 
     def files_below(self, roots: Iterable[Path]) -> set[int]:
         """Return the ids of the files below these folders; a root may be a file itself."""
@@ -223,7 +225,7 @@ class CatalogWriter(CatalogReader):
         if self.facts().format < 5:
             return {}
         with self._reading() as connection:
-            return table_rows.all_folders(connection)
+            return file_rows.all_folders(connection)
 
     def paths(self, file_ids: Iterable[int]) -> dict[int, Path]:
         """Return the paths of these files."""
@@ -249,7 +251,7 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             return [
                 row
-                for chunk in table_rows.chunks(list(values))
+                for chunk in file_rows.chunks(list(values))
                 for row in connection.execute(query.where(column.in_(chunk)))
             ]
 
@@ -273,10 +275,15 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             for row in connection.execute(query):
                 items[row.file_id].append(row)
-            files = [table_rows.known_file(row) for row in connection.execute(select(*columns))]
-            told = table_rows.told(connection, format_) if format_ >= 3 else {}
+            files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
+            told = photo_rows.told(connection, format_) if format_ >= 3 else {}
+            read = reading_rows.read(connection, format_)
             return [
-                replace(table_rows.new_file(file, items[file.id]), about=told.get(file.id))
+                replace(
+                    file_rows.new_file(file, items[file.id]),
+                    about=told.get(file.id),
+                    reading=read.get(file.id),
+                )
                 for file in files
             ]
 
@@ -349,16 +356,17 @@ class CatalogWriter(CatalogReader):
     def apply(self, change: Transaction) -> None:
         """Make one change, whole or not at all."""
         with self._writing() as connection:
-            table_rows.set_roots(connection, change.roots, change.forgotten)
+            file_rows.set_roots(connection, change.roots, change.forgotten)
             for root in change.forgotten:
-                table_rows.forget_folders(connection, root)
+                file_rows.forget_folders(connection, root)
             for move in change.moves:
-                table_rows.move(connection, move)
-            table_rows.forget(connection, change.removed)
-            table_rows.touch(connection, change.touches)
-            table_rows.miss(connection, change.missing)
-            table_rows.put_folders(connection, change.folders)
-            table_rows.add(connection, change.files)
+                file_rows.move(connection, move)
+            file_rows.forget(connection, change.removed)
+            file_rows.touch(connection, change.touches)
+            file_rows.miss(connection, change.missing)
+            file_rows.put_folders(connection, change.folders)
+            file_rows.add(connection, change.files)
+            reading_rows.put(connection, change.readings)
             _name(connection, change.segments)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
@@ -367,11 +375,11 @@ class CatalogWriter(CatalogReader):
     def merge(self, merge: Merge) -> None:
         """Put new segments in the place of old ones."""
         with self._writing() as connection:
-            for chunk in table_rows.chunks(merge.old):
+            for chunk in file_rows.chunks(merge.old):
                 connection.execute(
                     schema.segments.delete().where(schema.segments.c.number.in_(chunk))
                 )
-            for chunk in table_rows.chunks(merge.purged.tolist()):
+            for chunk in file_rows.chunks(merge.purged.tolist()):
                 connection.execute(schema.deleted.delete().where(schema.deleted.c.id.in_(chunk)))
             _name(connection, merge.new)
             _write_meta(connection, {base_key(merge.kind): str(merge.base)})
@@ -389,8 +397,8 @@ class CatalogWriter(CatalogReader):
         rows = self._rows_in(select(schema.items.c.file_id), schema.items.c.id, gone)
         dropped = sorted({row.file_id for row in rows})
         with self._writing() as connection:
-            table_rows.forget(connection, dropped)
-            for chunk in table_rows.chunks(without):
+            file_rows.forget(connection, dropped)
+            for chunk in file_rows.chunks(without):
                 connection.execute(
                     schema.segments.delete().where(schema.segments.c.number.in_(chunk))
                 )
@@ -398,17 +406,25 @@ class CatalogWriter(CatalogReader):
             unused = np.setdiff1d(ids, np.array(connection.scalars(theirs).all(), dtype=np.int64))
             connection.execute(schema.deleted.delete().where(schema.deleted.c.kind == kind))
             values = [{"id": id_, "kind": kind.value} for id_ in unused.tolist()]
-            table_rows.insert(connection, schema.deleted, values)
+            file_rows.insert(connection, schema.deleted, values)
             _write_meta(connection, {base_key(kind): "0"})
         return len(dropped)
 
     def become(self, facts: LibraryMeta, change: Transaction) -> None:
-        """Hold these files and segments, in place of all others, under these facts."""
+        """Hold these files and segments, in place of all others, under these facts.
+
+        A photo that stays keeps the text that was read in it.
+        """
+        read = {file.state.digest: file.reading for file in self.holdings() if file.reading}
         with self._writing() as connection:
-            table_rows.forget(connection, connection.scalars(select(schema.files.c.id)).all())
+            file_rows.forget(connection, connection.scalars(select(schema.files.c.id)).all())
             connection.execute(schema.segments.delete())
             connection.execute(schema.deleted.delete())
-            table_rows.add(connection, change.files)
+            files = [
+                replace(file, reading=file.reading or read.get(file.state.digest))
+                for file in change.files
+            ]
+            file_rows.add(connection, files)
             _name(connection, change.segments)
             _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
             _write_meta(connection, {base_key(kind): "0" for kind in Kind})
@@ -422,7 +438,7 @@ class CatalogWriter(CatalogReader):
         inside = select(schema.files.c.id, schema.files.c.path).where(below(old))
         with self._writing() as connection:
             moved = {row.id: new / row.path.relative_to(old) for row in connection.execute(inside)}
-            there = table_rows.ids_at(connection, list(moved.values()))
+            there = file_rows.ids_at(connection, list(moved.values()))
             clash = [path for path, id_ in there.items() if id_ not in moved]
             if clash:
                 more = f" and {len(clash) - 1:,} more below '{new}'" if len(clash) > 1 else ""
@@ -431,11 +447,11 @@ class CatalogWriter(CatalogReader):
                     f"twinlens forget {new}"
                 )
             # Old and new paths may overlap: out of the way first, then to their places.
-            table_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
-            table_rows.rename(connection, moved)
-            table_rows.move_roots(connection, old, new)
-            table_rows.forget_folders(connection, old)
-            fulltext.rename(connection, moved, table_rows.all_roots(connection))
+            file_rows.rename(connection, {id_: b"\0%d" % id_ for id_ in moved})
+            file_rows.rename(connection, moved)
+            file_rows.move_roots(connection, old, new)
+            file_rows.forget_folders(connection, old)
+            fulltext.rename(connection, moved, file_rows.all_roots(connection))
         return list(moved.values())
 
     def rebase(self, kind: Kind, saved: SavedIndexMeta) -> None:
@@ -464,7 +480,8 @@ class CatalogWriter(CatalogReader):
     def forget_words(self) -> None:
         """Merge the full-text index, which else keeps the words of what was removed."""
         with self._engine.begin() as connection:
-            connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
+            for index in ("words", "picture_words"):
+                connection.exec_driver_sql(f"INSERT INTO {index}({index}) VALUES ('optimize')")
 
     def rewrite(self) -> None:
         """Rewrite the catalog without what was removed: freed pages, and words."""
@@ -523,4 +540,4 @@ def _count_up(connection: Connection, key: str, by: int) -> None:
 def _name(connection: Connection, segments: Sequence[SegmentRow]) -> None:
     """Name segments that were written."""
     rows = [{"number": row.number, "kind": row.kind.value, "rows": row.rows} for row in segments]
-    table_rows.insert(connection, schema.segments, rows)
+    file_rows.insert(connection, schema.segments, rows)

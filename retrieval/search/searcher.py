@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from indexer.calibration.score_stats import FEWEST_QUERIES
 from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
 from indexer.core.filters import AllOf
@@ -14,6 +16,7 @@ from indexer.core.types import Candidate, Kind
 from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
+from retrieval.errors import ItemMissing
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -241,7 +244,9 @@ class Searcher:
         if isinstance(self._encoder, ReleasableEncoder):
             self._encoder.rest()  # its memory is free for the vectors that are searched
         library, query, kind = self._library, request.query, request.kind
-        found = candidates(library, composed, kind, depth, where=query.where)
+        found = candidates(
+            library, composed, kind, depth, where=query.where, excluded=query.excluded
+        )
         words = query.words if request.scoring.words else ""
         shared = library.word_matches(words, kind, SHARED, where=query.where)
         best = found[0].score if found else -math.inf
@@ -356,6 +361,8 @@ class Searcher:
 
     def _encode(self, query: Query, *, named: bool) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
+        if query.item is not None:
+            return self._stored(query.item)
         if query.kind == Kind.TEXT:
             encode = (
                 partial(prompt_ensemble.ensemble, self._encoder)
@@ -364,6 +371,19 @@ class Searcher:
             )
             return encode([query.text])
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])
+
+    def _stored(self, item: int) -> Vectors:
+        """Return the vector of a photo of the library, as it was stored. Shape (1, dim).
+
+        Raises:
+            ItemMissing: it is not there any more.
+        """
+        try:
+            vector = self._library.fetch([item], Kind.PHOTO).astype(np.float32)
+        except KeyError as error:
+            raise ItemMissing(f"the library has no photo {item}; search for it again") from error
+        unit: Vectors = vector / np.linalg.norm(vector)
+        return unit
 
 
 def _encoded_queries(query: Query) -> list[Query]:

@@ -7,7 +7,7 @@
  * @property {string} label what it does, for the help
  * @property {Scope} scope
  * @property {boolean} [typing] whether it works while words are typed
- * @property {(event: KeyboardEvent) => void | false} run false lets the browser have the key
+ * @property {(event: KeyboardEvent) => void | false} run false lets the next one have the key, or the browser
  */
 
 /** @type {Shortcut[]} */
@@ -40,8 +40,8 @@ export function leaveScope(scope) {
 export function startKeys() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
-    const found = registered.find((each) => suits(each, event));
-    if (found && found.run(event) !== false) event.preventDefault();
+    const done = registered.some((each) => suits(each, event) && each.run(event) !== false);
+    if (done) event.preventDefault();
   });
 }
 

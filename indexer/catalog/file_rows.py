@@ -1,36 +1,21 @@
-"""Rows of the catalog: files, their items, their folders, and the metadata of photos."""
+"""Rows of the catalog for files, their items and the folders that they came from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from time import time as now
 from typing import Any, TypeVar
 
-import numpy as np
 from sqlalchemy import Connection, Row, TableClause, bindparam, func, select
 
-from indexer.catalog import fulltext, schema
+from indexer.catalog import fulltext, photo_rows, reading_rows, schema
 from indexer.catalog.changes import FileRecord, FileState, FolderState, Move, NewFile, Touch
-from indexer.catalog.snapshot import metadata_of
-from indexer.core.gazetteer import on_sphere
-from indexer.core.text_normalization import same
-from indexer.core.types import Kind, Metadata, MetadataSummary
+from indexer.core.types import Kind
 
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 
 T = TypeVar("T")
-
-
-_SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
-
-_LISTS = ("keywords", "also")
-
-COLUMNS = tuple(
-    schema.photos.c[name] for name in ("taken", "latitude", "longitude", *_LISTS, *_SAME)
-)
-"""What `metadata_of` reads."""
 
 
 def move(connection: Connection, moved: Move) -> None:
@@ -50,7 +35,7 @@ def move(connection: Connection, moved: Move) -> None:
     )
     fulltext.rename(connection, {moved.file_id: moved.path}, all_roots(connection))
     if moved.about is not None:
-        put(connection, {moved.file_id: moved.about})
+        photo_rows.put(connection, {moved.file_id: moved.about})
         fulltext.tell(connection, moved.file_id, moved.about)
 
 
@@ -138,7 +123,9 @@ def add(connection: Connection, files: Sequence[NewFile]) -> None:
     ]
     insert(connection, schema.words, spoken)
     told = {ids[file.state.path]: file.about for file in files if file.about is not None}
-    put(connection, told)
+    photo_rows.put(connection, told)
+    read = {ids[file.state.path]: file.reading for file in files if file.reading is not None}
+    reading_rows.put(connection, read)
 
 
 def _times(file: NewFile) -> Sequence[float | None]:
@@ -154,7 +141,8 @@ def forget(connection: Connection, file_ids: Sequence[int]) -> None:
         connection.execute(schema.deleted.insert().from_select(["id", "kind"], dead))
         silent = select(schema.items.c.id).where(theirs)
         connection.execute(schema.words.delete().where(schema.words.c.rowid.in_(silent)))
-        drop(connection, chunk)
+        photo_rows.drop(connection, chunk)
+        reading_rows.drop(connection, chunk)
         connection.execute(schema.items.delete().where(theirs))
         connection.execute(schema.files.delete().where(schema.files.c.id.in_(chunk)))
 
@@ -221,68 +209,3 @@ def insert(connection: Connection, table: TableClause, rows: list[dict[str, Any]
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut values into runs that fit one statement."""
     return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
-
-
-def put(connection: Connection, told: Mapping[int, Metadata]) -> None:
-    """Write the metadata of photos, by the ids of their files, in place of the old."""
-    drop(connection, list(told))
-    rows = [{"file_id": id_, **_values(about)} for id_, about in told.items()]
-    if rows:
-        connection.execute(schema.photos.insert(), rows)
-    put_tags(connection, {id_: about.keywords for id_, about in told.items()})
-
-
-def put_tags(connection: Connection, keywords: Mapping[int, Sequence[str]]) -> None:
-    """Write the keywords of files that have none yet, as `tag:` compares them."""
-    tags = [
-        {"file_id": id_, "tag": tag}
-        for id_, words in keywords.items()
-        for tag in dict.fromkeys(map(same, words))
-    ]
-    if tags:
-        connection.execute(schema.tags.insert(), tags)
-
-
-def drop(connection: Connection, file_ids: Sequence[int]) -> None:
-    """Delete the metadata of photos."""
-    for table in (schema.photos, schema.tags):
-        connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
-
-
-def told(connection: Connection, format_: int) -> dict[int, Metadata]:
-    """Return the metadata of every photo, by its file's id; the catalog needs format 3 or later."""
-    columns = schema.known_in(format_, schema.photos.c.file_id, *COLUMNS)
-    rows = connection.execute(select(*columns))
-    return {row.file_id: metadata_of(row._asdict()) for row in rows}
-
-
-def described(connection: Connection) -> MetadataSummary:
-    """Sum up all rows."""
-    photos = schema.photos.c
-    dates = select(func.min(photos.taken), func.max(photos.taken), func.count(photos.taken))
-    first, last, dated = connection.execute(dates).one()
-    many = func.count().label("many")
-    cameras = select(photos.camera, many).where(photos.camera != "").group_by(photos.camera)
-    rows = connection.execute(cameras.order_by(many.desc(), photos.camera))
-    return MetadataSummary(
-        first=datetime.fromisoformat(first) if first else None,
-        last=datetime.fromisoformat(last) if last else None,
-        dated=dated,
-        placed=connection.scalar(select(func.count(photos.latitude))) or 0,
-        cameras=tuple((row.camera, row.many) for row in rows),
-    )
-
-
-def _values(about: Metadata) -> dict[str, Any]:
-    """Return metadata as a row."""
-    values = {
-        "taken": about.taken.isoformat(timespec="seconds") if about.taken else None,
-        "latitude": about.latitude,
-        "longitude": about.longitude,
-        **{name: list(getattr(about, name)) for name in _LISTS},
-        **{name: getattr(about, name) for name in _SAME},
-    }
-    if about.latitude is None or about.longitude is None:
-        return {**values, "x": None, "y": None, "z": None}
-    (point,) = on_sphere(np.array([about.latitude]), np.array([about.longitude])).tolist()
-    return {**values, **dict(zip("xyz", point, strict=True))}
