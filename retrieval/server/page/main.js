@@ -120,11 +120,11 @@ function start() {
   results.subscribe(show);
   onLibrary(() => showViews(currentLibrary()));
   startTiles();
-  startSelecting();
   startSearchBox();
   startToolbar();
   startFilters();
   startPictures();
+  startSelecting(); // before what else Esc does
   startMoving();
   store.subscribe((state) => {
     results.follow(state);
