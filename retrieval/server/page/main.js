@@ -111,6 +111,7 @@ function startMoving() {
 }
 
 function start() {
+  addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 8), { passive: true });
   history.scrollRestoration = "manual";
   byId("brand", HTMLElement).addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
