@@ -68,7 +68,7 @@ function keysOf(scope, title) {
 /** @param {string} key as registered: "Mod+k" @returns {HTMLElement} */
 function pressed(key) {
   const parts = key === "+" ? ["+"] : key.split("+");
-  const named = parts.map((part) => String((part) => NAMES[/** @type {keyof typeof NAMES} */ (part)] ?? part));
+  const named = parts.map((part) => String(NAMES[/** @type {keyof typeof NAMES} */ (part)] ?? part));
   if (/^[A-Z]$/u.test(key)) named.splice(0, 1, "Shift", key.toLowerCase());
   return h("kbd", {}, named.join(" "));
 }
