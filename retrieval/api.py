@@ -151,7 +151,7 @@ class PhotoLibrary:
                 "a dog after:2019". It may name a file, as there. Or a query that `query` made.
             image: a photo; with `text` beside it, both are asked for at once.
             k: how many hits; 0 for all.
-            offset: how many of the best to pass over; see `SearchResults.next`.
+            offset: how many of the best to skip; see `SearchResults.next`.
             where: filters beside those in the words; see `retrieval.filters`.
             instruct: what the hits shall be like, in words: "no people".
             target: "photos" or "texts".
