@@ -32,18 +32,31 @@ export function dayLabels(hits, perRow) {
 }
 
 /**
- * Name how likely hits are. A level holds until a lower one, so that the names only sink.
+ * Name how likely hits are. A level holds until a lower one, so that the names only sink; levels
+ * with few pictures share a row and a heading.
  * @param {readonly Hit[]} hits best first
  * @param {number | null} divider place of the first unlikely hit
+ * @param {number} perRow about how many pictures a row holds
  * @returns {string[]} one for each hit; empty from the divider on, and where it is not known
  */
-export function levelLabels(hits, divider) {
-  let level = 0;
-  return hits.map(({ likelihood }, at) => {
-    if (!likelihood || (divider !== null && at >= divider)) return "";
-    level = Math.max(level, LEVELS.indexOf(likelihood));
-    return capital(LEVELS[level]);
+export function levelLabels(hits, divider, perRow) {
+  /** @type {{size: number, level: number, label: string}[]} */
+  const groups = [];
+  hits.forEach(({ likelihood }, at) => {
+    const known = likelihood && (divider === null || at < divider);
+    const before = groups[groups.length - 1];
+    const level = known ? Math.max(before?.level ?? 0, LEVELS.indexOf(likelihood)) : -1;
+    if (before?.level === level) before.size += 1;
+    else groups.push({ size: 1, level, label: capital(LEVELS[level] ?? "") });
   });
+  groups.forEach((group, at) => {
+    const next = groups[at + 1];
+    if (!next || next.level < 0 || group.size + next.size > perRow) return;
+    next.label = `${group.label}, then ${LEVELS[next.level]}`;
+    next.size += group.size;
+    group.size = 0;
+  });
+  return groups.flatMap(({ size, label }) => Array(size).fill(label));
 }
 
 /** @param {readonly Hit[]} hits @returns {Days[]} */

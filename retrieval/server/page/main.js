@@ -68,7 +68,7 @@ function breaks() {
   const { hits, answer } = results;
   if (!answer || store.state.for === "texts") return { labels: () => [], divider: answer?.divider ?? null };
   if (answer.by_date) return { labels: (perRow) => dayLabels(hits, perRow), divider: null };
-  return { labels: () => levelLabels(hits, answer.divider), divider: answer.divider };
+  return { labels: (perRow) => levelLabels(hits, answer.divider, perRow), divider: answer.divider };
 }
 
 /** What stands below the pictures: the next page, or that this is all. */
