@@ -94,7 +94,10 @@ function startMoving() {
   const free = () => grid.hasFocus || document.activeElement === document.body || document.activeElement === byId("results", HTMLElement);
   const ways = /** @type {const} */ ([["left", "ArrowLeft", "h"], ["down", "ArrowDown", "j"], ["up", "ArrowUp", "k"], ["right", "ArrowRight", "l"]]);
   shortcuts(
-    ...ways.map(([way, ...keys]) => ({ keys, label: `Go ${way}`, scope: /** @type {const} */ ("grid"), run: () => (free() ? grid.move(way) : false) })),
+    ...ways.map(([way, ...keys], at) => ({
+      keys, label: at ? "" : "Move", shown: ["ArrowLeft", "ArrowDown", "ArrowUp", "ArrowRight", "h", "j", "k", "l"],
+      scope: /** @type {const} */ ("grid"), run: () => (free() ? grid.move(way) : false),
+    })),
     { keys: ["Home"], label: "Go to the first", scope: "grid", run: () => (free() ? grid.focus(0) : false) },
     { keys: ["End"], label: "Go to the last that is loaded", scope: "grid", run: () => (free() ? grid.focus(grid.hits.length - 1) : false) },
     { keys: ["Escape"], label: "Leave what is open; then clear the search", scope: "grid", run: () => (free() && isAsked(store.state) ? ask({ words: "", terms: [] }) : false) },

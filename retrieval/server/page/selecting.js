@@ -22,7 +22,7 @@ import { store } from "./state.js";
 const PAGE = 100_000; // ids asked for at once
 
 /** Where there is no mouse, marks are shown and touched after this was pressed. */
-const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", onclick: () => choosing(!chooses) }, icon("check"), "Select");
+const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
 let chooses = false;
 
 const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selection", hidden: true });
