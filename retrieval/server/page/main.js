@@ -31,7 +31,6 @@ import { currentLibrary, onLibrary, startStatus } from "./status.js";
 import { dayLabels, levelLabels } from "./headings.js";
 import { grid } from "./grid.js";
 import { isAsked, showViews } from "./views.js";
-import { openPhoto, startLightbox } from "./lightbox.js";
 import { results } from "./results.js";
 import { shortcuts, startKeys } from "./keys.js";
 import { startFilters } from "./filters.js";
@@ -104,6 +103,16 @@ function startMoving() {
   );
 }
 
+/** Load what shows one photo large when it is asked for, or when nothing else is to be done. */
+function startLightbox() {
+  /** @type {Promise<void> | undefined} */
+  let loaded;
+  const load = () => (loaded ??= import("./lightbox.js").then((module) => module.startLightbox()));
+  store.subscribe(({ photo }) => photo !== null && load());
+  if (store.state.photo !== null) void load();
+  else setTimeout(load, 2000);
+}
+
 function start() {
   addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 8), { passive: true });
   history.scrollRestoration = "manual";
@@ -112,7 +121,7 @@ function start() {
     event.preventDefault();
     clearAll();
   });
-  grid.onopen = openPhoto;
+  grid.onopen = (index) => store.set({ photo: grid.hits[index].id });
   grid.onend = () => results.problem || void results.more();
   grid.link = (hit) => toAddress({ ...store.state, photo: hit.id });
   results.subscribe(show);
