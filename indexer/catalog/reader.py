@@ -24,7 +24,7 @@ from indexer.catalog.connection import (
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
-from indexer.core.types import Kind, Record
+from indexer.core.types import ItemFile, Kind, Record
 
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
 """What reading a catalog raises where its rows are not what was written."""
@@ -99,6 +99,14 @@ class CatalogReader:
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
         return self._ask(lambda snapshot: snapshot.records(ids))
+
+    def file_of(self, item: int) -> ItemFile | None:
+        """Return the file of an item; None if there is no such item."""
+        return self._ask(lambda snapshot: snapshot.file_of(item))
+
+    def digests(self) -> set[bytes]:
+        """Return the hashes of the contents of all files."""
+        return self._ask(lambda snapshot: snapshot.digests())
 
     def worded(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from indexer.library.thumbnail_cache import thumbnail_version
 from retrieval._enums import HIT_FIELDS
 from retrieval.search.match_probability import UNLIKELY, MatchCalibrator
 
@@ -23,7 +24,7 @@ class Hit:
     and obeys the instruction; None where the library cannot tell, see
     `ScoreNormalizer.moments`. `plain` is the score without the instruction; `obeys` how likely it
     obeys, None where there is none or nobody looked. `worded` tells whether it has
-    all the words of the query, and telling ones.
+    all the words of the query, and telling ones. `digest` is a hash of the content of its file.
     """
 
     rank: int
@@ -38,6 +39,7 @@ class Hit:
     plain: float = 0.0
     obeys: float | None = None
     worded: bool = False
+    digest: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def likely(self) -> bool:
@@ -48,6 +50,11 @@ class Hit:
     def metadata(self) -> Metadata:
         """What the photo says about itself: `about`."""
         return self.about
+
+    @property
+    def version(self) -> str:
+        """The version of its thumbnails, for `PhotoLibrary.thumbnail`; empty for a text."""
+        return thumbnail_version(self.digest) if self.kind == Kind.PHOTO else ""
 
     @property
     def where(self) -> str:
@@ -99,6 +106,7 @@ def hits_of(
             about=record.about,
             time=record.time,
             worded=record.id in worded,
+            digest=record.digest,
         )
         for rank, record in enumerate(records, start=1)
     ]
