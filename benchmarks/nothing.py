@@ -39,7 +39,7 @@ import tempfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,7 @@ from retrieval import (
     load_encoder,
     parse_query,
 )
+from retrieval.search import RerankChoice, SearchRequest
 
 LIBRARIES = ("captioned", "labelled", "mixed")
 MOST = 0.6  # of a photo's captions say what it surely shows
@@ -276,7 +277,9 @@ def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
 def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     """Ask one question, and note what is shown of it."""
     query = parse_query(question.text + where)
-    answers = searcher.answer(query, page=Page(top=TRIED), instruct=question.instruct)
+    wish = RerankChoice(instruct=question.instruct)
+    request = SearchRequest(query=query, page=Page(top=TRIED), reranking=wish)
+    answers = searcher.answer(request)
     if question.kind == "absent":
         told.absent.append(not answers.found)
         return
@@ -285,7 +288,7 @@ def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     if right[:FIRST].max(initial=0) >= 0.5:
         told.answered.append(not answers.found)
     if question.kind != "rare" and (right == 1).any():
-        wide = searcher.answer(query, page=Page(top=0), instruct=question.instruct)
+        wide = searcher.answer(replace(request, page=Page(top=0)))
         seen = {hit.id for hit in wide.hits}
         sure = [hit for hit, each in zip(ranked, right, strict=True) if each == 1]
         told.shown.append(float(np.mean([hit.id in seen for hit in sure])))

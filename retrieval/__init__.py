@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         ConceptInvalid,
         EvaluationInvalid,
         ExtraMissing,
+        ItemMissing,
         ModelUnavailable,
         PairsInvalid,
         QueryInvalid,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         parse_query,
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
     from retrieval.training.observer import TrainObserver, TrainProgress
@@ -121,6 +123,7 @@ __all__ = [
     "IndexProgress",
     "IndexReport",
     "InstructionResult",
+    "ItemMissing",
     "Kind",
     "LearnOptions",
     "LearnedConcept",
@@ -145,6 +148,7 @@ __all__ = [
     "Precision",
     "Query",
     "QueryInvalid",
+    "QueryTerm",
     "RecallTarget",
     "ReindexReport",
     "RepairReport",
@@ -257,6 +261,7 @@ _HOMES = {
         "ConceptInvalid",
         "EvaluationInvalid",
         "ExtraMissing",
+        "ItemMissing",
         "ModelUnavailable",
         "PairsInvalid",
         "QueryInvalid",
@@ -305,6 +310,7 @@ _HOMES = {
         "ExportReport",
         "export_hits",
     ),
+    "retrieval.search.term_names": ("QueryTerm",),
     "retrieval.training.config": (
         "AugmentConfig",
         "TrainConfig",

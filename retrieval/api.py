@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
-from indexer.core.types import Kind, LibraryInfo
+from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import read_data
 from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE
@@ -34,13 +34,11 @@ from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
-from retrieval.search.hit import Hit
-from retrieval.search.library_search import search_library
-from retrieval.search.page import Page
+from retrieval.search.library_search import SearchModels, search_library
 from retrieval.search.query import Query, parse_query
-from retrieval.search.results import SearchResults
-from retrieval.search.search_models import SearchModels
-from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
+from retrieval.search.results import Hit, SearchResults, hits_of
+from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
+from retrieval.search.term_names import QueryTerm, TermNames, record_of, strangers_query
 from retrieval.upkeep import RepairReport, check, repair
 
 QUERY_PIXELS = 1024
@@ -61,6 +59,7 @@ class PhotoLibrary:
 
     Attributes:
         path: the folder of the library.
+        model: the name of its model.
         thumbnail_bytes: what its thumbnails may take on the disk; 0 keeps none. It counts until the
             first one is asked for.
     """
@@ -136,7 +135,7 @@ class PhotoLibrary:
 
     def search(  # noqa: PLR0913 - a choice each
         self,
-        text: str | None = None,
+        text: str | Query | None = None,
         *,
         image: Picture | None = None,
         k: int = 10,
@@ -157,7 +156,7 @@ class PhotoLibrary:
 
         Args:
             text: words in the grammar of the command line: "beach + sunset - people",
-                "a dog after:2019". It may name a file, as there.
+                "a dog after:2019". It may name a file, as there. Or a query that `query` made.
             image: a photo; with `text` beside it, both are asked for at once.
             k: how many hits; 0 for all.
             offset: how many of the best to pass over; see `SearchResults.next`.
@@ -189,9 +188,58 @@ class PhotoLibrary:
         )
         return search_library(self._library, self._models, request)
 
-    def similar(self, photo: Hit | Picture, **how: Any) -> SearchResults:
-        """Return photos like one, or like a hit; it takes what `search` takes beside the query."""
-        return self.search(image=photo.path if isinstance(photo, Hit) else photo, **how)
+    def query(
+        self,
+        text: str | None = None,
+        *,
+        terms: Sequence[QueryTerm] = (),
+        where: Where | None = None,
+        pictures: Mapping[str, Image.Image] | None = None,
+    ) -> Query:
+        """Make a query of what a stranger wrote: no path in it is read, nor looked at.
+
+        Args:
+            text: words in the grammar of the command line. In place of a path, a term may be
+                "item:ID", a photo of the library, or "picture:KEY", one of `pictures`.
+            terms: further terms.
+            where: filters beside those in the words.
+            pictures: open pictures, by their keys.
+
+        Raises:
+            QueryInvalid: nothing is asked for, or it cannot be understood.
+            ItemMissing: the library has no such item, or no such picture was given.
+        """
+        names = TermNames(library=self._library, pictures=pictures or {})
+        query = strangers_query(names, text, terms)
+        if where is not None:
+            return narrowed(query, expression(where))
+        if query.is_filter and query.where is None:
+            raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
+        return query
+
+    def item(self, id_: int) -> Hit:
+        """Return an item by its id, as a hit without a score.
+
+        Raises:
+            ItemMissing: the library has none of this id.
+        """
+        return hits_of([Candidate(id=id_, score=0.0)], [record_of(self._library, id_)])[0]
+
+    def similar(self, photo: Hit | int | Picture, **how: Any) -> SearchResults:
+        """Return photos like one; it takes what `search` takes beside the query.
+
+        Args:
+            photo: a hit or the id of an item, which is not among the results; or any other photo.
+            how: see `search`.
+
+        Raises:
+            ItemMissing: the library has no such item.
+        """
+        if not isinstance(photo, Hit | int):
+            return self.search(image=photo, **how)
+        id_ = photo if isinstance(photo, int) else photo.id
+        asked = TermNames(library=self._library, pictures={}).item(id_)
+        return self.search(replace(asked, excluded=frozenset([id_])), **how)
 
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
@@ -414,7 +462,7 @@ class PhotoLibrary:
 
     def _use(self, library: Library) -> None:
         """Search in an open library, with models that are not loaded yet."""
-        self._library = library
+        self._library, self.model = library, library.model
         self._models = SearchModels(self._choice, library.model, library.fingerprint)
 
 
@@ -427,12 +475,14 @@ def _path(path: PathLike) -> Path:
     return Path(path).expanduser().resolve()
 
 
-def _query(text: str | None, image: Picture | None, where: Where | None) -> Query:
+def _query(text: str | Query | None, image: Picture | None, where: Where | None) -> Query:
     """Make a query of what is asked for.
 
     Raises:
         QueryInvalid: nothing is asked for, or it cannot be understood.
     """
+    if isinstance(text, Query):
+        return text if where is None else narrowed(text, expression(where))
     pieces = ([] if image is None else [_opened(image)]) + ([text] if text else [])
     if where is None:
         return parse_query(*pieces)

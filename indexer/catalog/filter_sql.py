@@ -64,7 +64,7 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case InFolder(folder=Path() as folder):
             return below(folder)
         case InFolder(folder=name):
-            return _worded(str(name), "folders")
+            return _word_in(str(name), "folders")
         case HasTag(name=name):
             tagged = select(schema.tags.c.file_id).where(schema.tags.c.tag.in_(_tags(name)))
             return schema.items.c.file_id.in_(tagged)
@@ -243,7 +243,7 @@ def _tags(name: str) -> list[str]:
     return list(dict.fromkeys([same(name), *(each.casefold() for each in writings(name))]))
 
 
-def _worded(name: str, column: str) -> ColumnElement[bool]:
+def _word_in(name: str, column: str) -> ColumnElement[bool]:
     """Match words in a column of the full-text index."""
     return schema.items.c.id.in_(select(schema.words.c.rowid).where(fulltext.phrase(name, column)))
 

@@ -79,10 +79,17 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
             connection.backup(copy)
         except sqlite3.Error as error:
             raise _no_room(error) from error
-        try:
-            copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
-        except sqlite3.DatabaseError as error:
-            yield f"the full-text index does not match the texts: {error}"
+        for index in _indexes(copy):
+            try:
+                copy.execute(f"INSERT INTO {index}({index}) VALUES ('integrity-check')")
+            except sqlite3.DatabaseError as error:
+                yield f"the full-text index does not match the texts: {error}"
+
+
+def _indexes(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the full-text indexes that a catalog has."""
+    made = "SELECT name FROM sqlite_master WHERE name IN ('words', 'picture_words')"
+    return [str(name) for (name,) in connection.execute(made)]
 
 
 @contextmanager

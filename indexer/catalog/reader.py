@@ -108,7 +108,7 @@ class CatalogReader:
         """Return the hashes of the contents of all files."""
         return self._ask(lambda snapshot: snapshot.digests())
 
-    def worded(
+    def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
         """Return ids and BM25 scores of the items of a kind that share words, best first.
@@ -124,7 +124,7 @@ class CatalogReader:
             every: only items that have all the words.
         """
         return self._ask(
-            lambda snapshot: snapshot.worded(text, kind, limit, among=among, every=every)
+            lambda snapshot: snapshot.word_matches(text, kind, limit, among=among, every=every)
         )
 
     def _ask(self, ask: Callable[[CatalogSnapshot], T]) -> T:

@@ -148,12 +148,12 @@ class CatalogSnapshot:
         """Return the hashes of the contents of all files."""
         return {bytes(digest) for (digest,) in self.connection.execute("SELECT digest FROM files")}
 
-    def worded(
+    def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
     ) -> list[tuple[int, float]]:
         """Return ids and word scores of the items of a kind that share words, best first.
 
-        See `indexer.catalog.reader.CatalogReader.worded`.
+        See `indexer.catalog.reader.CatalogReader.word_matches`.
         """
         old = self.facts.format < 5
         asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)

@@ -35,6 +35,7 @@ from indexer.catalog import (
     fulltext,
     migrations,
     photo_rows,
+    reading_rows,
     row_checksums,
     schema,
 )
@@ -276,8 +277,13 @@ class CatalogWriter(CatalogReader):
                 items[row.file_id].append(row)
             files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
             told = photo_rows.told(connection, format_) if format_ >= 3 else {}
+            read = reading_rows.read(connection, format_)
             return [
-                replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
+                replace(
+                    file_rows.new_file(file, items[file.id]),
+                    about=told.get(file.id),
+                    reading=read.get(file.id),
+                )
                 for file in files
             ]
 
@@ -360,6 +366,7 @@ class CatalogWriter(CatalogReader):
             file_rows.miss(connection, change.missing)
             file_rows.put_folders(connection, change.folders)
             file_rows.add(connection, change.files)
+            reading_rows.put(connection, change.readings)
             _name(connection, change.segments)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
@@ -404,12 +411,20 @@ class CatalogWriter(CatalogReader):
         return len(dropped)
 
     def become(self, facts: LibraryMeta, change: Transaction) -> None:
-        """Hold these files and segments, in place of all others, under these facts."""
+        """Hold these files and segments, in place of all others, under these facts.
+
+        A photo that stays keeps the text that was read in it.
+        """
+        read = {file.state.digest: file.reading for file in self.holdings() if file.reading}
         with self._writing() as connection:
             file_rows.forget(connection, connection.scalars(select(schema.files.c.id)).all())
             connection.execute(schema.segments.delete())
             connection.execute(schema.deleted.delete())
-            file_rows.add(connection, change.files)
+            files = [
+                replace(file, reading=file.reading or read.get(file.state.digest))
+                for file in change.files
+            ]
+            file_rows.add(connection, files)
             _name(connection, change.segments)
             _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
             _write_meta(connection, {base_key(kind): "0" for kind in Kind})
@@ -465,7 +480,8 @@ class CatalogWriter(CatalogReader):
     def forget_words(self) -> None:
         """Merge the full-text index, which else keeps the words of what was removed."""
         with self._engine.begin() as connection:
-            connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
+            for index in ("words", "picture_words"):
+                connection.exec_driver_sql(f"INSERT INTO {index}({index}) VALUES ('optimize')")
 
     def rewrite(self) -> None:
         """Rewrite the catalog without what was removed: freed pages, and words."""

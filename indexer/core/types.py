@@ -109,6 +109,26 @@ class Metadata:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextLine:
+    """One line of text that a picture shows.
+
+    Attributes:
+        text: what is written there.
+        confidence: the mean probability of its letters, from 0 to 1.
+        box: left, top, width and height, as shares of the upright picture's width and height.
+    """
+
+    text: str
+    confidence: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def share(self) -> float:
+        """Which part of the picture the line covers, from 0 to 1."""
+        return self.box[2] * self.box[3]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """One item of the library: a photo, a frame of a video, or one passage of a text file.
 

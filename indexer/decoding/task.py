@@ -17,6 +17,7 @@ from indexer.core.types import Metadata
 from indexer.decoding.messages import DecodedFile, DecodeRequest
 from indexer.media.content_hash import depth_and_pages, shown_digest
 from indexer.media.image import BAD_DATA, Claim, decoded, free, opened, read_photo
+from indexer.media.picture_text import read_lines
 from indexer.media.raw import read_raw
 from indexer.media.thumbnail import as_webp, colour_profile
 from indexer.media.video import read_frame, read_video
@@ -46,6 +47,9 @@ def decode(body: bytes, look: DecodeRequest, claim: Claim = free) -> DecodedFile
         return DecodedFile(photos=(), about=Metadata(), digest=shown_digest(body, claim))
     if look.thumbnail:
         return DecodedFile(photos=(), about=Metadata(), webp=_thumbnail(body, look, claim))
+    if look.lines:
+        (photo,) = _one(body, look, claim).photos
+        return DecodedFile(photos=(), about=Metadata(), lines=read_lines(photo))
     seen = _one(body, look, claim) if look.one else _whole(body, look, claim)
     if look.square is None:
         return seen

@@ -259,7 +259,7 @@ class LibraryReader:
         return self.view.records(ids)
 
     @_at_one_commit
-    def worded(
+    def word_matches(
         self,
         text: str,
         kind: Kind,
@@ -276,7 +276,7 @@ class LibraryReader:
             UsageError: a filter, and a library of a format before filters.
         """
         among = None if where is None else self._selected(kind, where).holds
-        return self.view.worded(text, kind, limit, among=among, every=every)
+        return self.view.word_matches(text, kind, limit, among=among, every=every)
 
     @_at_one_commit
     def counts(self) -> dict[Kind, int]:

@@ -20,8 +20,7 @@ from retrieval.cli.filter_options import Filters, with_filters
 from retrieval.cli.options import with_hubness, with_library, with_model, with_reranking
 from retrieval.errors import RerankerMissing
 from retrieval.runtime.model_choice import ModelChoice
-from retrieval.search.page import Page
-from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
+from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
 
 if TYPE_CHECKING:
     from retrieval.search import SearchResults

@@ -17,7 +17,7 @@ from indexer.core.types import Kind
 from retrieval.cli.console import printable
 from retrieval.cli.preview import show
 from retrieval.cli.terminal import terminal
-from retrieval.search.wording import percent
+from retrieval.search.results import percent
 
 if TYPE_CHECKING:
     from retrieval import Hit

@@ -15,7 +15,7 @@ from pathlib import Path
 from indexer.core.errors import FileUnreadable, TwinlensError
 from indexer.core.regular_files import open_regular
 from retrieval.output_files import cell, free_names, place
-from retrieval.search.hit import Hit
+from retrieval.search.results import Hit
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("rank", "score", "match", "file", "path", "text", "time")

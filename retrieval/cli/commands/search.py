@@ -23,7 +23,7 @@ from retrieval.cli.output import (
     write_hits,
 )
 from retrieval.cli.search_options import QueryCommand, Question, with_question
-from retrieval.search.wording import percent
+from retrieval.search.results import percent
 
 if TYPE_CHECKING:
     from retrieval import Hit, Query, SearchResults

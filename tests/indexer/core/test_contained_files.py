@@ -96,7 +96,7 @@ def test_no_handle_is_left_open(home: Path) -> None:
     (home / "photos" / "b.jpg").symlink_to(home / "secret" / "a.jpg")
 
     def handles() -> int:
-        return len(os.listdir("/proc/self/fd"))
+        return len([*Path("/proc/self/fd").iterdir()])
 
     before = handles()
     for name in ("2019/june/a.jpg", "2019", "b.jpg", "gone.jpg", "2019/gone/a.jpg"):

@@ -380,7 +380,7 @@ def test_info_for_people_and_programs(run: Run, indexed: Path, tmp_path: Path) -
         "dim": 9,
         "hubness": [],
         "described": {"first": None, "last": None, "dated": 0, "placed": 0, "cameras": []},
-        "format": 5,
+        "format": 6,
     }
 
 

@@ -17,7 +17,7 @@ from retrieval.errors import QueryInvalid
 from retrieval.models import load_encoder
 from retrieval.runtime.select_encoder import quick_encoder
 from retrieval.search import Query, Searcher, parse_query
-from retrieval.search.match_probability import UNLIKELY
+from retrieval.search.results import UNLIKELY
 from retrieval.search.spell_hints import unknown_words
 
 DATA = Path(skimage.__file__).parent / "data"

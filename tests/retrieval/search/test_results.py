@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.types import Kind
-from retrieval.search.hit import Hit
-from retrieval.search.video_frames import one_a_video
+from retrieval.search.results import Hit, one_a_video
 
 
 def _hits(letters: str) -> list[Hit]:

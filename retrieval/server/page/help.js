@@ -1,0 +1,69 @@
+/** The help: every key of the page, and how a query is written. */
+
+import { allShortcuts, shortcuts } from "./keys.js";
+import { h } from "./dom.js";
+import { openDialog } from "./dialog.js";
+
+/** @typedef {import("./keys.js").Shortcut} Shortcut */
+
+const MAC = navigator.platform.startsWith("Mac");
+
+const NAMES = /** @type {const} */ ({
+  ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": "Space",
+  Mod: MAC ? "⌘" : "Ctrl", Alt: MAC ? "⌥" : "Alt",
+});
+
+const SCOPES = /** @type {const} */ ([
+  ["any", "Everywhere"],
+  ["grid", "Pictures"],
+  ["lightbox", "A picture, shown large"],
+]);
+
+const WORDS = [
+  ["beach + sunset", "both in one picture"],
+  ["street - people", "a street without people"],
+  ["0.5:sunset", "a term that counts half"],
+  ["after:2019 before:2021-06", "when it was taken"],
+  ["near:Rome", "where: a place, or degrees"],
+  ["camera:x100", "part of a camera's name"],
+  ["tag:family -tag:work", "with a keyword, without another"],
+  ["in:Italy type:video", "a folder, a type of file"],
+  ["rating:4", "four stars or more"],
+];
+
+/** Register the key and the help itself. */
+export function startHelp() {
+  shortcuts({ keys: ["?"], label: "Show this help", scope: "any", run: () => openHelp() });
+}
+
+/** Show the help. */
+export function openHelp() {
+  openDialog({
+    title: "Keys and words",
+    label: "help",
+    content: [
+      h("div", { class: "help-columns" },
+        ...SCOPES.map(([scope, title]) => keysOf(scope, title)),
+        h("section", {}, h("h3", {}, "Words"), h("dl", { class: "keys" }, ...WORDS.flatMap(([text, what]) => [
+          h("dt", {}, h("code", {}, text)), h("dd", {}, what),
+        ]))),
+      ),
+    ],
+  });
+}
+
+/** @param {Shortcut["scope"]} scope @param {string} title @returns {HTMLElement | null} */
+function keysOf(scope, title) {
+  const listed = allShortcuts().filter((each) => each.scope === scope && each.label);
+  if (!listed.length) return null;
+  return h("section", {}, h("h3", {}, title), h("dl", { class: "keys" }, ...listed.flatMap((each) => [
+    h("dt", {}, ...each.keys.flatMap((key, at) => [at > 0 && " or ", ...pressed(key)])),
+    h("dd", {}, each.label),
+  ])));
+}
+
+/** @param {string} key as registered: "Mod+k" @returns {HTMLElement[]} */
+function pressed(key) {
+  const parts = key === "+" ? ["+"] : key.split("+");
+  return parts.map((part) => h("kbd", {}, NAMES[/** @type {keyof typeof NAMES} */ (part)] ?? part));
+}

@@ -1,0 +1,56 @@
+/** The views beside the search: copies and names. Each has an address of its own. */
+
+import { asProblem } from "./results.js";
+import { byId, fill, h } from "./dom.js";
+import { showDuplicates } from "./duplicates.js";
+import { showNames } from "./names.js";
+import { store } from "./state.js";
+
+/** @typedef {import("./types.js").State} State */
+
+const VIEWS = {
+  duplicates: {
+    title: "Copies",
+    about: "Photos that show the same picture. Decide what to keep, then save the list of the rest. "
+      + "Nothing is moved or deleted here.",
+    show: showDuplicates,
+  },
+  names: {
+    title: "Learned names",
+    about: "To teach one, select about five photos of it and choose “Give a name”.",
+    show: showNames,
+  },
+};
+
+const place = h("section", { id: "view", "aria-labelledby": "view-title", hidden: true });
+let running = new AbortController();
+
+/** Begin to follow the address. */
+export function startOtherViews() {
+  byId("results", HTMLElement).append(place);
+  store.subscribe((state, before) => {
+    if (state.view !== before.view || state.library !== before.library) show(state, state.view !== before.view);
+  });
+  show(store.state, false);
+}
+
+/** @param {State} state @param {boolean} moved whether the focus follows */
+async function show(state, moved) {
+  running.abort();
+  const { signal } = (running = new AbortController());
+  document.body.dataset.view = state.view;
+  place.hidden = state.view === "search";
+  fill(place);
+  if (state.view === "search") return;
+  const { title, about, show: begin } = VIEWS[state.view];
+  const heading = h("h2", { id: "view-title", tabindex: -1 }, title);
+  const content = h("div", {}, h("p", { role: "status" }, "One moment …"));
+  fill(place, h("button", { type: "button", class: "quiet back", onclick: () => store.set({ view: "search" }) }, "Back to the photos"),
+    h("div", { class: "view-head" }, heading, h("p", {}, about)), content);
+  if (moved) heading.focus({ preventScroll: true });
+  try {
+    await begin(content, signal);
+  } catch (error) {
+    if (!signal.aborted) fill(content, h("p", { class: "wrong", role: "alert" }, asProblem(error).message));
+  }
+}

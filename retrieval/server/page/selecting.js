@@ -1,0 +1,200 @@
+/**
+ * Selecting: the mark on each tile, the keys, and the bar that says what to do with the selection.
+ *
+ * @typedef {import("./types.js").Hit} Hit
+ * @typedef {import("./exporting.js").Format} Format
+ */
+
+import { announce, toast } from "./announce.js";
+import { asProblem, results } from "./results.js";
+import { asked, get } from "./api.js";
+import { count, counted } from "./format.js";
+import { download, FORMATS } from "./exporting.js";
+import { fill, h } from "./dom.js";
+import { grid, tileParts } from "./grid.js";
+import { icon } from "./icons.js";
+import { openMenu } from "./menu.js";
+import { openTeaching } from "./teaching.js";
+import { selection } from "./selection.js";
+import { shortcuts } from "./keys.js";
+import { store } from "./state.js";
+
+const PAGE = 100_000; // ids asked for at once
+
+const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selection", hidden: true });
+
+/** Begin to listen. */
+export function startSelecting() {
+  document.body.append(bar);
+  tileParts.push(mark);
+  selection.subscribe(show);
+  results.subscribe(show);
+  store.subscribe((state, before) => {
+    if (state.library !== before.library) selection.clear(); // ids are those of one library
+  });
+  document.getElementById("grid")?.addEventListener("click", clicked);
+  shortcuts(
+    { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => inGrid(toggle) },
+    { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => inGrid(extend) },
+    { keys: ["Mod+a"], label: "Select all that are shown", scope: "grid", run: () => inGrid(selectShown) },
+    { keys: ["x"], label: "Select, or take out of the selection", scope: "lightbox", run: toggleLarge },
+    { keys: ["Escape"], label: "Drop the selection", scope: "grid", run: drop },
+  );
+}
+
+/** Do something with the picture that has the focus. @param {(index: number) => void} run @returns {false | void} */
+function inGrid(run) {
+  if (!grid.focusedHit) return false;
+  run(grid.active);
+}
+
+/** Add the mark to a tile. @param {HTMLElement} tile @param {Hit} hit @param {number} index */
+function mark(tile, hit, index) {
+  const chosen = selection.has(hit.id);
+  tile.classList.toggle("selected", chosen);
+  tile.append(h("button", {
+    type: "button", class: "mark", role: "checkbox", "aria-checked": String(chosen), tabindex: -1,
+    "aria-label": `Select ${hit.name}`, onclick: (event) => marked(event, index),
+  }, icon("check")));
+}
+
+/** @param {Event} event @param {number} index */
+function marked(event, index) {
+  if (event instanceof MouseEvent && event.shiftKey) extend(index);
+  else toggle(index);
+}
+
+/** A click on a picture selects while Shift or Ctrl is held. @param {MouseEvent} event */
+function clicked(event) {
+  const tile = event.target instanceof Element && event.target.closest(".open") ? event.target.closest(".tile") : null;
+  if (!(tile instanceof HTMLElement) || !(event.shiftKey || event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  const index = Number(tile.dataset.index);
+  if (event.shiftKey) extend(index);
+  else toggle(index);
+}
+
+/** @param {number} index */
+function toggle(index) {
+  const hit = grid.hits[index];
+  if (!hit) return;
+  selection.toggle(hit);
+  announce(`${selection.has(hit.id) ? "Selected" : "Not selected"}: ${hit.name}. ${said()}`);
+}
+
+/** @param {number} index */
+function extend(index) {
+  if (!grid.hits[index]) return;
+  selection.extend(grid.hits, index);
+  announce(said());
+}
+
+function toggleLarge() {
+  const hit = results.hits.find((each) => each.id === store.state.photo);
+  if (!hit) return;
+  selection.toggle(hit);
+  toast(`${selection.has(hit.id) ? "Selected" : "Not selected"}: ${hit.name}. ${said()}`);
+}
+
+function selectShown() {
+  selection.add(grid.hits);
+  announce(said());
+}
+
+/** @returns {false | void} */
+function drop() {
+  if (!selection.size) return false;
+  selection.clear();
+  announce("Nothing is selected");
+}
+
+/** Select what the query finds, beyond what was read so far. */
+async function selectMatching() {
+  const query = asked(store.state);
+  /** @type {number[]} */
+  const ids = [];
+  /** @type {string | null} */
+  let cursor = null;
+  try {
+    do {
+      const page = await get("/ids", { ...query, limit: PAGE, cursor });
+      ids.push(...page.ids);
+      cursor = page.next;
+    } while (cursor);
+  } catch (error) {
+    toast(`Not all were selected: ${asProblem(error).message}`);
+    return;
+  }
+  selection.replace(ids, query);
+  announce(said());
+}
+
+/** @returns {string} */
+function said() {
+  return selection.size ? `${count(selection.size)} selected` : "Nothing is selected";
+}
+
+/** Show the bar while something is selected, and the marks as they are. */
+function show() {
+  markTiles();
+  const held = bar.contains(document.activeElement);
+  document.body.classList.toggle("selecting", selection.size > 0);
+  bar.hidden = !selection.size;
+  if (bar.hidden) {
+    if (held) grid.focus(grid.active);
+    return;
+  }
+  const focused = held && document.activeElement instanceof HTMLElement ? document.activeElement.dataset.name : "";
+  fill(bar, ...parts());
+  if (held) (/** @type {HTMLElement | null} */ (bar.querySelector(`[data-name="${focused}"]`)) ?? bar.querySelector("button"))?.focus();
+}
+
+function markTiles() {
+  for (const button of document.querySelectorAll("#grid .mark")) {
+    const tile = /** @type {HTMLElement} */ (button.closest(".tile"));
+    const hit = grid.hits[Number(tile.dataset.index)];
+    const chosen = hit !== undefined && selection.has(hit.id);
+    button.setAttribute("aria-checked", String(chosen));
+    tile.classList.toggle("selected", chosen);
+  }
+}
+
+/** @returns {(HTMLElement | null)[]} */
+function parts() {
+  const shown = grid.hits.filter((hit) => !selection.has(hit.id)).length;
+  const total = results.answer?.total ?? 0;
+  const all = selection.query !== null || selection.size >= total;
+  return [
+    h("strong", { class: "count" }, said()),
+    shown ? button("shown", `Select all ${count(grid.hits.length)} shown`, selectShown) : null,
+    total > grid.hits.length && !all ? button("matching", `Select all ${count(total)} matching`, selectMatching) : null,
+    h("span", { class: "space" }),
+    button("name", "Give a name…", () => openTeaching(selection.ids), "tag"),
+    button("export", "Export", openExport, "download"),
+    button("clear", "Clear", drop, "close"),
+  ];
+}
+
+/** @param {string} name @param {string} label @param {(event: Event) => void} run @param {Parameters<typeof icon>[0]} [drawn] */
+function button(name, label, run, drawn) {
+  return h("button", { type: "button", class: "quiet", "data-name": name, onclick: run },
+    drawn && icon(drawn), h("span", { class: "label" }, label));
+}
+
+/** @param {Event} event */
+function openExport(event) {
+  const opener = /** @type {HTMLElement} */ (event.currentTarget);
+  openMenu(opener, FORMATS.map(([format, label]) => ({ label, run: () => exportAs(format) })));
+}
+
+/** @param {Format} format */
+async function exportAs(format) {
+  const what = counted(selection.size, "photo");
+  toast(`Exporting ${what} …`);
+  try {
+    const name = await download(selection.query ?? { ids: selection.ids }, format);
+    toast(`Saved ${what} as ${name}`);
+  } catch (error) {
+    toast(`Not exported: ${asProblem(error).message}`);
+  }
+}

@@ -1,0 +1,18 @@
+"""The routes of the API: one module a subject, each with a `router`; `all_routers` lists them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from retrieval.server.routes import items, library_list, operations, page, search
+
+
+def all_routers() -> list[APIRouter]:
+    """Return the routers of the server, in the order of the API's description."""
+    return [
+        search.router,
+        items.router,
+        library_list.router,
+        operations.router,
+        page.router,
+    ]
