@@ -25,8 +25,8 @@ from indexer.core.permissions import file_mode
 
 THUMBNAILS = "thumbnails.sqlite"
 
-DEFAULT_BYTES = 2_000_000_000
-"""About 150,000 thumbnails of 256 pixels, or 30,000 of 1,024."""
+DEFAULT_BYTES = 1 << 30
+"""About 80,000 thumbnails of 256 pixels, or 15,000 of 1,024."""
 
 _MADE = 1
 """How thumbnails are made. It is part of their version: a higher one makes all anew."""
