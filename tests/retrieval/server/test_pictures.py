@@ -115,7 +115,7 @@ def _problem(answer: Answer) -> tuple[int, str]:
     return answer.status, json.loads(answer.body)["code"]
 
 
-@pytest.mark.parametrize(("size", "fits"), [("", (256, 85)), ("?size=1024", (1024, 341))])
+@pytest.mark.parametrize(("size", "fits"), [("", (256, 86)), ("?size=1024", (1024, 341))])
 def test_a_thumbnail_is_webp_of_its_size(site: Site, size: str, fits: tuple[int, int]) -> None:
     answer = site.get(f"{site.item('wide.png')}/thumb{size}")
     assert (answer.status, answer.headers["content-type"]) == (200, "image/webp")
