@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
+    from indexer.catalog.facets import FacetGroup
     from indexer.core.encoder import Encoder
     from indexer.core.errors import (
         FileUnreadable,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
         parse_query,
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.search.facets import Facets, FacetValue
     from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
@@ -114,6 +116,9 @@ __all__ = [
     "ExportMode",
     "ExportReport",
     "ExtraMissing",
+    "FacetGroup",
+    "FacetValue",
+    "Facets",
     "FileUnreadable",
     "FilterExpression",
     "Finding",
@@ -196,6 +201,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "indexer.catalog.facets": ("FacetGroup",),
     "indexer.core.encoder": ("Encoder",),
     "indexer.core.errors": (
         "FileUnreadable",
@@ -305,6 +311,7 @@ _HOMES = {
         "Term",
         "parse_query",
     ),
+    "retrieval.search.facets": ("FacetValue", "Facets"),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",

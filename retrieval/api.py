@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer.catalog.facets import FacetGroup
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import read_data
@@ -31,11 +32,12 @@ from indexer.library.verify import Finding
 from retrieval._enums import SortOrder
 from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
 from retrieval.errors import ItemMissing, QueryInvalid
-from retrieval.filters import Where, expression, narrowed
+from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
+from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import SearchModels, search_library
-from retrieval.search.query import Query, parse_query
+from retrieval.search.query import Query, filters_within, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
 from retrieval.search.term_names import QueryTerm, TermNames, record_of, strangers_query
@@ -240,6 +242,42 @@ class PhotoLibrary:
         id_ = photo if isinstance(photo, int) else photo.id
         asked = TermNames(library=self._library, pictures={}).item(id_)
         return self.search(replace(asked, excluded=frozenset([id_])), **how)
+
+    # Browse
+
+    def facets(
+        self,
+        text: str = "",
+        *,
+        where: Where | None = None,
+        target: str | Kind = "photos",
+        groups: Collection[str] = tuple(FacetGroup),
+        limit: int = MOST_VALUES,
+    ) -> Facets:
+        """Count what photos have: dates, places, cameras, folders, keywords and so on.
+
+        A value's count is how many photos a search finds with its filter and those of all other
+        groups. Words do not count.
+
+        Args:
+            text: a query of which only the filters count.
+            where: filters beside those in the query.
+            target: "photos" or "texts".
+            groups: to count; see `FacetGroup`.
+            limit: the most values of a group, and below a value.
+
+        Raises:
+            QueryInvalid: a filter cannot be understood, or there is no such group.
+        """
+        pairs = pairs_of(where)
+        return facets(
+            self._library,
+            _one_of(target, TARGETS, "target"),
+            [*filters_within(text), *(pairs or ())],
+            expression(where).filter if where is not None and pairs is None else None,
+            groups=[_group(each) for each in groups],
+            limit=limit,
+        )
 
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
@@ -513,6 +551,14 @@ def _one_of(value: str | Kind, known: dict[str, Kind], name: str) -> Kind:
     if value not in known:
         raise QueryInvalid(f"{name} is one of {', '.join(known)}, not '{value}'")
     return known[value]
+
+
+def _group(name: str) -> FacetGroup:
+    """Return the group of values that a word stands for."""
+    try:
+        return FacetGroup(name)
+    except ValueError as error:
+        raise QueryInvalid(f"a group is one of {', '.join(FacetGroup)}, not '{name}'") from error
 
 
 def _sort(order: str | SortOrder) -> SortOrder:

@@ -21,6 +21,7 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
+from indexer.catalog.facets import FacetColumns, read_columns, read_words
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
@@ -107,6 +108,14 @@ class CatalogReader:
     def digests(self) -> set[bytes]:
         """Return the hashes of the contents of all files."""
         return self._ask(lambda snapshot: snapshot.digests())
+
+    def columns(self, kind: Kind) -> FacetColumns:
+        """Return what all items of a kind say, to count them by it; a video is one."""
+        return self._ask(lambda snapshot: read_columns(snapshot, kind))
+
+    def caption_words(self, kind: Kind) -> dict[str, int]:
+        """Return how many items of a kind have each word in captions, keywords and passages."""
+        return self._ask(lambda snapshot: read_words(snapshot, kind))
 
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False

@@ -24,8 +24,8 @@ from PIL import Image
 from indexer.catalog.changes import FileRecord, FileState
 from indexer.core.content_digest import content_digest, sampled_digest
 from indexer.core.errors import FileUnreadable, Unaffordable
+from indexer.core.file_access import date, open_regular
 from indexer.core.file_types import MediaType
-from indexer.core.regular_files import date, open_regular
 from indexer.core.types import Kind, Metadata, Skip
 from indexer.decoding.messages import DecodedFile
 from indexer.decoding.pool import DecodeOptions, DecodePool

@@ -16,8 +16,7 @@ from typing import TypeAlias
 
 from indexer.catalog.changes import FolderState
 from indexer.core.errors import FileUnreadable
-from indexer.core.file_types import SIDECAR_SUFFIXES, suffix_of
-from indexer.core.regular_files import (
+from indexer.core.file_access import (
     MAX_SIDECAR_BYTES,
     NOT_REGULAR,
     date,
@@ -25,9 +24,9 @@ from indexer.core.regular_files import (
     signed,
     too_large,
 )
+from indexer.core.file_types import SIDECAR_SUFFIXES, suffix_of
 from indexer.core.types import Kind, Skip
-from indexer.ingest.excluded_folders import EXCLUDED_DIRS, is_excluded
-from indexer.ingest.ignore_rules import IGNORE_FILE, IgnoreRules
+from indexer.ingest.ignore_rules import EXCLUDED_DIRS, IGNORE_FILE, IgnoreRules, is_excluded
 from indexer.ingest.stacks import companions, followers
 from indexer.media.file_signature import kind_in
 
@@ -43,7 +42,7 @@ class WalkOptions:
 
     Attributes:
         exclude_dirs: names of folders never entered, at any depth, as in
-            `indexer.ingest.excluded_folders.EXCLUDED_DIRS`. A root is always entered.
+            `indexer.ingest.ignore_rules.EXCLUDED_DIRS`. A root is always entered.
         include_hidden: whether names that begin with a dot are seen.
     """
 

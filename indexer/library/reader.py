@@ -23,6 +23,7 @@ from indexer.core.errors import (
 )
 from indexer.core.filters import Filter
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
+from indexer.library.facet_counts import FacetCounter
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.patch_tokens import PatchTokenCache
 from indexer.vectors.vector_store import VectorStore
@@ -99,6 +100,11 @@ class LibraryReader:
     def catalog(self) -> CatalogWriter:
         """The catalog for writing. A search reads through `view` alone."""
         return _catalog()(catalog_path(self.folder))
+
+    @cached_property
+    def facets(self) -> FacetCounter:
+        """Counts what the library holds by what it says about itself."""
+        return FacetCounter(self.view, lambda: self.catalog)
 
     @cached_property
     def patch_tokens(self) -> PatchTokenCache:

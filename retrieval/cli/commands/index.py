@@ -15,7 +15,7 @@ import click
 import retrieval
 from indexer.catalog.reader import catalog_path
 from indexer.core.errors import LibraryMissing
-from indexer.ingest.excluded_folders import EXCLUDED_DIRS
+from indexer.ingest.ignore_rules import EXCLUDED_DIRS
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.image import MAX_MEGAPIXELS, TRUNCATED
 from indexer.media.video import MOST_FRAMES

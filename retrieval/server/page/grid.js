@@ -225,7 +225,7 @@ class Grid {
     element.style.transform = `translateY(${row.y}px)`;
     element.style.height = `${row.height}px`;
     if (row.type === "heading") element.append(h("h2", { role: "gridcell" }, row.label));
-    else if (row.type === "divider") element.append(h("p", { role: "gridcell" }, "Below this, unlikely"));
+    else if (row.type === "divider") element.append(h("p", { role: "gridcell" }, row.label));
     else element.append(...row.boxes.map((box) => this.#tile(box, row)));
     const after = [...this.#shown].filter(([other]) => other > at).sort(([a], [b]) => a - b)[0];
     this.#element.insertBefore(element, after?.[1].element ?? null);

@@ -100,7 +100,10 @@ function startMoving() {
   const free = () => grid.hasFocus || document.activeElement === document.body || document.activeElement === byId("results", HTMLElement);
   const ways = /** @type {const} */ ([["left", "ArrowLeft", "h"], ["down", "ArrowDown", "j"], ["up", "ArrowUp", "k"], ["right", "ArrowRight", "l"]]);
   shortcuts(
-    ...ways.map(([way, ...keys]) => ({ keys, label: `Go ${way}`, scope: /** @type {const} */ ("grid"), run: () => (free() ? grid.move(way) : false) })),
+    ...ways.map(([way, ...keys], at) => ({
+      keys, label: at ? "" : "Move", shown: ["ArrowLeft", "ArrowDown", "ArrowUp", "ArrowRight", "h", "j", "k", "l"],
+      scope: /** @type {const} */ ("grid"), run: () => (free() ? grid.move(way) : false),
+    })),
     { keys: ["Home"], label: "Go to the first", scope: "grid", run: () => (free() ? grid.focus(0) : false) },
     { keys: ["End"], label: "Go to the last that is loaded", scope: "grid", run: () => (free() ? grid.focus(grid.hits.length - 1) : false) },
     { keys: ["Escape"], label: "Leave what is open; then clear the search", scope: "grid", run: () => (free() && isAsked(store.state) ? ask({ words: "", terms: [] }) : false) },
@@ -108,6 +111,7 @@ function startMoving() {
 }
 
 function start() {
+  addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 8), { passive: true });
   history.scrollRestoration = "manual";
   byId("brand", HTMLElement).addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -120,11 +124,11 @@ function start() {
   results.subscribe(show);
   onLibrary(() => showViews(currentLibrary()));
   startTiles();
-  startSelecting();
   startSearchBox();
   startToolbar();
   startFilters();
   startPictures();
+  startSelecting(); // before what else Esc does
   startMoving();
   store.subscribe((state) => {
     results.follow(state);
