@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.regular_files import NOT_REGULAR, is_regular, open_regular
+from indexer.core.file_access import NOT_REGULAR, is_regular, open_regular
 
 OUTSIDE = "a link in its path leads out of the indexed folders"
 

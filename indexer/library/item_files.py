@@ -19,9 +19,8 @@ from indexer.catalog.reader import CatalogReader, catalog_path
 from indexer.core.contained_files import open_below
 from indexer.core.content_digest import content_digest, sampled_digest
 from indexer.core.errors import FileUnreadable
+from indexer.core.file_access import NOT_REACHABLE, date, too_large, unreachable
 from indexer.core.file_types import MediaType, form_of
-from indexer.core.reachability import NOT_REACHABLE, unreachable
-from indexer.core.regular_files import date, too_large
 from indexer.core.types import ItemFile, Kind
 from indexer.library.shared_work import SharedWork
 from indexer.library.thumbnail_cache import DEFAULT_BYTES, ThumbnailCache, thumbnail_version
