@@ -70,12 +70,6 @@ export function shownPhoto() {
   return shown;
 }
 
-/** Open a hit of the results. @param {number} index */
-export function openPhoto(index) {
-  const hit = grid.hits[index];
-  if (hit) store.set({ photo: hit.id });
-}
-
 /** @param {number | null} id */
 function follow(id) {
   if (id === (shown?.id ?? null)) return;
