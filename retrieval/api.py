@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.catalog.facets import FacetGroup
-from indexer.core.errors import FileUnreadable, LibraryMissing
+from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import read_data
 from indexer.duplicates.finder import DuplicateGroup, find_duplicates
@@ -22,13 +23,15 @@ from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.index_report import IndexProgress, IndexReport
 from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import ReindexReport, reindex
+from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
 from indexer.library.library import Library
 from indexer.library.lock import LockTimeout
+from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
 from retrieval._enums import SortOrder
 from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
-from retrieval.errors import QueryInvalid
+from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
@@ -66,13 +69,19 @@ class PhotoLibrary:
     Attributes:
         path: the folder of the library.
         model: the name of its model.
+        thumbnail_bytes: what its thumbnails may take on the disk; 0 keeps none. It counts until the
+            first one is asked for.
     """
+
+    thumbnail_bytes = DEFAULT_BYTES
 
     def __init__(
         self, library: Library, choice: ModelChoice, timeout: LockTimeout | None = None
     ) -> None:
         self.path = library.folder
         self._choice, self._timeout = choice, timeout or LockTimeout()
+        self._pictures: ItemFiles | None = None
+        self._opening = Lock()
         self._use(library)
 
     @classmethod
@@ -117,6 +126,7 @@ class PhotoLibrary:
 
     def close(self) -> None:
         """Let go of the files."""
+        self._close_pictures()
         self._library.close()
 
     def __enter__(self) -> PhotoLibrary:
@@ -158,7 +168,7 @@ class PhotoLibrary:
                 "a dog after:2019". It may name a file, as there. Or a query that `query` made.
             image: a photo; with `text` beside it, both are asked for at once.
             k: how many hits; 0 for all.
-            offset: how many of the best to pass over; see `SearchResults.next`.
+            offset: how many of the best to skip; see `SearchResults.next`.
             where: filters beside those in the words; see `retrieval.filters`.
             instruct: what the hits shall be like, in words: "no people".
             target: "photos" or "texts".
@@ -351,6 +361,53 @@ class PhotoLibrary:
         """Say what the library holds."""
         return self._library.info()
 
+    # Pictures
+
+    def thumbnail(
+        self, item: int, size: int = 256, *, wanted: str = "", known: str = ""
+    ) -> Thumbnail:
+        """Return a small picture of a photo or a frame, as WebP.
+
+        It is kept beside the library; see `thumbnail_bytes`.
+
+        Args:
+            item: the id of a hit.
+            size: pixels of the longer side, 256 or 1024. A smaller photo is not made larger.
+            wanted: `Hit.version`. If a thumbnail of it is kept, the photo need not be reachable.
+            known: the version that you have already; the answer then has no content.
+
+        Raises:
+            ItemMissing: the library has no such photo.
+            FileUnreadable: it cannot be shown; the reason.
+            UsageError: another size.
+        """
+        if size not in PIXELS:
+            raise UsageError(f"a thumbnail has {' or '.join(map(str, PIXELS))} pixels, not {size}")
+        found = self._files.thumbnail(item, size, wanted=wanted, known=known)
+        if found is None:
+            raise ItemMissing(f"the library has no photo {item}, or no longer; search again")
+        return found
+
+    def original(self, item: int) -> Original:
+        """Open the file of an item. Close it after use.
+
+        Raises:
+            ItemMissing: the library has no such item.
+            FileUnreadable: it is not reachable, or a link leads out of the indexed folders.
+        """
+        found = self._files.original(item)
+        if found is None:
+            raise ItemMissing(f"the library has no item {item}, or no longer; search again")
+        return found
+
+    @property
+    def _files(self) -> ItemFiles:
+        """The pictures and files of the items."""
+        with self._opening:
+            if self._pictures is None:
+                self._pictures = ItemFiles(self.path, self.thumbnail_bytes)
+            return self._pictures
+
     # Change
 
     def index(
@@ -487,8 +544,16 @@ class PhotoLibrary:
             self.close()
             raise
 
+    def _close_pictures(self) -> None:
+        """Let go of thumbnails and their decoders."""
+        with self._opening:
+            pictures, self._pictures = self._pictures, None
+        if pictures is not None:
+            pictures.close()
+
     def _reopen(self) -> None:
         """Open the folder anew: another library may lie there now."""
+        self._close_pictures()
         self._library.close()
         self._use(Library.open(self.path))
 

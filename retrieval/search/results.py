@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, overload
 
 from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from indexer.library.thumbnail_cache import thumbnail_version
 from retrieval._enums import HIT_FIELDS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Hit:
             reranked.
         all_words: whether the file's name, caption or keywords have all words of the query, and
             these are rare.
+        digest: a hash of the content of the file.
     """
 
     rank: int
@@ -64,6 +66,7 @@ class Hit:
     plain: float = 0.0
     obeys: float | None = None
     all_words: bool = False
+    digest: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def likely(self) -> bool:
@@ -74,6 +77,11 @@ class Hit:
     def metadata(self) -> Metadata:
         """The metadata of a photo: `about`."""
         return self.about
+
+    @property
+    def version(self) -> str:
+        """The version of its thumbnails, for `PhotoLibrary.thumbnail`; empty for a text."""
+        return thumbnail_version(self.digest) if self.kind == Kind.PHOTO else ""
 
     @property
     def where(self) -> str:
@@ -125,6 +133,7 @@ def hits_of(
             about=record.about,
             time=record.time,
             all_words=record.id in named,
+            digest=record.digest,
         )
         for rank, record in enumerate(records, start=1)
     ]

@@ -19,7 +19,7 @@ from indexer.core.errors import (
     TwinlensError,
     UsageError,
 )
-from retrieval.errors import ExtraMissing
+from retrieval.errors import ExtraMissing, ItemMissing
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -47,6 +47,7 @@ STATUS = {
 
 _OF_ERRORS: tuple[tuple[type[TwinlensError], str], ...] = (
     (FileUnreadable, "unreadable"),
+    (ItemMissing, "not_found"),
     (UsageError, "usage"),
     (LibraryMissing, "no_library"),
     (LibraryDamaged, "library_damaged"),

@@ -170,7 +170,7 @@ def test_there_are_twenty_and_some_find_nothing(library: PhotoLibrary) -> None:
     assert nothing.nearest is not None
     assert nothing.message.startswith("nothing matches. The nearest is ")
     assert str(nothing.nearest.path) in nothing.message
-    assert library.search("a motorcicle").doubts == ("did you mean 'motorcycle' by 'motorcicle'?",)
+    assert library.search("a motorcicle").doubts == ("did you mean 'motorcycle' for 'motorcicle'?",)
 
 
 def test_what_matches_is_counted_without_what_hardly_does(library: PhotoLibrary) -> None:

@@ -18,11 +18,12 @@ import { openTeaching } from "./teaching.js";
 import { selection } from "./selection.js";
 import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
+import { tileChoices } from "./tiles.js";
 
 const PAGE = 100_000; // ids asked for at once
 
 /** Where there is no mouse, marks are shown and touched after this was pressed. */
-const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", onclick: () => choosing(!chooses) }, icon("check"), "Select");
+const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
 let chooses = false;
 
 const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selection", hidden: true });
@@ -32,6 +33,9 @@ export function startSelecting() {
   document.body.append(bar);
   byId("tools", HTMLElement).querySelector(".line")?.append(choose);
   tileParts.push(mark);
+  tileChoices.push((hit) => [
+    { label: selection.has(hit.id) ? "Take out of the selection" : "Select", icon: "check", key: "x", apart: true, run: () => toggleHit(hit) },
+  ]);
   selection.subscribe(show);
   results.subscribe(show);
   store.subscribe((state, before) => {
@@ -91,8 +95,11 @@ function choosing(on) {
 
 /** @param {number} index */
 function toggle(index) {
-  const hit = grid.hits[index];
-  if (!hit) return;
+  if (grid.hits[index]) toggleHit(grid.hits[index]);
+}
+
+/** @param {Hit} hit */
+function toggleHit(hit) {
   selection.toggle(hit);
   announce(`${selection.has(hit.id) ? "Selected" : "Not selected"}: ${hit.name}. ${said()}`);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from retrieval.server.routes import items, library_list, operations, page, search
+from retrieval.server.routes import items, library_list, operations, page, pictures, search
 
 
 def all_routers() -> list[APIRouter]:
@@ -12,6 +12,7 @@ def all_routers() -> list[APIRouter]:
     return [
         search.router,
         items.router,
+        pictures.router,
         library_list.router,
         operations.router,
         page.router,
