@@ -47,6 +47,7 @@ from retrieval.search.matching_ids import (
 from retrieval.search.query import Query, filters_within, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
+from retrieval.search.suggestions import MOST_SUGGESTIONS, Suggester, Suggestion
 from retrieval.search.term_names import QueryTerm, TermNames, record_of, strangers_query
 from retrieval.upkeep import RepairReport, check, repair
 
@@ -286,6 +287,24 @@ class PhotoLibrary:
             groups=[_group(each) for each in groups],
             limit=limit,
         )
+
+    def suggest(
+        self,
+        text: str,
+        at: int | None = None,
+        *,
+        target: str | Kind = "photos",
+        limit: int = MOST_SUGGESTIONS,
+    ) -> list[Suggestion]:
+        """Complete a query while it is typed: filters and their values, learned names, words.
+
+        Args:
+            text: the query so far.
+            at: where the caret is, in characters; its end without.
+            target: "photos" or "texts".
+            limit: the most completions.
+        """
+        return self._suggester.complete(text, at, _one_of(target, TARGETS, "target"), limit)
 
     def count(
         self,
@@ -561,6 +580,7 @@ class PhotoLibrary:
         """Search in an open library, with models that are not loaded yet."""
         self._library, self.model = library, library.model
         self._models = SearchModels(self._choice, library.model, library.fingerprint)
+        self._suggester = Suggester(library)
 
 
 Progress = Callable[[int, int], None]
