@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from PIL import Image
 
 from indexer.core.errors import FileUnreadable, LibraryMissing
 from indexer.core.types import Candidate, Kind, LibraryInfo
-from indexer.decoding.render import read_data
+from indexer.decoding.render import data_size, read_data
 from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE
 from indexer.ingest.index_options import IndexOptions
@@ -35,7 +35,13 @@ from retrieval.search.library_search import SearchModels, search_library
 from retrieval.search.query import Query, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
-from retrieval.search.term_names import QueryTerm, TermNames, record_of, strangers_query
+from retrieval.search.term_names import (
+    PictureSource,
+    QueryTerm,
+    TermNames,
+    record_of,
+    strangers_query,
+)
 from retrieval.upkeep import RepairReport, check, repair
 
 QUERY_PIXELS = 1024
@@ -184,28 +190,25 @@ class PhotoLibrary:
         *,
         terms: Sequence[QueryTerm] = (),
         where: Where | None = None,
-        pictures: Mapping[str, Image.Image] | None = None,
+        pictures: PictureSource = lambda _: None,
     ) -> Query:
         """Make a query of what a stranger wrote: no path in it is read, nor looked at.
 
         Args:
             text: words in the grammar of the command line. In place of a path, a term may be
-                "item:ID", a photo of the library, or "picture:KEY", one of `pictures`.
+                "item:ID", a photo of the library, or "picture:KEY", one of the caller's. Without
+                words, terms and filters, all is found, the newest first.
             terms: further terms.
             where: filters beside those in the words.
-            pictures: open pictures, by their keys.
+            pictures: gives the caller's open picture of a key; None if there is none.
 
         Raises:
-            QueryInvalid: nothing is asked for, or it cannot be understood.
+            QueryInvalid: it cannot be understood.
             ItemMissing: the library has no such item, or no such picture was given.
         """
-        names = TermNames(library=self._library, pictures=pictures or {})
+        names = TermNames(library=self._library, picture=pictures)
         query = strangers_query(names, text, terms)
-        if where is not None:
-            return narrowed(query, expression(where))
-        if query.is_filter and query.where is None:
-            raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
-        return query
+        return query if where is None else narrowed(query, expression(where))
 
     def item(self, id_: int) -> Hit:
         """Return an item by its id, as a hit without a score.
@@ -228,7 +231,7 @@ class PhotoLibrary:
         if not isinstance(photo, Hit | int):
             return self.search(image=photo, **how)
         id_ = photo if isinstance(photo, int) else photo.id
-        asked = TermNames(library=self._library, pictures={}).item(id_)
+        asked = TermNames(library=self._library).item_query(id_)
         return self.search(replace(asked, excluded=frozenset([id_])), **how)
 
     def export(
@@ -401,6 +404,35 @@ class PhotoLibrary:
         self._models = SearchModels(self._choice, library.model, library.fingerprint)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenPicture:
+    """A picture that came as the bytes of its file.
+
+    Attributes:
+        image: RGB, upright; maybe smaller than the file.
+        width: pixels of the file's picture, upright.
+        height: pixels.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def open_picture(data: bytes) -> OpenPicture:
+    """Decode the bytes of a picture's file, in a process with limits.
+
+    Raises:
+        QueryInvalid: they are no picture, or one that is too large.
+    """
+    try:
+        width, height = data_size(data)
+        image = read_data(data, size_hint=QUERY_PIXELS)
+    except FileUnreadable as error:
+        raise QueryInvalid(f"the bytes of the photo are no picture: {error}") from error
+    return OpenPicture(image=image, width=width, height=height)
+
+
 Progress = Callable[[int, int], None]
 """Called with what is done and what is to do."""
 
@@ -433,12 +465,7 @@ def _opened(image: Picture) -> Any:
     """
     if isinstance(image, str | os.PathLike):
         return Path(image).expanduser()
-    if not isinstance(image, bytes):
-        return image
-    try:
-        return read_data(image, size_hint=QUERY_PIXELS)
-    except FileUnreadable as error:
-        raise QueryInvalid(f"the bytes of the photo are no picture: {error}") from error
+    return open_picture(image).image if isinstance(image, bytes) else image
 
 
 def _one_of(value: str | Kind, known: dict[str, Kind], name: str) -> Kind:

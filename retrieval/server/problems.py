@@ -19,7 +19,7 @@ from indexer.core.errors import (
     TwinlensError,
     UsageError,
 )
-from retrieval.errors import ExtraMissing
+from retrieval.errors import ExtraMissing, ItemMissing
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -46,6 +46,7 @@ STATUS = {
 """The HTTP status of each code."""
 
 _OF_ERRORS: tuple[tuple[type[TwinlensError], str], ...] = (
+    (ItemMissing, "not_found"),
     (FileUnreadable, "unreadable"),
     (UsageError, "usage"),
     (LibraryMissing, "no_library"),

@@ -147,3 +147,13 @@ class ProblemModel(BaseModel):
     detail: str
     code: str
     request_id: str
+
+
+class PictureAnswer(Model):
+    """A picture that was sent; `picture:ID` names it in queries."""
+
+    id: str
+    width: int
+    height: int
+    thumb: str
+    expires: datetime = Field(description="When it is forgotten, unless it is used.")

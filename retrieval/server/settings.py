@@ -35,7 +35,7 @@ class ServeSettings:
         body_bytes: the largest body of a request.
         upload_bytes: the largest picture to search with.
         query_chars: the longest query.
-        pictures: how many pictures to search with are kept at most.
+        picture_bytes: what the pictures to search with may take in memory.
         picture_seconds: for how long one is kept after its last use.
     """
 
@@ -50,7 +50,7 @@ class ServeSettings:
     body_bytes: int = 1 << 20
     upload_bytes: int = 25_000_000
     query_chars: int = 2_000
-    pictures: int = 64
+    picture_bytes: int = 64 << 20
     picture_seconds: float = 3_600.0
 
     def __post_init__(self) -> None:
