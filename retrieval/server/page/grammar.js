@@ -9,7 +9,7 @@
  */
 
 const NAMES = "after|before|near|camera|in|tag|type|orientation|rating|min-rating";
-const FILTER = new RegExp(`(?<!\\S)(-?)(${NAMES}):(?:"([^"]*)"|(\\S+))`, "giu");
+const FILTER = new RegExp(`(?<!\\S)(-?)(${NAMES}):(?:"((?:[^"]|"")*)"|(\\S+))`, "giu");
 const SIGN = /(?:^|(?<=\s))([+-])(?=\s|$)/u;
 const WEIGHT = /^(\d+(?:\.\d+)?):(?=[^\s\d])/u;
 const UNFINISHED = new RegExp(`(?:^|\\s)(?:[+-]|-?(?:${NAMES}):"?)\\s*$`, "iu");
@@ -21,7 +21,7 @@ const UNFINISHED = new RegExp(`(?:^|\\s)(?:[+-]|-?(?:${NAMES}):"?)\\s*$`, "iu");
  */
 export function parse(q) {
   if (/^\s*".*"\s*$/u.test(q)) return { words: q.trim(), terms: [], filters: [] };
-  const filters = [...q.matchAll(FILTER)].map(written);
+  const filters = filtersIn(q);
   const terms = split(q.replace(FILTER, " "));
   const plain = terms.findIndex((term) => term.text !== undefined && term.weight === 1);
   const words = plain === 0 ? (terms.shift()?.text ?? "") : "";
@@ -59,17 +59,27 @@ export function finished(words) {
  * @returns {string}
  */
 export function filter(name, value) {
-  return /\s/u.test(value) ? `${name}:"${value}"` : `${name}:${value}`;
+  return /^[^\s"]\S*$/u.test(value) ? `${name}:${value}` : `${name}:"${value.replaceAll('"', '""')}"`;
 }
 
 /**
- * Split a written filter for showing it.
+ * Find the filters in a text, each as written.
+ * @param {string} text
+ * @returns {string[]}
+ */
+export function filtersIn(text) {
+  return [...text.matchAll(FILTER)].map(written);
+}
+
+/**
+ * Split a written filter for showing it; the sign for "just this name" is left out.
  * @param {string} text
  * @returns {{negated: boolean, name: string, value: string}}
  */
 export function filterParts(text) {
   const [, minus = "", name = "", value = ""] = /^(-?)([^:]*):(.*)$/su.exec(text) ?? [];
-  return { negated: minus === "-", name, value: value.replace(/^"(.*)"$/su, "$1") };
+  const plain = /^".*"$/su.test(value) ? value.slice(1, -1).replaceAll('""', '"') : value;
+  return { negated: minus === "-", name, value: plain.replace(/^=/u, "") };
 }
 
 /**
@@ -84,7 +94,7 @@ export function sameTerm(a, b) {
 
 /** @param {RegExpMatchArray} match @returns {string} */
 function written([, minus = "", name = "", quoted, plain]) {
-  return `${minus}${filter(name.toLowerCase(), quoted ?? plain ?? "")}`;
+  return `${minus}${filter(name.toLowerCase(), quoted?.replaceAll('""', '"') ?? plain ?? "")}`;
 }
 
 /** @param {string} words @returns {Term[]} */

@@ -265,7 +265,7 @@ class Grid {
       return kept;
     }
     const image = h("img", {
-      alt: spoken(hit), decoding: "async", draggable: "true", sizes: `${width}px`,
+      alt: spoken(hit), decoding: "async", draggable: "false", sizes: `${width}px`,
       srcset: hit.thumb && `${thumbAt(hit.thumb, 256)} 256w, ${thumbAt(hit.thumb, 1024)} 1024w`,
       src: hit.thumb && thumbAt(hit.thumb, 256),
     });

@@ -5,7 +5,7 @@
  * @typedef {import("./types.js").State} State
  */
 
-import { filterParts, sameTerm } from "./grammar.js";
+import { filtersIn, sameTerm } from "./grammar.js";
 import { EMPTY, store } from "./state.js";
 
 /** Search for what looks like a photo; filters stay. @param {number} item */
@@ -29,17 +29,22 @@ export function weighTerm(term, weight) {
   ask({ terms: store.state.terms.map((each) => (sameTerm(each, term) ? { ...each, weight } : each)) });
 }
 
-/** @param {string} filter as written */
-export function toggleFilter(filter) {
-  const { filters } = store.state;
-  const without = filters.filter((each) => each.toLowerCase() !== filter.toLowerCase());
-  ask({ filters: without.length < filters.length ? without : [...filters, filter] });
+/** Add filters, or remove them if all are there. @param {string} written one or several */
+export function toggleFilter(written) {
+  const toggled = filtersIn(written);
+  const now = store.state.filters;
+  const others = now.filter((each) => !toggled.some((one) => same(one, each)));
+  const had = now.length - others.length >= toggled.length;
+  ask({ filters: had ? others : [...others, ...toggled] });
 }
 
-/** Replace all filters of one name. @param {string} name @param {string} [filter] as written */
-export function setFilter(name, filter) {
-  const others = store.state.filters.filter((each) => filterParts(each).name !== name);
-  ask({ filters: filter ? [...others, filter] : others });
+/** Show the photos of one stretch of time instead of those of another. @param {string} written */
+export function toggleDates(written) {
+  const toggled = filtersIn(written);
+  const now = store.state.filters;
+  const others = now.filter((each) => !/^(after|before):/iu.test(each));
+  const had = toggled.every((one) => now.some((each) => same(one, each)));
+  ask({ filters: had ? others : [...others, ...toggled] });
 }
 
 /** Begin anew, in the same library. */
@@ -50,4 +55,9 @@ export function clearAll() {
 /** Ask for something else; what was opened and forced before is over. @param {Partial<State>} parts @param {{replace?: boolean}} [how] */
 export function ask(parts, how) {
   store.set({ photo: null, threshold: null, view: "search", ...parts }, how);
+}
+
+/** @param {string} a @param {string} b @returns {boolean} */
+function same(a, b) {
+  return a.toLowerCase() === b.toLowerCase();
 }

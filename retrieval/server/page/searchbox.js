@@ -9,6 +9,7 @@ import { byId, fill, h } from "./dom.js";
 import { suggest } from "./api.js";
 import { ask, removeTerm } from "./query.js";
 import { count } from "./format.js";
+import { grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
@@ -105,7 +106,7 @@ function pressed(event) {
     removeTerm(store.state.terms[store.state.terms.length - 1]);
   } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     if (!list.hidden) choose(chosen + (event.key === "ArrowDown" ? 1 : -1));
-    else if (event.key === "ArrowDown") byId("grid", HTMLElement).querySelector(".open[tabindex='0']")?.dispatchEvent(new Event("wanted", { bubbles: true }));
+    else if (event.key === "ArrowDown") grid.focus(0);
     event.preventDefault();
   } else if (event.key === "Enter" && chosen >= 0) {
     event.preventDefault();
