@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer.catalog.reader import catalog_path
 from indexer.core.errors import FileUnreadable, LibraryMissing
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import data_size, read_data
@@ -26,12 +27,12 @@ from indexer.library.lock import LockTimeout
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
 from retrieval._enums import SortOrder
-from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
+from retrieval.concepts.store import Concept, Concepts
 from retrieval.errors import QueryInvalid
 from retrieval.filters import Where, expression, narrowed
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
-from retrieval.search.library_search import SearchModels, search_library
+from retrieval.search.library_search import ModelPool, search_library
 from retrieval.search.query import Query, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
@@ -44,6 +45,9 @@ from retrieval.search.term_names import (
 )
 from retrieval.upkeep import RepairReport, check, repair
 
+if TYPE_CHECKING:
+    from retrieval.concepts import LearnedConcept
+
 QUERY_PIXELS = 1024
 """A photo that a query brings as bytes is decoded at least so large; models read less."""
 
@@ -52,6 +56,28 @@ Picture = PathLike | bytes | Image.Image | NDArray[Any]
 """A photo to search with: its path, the bytes of its file, a picture, or an array of its pixels."""
 
 TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryCounts:
+    """How much a library holds.
+
+    Attributes:
+        photos: how many, without the frames of videos.
+        videos: how many.
+        texts: how many passages.
+        generation: of the commit that was counted; each commit has a higher one.
+    """
+
+    photos: int = 0
+    videos: int = 0
+    texts: int = 0
+    generation: int = -1
+
+    @property
+    def items(self) -> int:
+        """How many photos, videos and texts."""
+        return self.photos + self.videos + self.texts
 
 
 class PhotoLibrary:
@@ -66,14 +92,20 @@ class PhotoLibrary:
     """
 
     def __init__(
-        self, library: Library, choice: ModelChoice, timeout: LockTimeout | None = None
+        self,
+        library: Library,
+        choice: ModelChoice,
+        timeout: LockTimeout | None = None,
+        models: ModelPool | None = None,
     ) -> None:
         self.path = library.folder
         self._choice, self._timeout = choice, timeout or LockTimeout()
+        self._pool = models or ModelPool()
+        self._counts = LibraryCounts()
         self._use(library)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - a choice each
         cls,
         path: PathLike,
         model: str | None = None,
@@ -82,6 +114,7 @@ class PhotoLibrary:
         create: bool = True,
         timeout: LockTimeout | None = None,
         note: Callable[[str], None] = lambda _: None,
+        models: ModelPool | None = None,
     ) -> PhotoLibrary:
         """Open a library; make an empty one where there is none.
 
@@ -93,6 +126,7 @@ class PhotoLibrary:
             create: make a library where there is none.
             timeout: how long to wait for another process that writes; not at all unless said.
             note: receives a line where loading a model takes a while or something goes wrong.
+            models: shared by several libraries, so that one model is loaded once.
 
         Raises:
             LibraryMissing: there is none, and `create` is false.
@@ -107,7 +141,7 @@ class PhotoLibrary:
             if not create:
                 raise
             library = Library.open_or_create(folder, choice.quick(BUILTIN))
-        opened = cls(library, choice, timeout)
+        opened = cls(library, choice, timeout, models)
         if model is not None:
             opened._check_model()
         return opened
@@ -257,6 +291,17 @@ class PhotoLibrary:
         """Say what the library holds."""
         return self._library.info()
 
+    def counts(self) -> LibraryCounts:
+        """Count what the library holds as of its last commit; faster than `info`."""
+        generation, counts = self._library.view.facts().generation, self._counts
+        if counts.generation != generation:
+            self._counts = counts = _counted(self._library, generation)
+        return counts
+
+    def is_current(self) -> bool:
+        """Tell whether the folder still holds the library that was opened, not none or another."""
+        return self._lies is not None and _identity(self.path) == self._lies
+
     # Change
 
     def index(
@@ -350,6 +395,8 @@ class PhotoLibrary:
         Raises:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
+        from retrieval.concepts import LearnOptions, learn_concept  # and torch
+
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
         encoder = self._models.in_torch()
         return learn_concept(self._library, encoder, name, paths, options, progress)
@@ -401,7 +448,9 @@ class PhotoLibrary:
     def _use(self, library: Library) -> None:
         """Search in an open library, with models that are not loaded yet."""
         self._library, self.model = library, library.model
-        self._models = SearchModels(self._choice, library.model, library.fingerprint)
+        self._models = self._pool.models(self._choice, library.model, library.fingerprint)
+        self._lies = _identity(library.folder)
+        self._counts = LibraryCounts()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -435,6 +484,26 @@ def open_picture(data: bytes) -> OpenPicture:
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what is to do."""
+
+
+def _counted(library: Library, generation: int) -> LibraryCounts:
+    """Count what a library holds."""
+    counts, (frames, videos) = library.counts(), library.catalog.count_frames()
+    return LibraryCounts(
+        photos=counts[Kind.PHOTO] - frames,
+        videos=videos,
+        texts=counts[Kind.TEXT],
+        generation=generation,
+    )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells one library in a folder from another; None if there is none."""
+    try:
+        status = catalog_path(folder).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _path(path: PathLike) -> Path:

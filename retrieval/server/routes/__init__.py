@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from retrieval.server.routes import items, library_list, operations, page, search
+from retrieval.server.routes import items, library_list, operations, page, query_pictures, search
 
 
 def all_routers() -> list[APIRouter]:
     """Return the routers of the server, in the order of the API's description."""
     return [
         search.router,
+        query_pictures.router,
         items.router,
         library_list.router,
         operations.router,
