@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
+    from indexer.catalog.facets import FacetGroup
     from indexer.core.encoder import Encoder
     from indexer.core.errors import (
         FileUnreadable,
@@ -88,6 +89,8 @@ if TYPE_CHECKING:
         parse_query,
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.search.facets import Facets, FacetValue
+    from retrieval.search.matching_ids import MatchCount, MatchingIds
     from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
@@ -114,6 +117,9 @@ __all__ = [
     "ExportMode",
     "ExportReport",
     "ExtraMissing",
+    "FacetGroup",
+    "FacetValue",
+    "Facets",
     "FileUnreadable",
     "FilterExpression",
     "Finding",
@@ -135,6 +141,8 @@ __all__ = [
     "LibraryTooNew",
     "LockTimeout",
     "Loss",
+    "MatchCount",
+    "MatchingIds",
     "Metadata",
     "MetadataSummary",
     "ModelMismatch",
@@ -196,6 +204,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "indexer.catalog.facets": ("FacetGroup",),
     "indexer.core.encoder": ("Encoder",),
     "indexer.core.errors": (
         "FileUnreadable",
@@ -305,6 +314,8 @@ _HOMES = {
         "Term",
         "parse_query",
     ),
+    "retrieval.search.facets": ("FacetValue", "Facets"),
+    "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",

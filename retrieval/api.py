@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer.catalog.facets import FacetGroup
 from indexer.catalog.reader import catalog_path
-from indexer.core.errors import FileUnreadable, LibraryMissing
+from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import data_size, read_data
 from indexer.duplicates.finder import DuplicateGroup, find_duplicates
@@ -22,18 +24,28 @@ from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.index_report import IndexProgress, IndexReport
 from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import ReindexReport, reindex
+from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
 from indexer.library.library import Library
 from indexer.library.lock import LockTimeout
+from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
 from retrieval._enums import SortOrder
 from retrieval.concepts.store import Concept, Concepts
-from retrieval.errors import QueryInvalid
-from retrieval.filters import Where, expression, narrowed
+from retrieval.errors import ItemMissing, QueryInvalid
+from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
+from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import ModelPool, search_library
-from retrieval.search.query import Query, parse_query
+from retrieval.search.matching_ids import (
+    MOST_IDS,
+    MatchCount,
+    MatchingIds,
+    count_matches,
+    matching_ids,
+)
+from retrieval.search.query import Query, filters_within, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
 from retrieval.search.term_names import (
@@ -89,7 +101,11 @@ class PhotoLibrary:
     Attributes:
         path: the folder of the library.
         model: the name of its model.
+        thumbnail_bytes: what its thumbnails may take on the disk; 0 keeps none. It counts until the
+            first one is asked for.
     """
+
+    thumbnail_bytes = DEFAULT_BYTES
 
     def __init__(
         self,
@@ -102,6 +118,8 @@ class PhotoLibrary:
         self._choice, self._timeout = choice, timeout or LockTimeout()
         self._pool = models or ModelPool()
         self._counts = LibraryCounts()
+        self._pictures: ItemFiles | None = None
+        self._opening = Lock()
         self._use(library)
 
     @classmethod
@@ -148,6 +166,7 @@ class PhotoLibrary:
 
     def close(self) -> None:
         """Let go of the files."""
+        self._close_pictures()
         self._library.close()
 
     def __enter__(self) -> PhotoLibrary:
@@ -189,7 +208,7 @@ class PhotoLibrary:
                 "a dog after:2019". It may name a file, as there. Or a query that `query` made.
             image: a photo; with `text` beside it, both are asked for at once.
             k: how many hits; 0 for all.
-            offset: how many of the best to pass over; see `SearchResults.next`.
+            offset: how many of the best to skip; see `SearchResults.next`.
             where: filters beside those in the words; see `retrieval.filters`.
             instruct: what the hits shall be like, in words: "no people".
             target: "photos" or "texts".
@@ -207,14 +226,15 @@ class PhotoLibrary:
             ModelMismatch: the library was made with another model than the one that was named.
             ModelUnavailable: a model cannot be loaded.
         """
-        request = SearchRequest(
-            query=_query(text, image, where),
-            kind=_one_of(target, TARGETS, "target"),
+        request = _request(
+            _query(text, image, where),
             page=Page(top=k, offset=offset, sort=_sort(sort)),
+            instruct=instruct,
+            target=target,
             threshold=threshold,
+            rerank=rerank,
             frames=frames,
             scoring=scoring,
-            reranking=_reranking(rerank, instruct),
         )
         return search_library(self._library, self._models, request)
 
@@ -268,6 +288,93 @@ class PhotoLibrary:
         asked = TermNames(library=self._library).item_query(id_)
         return self.search(replace(asked, excluded=frozenset([id_])), **how)
 
+    # Browse
+
+    def facets(
+        self,
+        text: str = "",
+        *,
+        where: Where | None = None,
+        target: str | Kind = "photos",
+        groups: Collection[str] = tuple(FacetGroup),
+        limit: int = MOST_VALUES,
+    ) -> Facets:
+        """Count what photos have: dates, places, cameras, folders, keywords and so on.
+
+        A value's count is how many photos a search finds with its filter and those of all other
+        groups. Words do not count.
+
+        Args:
+            text: a query of which only the filters count.
+            where: filters beside those in the query.
+            target: "photos" or "texts".
+            groups: to count; see `FacetGroup`.
+            limit: the most values of a group, and below a value.
+
+        Raises:
+            QueryInvalid: a filter cannot be understood, or there is no such group.
+        """
+        pairs = pairs_of(where)
+        return facets(
+            self._library,
+            _one_of(target, TARGETS, "target"),
+            [*filters_within(text), *(pairs or ())],
+            expression(where).filter if where is not None and pairs is None else None,
+            groups=[_group(each) for each in groups],
+            limit=limit,
+        )
+
+    def count(
+        self,
+        text: str | Query | None = None,
+        *,
+        image: Picture | None = None,
+        where: Where | None = None,
+        **how: Any,
+    ) -> MatchCount:
+        """Count what matches: all that passes the filters, of words and photos what hardly fails.
+
+        It counts the hits of `search(k=0)`, and looks for 16,384 of them at most.
+
+        Args:
+            text: as for `search`; so are `image`, `where`, and all else but page and order.
+            image: a photo.
+            where: filters.
+            how: see `search`.
+
+        Raises:
+            QueryInvalid: as `search`, which also says what else may be raised.
+        """
+        request = _request(_query(text, image, where), **how)
+        return count_matches(self._library, self._models, request)
+
+    def ids(
+        self,
+        text: str | Query | None = None,
+        *,
+        limit: int = MOST_IDS,
+        offset: int = 0,
+        image: Picture | None = None,
+        where: Where | None = None,
+        **how: Any,
+    ) -> MatchingIds:
+        """Return the ids of what matches, a page of them; see `count` for what does.
+
+        Args:
+            text: as for `search`; so are `image`, `where`, and all else but the order.
+            limit: ids of a page.
+            offset: ids to pass over; see `MatchingIds.next`.
+            image: a photo.
+            where: filters.
+            how: see `search`.
+
+        Raises:
+            QueryInvalid: as `search`, which also says what else may be raised.
+        """
+        page = Page(top=limit, offset=offset)
+        request = _request(_query(text, image, where), page=page, **how)
+        return matching_ids(self._library, self._models, request)
+
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
     ) -> ExportReport:
@@ -301,6 +408,53 @@ class PhotoLibrary:
     def is_current(self) -> bool:
         """Tell whether the folder still holds the library that was opened, not none or another."""
         return self._lies is not None and _identity(self.path) == self._lies
+
+    # Pictures
+
+    def thumbnail(
+        self, item: int, size: int = 256, *, wanted: str = "", known: str = ""
+    ) -> Thumbnail:
+        """Return a small picture of a photo or a frame, as WebP.
+
+        It is kept beside the library; see `thumbnail_bytes`.
+
+        Args:
+            item: the id of a hit.
+            size: pixels of the longer side, 256 or 1024. A smaller photo is not made larger.
+            wanted: `Hit.version`. If a thumbnail of it is kept, the photo need not be reachable.
+            known: the version that you have already; the answer then has no content.
+
+        Raises:
+            ItemMissing: the library has no such photo.
+            FileUnreadable: it cannot be shown; the reason.
+            UsageError: another size.
+        """
+        if size not in PIXELS:
+            raise UsageError(f"a thumbnail has {' or '.join(map(str, PIXELS))} pixels, not {size}")
+        found = self._files.thumbnail(item, size, wanted=wanted, known=known)
+        if found is None:
+            raise ItemMissing(f"the library has no photo {item}, or no longer; search again")
+        return found
+
+    def original(self, item: int) -> Original:
+        """Open the file of an item. Close it after use.
+
+        Raises:
+            ItemMissing: the library has no such item.
+            FileUnreadable: it is not reachable, or a link leads out of the indexed folders.
+        """
+        found = self._files.original(item)
+        if found is None:
+            raise ItemMissing(f"the library has no item {item}, or no longer; search again")
+        return found
+
+    @property
+    def _files(self) -> ItemFiles:
+        """The pictures and files of the items."""
+        with self._opening:
+            if self._pictures is None:
+                self._pictures = ItemFiles(self.path, self.thumbnail_bytes)
+            return self._pictures
 
     # Change
 
@@ -440,8 +594,16 @@ class PhotoLibrary:
             self.close()
             raise
 
+    def _close_pictures(self) -> None:
+        """Let go of thumbnails and their decoders."""
+        with self._opening:
+            pictures, self._pictures = self._pictures, None
+        if pictures is not None:
+            pictures.close()
+
     def _reopen(self) -> None:
         """Open the folder anew: another library may lie there now."""
+        self._close_pictures()
         self._library.close()
         self._use(Library.open(self.path))
 
@@ -526,6 +688,29 @@ def _query(text: str | Query | None, image: Picture | None, where: Where | None)
     return narrowed(query, expression(where))
 
 
+def _request(
+    query: Query,
+    *,
+    page: Page = Page(),  # noqa: B008 - frozen
+    instruct: str = "",
+    target: str | Kind = "photos",
+    rerank: bool | str | None = None,
+    **others: Any,
+) -> SearchRequest:
+    """Make a request of what `PhotoLibrary.search` takes.
+
+    Raises:
+        QueryInvalid: a choice cannot be understood.
+    """
+    return SearchRequest(
+        query=query,
+        kind=_one_of(target, TARGETS, "target"),
+        page=page,
+        reranking=_reranking(rerank, instruct),
+        **others,
+    )
+
+
 def _opened(image: Picture) -> Any:
     """Return a photo as a query takes it.
 
@@ -544,6 +729,14 @@ def _one_of(value: str | Kind, known: dict[str, Kind], name: str) -> Kind:
     if value not in known:
         raise QueryInvalid(f"{name} is one of {', '.join(known)}, not '{value}'")
     return known[value]
+
+
+def _group(name: str) -> FacetGroup:
+    """Return the group of values that a word stands for."""
+    try:
+        return FacetGroup(name)
+    except ValueError as error:
+        raise QueryInvalid(f"a group is one of {', '.join(FacetGroup)}, not '{name}'") from error
 
 
 def _sort(order: str | SortOrder) -> SortOrder:

@@ -16,6 +16,8 @@ from indexer.decoding.messages import DecodedFile, DecodeRequest
 from indexer.media.file_signature import form_in
 from indexer.media.image import MAX_MEGAPIXELS, read_bytes
 
+_ANY_MEGAPIXELS = 100_000.0  # what is in a library was decoded before; memory is the limit
+
 
 def read_picture(
     path: Path,
@@ -64,6 +66,23 @@ def read_data(data: bytes, *, size_hint: int) -> Image.Image:
         one=True,
     )
     return looked_at(data, look).photos[0]
+
+
+def thumbnail_request(
+    form: MediaType, pixels: int, *, time: float | None = None, page: int | None = None
+) -> DecodeRequest:
+    """Return the request for a WebP file that fits into a square of so many pixels a side."""
+    return DecodeRequest(
+        form=form,
+        size_hint=1,
+        max_megapixels=_ANY_MEGAPIXELS,
+        frames=1,
+        allow_truncated=True,
+        one=True,
+        time=time,
+        page=page,
+        thumbnail=pixels,
+    )
 
 
 def picture_size(path: Path) -> tuple[int, int]:

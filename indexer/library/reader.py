@@ -21,8 +21,9 @@ from indexer.core.errors import (
     mending,
     way_out,
 )
-from indexer.core.filters import Filter
+from indexer.core.filters import AllOf, Filter
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
+from indexer.library.facet_counts import FacetCounter
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.patch_tokens import PatchTokenCache
 from indexer.vectors.vector_store import VectorStore
@@ -100,6 +101,11 @@ class LibraryReader:
     def catalog(self) -> CatalogWriter:
         """The catalog for writing. A search reads through `view` alone."""
         return _catalog()(catalog_path(self.folder))
+
+    @cached_property
+    def facets(self) -> FacetCounter:
+        """Counts what the library holds by what it says about itself."""
+        return FacetCounter(self.view, lambda: self.catalog)
 
     @cached_property
     def patch_tokens(self) -> PatchTokenCache:
@@ -293,6 +299,14 @@ class LibraryReader:
         """
         among = None if where is None else self._selected(kind, where).holds
         return self.view.word_matches(text, kind, limit, among=among, every=every)
+
+    def count_passing(self, kind: Kind, where: Filter | None, *, frames: bool) -> int:
+        """Count the items of a kind that a filter lets through; a video once, unless by frames.
+
+        Raises:
+            UsageError: the library is of a format before filters.
+        """
+        return self.catalog.count_passing(kind, where or AllOf(), frames=frames)
 
     @_at_one_commit
     def counts(self) -> dict[Kind, int]:

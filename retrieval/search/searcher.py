@@ -151,7 +151,7 @@ class Searcher:
         page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
-        results = calibrated(hits, page, found=found, least=request.threshold, looked_for=reach)
+        results = calibrated(hits, request, found=found, looked_for=reach)
         return replace(results, took_ms=times.milliseconds)
 
     def _listed(self, request: SearchRequest) -> SearchResults:

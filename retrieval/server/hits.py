@@ -64,7 +64,7 @@ def shown(hit: Hit, library: str) -> HitModel:
         text=readable(hit.text),
         width=hit.about.width,
         height=hit.about.height,
-        thumb=_link(hit.id, "thumb", library) if hit.kind == Kind.PHOTO else None,
+        thumb=_link(hit.id, "thumb", library, hit.version) if hit.version else None,
         original=_link(hit.id, "original", library),
         about=_about(hit),
     )
@@ -98,9 +98,10 @@ def _term(query: Query, weight: float) -> UnderstoodTerm:
     return UnderstoodTerm(text=None, item=query.item, picture=query.key or None, weight=weight)
 
 
-def _link(item: int, what: str, library: str) -> str:
+def _link(item: int, what: str, library: str, version: str = "") -> str:
     """Return the address of something of an item."""
-    return f"/api/v1/items/{item}/{what}?library={quote(library, safe='')}"
+    named = f"library={quote(library, safe='')}"
+    return f"/api/v1/items/{item}/{what}?" + (f"v={version}&{named}" if version else named)
 
 
 def _about(hit: Hit) -> About:

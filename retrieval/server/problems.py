@@ -49,6 +49,7 @@ STATUS = {
 _OF_ERRORS: tuple[tuple[type[TwinlensError], str], ...] = (
     (ItemMissing, "not_found"),
     (FileUnreadable, "unreadable"),
+    (ItemMissing, "not_found"),
     (UsageError, "usage"),
     (LibraryMissing, "no_library"),
     (LibraryDamaged, "library_damaged"),

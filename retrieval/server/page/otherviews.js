@@ -2,6 +2,9 @@
 
 import { asProblem } from "./results.js";
 import { byId, fill, h } from "./dom.js";
+import { icon } from "./icons.js";
+import { openHelp } from "./help.js";
+import { openMenu } from "./menu.js";
 import { showDuplicates } from "./duplicates.js";
 import { showNames } from "./names.js";
 import { store } from "./state.js";
@@ -28,10 +31,24 @@ let running = new AbortController();
 /** Begin to follow the address. */
 export function startOtherViews() {
   byId("results", HTMLElement).append(place);
+  byId("corner", HTMLElement).append(h("button", {
+    type: "button", class: "icon-button", title: "More", "aria-label": "More", "aria-haspopup": "menu", onclick: openMore,
+  }, icon("more")));
   store.subscribe((state, before) => {
     if (state.view !== before.view || state.library !== before.library) show(state, state.view !== before.view);
   });
   show(store.state, false);
+}
+
+/** @param {Event} event */
+function openMore(event) {
+  const { view } = store.state;
+  openMenu(/** @type {HTMLElement} */ (event.currentTarget), [
+    { label: "Photos", icon: "picture", checked: view === "search", run: () => store.set({ view: "search" }) },
+    { label: "Copies", icon: "copies", checked: view === "duplicates", run: () => store.set({ view: "duplicates", photo: null }) },
+    { label: "Learned names", icon: "tag", checked: view === "names", run: () => store.set({ view: "names", photo: null }) },
+    { label: "Keys and words", icon: "help", key: "?", apart: true, run: openHelp },
+  ]);
 }
 
 /** @param {State} state @param {boolean} moved whether the focus follows */

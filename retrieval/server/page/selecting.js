@@ -10,7 +10,7 @@ import { asProblem, results } from "./results.js";
 import { asked, get } from "./api.js";
 import { count, counted } from "./format.js";
 import { download, FORMATS } from "./exporting.js";
-import { fill, h } from "./dom.js";
+import { byId, fill, h } from "./dom.js";
 import { grid, tileParts } from "./grid.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
@@ -18,21 +18,30 @@ import { openTeaching } from "./teaching.js";
 import { selection } from "./selection.js";
 import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
+import { tileChoices } from "./tiles.js";
 
 const PAGE = 100_000; // ids asked for at once
+
+/** Where there is no mouse, marks are shown and touched after this was pressed. */
+const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
+let chooses = false;
 
 const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selection", hidden: true });
 
 /** Begin to listen. */
 export function startSelecting() {
   document.body.append(bar);
+  byId("tools", HTMLElement).querySelector(".line")?.append(choose);
   tileParts.push(mark);
+  tileChoices.push((hit) => [
+    { label: selection.has(hit.id) ? "Take out of the selection" : "Select", icon: "check", key: "x", apart: true, run: () => toggleHit(hit) },
+  ]);
   selection.subscribe(show);
   results.subscribe(show);
   store.subscribe((state, before) => {
     if (state.library !== before.library) selection.clear(); // ids are those of one library
   });
-  document.getElementById("grid")?.addEventListener("click", clicked);
+  byId("grid", HTMLElement).addEventListener("click", clicked, true);
   shortcuts(
     { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => inGrid(toggle) },
     { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => inGrid(extend) },
@@ -64,20 +73,33 @@ function marked(event, index) {
   else toggle(index);
 }
 
-/** A click on a picture selects while Shift or Ctrl is held. @param {MouseEvent} event */
+/** A click on a picture selects it while Shift or Ctrl is held, or photos are chosen by touch. @param {MouseEvent} event */
 function clicked(event) {
   const tile = event.target instanceof Element && event.target.closest(".open") ? event.target.closest(".tile") : null;
-  if (!(tile instanceof HTMLElement) || !(event.shiftKey || event.ctrlKey || event.metaKey)) return;
+  const instead = event.shiftKey || event.ctrlKey || event.metaKey || chooses;
+  if (!(tile instanceof HTMLElement) || !instead) return;
   event.preventDefault();
+  event.stopPropagation();
   const index = Number(tile.dataset.index);
   if (event.shiftKey) extend(index);
   else toggle(index);
 }
 
+/** @param {boolean} on */
+function choosing(on) {
+  chooses = on;
+  choose.setAttribute("aria-pressed", String(on));
+  if (!on) selection.clear();
+  show();
+}
+
 /** @param {number} index */
 function toggle(index) {
-  const hit = grid.hits[index];
-  if (!hit) return;
+  if (grid.hits[index]) toggleHit(grid.hits[index]);
+}
+
+/** @param {Hit} hit */
+function toggleHit(hit) {
   selection.toggle(hit);
   announce(`${selection.has(hit.id) ? "Selected" : "Not selected"}: ${hit.name}. ${said()}`);
 }
@@ -104,7 +126,7 @@ function selectShown() {
 /** @returns {false | void} */
 function drop() {
   if (!selection.size) return false;
-  selection.clear();
+  choosing(false);
   announce("Nothing is selected");
 }
 
@@ -138,7 +160,7 @@ function said() {
 function show() {
   markTiles();
   const held = bar.contains(document.activeElement);
-  document.body.classList.toggle("selecting", selection.size > 0);
+  document.body.classList.toggle("selecting", chooses || selection.size > 0);
   bar.hidden = !selection.size;
   if (bar.hidden) {
     if (held) grid.focus(grid.active);
@@ -162,23 +184,24 @@ function markTiles() {
 /** @returns {(HTMLElement | null)[]} */
 function parts() {
   const shown = grid.hits.filter((hit) => !selection.has(hit.id)).length;
-  const total = results.answer?.total ?? 0;
-  const all = selection.query !== null || selection.size >= total;
+  const { total = 0, complete = true } = results.answer ?? {};
+  const more = results.next !== null && selection.query === null;
   return [
     h("strong", { class: "count" }, said()),
     shown ? button("shown", `Select all ${count(grid.hits.length)} shown`, selectShown) : null,
-    total > grid.hits.length && !all ? button("matching", `Select all ${count(total)} matching`, selectMatching) : null,
-    h("span", { class: "space" }),
-    button("name", "Give a name…", () => openTeaching(selection.ids), "tag"),
-    button("export", "Export", openExport, "download"),
-    button("clear", "Clear", drop, "close"),
+    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", selectMatching) : null,
+    h("span", { class: "apart" },
+      button("name", "Give a name…", () => openTeaching(selection.ids), "tag"),
+      button("export", "Export", openExport, "download"),
+      button("clear", "Clear", drop, "close")),
   ];
 }
 
 /** @param {string} name @param {string} label @param {(event: Event) => void} run @param {Parameters<typeof icon>[0]} [drawn] */
 function button(name, label, run, drawn) {
-  return h("button", { type: "button", class: "quiet", "data-name": name, onclick: run },
-    drawn && icon(drawn), h("span", { class: "label" }, label));
+  const menu = name === "export" ? "menu" : null;
+  return h("button", { type: "button", class: drawn ? "quiet" : "quiet all", "data-name": name, "aria-haspopup": menu, onclick: run },
+    drawn && icon(drawn), label);
 }
 
 /** @param {Event} event */

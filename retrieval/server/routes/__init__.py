@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from retrieval.server.routes import items, library_list, operations, page, query_pictures, search
+from retrieval.server.routes import (
+    items,
+    library_list,
+    operations,
+    page,
+    pictures,
+    query_pictures,
+    search,
+)
 
 
 def all_routers() -> list[APIRouter]:
@@ -13,6 +21,7 @@ def all_routers() -> list[APIRouter]:
         search.router,
         query_pictures.router,
         items.router,
+        pictures.router,
         library_list.router,
         operations.router,
         page.router,

@@ -1,14 +1,19 @@
-"""Open regular files only, so that no pipe, device or socket blocks the process.
+"""Open regular files only, and find out which files can be reached now.
+
+A pipe, device or socket could block the process.
 
 The type is checked before a file is opened, because opening a device can have effects. It is
-checked again afterwards, because the file may have been replaced in between.
+checked again afterwards, because the file may have been replaced in between. A drive may be
+unplugged, and a share may not answer.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 from indexer.core.errors import FileUnreadable
@@ -27,6 +32,13 @@ MAX_SIDECAR_BYTES = 16_000_000
 NOT_REGULAR = "not a regular file"
 
 _INT64 = 2**63
+
+
+PATIENCE = 5.0
+"""Seconds that one look may take: a share that has gone would let it wait for ever."""
+
+NOT_REACHABLE = "not reachable"
+"""What is said of a file whose drive is away, or that was deleted since it was indexed."""
 
 
 def open_regular(path: Path) -> IO[bytes]:
@@ -88,3 +100,28 @@ def _check(status: os.stat_result) -> None:
     """Refuse what is no regular file."""
     if not is_regular(status):
         raise FileUnreadable(NOT_REGULAR)
+
+
+def unreachable(paths: Iterable[Path]) -> frozenset[Path]:
+    """Return the paths at which there is no file now, or none that can be looked at."""
+    asked = {os.fspath(path): path for path in paths}
+    there: list[str] = []
+    looks = iter(asked)
+    looked = 0
+
+    def look() -> None:
+        nonlocal looked
+        for path in looks:
+            if os.path.exists(path):  # noqa: PTH110 - never raises
+                there.append(path)
+            looked += 1
+
+    # A thread of its own, since nothing can interrupt the look at a share that has gone.
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    before = -1
+    while thread.is_alive() and looked > before:
+        before = looked
+        thread.join(PATIENCE)
+    found = set(there)
+    return frozenset(path for name, path in asked.items() if name not in found)

@@ -1,13 +1,17 @@
-"""Read boxes, the structure of MP4, MOV, HEIC, AVIF, JPEG XL, JPEG 2000 and CR3 files.
+"""Read the structure of containers: boxes, and the chunks of PNG.
+
+Boxes are the structure of MP4, MOV, HEIC, AVIF, JPEG XL, JPEG 2000 and CR3 files.
 
 A box consists of its total length (4 bytes), its name (4 bytes) and its content, which may be
 boxes again. A length of 1 means that 8 bytes with the length follow the name; 0 means that the box
-ends with the file. No length is trusted: it never leads beyond the data, nor back.
+ends with the file. No length is trusted: it never leads beyond the data, nor back. A PNG is
+read even if some of its chunks are damaged.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from typing import IO
@@ -16,6 +20,9 @@ XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 """The box `uuid` whose content begins so is an XMP packet."""
 
 _MOST_BOXES = 10_000  # side by side; a film in fragments has some
+
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def boxes(file: IO[bytes], end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
@@ -58,3 +65,17 @@ def xmp_packet(data: bytes) -> bytes:
         if is_uuid or (name == b"xml " and b":RDF" in data[start:end]):
             return data[start + 16 * is_uuid : end]
     return b""
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Yield name, content and whether the checksum is right of each chunk of a PNG; stop at a cut.
+
+    The content of the last one may be cut.
+    """
+    at = len(SIGNATURE)
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8 : at + 8 + length]
+        check = data[at + 8 + length : at + 12 + length]
+        yield name, body, check == struct.pack(">I", zlib.crc32(name + body))
+        at += 12 + length
