@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
     from retrieval.search.facets import Facets, FacetValue
+    from retrieval.search.matching_ids import MatchCount, MatchingIds
     from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
@@ -140,6 +141,8 @@ __all__ = [
     "LibraryTooNew",
     "LockTimeout",
     "Loss",
+    "MatchCount",
+    "MatchingIds",
     "Metadata",
     "MetadataSummary",
     "ModelMismatch",
@@ -312,6 +315,7 @@ _HOMES = {
         "parse_query",
     ),
     "retrieval.search.facets": ("FacetValue", "Facets"),
+    "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",

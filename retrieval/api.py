@@ -39,6 +39,13 @@ from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import SearchModels, search_library
+from retrieval.search.matching_ids import (
+    MOST_IDS,
+    MatchCount,
+    MatchingIds,
+    count_matches,
+    matching_ids,
+)
 from retrieval.search.query import Query, filters_within, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
@@ -163,7 +170,7 @@ class PhotoLibrary:
                 "a dog after:2019". It may name a file, as there. Or a query that `query` made.
             image: a photo; with `text` beside it, both are asked for at once.
             k: how many hits; 0 for all.
-            offset: how many of the best to pass over; see `SearchResults.next`.
+            offset: how many of the best to skip; see `SearchResults.next`.
             where: filters beside those in the words; see `retrieval.filters`.
             instruct: what the hits shall be like, in words: "no people".
             target: "photos" or "texts".
@@ -181,14 +188,15 @@ class PhotoLibrary:
             ModelMismatch: the library was made with another model than the one that was named.
             ModelUnavailable: a model cannot be loaded.
         """
-        request = SearchRequest(
-            query=_query(text, image, where),
-            kind=_one_of(target, TARGETS, "target"),
+        request = _request(
+            _query(text, image, where),
             page=Page(top=k, offset=offset, sort=_sort(sort)),
+            instruct=instruct,
+            target=target,
             threshold=threshold,
+            rerank=rerank,
             frames=frames,
             scoring=scoring,
-            reranking=_reranking(rerank, instruct),
         )
         return search_library(self._library, self._models, request)
 
@@ -280,6 +288,57 @@ class PhotoLibrary:
             groups=[_group(each) for each in groups],
             limit=limit,
         )
+
+    def count(
+        self,
+        text: str | Query | None = None,
+        *,
+        image: Picture | None = None,
+        where: Where | None = None,
+        **how: Any,
+    ) -> MatchCount:
+        """Count what matches: all that passes the filters, of words and photos what hardly fails.
+
+        It counts the hits of `search(k=0)`, and looks for 16,384 of them at most.
+
+        Args:
+            text: as for `search`; so are `image`, `where`, and all else but page and order.
+            image: a photo.
+            where: filters.
+            how: see `search`.
+
+        Raises:
+            QueryInvalid: as `search`, which also says what else may be raised.
+        """
+        request = _request(_query(text, image, where), **how)
+        return count_matches(self._library, self._models, request)
+
+    def ids(
+        self,
+        text: str | Query | None = None,
+        *,
+        limit: int = MOST_IDS,
+        offset: int = 0,
+        image: Picture | None = None,
+        where: Where | None = None,
+        **how: Any,
+    ) -> MatchingIds:
+        """Return the ids of what matches, a page of them; see `count` for what does.
+
+        Args:
+            text: as for `search`; so are `image`, `where`, and all else but the order.
+            limit: ids of a page.
+            offset: ids to pass over; see `MatchingIds.next`.
+            image: a photo.
+            where: filters.
+            how: see `search`.
+
+        Raises:
+            QueryInvalid: as `search`, which also says what else may be raised.
+        """
+        page = Page(top=limit, offset=offset)
+        request = _request(_query(text, image, where), page=page, **how)
+        return matching_ids(self._library, self._models, request)
 
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
@@ -553,6 +612,29 @@ def _query(text: str | Query | None, image: Picture | None, where: Where | None)
         return parse_query(*pieces)
     query = parse_query(*pieces) if pieces else Query(kind=Kind.TEXT)
     return narrowed(query, expression(where))
+
+
+def _request(
+    query: Query,
+    *,
+    page: Page = Page(),  # noqa: B008 - frozen
+    instruct: str = "",
+    target: str | Kind = "photos",
+    rerank: bool | str | None = None,
+    **others: Any,
+) -> SearchRequest:
+    """Make a request of what `PhotoLibrary.search` takes.
+
+    Raises:
+        QueryInvalid: a choice cannot be understood.
+    """
+    return SearchRequest(
+        query=query,
+        kind=_one_of(target, TARGETS, "target"),
+        page=page,
+        reranking=_reranking(rerank, instruct),
+        **others,
+    )
 
 
 def _opened(image: Picture) -> Any:

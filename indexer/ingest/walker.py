@@ -99,7 +99,7 @@ def walk(
 
     Args:
         roots: folders or single files. Give resolved paths: a file is known by its path.
-        options: what to pass over, beside what `.twinlensignore` files name.
+        options: what to skip, besides what `.twinlensignore` files name.
         apart: folders never entered, such as the library itself.
         enter: told of each folder.
 
@@ -268,14 +268,14 @@ class PassedOver:
         }
 
     def covers(self, path: str) -> bool:
-        """Return whether a file below the roots is passed over, whatever is there now."""
+        """Return whether a file below the roots is skipped, whatever is there now."""
         if path in self._ignores:
             return False
         ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `FoundFile`
         return ignore is None or _is_left_out(path, self._options, ignore, is_dir=False)
 
     def _within(self, folder: str) -> IgnoreRules | None:
-        """Return what is left out of a folder; None for one that is passed over itself."""
+        """Return what is left out of a folder; None for one that is skipped itself."""
         if folder not in self._ignores:
             above = self._within(os.path.dirname(folder))  # noqa: PTH120
             is_out = above is None or _is_left_out(folder, self._options, above, is_dir=True)

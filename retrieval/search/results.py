@@ -19,7 +19,7 @@ from retrieval._enums import HIT_FIELDS
 
 if TYPE_CHECKING:
     from retrieval.search.match_probability import MatchCalibrator
-    from retrieval.search.search_request import Page, SearchRequest
+    from retrieval.search.search_request import SearchRequest
 
 UNLIKELY = 0.2
 """Hits below this probability are shown as unlikely: fewer than one in five of them is right."""
@@ -236,32 +236,30 @@ class SearchResults(Sequence[Hit]):
 
 
 def calibrated(
-    hits: Sequence[Hit], page: Page, *, found: bool, least: float | None, looked_for: int
+    hits: Sequence[Hit], request: SearchRequest, *, found: bool, looked_for: int, total: int | None
 ) -> SearchResults:
     """Cut hits to those that match, and to a page of these.
 
     Args:
         hits: the best, best first.
-        page: which of them are shown.
+        request: which of them are returned: the page, and how likely a match each must be.
         found: whether anything matches.
-        least: how likely a hit must be to be shown. None shows as many as are asked for, if
-            anything matches; where all are asked for, those that are not faint (`FAINT`).
         looked_for: how many hits were looked for; 0 for all.
+        total: how many there are, where that is known without looking for them.
     """
-    nearest = hits[0] if hits else None
-    if least is None and not found:
+    nearest, page = hits[0] if hits else None, request.page
+    if request.threshold is None and not found:
         return SearchResults(hits=[], found=False, nearest=nearest)
-    if least is None:
-        least = 0.0 if page.top else FAINT
-    shown = [hit for hit in hits if hit.match is None or hit.match >= least]
+    shown = [hit for hit in hits if hit.match is None or hit.match >= request.least]
     if not shown:
         return SearchResults(hits=[], found=not hits, nearest=nearest)
-    complete = not looked_for or len(shown) < looked_for
-    more = bool(page.top) and page.reach < len(shown) + (not complete)
+    complete = total is not None or not looked_for or len(shown) < looked_for
+    known = len(shown) if total is None else total
+    more = bool(page.top) and page.reach < known + (not complete)
     return SearchResults(
         hits=page.of(shown),
         found=True,
-        total=len(shown),
+        total=known,
         complete=complete,
         left_out=len(hits) - len(shown),
         next=page.reach if more else None,

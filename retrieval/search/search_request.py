@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from indexer.core.types import Kind, readable
 from retrieval._enums import ENSEMBLE, SortOrder
 from retrieval.errors import QueryInvalid
+from retrieval.search.results import FAINT
 
 if TYPE_CHECKING:
     from retrieval.search.query import Query
@@ -103,6 +104,7 @@ class SearchRequest:
         threshold: the least probability of a match, from 0 to 1; 0 returns every hit. None returns
             as many as are asked for, if anything matches.
         frames: return each frame of a video that matches, not the best one alone.
+        without_faint: leave out the hits that hardly match, as where all hits are asked for.
         scoring: how the first stage scores.
         reranking: whether a reranker rescores the first hits.
     """
@@ -112,12 +114,20 @@ class SearchRequest:
     page: Page = field(default_factory=Page)
     threshold: float | None = None
     frames: bool = False
+    without_faint: bool = False
     scoring: Scoring = Scoring()
     reranking: RerankChoice = RerankChoice()
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise QueryInvalid(f"a threshold is a probability from 0 to 1, not {self.threshold}")
+
+    @property
+    def least(self) -> float:
+        """The least probability of a match of the hits that are returned, if anything matches."""
+        if self.threshold is not None:
+            return self.threshold
+        return FAINT if self.without_faint or not self.page.top else 0.0
 
     @property
     def by_date(self) -> bool:

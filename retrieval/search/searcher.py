@@ -149,8 +149,16 @@ class Searcher:
         page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
-        results = calibrated(hits, page, found=found, least=request.threshold, looked_for=reach)
+        total = self._passing(request) if reach and len(hits) >= reach else None
+        results = calibrated(hits, request, found=found, looked_for=reach, total=total)
         return replace(results, took_ms=times.milliseconds)
+
+    def _passing(self, request: SearchRequest) -> int | None:
+        """Count the hits of a query of filters alone; None for others, which are looked for."""
+        query = request.query
+        if not query.is_filter or query.excluded:
+            return None
+        return self._library.count_passing(request.kind, query.where, frames=request.frames)
 
     def _ranked(
         self, request: SearchRequest, reach: int, times: StageTimes

@@ -85,7 +85,7 @@ def spelling(unknown: Sequence[str], text: str) -> str:
     if language:
         return f"that looks {language}; the model reads English; {_OTHER}"
     meant = {word: _meant(word) for word in strange}
-    hints = (f"did you mean '{other}' by '{word}'?" for word, other in meant.items() if other)
+    hints = (f"did you mean '{other}' for '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_SUFFIXES = 8
-"""Suffixes of files passed over that are named."""
+"""Suffixes of skipped files that are named."""
 
 MANY = 20
 """New photos from which their rate says something: of fewer, most of the time is the start."""
