@@ -75,13 +75,12 @@ class PhotoLibrary:
             first one is asked for.
     """
 
-    thumbnail_bytes = DEFAULT_BYTES
-
     def __init__(
         self, library: Library, choice: ModelChoice, timeout: LockTimeout | None = None
     ) -> None:
         self.path = library.folder
         self._choice, self._timeout = choice, timeout or LockTimeout()
+        self.thumbnail_bytes = DEFAULT_BYTES
         self._pictures: ItemFiles | None = None
         self._opening = Lock()
         self._use(library)

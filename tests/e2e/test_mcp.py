@@ -21,8 +21,8 @@ from tests.e2e.conftest import NAMES, PHOTOS, command
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
-from mcp import Client, StdioServerParameters, stdio_client  # noqa: E402
-from mcp.types import CallToolResult, ImageContent, TextContent  # noqa: E402
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp.types import CallToolResult, ImageContent, TextContent
 
 T = TypeVar("T")
 TOOLS = {"search_photos", "view_photos", "contact_sheet", "get_photo", "list_facets", "count"}
@@ -114,15 +114,14 @@ async def _check_tools(client: Client) -> None:
 
 async def _check_search(client: Client) -> dict[str, int]:
     """Pages follow each other; a text, and a photo that was found, can be asked for."""
-    first = await _told(client, "search_photos", query="type:photo", limit=2)
+    first = await _told(client, "search_photos", query="-type:video", limit=2)
     assert (first["total"], first["remaining"], first["next"]) == (5, 3, 2)
-    rest = await _told(client, "search_photos", query="type:photo", limit=9, start=first["next"])
+    rest = await _told(client, "search_photos", query="-type:video", limit=9, start=first["next"])
     assert (len(rest["photos"]), rest["remaining"], rest["next"]) == (3, 0, None)
     ids = {Path(each["path"]).name: each["id"] for each in first["photos"] + rest["photos"]}
     assert set(ids) == set(NAMES)
     cat = await _told(client, "search_photos", query="a cat", limit=1)
     assert (cat["found"], Path(cat["photos"][0]["path"]).name) == (True, "chelsea.png")
-    assert 0.5 < cat["photos"][0]["match"] <= 1
     like = await _told(client, "search_photos", query=f"item:{ids['coffee.png']}", limit=1)
     assert like["photos"][0]["id"] != 0
     texts = await _told(client, "search_photos", query="a cat", target="texts")
@@ -154,7 +153,7 @@ async def _check_pictures(client: Client, ids: dict[str, int]) -> None:
 
 async def _check_counts(client: Client) -> None:
     """Counts and facets are those of the library."""
-    assert await _told(client, "count", query="type:photo") == {"count": 5, "exact": True}
+    assert await _told(client, "count", query="-type:video") == {"count": 5, "exact": True}
     facets = await _told(client, "list_facets")
     assert facets["total"] == 6
     types = {each["label"]: each["count"] for each in facets["facets"]["types"]}
@@ -167,7 +166,7 @@ async def _check_counts(client: Client) -> None:
 async def _check_refusals(client: Client, ids: dict[str, int]) -> None:
     """A wrong request says what is wrong; a path is words, and is not read."""
     assert "has no" in await _refused(client, "get_photo", id=99_999)
-    assert "filter" in await _refused(client, "search_photos", query="after:never")
+    assert "not a date" in await _refused(client, "search_photos", query="after:never")
     assert "limit" in await _refused(client, "search_photos", query="a cat", limit=1_000)
     assert "ids" in await _refused(client, "view_photos", ids=[*ids.values()] * 2)
     told = await _told(client, "search_photos", query=str(PHOTOS / "coffee.png"), limit=1)

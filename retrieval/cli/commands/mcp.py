@@ -12,9 +12,7 @@ from retrieval.cli.options import example, with_library, with_model
 from retrieval.runtime.model_choice import ModelChoice
 
 
-@click.command(
-    epilog=example("claude mcp add photos -- twinlens mcp", "twinlens mcp --library ~/photos.lib")
-)
+@click.command(epilog=example("twinlens mcp", "twinlens mcp --library ~/photos.lib"))
 @with_library
 @with_model("the library's own")
 def command(library: Path, model: ModelChoice) -> int:
