@@ -173,12 +173,12 @@ async def _check_refusals(client: Client, ids: dict[str, int]) -> None:
     assert set(told) >= {"found", "photos"}
 
 
-def test_nothing_matches(library: Path) -> None:
+def test_where_there_is_nothing(library: Path) -> None:
     async def talk(client: Client) -> None:
-        told = await _told(client, "search_photos", query="a green submarine in a volcano")
-        assert (told["found"], told["photos"], told["total"]) == (False, [], 0)
-        assert told["nearest"]["path"]
-        assert told["next"] is None
+        told = await _told(client, "search_photos", query="a cat after:2090")
+        assert (told["photos"], told["total"], told["remaining"]) == ([], 0, 0)
+        assert (told["nearest"], told["next"]) == (None, None)
+        assert await _told(client, "count", query="after:2090") == {"count": 0, "exact": True}
 
     _asked(library, talk)
 
