@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from retrieval.search.export import ExportMode, ExportReport, export_hits
     from retrieval.search.facets import Facets, FacetValue
     from retrieval.search.matching_ids import MatchCount, MatchingIds
+    from retrieval.search.suggestions import Suggestion
     from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
@@ -169,6 +170,7 @@ __all__ = [
     "SheetRow",
     "Skip",
     "SortOrder",
+    "Suggestion",
     "Term",
     "TrainConfig",
     "TrainObserver",
@@ -316,6 +318,7 @@ _HOMES = {
     ),
     "retrieval.search.facets": ("FacetValue", "Facets"),
     "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
+    "retrieval.search.suggestions": ("Suggestion",),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",

@@ -71,6 +71,7 @@ class LibraryReader:
         self.vectors = VectorStore(folder, self.view, lambda: self.catalog, facts)
         self.normalizer = ScoreNormalizer(folder, self.view, self.vectors, facts)
         self._selection: tuple[tuple[int, Kind, Filter], IdSet] | None = None
+        self._listing: tuple[object, Ids] | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -183,6 +184,21 @@ class LibraryReader:
         asked, last = (self.view.facts().generation, kind, where), self._selection
         if last is None or last[0] != asked:
             last = self._selection = (asked, self.catalog.selected(kind, where))
+        return last[1]
+
+    @_at_one_commit
+    def listed(
+        self, kind: Kind, where: Filter, *, oldest: bool = False, frames: bool = False
+    ) -> Ids:
+        """Return the ids of all items that a filter lets through, by date. Shape (n,).
+
+        The last list is remembered for as long as it holds, so that paging through it is fast.
+        See `indexer.catalog.writer.CatalogWriter.newest`.
+        """
+        asked, last = (self.view.facts().generation, kind, where, oldest, frames), self._listing
+        if last is None or last[0] != asked:
+            ids = self.catalog.newest(kind, where, oldest=oldest, frames=frames)
+            last = self._listing = (asked, np.array(ids, dtype=np.int64))
         return last[1]
 
     @_at_one_commit

@@ -236,7 +236,7 @@ class SearchResults(Sequence[Hit]):
 
 
 def calibrated(
-    hits: Sequence[Hit], request: SearchRequest, *, found: bool, looked_for: int, total: int | None
+    hits: Sequence[Hit], request: SearchRequest, *, found: bool, looked_for: int
 ) -> SearchResults:
     """Cut hits to those that match, and to a page of these.
 
@@ -245,7 +245,6 @@ def calibrated(
         request: which of them are returned: the page, and how likely a match each must be.
         found: whether anything matches.
         looked_for: how many hits were looked for; 0 for all.
-        total: how many there are, where that is known without looking for them.
     """
     nearest, page = hits[0] if hits else None, request.page
     if request.threshold is None and not found:
@@ -253,13 +252,12 @@ def calibrated(
     shown = [hit for hit in hits if hit.match is None or hit.match >= request.least]
     if not shown:
         return SearchResults(hits=[], found=not hits, nearest=nearest)
-    complete = total is not None or not looked_for or len(shown) < looked_for
-    known = len(shown) if total is None else total
-    more = bool(page.top) and page.reach < known + (not complete)
+    complete = not looked_for or len(shown) < looked_for
+    more = bool(page.top) and page.reach < len(shown) + (not complete)
     return SearchResults(
         hits=page.of(shown),
         found=True,
-        total=known,
+        total=len(shown),
         complete=complete,
         left_out=len(hits) - len(shown),
         next=page.reach if more else None,

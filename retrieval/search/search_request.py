@@ -46,7 +46,7 @@ class Page:
         """Return the hits of this page with their ranks among all, best or newest first."""
         ranked = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
         page = ranked[self.offset : self.reach or None]
-        return page if self.sort == SortOrder.SCORE else _newest_first(page, self.offset)
+        return page if self.sort == SortOrder.SCORE else by_date(page, self.sort, self.offset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +131,13 @@ class SearchRequest:
 
     @property
     def by_date(self) -> bool:
-        """Tell whether the newest hit comes first, so that dates are worth showing."""
-        return self.query.is_filter or self.page.sort == SortOrder.DATE
+        """Tell whether hits are ordered by date, so that dates are worth showing."""
+        return self.query.is_filter or self.page.sort != SortOrder.SCORE
 
 
-def _newest_first(hits: Sequence[Hit], offset: int) -> list[Hit]:
+def by_date(hits: Sequence[Hit], sort: SortOrder, offset: int = 0) -> list[Hit]:
     """Order hits by date, those without one last, and count their ranks anew."""
-    ordered = sorted(hits, key=lambda hit: hit.about.taken or datetime.min, reverse=True)
+    newest = sort != SortOrder.OLDEST
+    undated = datetime.min if newest else datetime.max
+    ordered = sorted(hits, key=lambda hit: hit.about.taken or undated, reverse=newest)
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=offset + 1)]

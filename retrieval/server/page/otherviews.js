@@ -62,7 +62,7 @@ async function show(state, moved) {
   const { title, about, show: begin } = VIEWS[state.view];
   const heading = h("h2", { id: "view-title", tabindex: -1 }, title);
   const content = h("div", {}, h("p", { role: "status" }, "One moment …"));
-  fill(place, h("button", { type: "button", class: "quiet back", onclick: () => store.set({ view: "search" }) }, "Back to the photos"),
+  fill(place, h("button", { type: "button", class: "quiet back", onclick: () => store.set({ view: "search" }) }, icon("left"), "Back to the photos"),
     h("div", { class: "view-head" }, heading, h("p", {}, about)), content);
   if (moved) heading.focus({ preventScroll: true });
   try {

@@ -30,7 +30,7 @@ const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selectio
 
 /** Begin to listen. */
 export function startSelecting() {
-  document.body.append(bar);
+  byId("results", HTMLElement).append(bar);
   byId("tools", HTMLElement).querySelector(".line")?.append(choose);
   tileParts.push(mark);
   tileChoices.push((hit) => [
