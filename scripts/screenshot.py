@@ -24,10 +24,7 @@ from playwright.sync_api import sync_playwright
 
 PHOTOS = (
     *(f"skimage/data/{name}" for name in ("astronaut.png", "camera.png", "chelsea.png")),
-    *(
-        f"skimage/data/{name}"
-        for name in ("clock_motion.png", "coffee.png", "coins.png", "horse.png")
-    ),
+    *(f"skimage/data/{name}" for name in ("coffee.png", "coins.png", "horse.png")),
     *(
         f"skimage/data/{name}"
         for name in (
