@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
+    from indexer.catalog.facets import FacetGroup
     from indexer.core.encoder import Encoder
     from indexer.core.errors import (
         FileUnreadable,
@@ -90,6 +91,9 @@ if TYPE_CHECKING:
         parse_query,
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.search.facets import Facets, FacetValue
+    from retrieval.search.matching_ids import MatchCount, MatchingIds
+    from retrieval.search.suggestions import Suggestion
     from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
@@ -116,6 +120,9 @@ __all__ = [
     "ExportMode",
     "ExportReport",
     "ExtraMissing",
+    "FacetGroup",
+    "FacetValue",
+    "Facets",
     "FileUnreadable",
     "FilterExpression",
     "Finding",
@@ -137,6 +144,8 @@ __all__ = [
     "LibraryTooNew",
     "LockTimeout",
     "Loss",
+    "MatchCount",
+    "MatchingIds",
     "Metadata",
     "MetadataSummary",
     "ModelMismatch",
@@ -165,6 +174,7 @@ __all__ = [
     "SheetRow",
     "Skip",
     "SortOrder",
+    "Suggestion",
     "Term",
     "TextLine",
     "TrainConfig",
@@ -201,6 +211,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "indexer.catalog.facets": ("FacetGroup",),
     "indexer.core.encoder": ("Encoder",),
     "indexer.core.errors": (
         "FileUnreadable",
@@ -310,6 +321,9 @@ _HOMES = {
         "Term",
         "parse_query",
     ),
+    "retrieval.search.facets": ("FacetValue", "Facets"),
+    "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
+    "retrieval.search.suggestions": ("Suggestion",),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",

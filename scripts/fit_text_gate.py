@@ -2,13 +2,13 @@
 
     python scripts/draw_texts.py PHOTOS DRAWN --seed 0
     twinlens index PHOTOS DRAWN --library LIBRARY
-    twinlens read --again --library LIBRARY
-    python scripts/fit_text_gate.py LIBRARY --out data/text_gate.safetensors --seed 0
+    twinlens read --again PHOTOS --library LIBRARY
+    python scripts/fit_text_gate.py LIBRARY --drawn DRAWN --seed 0
 
-The reader itself labels the photos of the library: one shows text if a line of three letters or
-more (two of Chinese) was read with a confidence of 0.8. A hash of its name tells what a photo is
-for: three in five fit a logistic regression, one in five chooses the threshold, which lets 97 % of
-the photos with text through, and one in five is reported.
+The reader itself labels the photos: one shows text if a line of three letters or more (two of
+Chinese) was read with a confidence of 0.8. Pictures below DRAWN show text in any case. A hash of
+its name tells what a photo is for: three in five fit a logistic regression, one in five chooses the
+threshold, which lets 97 % of the photos with text through, and one in five is reported.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from scipy.optimize import minimize
 
+from indexer.catalog.changes import NewFile
 from indexer.core.text_normalization import is_spaceless
 from indexer.core.types import TextLine
 from indexer.library.library import Library
@@ -58,6 +59,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("library", type=Path)
+    parser.add_argument("--drawn", type=Path)
     parser.add_argument("--out", type=Path, default=Path("data/text_gate.safetensors"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -65,7 +67,7 @@ def main() -> None:
         shape = library.patch_tokens.shape()
         if shape is None:
             sys.exit("the library holds no patch tokens; make it with the built-in model")
-        names, tokens, shows = _read(library)
+        names, tokens, shows = _read(library, options.drawn)
         model = library.fingerprint
     mean, scale = tokens.mean(axis=(0, 1)), tokens.std(axis=(0, 1))
     part = np.array([zlib.crc32(f"{options.seed} {name}".encode()) % 5 for name in names])
@@ -97,16 +99,36 @@ def main() -> None:
     )
 
 
-def _read(library: Library) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return names, tokens (photos, tokens, width) and labels of the photos that were read."""
+def _read(
+    library: Library, drawn: Path | None
+) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
+    """Return names, tokens (photos, tokens, width) and labels of the photos that are known."""
     shape = library.patch_tokens.shape()
     assert shape is not None
-    files = [file for file in library.catalog.holdings() if file.reading and len(file.ids) == 1]
-    held = library.patch_tokens.read([file.ids.start for file in files], shape)
-    known = [(file, each) for file, each in zip(files, held, strict=True) if each is not None]
-    names = [file.state.path.name for file, _ in known]
-    shows = [any(map(is_text, file.reading.lines)) for file, _ in known if file.reading]
-    return names, np.stack([each for _, each in known]), np.array(shows)
+    labels = {
+        file.ids.start: (file.state.path.name, _shows(file, drawn))
+        for file in library.catalog.holdings()
+        if len(file.ids) == 1 and (file.reading or _is_drawn(file, drawn))
+    }
+    held = library.patch_tokens.read(list(labels), shape)
+    known = [
+        (*label, tokens)
+        for label, tokens in zip(labels.values(), held, strict=True)
+        if tokens is not None
+    ]
+    names, shows, tokens = zip(*known, strict=True)
+    return list(names), np.stack(tokens), np.array(shows)
+
+
+def _is_drawn(file: NewFile, drawn: Path | None) -> bool:
+    """Tell whether a picture was drawn to show text."""
+    return drawn is not None and file.state.path.is_relative_to(drawn.resolve())
+
+
+def _shows(file: NewFile, drawn: Path | None) -> bool:
+    """Tell whether a picture shows text."""
+    lines = file.reading.lines if file.reading else ()
+    return _is_drawn(file, drawn) or any(map(is_text, lines))
 
 
 def is_text(line: TextLine) -> bool:

@@ -137,8 +137,8 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             early = [photos.taken < since.isoformat()] if since else []
             late = [photos.taken >= until.isoformat()] if until else []
             return or_(photos.taken.is_(None), *early, *late)
-        case CameraName(name=name):
-            return _by_camera(name, named=False)
+        case CameraName():
+            return _by_camera(where, named=False)
         case _:
             return row_fits(where).is_not(true())
 
@@ -178,8 +178,8 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return _near(where)
         case PlaceName(name=name, others=others):
             return _within((name, *others))
-        case CameraName(name=name):
-            return _by_camera(name, named=True)
+        case CameraName():
+            return _by_camera(where, named=True)
         case MinRating(at_least=stars):
             return photos.rating >= stars
         case HasOrientation(orientation=Orientation.SQUARE):
@@ -190,12 +190,13 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return photos.width < photos.height
 
 
-def _by_camera(name: str, *, named: bool) -> ColumnElement[bool]:
+def _by_camera(where: CameraName, *, named: bool) -> ColumnElement[bool]:
     """Match photos of the cameras that are named so, or of all others."""
     cameras = _cameras()
-    asked = dict.fromkeys(same(name).split())
-    words = (func.instr(func.same(cameras.c.camera), word) > 0 for word in asked)
-    spoken = and_(cameras.c.camera.is_not(None), *words)
+    name, called = same(where.name), func.same(cameras.c.camera)
+    words = (func.instr(called, word) > 0 for word in dict.fromkeys(name.split()))
+    asked = [called == name] if where.whole else words
+    spoken = and_(cameras.c.camera.is_not(None), *asked)
     among = select(cameras.c.camera).where(spoken if named else not_(spoken))
     return schema.photos.c.camera.in_(among)
 
@@ -236,7 +237,7 @@ def _within(names: Sequence[str]) -> ColumnElement[bool]:
     """Match places that are one of these regions, or end with one: "Rome, Italy" for "Italy"."""
     place = schema.photos.c.place
     ends = (place.ilike(f"%, {_escaped(name)}", escape="\\") for name in names)
-    return or_(func.lower(place).in_([name.lower() for name in names]), *ends)
+    return or_(func.lower(place).in_([func.lower(name) for name in names]), *ends)
 
 
 def _escaped(name: str) -> str:

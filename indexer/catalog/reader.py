@@ -21,10 +21,11 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
+from indexer.catalog.facets import FacetColumns, read_columns, read_words
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
-from indexer.core.types import Kind, Record, TextLine
+from indexer.core.types import ItemFile, Kind, Record, TextLine
 
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
 """What reading a catalog raises where its rows are not what was written."""
@@ -103,6 +104,22 @@ class CatalogReader:
     def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
         """Return the lines of text that photos show, by their ids; those without text give none."""
         return self._ask(lambda snapshot: snapshot.lines(ids))
+
+    def file_of(self, item: int) -> ItemFile | None:
+        """Return the file of an item; None if there is no such item."""
+        return self._ask(lambda snapshot: snapshot.file_of(item))
+
+    def digests(self) -> set[bytes]:
+        """Return the hashes of the contents of all files."""
+        return self._ask(lambda snapshot: snapshot.digests())
+
+    def columns(self, kind: Kind) -> FacetColumns:
+        """Return what all items of a kind say, to count them by it; a video is one."""
+        return self._ask(lambda snapshot: read_columns(snapshot, kind))
+
+    def caption_words(self, kind: Kind) -> dict[str, int]:
+        """Return how many items of a kind have each word in captions, keywords and passages."""
+        return self._ask(lambda snapshot: read_words(snapshot, kind))
 
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False

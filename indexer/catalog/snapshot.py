@@ -33,9 +33,11 @@ from indexer.catalog.meta import (
     seal_key,
 )
 from indexer.core.text_normalization import STOP_WORDS, sought
-from indexer.core.types import Kind, Metadata, Record, SegmentRow, TextLine
+from indexer.core.types import ItemFile, Kind, Metadata, Record, SegmentRow, TextLine
 
 WORD = re.compile(r"\w+")
+_MOST_ID = 2**63  # SQLite takes no larger number
+
 _MANY = 64  # words of a query that count
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 
@@ -115,6 +117,30 @@ class CatalogSnapshot:
                 found[row[0]] = _record(dict(zip(names, row, strict=True)))
         return [found[id_] for id_ in ids if id_ in found]
 
+    def file_of(self, item: int) -> ItemFile | None:
+        """Return the file of an item; None if there is no such item."""
+        if not 0 <= item < _MOST_ID:
+            return None
+        time = "time" if self.facts.format >= 4 else "NULL"
+        found = self.connection.execute(_FILE.format(time=time), [item]).fetchone()
+        if found is None:
+            return None
+        path, kind, moment, size, mtime_ns, digest = found
+        roots = self.connection.execute("SELECT path FROM roots").fetchall()
+        return ItemFile(
+            path=Path(os.fsdecode(path)),
+            kind=Kind(kind),
+            time=moment,
+            size=size,
+            mtime_ns=mtime_ns,
+            digest=bytes(digest),
+            roots=tuple(Path(os.fsdecode(root)) for (root,) in roots),
+        )
+
+    def digests(self) -> set[bytes]:
+        """Return the hashes of the contents of all files."""
+        return {bytes(digest) for (digest,) in self.connection.execute("SELECT digest FROM files")}
+
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
     ) -> list[tuple[int, float]]:
@@ -181,6 +207,9 @@ _LINES = """
 _IN_ORDER = "ORDER BY items.id, lines.number"
 
 
+_FILE = """
+    SELECT path, kind, {time}, size, mtime_ns, digest
+    FROM items JOIN files ON files.id = file_id WHERE items.id = ?"""
 _WORDED = """
     SELECT words.rowid, -bm25(words) AS score
     FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
@@ -217,7 +246,10 @@ def metadata_of(row: Mapping[str, Any]) -> Metadata:
 
 def _record_columns(format_: int) -> tuple[list[str], str]:
     """Return what is read of an item in a catalog of a format, and the tables that say it."""
-    names, items = ["items.id", "path", "kind", "text"], "items JOIN files ON files.id = file_id"
+    names, items = (
+        ["items.id", "path", "kind", "text", "digest"],
+        "items JOIN files ON files.id = file_id",
+    )
     if format_ < 3:
         return names, items
     names = [*names, *_SAID] if format_ < 4 else [*names, *_SAID, "time", "also"]
@@ -234,4 +266,5 @@ def _record(row: dict[str, Any]) -> Record:
         text=row["text"],
         about=metadata_of({**row, **lists}),
         time=row.get("time"),
+        digest=bytes(row["digest"]),
     )

@@ -134,7 +134,7 @@ class Record:
 
     `id` is issued by the catalog and never reused. `text` is the passage (empty for a photo),
     `about` the metadata of a photo (empty for a text), `time` the position of a frame in its video
-    in seconds (None for other items).
+    in seconds (None for other items), `digest` a hash of the content of its file.
     """
 
     id: int
@@ -143,6 +143,30 @@ class Record:
     text: str
     about: Metadata = field(default_factory=Metadata)
     time: float | None = None
+    digest: bytes = field(default=b"", compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFile:
+    """The file of an item, as it was indexed.
+
+    Attributes:
+        path: where it lies, absolute.
+        kind: photo or text.
+        time: of the frame that the item is, in seconds; None for other items.
+        size: bytes.
+        mtime_ns: time of the last change, nanoseconds since 1970.
+        digest: a hash of the content.
+        roots: the folders and single files that were indexed; the file lies below one of them.
+    """
+
+    path: Path
+    kind: Kind
+    time: float | None
+    size: int
+    mtime_ns: int
+    digest: bytes
+    roots: tuple[Path, ...]
 
 
 def readable(text: str) -> str:

@@ -13,6 +13,7 @@ from indexer.core.file_types import MediaType
 from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Metadata, TextLine
 from indexer.decoding.frames import Header, ProtocolError
+from indexer.decoding.webp import is_thumbnail, most_bytes
 
 DIGEST_BYTES = 16
 
@@ -35,6 +36,8 @@ class DecodeRequest:
         page: with `one`, the number of a frame or page from 0; None for the one that tells most.
         counts: the bits a colour and the number of frames or pages are wanted, too.
         digest: a hash of all that the file shows is wanted, and nothing else.
+        thumbnail: with `one`, the picture is wanted as WebP that fits into a square of so many
+            pixels a side; 0 for the pixels themselves.
         lines: the text that the picture shows is wanted, and nothing else.
     """
 
@@ -51,18 +54,21 @@ class DecodeRequest:
     page: int | None = None
     counts: bool = False
     digest: bool = False
+    thumbnail: int = 0
     lines: bool = False
 
     @property
     def most(self) -> int:
         """The largest number of pictures."""
-        if self.digest or self.lines or not self.pictures:
+        if self.digest or self.lines or self.thumbnail or not self.pictures:
             return 0
         return self.frames if self.form == MediaType.VIDEO and not self.one else 1
 
     @property
     def most_bytes(self) -> int:
-        """The largest number of bytes of all pictures, in RGB."""
+        """The largest number of bytes of all pictures, in RGB, or of the thumbnail."""
+        if self.thumbnail:
+            return most_bytes(self.thumbnail)
         pixels = self.square.size**2 if self.square else int(self.max_megapixels * 1e6)
         return 3 * self.most * pixels
 
@@ -72,7 +78,8 @@ class DecodedFile:
     """The decoded pictures of a file, their times in a video, and the file's metadata.
 
     `remark` says what is wrong with a file whose picture is there all the same. `depth`, in bits a
-    colour, `pages`, `digest` and `lines` are those of the file, where they were asked for.
+    colour, `pages`, `digest` and `lines` are those of the file, where they were asked for. `webp`
+    is the thumbnail in place of the pictures.
     """
 
     photos: tuple[Image.Image, ...]
@@ -82,6 +89,7 @@ class DecodedFile:
     depth: int = 0
     pages: int = 0
     digest: bytes = b""
+    webp: bytes = b""
     lines: tuple[TextLine, ...] = ()
 
 
@@ -105,7 +113,7 @@ def answer(seen: DecodedFile) -> tuple[Header, bytes]:
         "digest": seen.digest.hex(),
         "lines": [asdict(line) for line in seen.lines],
     }
-    return told, b"".join(image.tobytes() for image in seen.photos)
+    return told, seen.webp or b"".join(image.tobytes() for image in seen.photos)
 
 
 def seen_back(told: Header, pixels: bytes, look: DecodeRequest) -> DecodedFile:
@@ -125,6 +133,10 @@ def seen_back(told: Header, pixels: bytes, look: DecodeRequest) -> DecodedFile:
             raise ValueError("a digest of another length")
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ProtocolError(f"an answer of another form: {error}") from error
+    if look.thumbnail:
+        if sizes or not is_thumbnail(pixels, look.thumbnail):
+            raise ProtocolError("no thumbnail of the size that was asked for")
+        return DecodedFile(photos=(), about=about, webp=pixels)
     lengths = [3 * width * height for width, height in sizes]
     square = look.square and (look.square.size, look.square.size)
     if len(sizes) > look.most or sum(lengths) != len(pixels) or len(times) not in (0, len(sizes)):

@@ -17,7 +17,7 @@ from pathlib import Path
 from indexer.core.encoder import Encoder
 from indexer.core.errors import LibraryDamaged, UsageError
 from indexer.core.types import Gap, Kind, Skip
-from indexer.ingest.excluded_folders import lies_in_excluded
+from indexer.ingest.ignore_rules import lies_in_excluded
 from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.index_report import IndexProgress
 from indexer.ingest.missing_files import KnownBefore, gathered, judged, out_of_reach

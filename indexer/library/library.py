@@ -31,6 +31,7 @@ from indexer.library.batch import BatchEntry, IndexBatch, numbered
 from indexer.library.lock import LockTimeout, held, lock_of
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
+from indexer.library.thumbnail_cache import ThumbnailCache
 from indexer.vectors.nprobe_tuning import RecallTarget
 from indexer.vectors.segments import Segment, is_ours
 
@@ -164,6 +165,7 @@ class Library(LibraryReader):
             self.patch_tokens.forget(gone)
             self.vectors.purge(self.normalizer.questions)
             self.patch_tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+            self._keep_thumbnails()
             self.catalog.rewrite()
 
     def restore_banks(self, encoder: Encoder) -> bool:
@@ -272,8 +274,17 @@ class Library(LibraryReader):
             self.vectors.refresh(self.normalizer.questions)
             if stale:
                 self.patch_tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+                self._keep_thumbnails()
                 self.catalog.forget_words()
             self.normalizer.refresh(self.catalog)
+
+    def _keep_thumbnails(self) -> None:
+        """Drop the thumbnails of what is no longer in the library."""
+        cache = ThumbnailCache(self.folder)
+        try:
+            cache.keep_only(self.view.digests())
+        finally:
+            cache.close()
 
     def _is_stale(self, kind: Kind) -> bool:
         """Tell whether what was deleted of a kind is to be taken from the disk now."""

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.calibration.reference_cohort import COHORTS
-from indexer.calibration.reference_set import read_banks
+from indexer.calibration.reference_set import COHORTS, read_banks
 from indexer.calibration.score_normalizer import ScoreNormalizer
 from indexer.catalog.meta import VectorSnapshot
 from indexer.catalog.reader import BROKEN, catalog_path

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from indexer.core.errors import FileUnreadable, TwinlensError
-from indexer.core.regular_files import open_regular
+from indexer.core.file_access import open_regular
 from retrieval.output_files import cell, free_names, place
 from retrieval.search.results import Hit
 

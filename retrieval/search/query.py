@@ -173,6 +173,11 @@ def parse_query(
     return replace(compose(terms, text=text), where=where, filters=told, notes=notes)
 
 
+def filters_within(text: str) -> list[tuple[str, str]]:
+    """Return the filters in a written query, as names and values; words in quotes hold none."""
+    return [] if _quoted(text) else split_filters(text)[1]
+
+
 def _piece(written: object) -> Written:
     """Return a piece of a query as one of the types that are read.
 

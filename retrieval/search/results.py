@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, overload
 
 from indexer.core.text_normalization import tokens
 from indexer.core.types import Candidate, Kind, Metadata, Record, TextLine, spot
+from indexer.library.thumbnail_cache import thumbnail_version
 from retrieval._enums import HIT_FIELDS
 
 if TYPE_CHECKING:
     from retrieval.search.match_probability import MatchCalibrator
-    from retrieval.search.search_request import Page, SearchRequest
+    from retrieval.search.search_request import SearchRequest
 
 UNLIKELY = 0.2
 """Hits below this probability are shown as unlikely: fewer than one in five of them is right."""
@@ -52,6 +53,7 @@ class Hit:
         all_words: whether the file's name, caption or keywords, or the text that the photo shows,
             have all words of the query, and these are rare.
         lines: of the text that the photo shows, those with a word of the query.
+        digest: a hash of the content of the file.
     """
 
     rank: int
@@ -67,6 +69,7 @@ class Hit:
     obeys: float | None = None
     all_words: bool = False
     lines: tuple[TextLine, ...] = ()
+    digest: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def likely(self) -> bool:
@@ -77,6 +80,11 @@ class Hit:
     def metadata(self) -> Metadata:
         """The metadata of a photo: `about`."""
         return self.about
+
+    @property
+    def version(self) -> str:
+        """The version of its thumbnails, for `PhotoLibrary.thumbnail`; empty for a text."""
+        return thumbnail_version(self.digest) if self.kind == Kind.PHOTO else ""
 
     @property
     def where(self) -> str:
@@ -129,6 +137,7 @@ def hits_of(
             about=record.about,
             time=record.time,
             all_words=record.id in named,
+            digest=record.digest,
         )
         for rank, record in enumerate(records, start=1)
     ]
@@ -254,24 +263,20 @@ class SearchResults(Sequence[Hit]):
 
 
 def calibrated(
-    hits: Sequence[Hit], page: Page, *, found: bool, least: float | None, looked_for: int
+    hits: Sequence[Hit], request: SearchRequest, *, found: bool, looked_for: int
 ) -> SearchResults:
     """Cut hits to those that match, and to a page of these.
 
     Args:
         hits: the best, best first.
-        page: which of them are shown.
+        request: which of them are returned: the page, and how likely a match each must be.
         found: whether anything matches.
-        least: how likely a hit must be to be shown. None shows as many as are asked for, if
-            anything matches; where all are asked for, those that are not faint (`FAINT`).
         looked_for: how many hits were looked for; 0 for all.
     """
-    nearest = hits[0] if hits else None
-    if least is None and not found:
+    nearest, page = hits[0] if hits else None, request.page
+    if request.threshold is None and not found:
         return SearchResults(hits=[], found=False, nearest=nearest)
-    if least is None:
-        least = 0.0 if page.top else FAINT
-    shown = [hit for hit in hits if hit.match is None or hit.match >= least]
+    shown = [hit for hit in hits if hit.match is None or hit.match >= request.least]
     if not shown:
         return SearchResults(hits=[], found=not hits, nearest=nearest)
     complete = not looked_for or len(shown) < looked_for

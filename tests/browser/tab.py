@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 from tests.browser.serving import Server
 
 NODE_MODULES = Path(__file__).parent / "node_modules"
 AXE = NODE_MODULES / "axe-core" / "axe.min.js"
+
+PATIENCE = 10_000
+"""Milliseconds until an expectation fails; tests share the cores."""
 
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -62,6 +66,54 @@ class Tab:
             for url, split in parts
             if split.scheme not in {"data", "blob", "about"} and split.netloc != own
         ]
+
+    # What people do
+
+    def open(self, query: str = "") -> None:
+        """Go to the page, with what stands behind the question mark of its address."""
+        self.page.goto(f"{self.server.address}{query and '?' + query}")
+
+    def search(self, words: str) -> None:
+        """Write words into the search box as a person does, and press Enter."""
+        self.box.fill(words)
+        self.box.press("Enter")
+
+    def tile(self, name: str) -> Locator:
+        """Return the tile of a file."""
+        return self.page.locator("#grid .tile", has=self.page.get_by_text(name, exact=True))
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression is true in the page; its rules forbid playwright's own way."""
+        ends = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < ends, expression
+            self.page.wait_for_timeout(50)
+
+    # What people see
+
+    @property
+    def box(self) -> Locator:
+        """The search box."""
+        return self.page.get_by_role("combobox", name="Search your photos")
+
+    @property
+    def names(self) -> Locator:
+        """The names of the files whose tiles are drawn, in order."""
+        return self.page.locator("#grid .tile .caption b")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What the address of the page says."""
+        return dict(parse_qsl(urlsplit(self.page.url).query))
+
+    def asked_for(self, path: str) -> list[str]:
+        """Return the addresses of the requests to one path of the API."""
+        return [url for url in self.requests if urlsplit(url).path == f"/api/v1/{path}"]
 
     def axe(self) -> None:
         """Fail on any violation of accessibility that axe-core finds in what is shown now."""

@@ -19,7 +19,6 @@ STRICT = (
     "--strict",
     "--noUnusedLocals",
     "--noUnusedParameters",
-    "--noImplicitReturns",
     "--noFallthroughCasesInSwitch",
     "--target",
     "es2022",

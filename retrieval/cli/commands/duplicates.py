@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import retrieval
-from indexer.core.reachability import unreachable
+from indexer.core.file_access import unreachable
 from indexer.core.types import Kind
 from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.exit_codes import ExitCode

@@ -5,7 +5,6 @@
  */
 
 const whole = new Intl.NumberFormat("en");
-const day = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const minute = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 /** @param {number} value @returns {string} */
@@ -26,12 +25,6 @@ export function counted(value, one, many = `${one}s`) {
 export function taken(taken) {
   const found = taken ? new Date(taken.replace(/(Z|[+-]\d\d:?\d\d)$/u, "")) : null;
   return found && !Number.isNaN(found.getTime()) ? found : null;
-}
-
-/** @param {Hit} hit @returns {string} the day, for headings */
-export function dayOf(hit) {
-  const date = taken(hit.about.taken);
-  return date ? day.format(date) : "Without a date";
 }
 
 /** @param {Hit} hit @returns {string} */

@@ -7,7 +7,7 @@
  * @typedef {import("./layout.js").Row} Row
  * @typedef {import("./layout.js").Box} Box
  * @typedef {import("./layout.js").Layout} Layout
- * @typedef {import("./layout.js").Breaks} Breaks
+ * @typedef {{labels: (perRow: number) => string[], divider: number | null}} Breaks
  * @typedef {(tile: HTMLElement, hit: Hit, index: number) => void} TilePart
  */
 
@@ -22,6 +22,9 @@ export const tileParts = [];
 
 const SKELETON = [1.5, 0.75, 1.33, 1, 1.5, 1.78, 0.67, 1.5, 1.33, 0.75, 1.5, 1.5];
 const KEPT_IMAGES = 400;
+const USUAL = 1.35; // width over height of a picture, about
+/** @type {Breaks} */
+const NO_BREAKS = { labels: () => [], divider: null };
 
 class Grid {
   /** @type {readonly Hit[]} */
@@ -39,7 +42,7 @@ class Grid {
   /** @type {Layout} */
   #layout = { rows: [], rowAt: [], height: 0 };
   /** @type {Breaks} */
-  #breaks = { labels: [], divider: null };
+  #breaks = NO_BREAKS;
   /** @type {Map<number, {key: string, element: HTMLElement}>} by place of the row */
   #shown = new Map();
   /** Pictures that were drawn, to be shown again without a flicker. @type {Map<string, HTMLImageElement>} */
@@ -66,7 +69,7 @@ class Grid {
   /** How many pictures fill about two screens. @returns {number} */
   get screenful() {
     const row = this.rowHeight;
-    const each = row * row * 1.35;
+    const each = row * row * USUAL;
     return Math.min(200, Math.max(30, Math.ceil((2 * innerWidth * innerHeight) / each / 10) * 10));
   }
 
@@ -95,7 +98,7 @@ class Grid {
       ...NO_HIT, id: -1 - at, width: 100 * SKELETON[at % SKELETON.length], height: 100,
     }));
     this.#round += 1;
-    this.#breaks = { labels: [], divider: null };
+    this.#breaks = NO_BREAKS;
     this.#arrange(shapes);
   }
 
@@ -183,7 +186,7 @@ class Grid {
       gap: pixels("--gap"),
       heading: pixels("--heading-height"),
       text: pixels("--text-height"),
-    }, this.#breaks);
+    }, { labels: this.#breaks.labels(this.#width / (this.rowHeight * USUAL)), divider: this.#breaks.divider });
     this.#element.style.height = `${this.#layout.height}px`;
     this.#element.setAttribute("aria-rowcount", String(this.#layout.rows.length));
     this.#draw();
@@ -213,9 +216,9 @@ class Grid {
   }
 
   /** @param {Row} row @returns {string} */
-  #key({ y, height, boxes }) {
+  #key({ y, height, boxes, label }) {
     const last = boxes[boxes.length - 1];
-    return [this.#round, y, height, boxes.length, last?.x, last?.width].join(" ");
+    return [this.#round, y, height, boxes.length, last?.x, last?.width, label].join(" ");
   }
 
   /** @param {number} at place of the row */
@@ -224,8 +227,8 @@ class Grid {
     const element = h("div", { class: `row ${row.type}`, role: "row", "aria-rowindex": at + 1 });
     element.style.transform = `translateY(${row.y}px)`;
     element.style.height = `${row.height}px`;
-    if (row.type === "heading") element.append(h("h2", { role: "gridcell" }, row.label));
-    else if (row.type === "divider") element.append(h("p", { role: "gridcell" }, "Below this, unlikely"));
+    if (row.type === "heading") element.append(h("div", { role: "gridcell" }, h("h2", {}, row.label)));
+    else if (row.type === "divider") element.append(h("div", { role: "gridcell" }, h("p", {}, row.label)));
     else element.append(...row.boxes.map((box) => this.#tile(box, row)));
     const after = [...this.#shown].filter(([other]) => other > at).sort(([a], [b]) => a - b)[0];
     this.#element.insertBefore(element, after?.[1].element ?? null);

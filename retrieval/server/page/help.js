@@ -1,6 +1,6 @@
 /** The help: every key of the page, and how a query is written. */
 
-import { allShortcuts, shortcuts } from "./keys.js";
+import { allShortcuts } from "./keys.js";
 import { h } from "./dom.js";
 import { openDialog } from "./dialog.js";
 
@@ -10,8 +10,11 @@ const MAC = navigator.platform.startsWith("Mac");
 
 const NAMES = /** @type {const} */ ({
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": "Space",
-  Mod: MAC ? "⌘" : "Ctrl", Alt: MAC ? "⌥" : "Alt",
+  ContextMenu: "Menu", Mod: MAC ? "⌘" : "Ctrl", Alt: MAC ? "⌥" : "Alt",
 });
+
+/** Keys that do the same as another one beside them on some keyboards. */
+const ALIASES = new Set(["="]);
 
 const SCOPES = /** @type {const} */ ([
   ["any", "Everywhere"],
@@ -30,11 +33,6 @@ const WORDS = [
   ["in:Italy type:video", "a folder, a type of file"],
   ["rating:4", "four stars or more"],
 ];
-
-/** Register the key and the help itself. */
-export function startHelp() {
-  shortcuts({ keys: ["?"], label: "Show this help", scope: "any", run: () => openHelp() });
-}
 
 /** Show the help. */
 export function openHelp() {
@@ -57,13 +55,15 @@ function keysOf(scope, title) {
   const listed = allShortcuts().filter((each) => each.scope === scope && each.label);
   if (!listed.length) return null;
   return h("section", {}, h("h3", {}, title), h("dl", { class: "keys" }, ...listed.flatMap((each) => [
-    h("dt", {}, ...each.keys.flatMap((key, at) => [at > 0 && " or ", ...pressed(key)])),
+    h("dt", {}, ...(each.shown ?? each.keys).filter((key) => !ALIASES.has(key)).map(pressed)),
     h("dd", {}, each.label),
   ])));
 }
 
-/** @param {string} key as registered: "Mod+k" @returns {HTMLElement[]} */
+/** @param {string} key as registered: "Mod+k" @returns {HTMLElement} */
 function pressed(key) {
   const parts = key === "+" ? ["+"] : key.split("+");
-  return parts.map((part) => h("kbd", {}, NAMES[/** @type {keyof typeof NAMES} */ (part)] ?? part));
+  const named = parts.map((part) => String(NAMES[/** @type {keyof typeof NAMES} */ (part)] ?? part));
+  if (/^[A-Z]$/u.test(key)) named.splice(0, 1, "Shift", key.toLowerCase());
+  return h("kbd", {}, named.join(" "));
 }

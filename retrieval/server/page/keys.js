@@ -4,7 +4,8 @@
  * @typedef {"any" | "grid" | "lightbox"} Scope where a key works; "grid" is the page below the bar
  * @typedef {object} Shortcut
  * @property {string[]} keys as `KeyboardEvent.key`; "Mod+k" is Ctrl or Command with it
- * @property {string} label what it does, for the help
+ * @property {string} label what it does, for the help; empty where another one says it
+ * @property {string[]} [shown] the keys that the help names, if not all of these
  * @property {Scope} scope
  * @property {boolean} [typing] whether it works while words are typed
  * @property {(event: KeyboardEvent) => void | false} run false lets the next one have the key, or the browser

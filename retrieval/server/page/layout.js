@@ -8,7 +8,7 @@
  * @property {number} y
  * @property {number} height
  * @property {Box[]} boxes
- * @property {string} label of a heading
+ * @property {string} label of a heading or divider
  *
  * @typedef {object} Measures
  * @property {number} width of the whole, in pixels
@@ -47,7 +47,7 @@ export function layOut(hits, measures, breaks) {
     y += row.height + measures.gap;
   };
   for (const part of parts(hits, breaks)) {
-    if (part.divider) put({ type: "divider", height: measures.heading, boxes: [], label: "" });
+    if (part.divider) put({ type: "divider", height: measures.heading, boxes: [], label: part.from ? "Below this, unlikely" : "All of these are unlikely" });
     if (part.label) put({ type: "heading", height: measures.heading, boxes: [], label: part.label });
     for (const row of rowsOf(hits, part, measures)) put(row);
   }

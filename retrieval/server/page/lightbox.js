@@ -20,7 +20,7 @@ import { store } from "./state.js";
 const KEY = "twinlens.about"; // whether what is known of a photo is shown, in this browser
 const SWIPE = 50; // pixels
 
-const stage = h("div", { class: "stage" });
+const stage = h("div", { class: "stage", tabindex: -1, autofocus: true });
 const about = h("aside", { class: "about", "aria-label": "About the photo" });
 const place = h("p", { class: "place" });
 const previous = button("left", "The photo before", () => step(-1));
@@ -70,12 +70,6 @@ export function shownPhoto() {
   return shown;
 }
 
-/** Open a hit of the results. @param {number} index */
-export function openPhoto(index) {
-  const hit = grid.hits[index];
-  if (hit) store.set({ photo: hit.id });
-}
-
 /** @param {number | null} id */
 function follow(id) {
   if (id === (shown?.id ?? null)) return;
@@ -105,6 +99,7 @@ function open() {
   if (dialog.open) return;
   before = document.activeElement;
   dialog.showModal();
+  stage.focus();
   document.documentElement.classList.add("covered");
   enterScope("lightbox");
 }

@@ -6,7 +6,8 @@
  *   grammar.js    a query as text, and as words, terms and filters
  *   api.js        the server; types.js has the shapes
  *   results.js    the running search, its pages, and searches kept for Back
- *   layout.js     where each picture stands (no document); grid.js draws those near the screen
+ *   layout.js     where each picture stands (no document); headings.js their headings;
+ *                 grid.js draws those near the screen
  *   searchbox.js  words, chips, suggestions        pictures.js  drop, paste and choose a picture
  *   toolbar.js    tabs, total, order, instruction  filters.js   facets
  *   views.js      nothing matches, errors, empty   status.js    libraries and what happens in them
@@ -26,15 +27,13 @@
 
 import { ask, clearAll } from "./query.js";
 import { byId, fill, h } from "./dom.js";
-import { capital, dayOf } from "./format.js";
 import { currentLibrary, onLibrary, startStatus } from "./status.js";
+import { dayLabels, levelLabels } from "./headings.js";
 import { grid } from "./grid.js";
 import { isAsked, showViews } from "./views.js";
-import { openPhoto, startLightbox } from "./lightbox.js";
 import { results } from "./results.js";
 import { shortcuts, startKeys } from "./keys.js";
 import { startFilters } from "./filters.js";
-import { startHelp } from "./help.js";
 import { startOtherViews } from "./otherviews.js";
 import { startPictures } from "./pictures.js";
 import { startSearchBox, wholeQuery } from "./searchbox.js";
@@ -42,8 +41,6 @@ import { startSelecting } from "./selecting.js";
 import { startTiles } from "./tiles.js";
 import { startToolbar } from "./toolbar.js";
 import { store, toAddress } from "./state.js";
-
-const LEVELS = ["very likely", "likely", "perhaps"];
 
 /** The answer that is drawn; another one is another search. @type {unknown} */
 let drawn = null;
@@ -59,22 +56,17 @@ function show() {
     const fresh = answer !== drawn;
     drawn = answer;
     const empty = status === "failed" && !hits.length;
-    grid.show(empty ? [] : hits, { labels: labels(), divider: answer?.by_date ? null : (answer?.divider ?? null) }, fresh);
+    grid.show(empty ? [] : hits, breaks(), fresh);
     if (fresh) scrollTo({ top: results.top });
   }
 }
 
-/** Name the day of each hit, or how likely it is: the lowest level so far, so that it only sinks. */
-function labels() {
+/** @returns {import("./grid.js").Breaks} the headings, and where the unlikely hits begin */
+function breaks() {
   const { hits, answer } = results;
-  if (!answer) return [];
-  if (answer.by_date) return hits.map(dayOf);
-  let level = 0;
-  return hits.map(({ likelihood }, at) => {
-    if (!likelihood || (answer.divider !== null && at >= answer.divider)) return "";
-    level = Math.max(level, LEVELS.indexOf(likelihood));
-    return capital(LEVELS[level]);
-  });
+  if (!answer || store.state.for === "texts") return { labels: () => [], divider: answer?.divider ?? null };
+  if (answer.by_date) return { labels: (perRow) => dayLabels(hits, perRow), divider: null };
+  return { labels: (perRow) => levelLabels(hits, answer.divider, perRow), divider: answer.divider };
 }
 
 /** What stands below the pictures: the next page, or that this is all. */
@@ -100,31 +92,45 @@ function startMoving() {
   const free = () => grid.hasFocus || document.activeElement === document.body || document.activeElement === byId("results", HTMLElement);
   const ways = /** @type {const} */ ([["left", "ArrowLeft", "h"], ["down", "ArrowDown", "j"], ["up", "ArrowUp", "k"], ["right", "ArrowRight", "l"]]);
   shortcuts(
-    ...ways.map(([way, ...keys]) => ({ keys, label: `Go ${way}`, scope: /** @type {const} */ ("grid"), run: () => (free() ? grid.move(way) : false) })),
+    ...ways.map(([way, ...keys], at) => ({
+      keys, label: at ? "" : "Move", shown: ["ArrowLeft", "ArrowDown", "ArrowUp", "ArrowRight", "h", "j", "k", "l"],
+      scope: /** @type {const} */ ("grid"), run: () => (free() ? grid.move(way) : false),
+    })),
     { keys: ["Home"], label: "Go to the first", scope: "grid", run: () => (free() ? grid.focus(0) : false) },
     { keys: ["End"], label: "Go to the last that is loaded", scope: "grid", run: () => (free() ? grid.focus(grid.hits.length - 1) : false) },
     { keys: ["Escape"], label: "Leave what is open; then clear the search", scope: "grid", run: () => (free() && isAsked(store.state) ? ask({ words: "", terms: [] }) : false) },
   );
 }
 
+/** Load what shows one photo large when it is asked for, or when nothing else is to be done. */
+function startLightbox() {
+  /** @type {Promise<void> | undefined} */
+  let loaded;
+  const load = () => (loaded ??= import("./lightbox.js").then((module) => module.startLightbox()));
+  store.subscribe(({ photo }) => photo !== null && load());
+  if (store.state.photo !== null) void load();
+  else setTimeout(load, 2000);
+}
+
 function start() {
+  addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 8), { passive: true });
   history.scrollRestoration = "manual";
   byId("brand", HTMLElement).addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     clearAll();
   });
-  grid.onopen = openPhoto;
+  grid.onopen = (index) => store.set({ photo: grid.hits[index].id });
   grid.onend = () => results.problem || void results.more();
   grid.link = (hit) => toAddress({ ...store.state, photo: hit.id });
   results.subscribe(show);
   onLibrary(() => showViews(currentLibrary()));
   startTiles();
-  startSelecting();
   startSearchBox();
   startToolbar();
   startFilters();
   startPictures();
+  startSelecting(); // before what else Esc does
   startMoving();
   store.subscribe((state) => {
     results.follow(state);
@@ -137,7 +143,6 @@ function start() {
   startStatus();
   startLightbox();
   startOtherViews();
-  startHelp();
   startKeys();
 }
 

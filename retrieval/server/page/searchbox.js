@@ -51,7 +51,7 @@ export function startSearchBox() {
   show();
   shortcuts(
     { keys: ["/", "Mod+k"], label: "Go to the search box", scope: "grid", run: focusSearch },
-    { keys: ["Mod+k"], label: "Go to the search box", scope: "grid", typing: true, run: focusSearch },
+    { keys: ["Mod+k"], label: "", scope: "grid", typing: true, run: focusSearch },
   );
 }
 

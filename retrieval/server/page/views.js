@@ -59,7 +59,7 @@ function nothing() {
   const { state } = store;
   const nearest = results.answer?.nothing?.nearest ?? null;
   const ways = [
-    ...state.filters.map((filter) => way(`Without ${said(filter)}`, () => toggleFilter(filter))),
+    ...withoutFilters(),
     state.filters.length > 1 && way("Without any filter", () => ask({ filters: [] })),
     state.instruct && way("Without the instruction", () => ask({ instruct: "" })),
     isAsked(state) && nearest && way("Show all anyway", () => ask({ threshold: 0 })),
@@ -73,9 +73,14 @@ function nothing() {
   );
 }
 
+/** @returns {HTMLElement[]} a way out of each filter */
+function withoutFilters() {
+  return store.state.filters.map((filter) => way(`Without ${said(filter)}`, () => toggleFilter(filter)));
+}
+
 /** @param {Hit} hit @returns {HTMLElement} */
 function near(hit) {
-  const match = hit.match === null ? "" : `, right with ${percent(hit.match)}`;
+  const match = hit.match === null ? "" : `, a match with ${percent(hit.match)}`;
   return h("div", { class: "near" },
     hit.kind === "text" ? h("blockquote", {}, hit.text)
       : h("button", { type: "button", class: "picture", "aria-label": `Open ${hit.name}`, onclick: () => store.set({ photo: hit.id }) },
@@ -87,12 +92,13 @@ function near(hit) {
 function failure() {
   const problem = /** @type {import("./api.js").Problem} */ (results.problem);
   const offline = problem.code === "offline";
+  const unread = problem.code === "usage";
   return h("section", { class: "message", role: "alert" },
-    h("h2", {}, offline ? "The server does not answer" : "That did not work"),
+    h("h2", {}, offline ? "The server does not answer" : unread ? "That query cannot be understood" : "That did not work"),
     h("p", {}, offline ? "It may have been stopped. The page goes on as soon as it is back; to start it:" : capital(problem.message)),
     offline && command("twinlens serve"),
-    h("div", { class: "ways" }, way("Try again", () => results.again()), !offline && way("Start again", clearAll)),
-    problem.request && h("p", { class: "fine" }, `Request ${problem.request}`),
+    h("div", { class: "ways" }, unread ? withoutFilters() : way("Try again", () => results.again()), !offline && way("Start again", clearAll)),
+    problem.request && !unread && h("p", { class: "fine" }, `Request ${problem.request}`),
   );
 }
 

@@ -108,6 +108,10 @@ CASES: list[tuple[Filter, list[int]]] = [
     (InFolder(folder="2019 italy"), []),
     (InFolder(folder="pics"), [1, 2, 3, 4]),
     (InFolder(folder='"; DROP'), []),
+    (CameraName(name="Canon EOS", whole=True), []),
+    (CameraName(name="canon eos r5", whole=True), [2]),
+    (Not(filter=CameraName(name="canon eos r5", whole=True)), [1, 3, 4]),
+    (PlaceName(name="rome, italy"), [1]),
     (PlaceName(name="italy"), [1]),
     (NearPosition(latitude=41.9, longitude=12.5, km=1), [1]),
     (NearPosition(latitude=-17.0, longitude=-179.99, km=3), [3]),  # over the date line
