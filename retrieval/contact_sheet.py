@@ -33,7 +33,10 @@ QUALITY = 80  # of the JPEG; about 30 KB a thumbnail
 
 
 class SheetAnswer(Protocol):
-    """One hit of a search, as the sheet shows it; `retrieval.search.Hit` is one."""
+    """One hit of a search, as the sheet shows it; `retrieval.search.Hit` is one.
+
+    One with `lines` of text in its picture, as a hit has, gets them framed and quoted.
+    """
 
     @property
     def rank(self) -> int:
@@ -62,10 +65,6 @@ class SheetAnswer(Protocol):
     @property
     def time(self) -> float | None:
         """The position of a frame in its video in seconds; None for other items."""
-
-    @property
-    def lines(self) -> Sequence[TextLine]:
-        """The lines of text in the picture that the query names; they are framed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ RECALL = 0.97
 """Of photos with text that choose the threshold: a little more than the 0.95 that are asked for."""
 
 CONFIDENCE = 0.8
-DECAYS = (0.3, 1.0, 3.0, 10.0, 30.0)
+DECAYS = (1.0, 10.0, 30.0, 100.0, 300.0)
 """Weights of the squared weights, of which the photos that choose the threshold take one."""
 
 

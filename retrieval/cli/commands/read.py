@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def command(
     folders: tuple[Path, ...], library: Path, again: bool, patience: LockTimeout, as_json: bool
 ) -> int:
-    """Read the text that photos show: documents, screenshots, signs.
+    """Read the text in photos: documents, screenshots, signs.
 
     Searches then find photos by these words: "invoice 2023", or text:"total" for photos that
     show exactly that. It reads Chinese, Japanese, and languages in Latin letters, and needs the
