@@ -262,7 +262,7 @@ class Grid {
   /** @param {Hit} hit @param {number} width @returns {HTMLImageElement} */
   #image(hit, width) {
     const kept = this.#images.get(hit.thumb);
-    if (kept && !kept.isConnected) {
+    if (kept && !kept.isConnected && !kept.classList.contains("broken")) {
       kept.sizes = `${width}px`;
       kept.alt = spoken(hit);
       return kept;
