@@ -319,7 +319,7 @@ class TrainingRun:
             _write(model, self.config.out, self.config.storage, record)
 
     def _blend(self) -> dict[str, Any] | None:
-        """Write the WiSE-FT blend of initial and trained weights, if asked; return its dev figures."""
+        """Write the WiSE-FT blend of old and new weights, if asked for; return its dev figures."""
         if not self.config.shares:
             return None
         sets = {"val": self.validation, "keep": self.keep}
