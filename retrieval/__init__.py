@@ -90,6 +90,8 @@ if TYPE_CHECKING:
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
     from retrieval.search.facets import Facets, FacetValue
+    from retrieval.search.matching_ids import MatchCount, MatchingIds
+    from retrieval.search.suggestions import Suggestion
     from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
@@ -140,6 +142,8 @@ __all__ = [
     "LibraryTooNew",
     "LockTimeout",
     "Loss",
+    "MatchCount",
+    "MatchingIds",
     "Metadata",
     "MetadataSummary",
     "ModelMismatch",
@@ -166,6 +170,7 @@ __all__ = [
     "SheetRow",
     "Skip",
     "SortOrder",
+    "Suggestion",
     "Term",
     "TrainConfig",
     "TrainObserver",
@@ -312,6 +317,8 @@ _HOMES = {
         "parse_query",
     ),
     "retrieval.search.facets": ("FacetValue", "Facets"),
+    "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
+    "retrieval.search.suggestions": ("Suggestion",),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",

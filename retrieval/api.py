@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.catalog.facets import FacetGroup
+from indexer.catalog.reader import catalog_path
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
-from indexer.decoding.render import read_data
+from indexer.decoding.render import data_size, read_data
 from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE
 from indexer.ingest.index_options import IndexOptions
@@ -29,19 +30,38 @@ from indexer.library.lock import LockTimeout
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
+from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
-from retrieval.concepts import Concept, Concepts, LearnedConcept, LearnOptions, learn_concept
+from retrieval.concepts.store import Concept, Concepts
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
+from retrieval.numbered_sheet import MOST, SIDE, numbered_sheet
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.facets import MOST_VALUES, Facets, facets
-from retrieval.search.library_search import SearchModels, search_library
+from retrieval.search.library_search import ModelPool, search_library
+from retrieval.search.matching_ids import (
+    MOST_IDS,
+    MatchCount,
+    MatchingIds,
+    count_matches,
+    matching_ids,
+)
 from retrieval.search.query import Query, filters_within, parse_query
 from retrieval.search.results import Hit, SearchResults, hits_of
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
-from retrieval.search.term_names import QueryTerm, TermNames, record_of, strangers_query
+from retrieval.search.suggestions import MOST_SUGGESTIONS, Suggester, Suggestion
+from retrieval.search.term_names import (
+    PictureSource,
+    QueryTerm,
+    TermNames,
+    record_of,
+    strangers_query,
+)
 from retrieval.upkeep import RepairReport, check, repair
+
+if TYPE_CHECKING:
+    from retrieval.concepts import LearnedConcept
 
 QUERY_PIXELS = 1024
 """A photo that a query brings as bytes is decoded at least so large; models read less."""
@@ -51,6 +71,28 @@ Picture = PathLike | bytes | Image.Image | NDArray[Any]
 """A photo to search with: its path, the bytes of its file, a picture, or an array of its pixels."""
 
 TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryCounts:
+    """How much a library holds.
+
+    Attributes:
+        photos: how many, without the frames of videos.
+        videos: how many.
+        texts: how many passages.
+        generation: of the commit that was counted; each commit has a higher one.
+    """
+
+    photos: int = 0
+    videos: int = 0
+    texts: int = 0
+    generation: int = -1
+
+    @property
+    def items(self) -> int:
+        """How many photos, videos and texts."""
+        return self.photos + self.videos + self.texts
 
 
 class PhotoLibrary:
@@ -66,19 +108,24 @@ class PhotoLibrary:
             first one is asked for.
     """
 
-    thumbnail_bytes = DEFAULT_BYTES
-
     def __init__(
-        self, library: Library, choice: ModelChoice, timeout: LockTimeout | None = None
+        self,
+        library: Library,
+        choice: ModelChoice,
+        timeout: LockTimeout | None = None,
+        models: ModelPool | None = None,
     ) -> None:
         self.path = library.folder
         self._choice, self._timeout = choice, timeout or LockTimeout()
+        self.thumbnail_bytes = DEFAULT_BYTES
+        self._pool = models or ModelPool()
+        self._counts = LibraryCounts()
         self._pictures: ItemFiles | None = None
         self._opening = Lock()
         self._use(library)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - a choice each
         cls,
         path: PathLike,
         model: str | None = None,
@@ -87,6 +134,7 @@ class PhotoLibrary:
         create: bool = True,
         timeout: LockTimeout | None = None,
         note: Callable[[str], None] = lambda _: None,
+        models: ModelPool | None = None,
     ) -> PhotoLibrary:
         """Open a library; make an empty one where there is none.
 
@@ -98,6 +146,7 @@ class PhotoLibrary:
             create: make a library where there is none.
             timeout: how long to wait for another process that writes; not at all unless said.
             note: receives a line where loading a model takes a while or something goes wrong.
+            models: shared by several libraries, so that one model is loaded once.
 
         Raises:
             LibraryMissing: there is none, and `create` is false.
@@ -112,7 +161,7 @@ class PhotoLibrary:
             if not create:
                 raise
             library = Library.open_or_create(folder, choice.quick(BUILTIN))
-        opened = cls(library, choice, timeout)
+        opened = cls(library, choice, timeout, models)
         if model is not None:
             opened._check_model()
         return opened
@@ -179,14 +228,15 @@ class PhotoLibrary:
             ModelMismatch: the library was made with another model than the one that was named.
             ModelUnavailable: a model cannot be loaded.
         """
-        request = SearchRequest(
-            query=_query(text, image, where),
-            kind=_one_of(target, TARGETS, "target"),
+        request = _request(
+            _query(text, image, where),
             page=Page(top=k, offset=offset, sort=_sort(sort)),
+            instruct=instruct,
+            target=target,
             threshold=threshold,
+            rerank=rerank,
             frames=frames,
             scoring=scoring,
-            reranking=_reranking(rerank, instruct),
         )
         return search_library(self._library, self._models, request)
 
@@ -196,28 +246,25 @@ class PhotoLibrary:
         *,
         terms: Sequence[QueryTerm] = (),
         where: Where | None = None,
-        pictures: Mapping[str, Image.Image] | None = None,
+        pictures: PictureSource = lambda _: None,
     ) -> Query:
         """Make a query of what a stranger wrote: no path in it is read, nor looked at.
 
         Args:
             text: words in the grammar of the command line. In place of a path, a term may be
-                "item:ID", a photo of the library, or "picture:KEY", one of `pictures`.
+                "item:ID", a photo of the library, or "picture:KEY", one of the caller's. Without
+                words, terms and filters, all is found, the newest first.
             terms: further terms.
             where: filters beside those in the words.
-            pictures: open pictures, by their keys.
+            pictures: gives the caller's open picture of a key; None if there is none.
 
         Raises:
-            QueryInvalid: nothing is asked for, or it cannot be understood.
+            QueryInvalid: it cannot be understood.
             ItemMissing: the library has no such item, or no such picture was given.
         """
-        names = TermNames(library=self._library, pictures=pictures or {})
+        names = TermNames(library=self._library, picture=pictures)
         query = strangers_query(names, text, terms)
-        if where is not None:
-            return narrowed(query, expression(where))
-        if query.is_filter and query.where is None:
-            raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
-        return query
+        return query if where is None else narrowed(query, expression(where))
 
     def item(self, id_: int) -> Hit:
         """Return an item by its id, as a hit without a score.
@@ -240,7 +287,7 @@ class PhotoLibrary:
         if not isinstance(photo, Hit | int):
             return self.search(image=photo, **how)
         id_ = photo if isinstance(photo, int) else photo.id
-        asked = TermNames(library=self._library, pictures={}).item(id_)
+        asked = TermNames(library=self._library).item_query(id_)
         return self.search(replace(asked, excluded=frozenset([id_])), **how)
 
     # Browse
@@ -279,6 +326,75 @@ class PhotoLibrary:
             limit=limit,
         )
 
+    def suggest(
+        self,
+        text: str,
+        at: int | None = None,
+        *,
+        target: str | Kind = "photos",
+        limit: int = MOST_SUGGESTIONS,
+    ) -> list[Suggestion]:
+        """Complete a query while it is typed: filters and their values, learned names, words.
+
+        Args:
+            text: the query so far.
+            at: where the caret is, in characters; its end without.
+            target: "photos" or "texts".
+            limit: the most completions.
+        """
+        return self._suggester.complete(text, at, _one_of(target, TARGETS, "target"), limit)
+
+    def count(
+        self,
+        text: str | Query | None = None,
+        *,
+        image: Picture | None = None,
+        where: Where | None = None,
+        **how: Any,
+    ) -> MatchCount:
+        """Count what matches: all that passes the filters, of words and photos what hardly fails.
+
+        It counts the hits of `search(k=0)`, and looks for 16,384 of them at most.
+
+        Args:
+            text: as for `search`; so are `image`, `where`, and all else but page and order.
+            image: a photo.
+            where: filters.
+            how: see `search`.
+
+        Raises:
+            QueryInvalid: as `search`, which also says what else may be raised.
+        """
+        request = _request(_query(text, image, where), **how)
+        return count_matches(self._library, self._models, request)
+
+    def ids(
+        self,
+        text: str | Query | None = None,
+        *,
+        limit: int = MOST_IDS,
+        offset: int = 0,
+        image: Picture | None = None,
+        where: Where | None = None,
+        **how: Any,
+    ) -> MatchingIds:
+        """Return the ids of what matches, a page of them; see `count` for what does.
+
+        Args:
+            text: as for `search`; so are `image`, `where`, and all else but the order.
+            limit: ids of a page.
+            offset: ids to pass over; see `MatchingIds.next`.
+            image: a photo.
+            where: filters.
+            how: see `search`.
+
+        Raises:
+            QueryInvalid: as `search`, which also says what else may be raised.
+        """
+        page = Page(top=limit, offset=offset)
+        request = _request(_query(text, image, where), page=page, **how)
+        return matching_ids(self._library, self._models, request)
+
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
     ) -> ExportReport:
@@ -301,6 +417,17 @@ class PhotoLibrary:
     def info(self) -> LibraryInfo:
         """Say what the library holds."""
         return self._library.info()
+
+    def counts(self) -> LibraryCounts:
+        """Count what the library holds as of its last commit; faster than `info`."""
+        generation, counts = self._library.view.facts().generation, self._counts
+        if counts.generation != generation:
+            self._counts = counts = _counted(self._library, generation)
+        return counts
+
+    def is_current(self) -> bool:
+        """Tell whether the folder still holds the library that was opened, not none or another."""
+        return self._lies is not None and _identity(self.path) == self._lies
 
     # Pictures
 
@@ -328,6 +455,31 @@ class PhotoLibrary:
         if found is None:
             raise ItemMissing(f"the library has no photo {item}, or no longer; search again")
         return found
+
+    def numbered_sheet(self, items: Sequence[int]) -> bytes:
+        """Return one picture, as WebP, with some photos side by side, numbered from 1.
+
+        A photo that cannot be shown leaves an empty place.
+
+        Args:
+            items: ids of hits.
+
+        Raises:
+            UsageError: none, or more than 60.
+            ItemMissing: the library has no such photo.
+        """
+        if not 0 < len(items) <= MOST:
+            raise UsageError(f"a sheet shows 1 to {MOST} photos, not {len(items)}")
+        sheet = numbered_sheet([self._small_picture(item) for item in items])
+        return as_webp(sheet, SIDE)
+
+    def _small_picture(self, item: int) -> Image.Image | None:
+        """Return the pixels of a thumbnail; None if the photo cannot be shown."""
+        try:
+            webp = self.thumbnail(item, wanted=self.item(item).version).webp
+            return read_data(webp, size_hint=max(PIXELS))
+        except FileUnreadable:
+            return None
 
     def original(self, item: int) -> Original:
         """Open the file of an item. Close it after use.
@@ -442,6 +594,8 @@ class PhotoLibrary:
         Raises:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
+        from retrieval.concepts import LearnOptions, learn_concept  # and torch
+
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
         encoder = self._models.in_torch()
         return learn_concept(self._library, encoder, name, paths, options, progress)
@@ -501,11 +655,63 @@ class PhotoLibrary:
     def _use(self, library: Library) -> None:
         """Search in an open library, with models that are not loaded yet."""
         self._library, self.model = library, library.model
-        self._models = SearchModels(self._choice, library.model, library.fingerprint)
+        self._models = self._pool.models(self._choice, library.model, library.fingerprint)
+        self._lies = _identity(library.folder)
+        self._counts = LibraryCounts()
+        self._suggester = Suggester(library)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPicture:
+    """A picture that came as the bytes of its file.
+
+    Attributes:
+        image: RGB, upright; maybe smaller than the file.
+        width: pixels of the file's picture, upright.
+        height: pixels.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def open_picture(data: bytes) -> OpenPicture:
+    """Decode the bytes of a picture's file, in a process with limits.
+
+    Raises:
+        QueryInvalid: they are no picture, or one that is too large.
+    """
+    try:
+        width, height = data_size(data)
+        image = read_data(data, size_hint=QUERY_PIXELS)
+    except FileUnreadable as error:
+        raise QueryInvalid(f"the bytes of the photo are no picture: {error}") from error
+    return OpenPicture(image=image, width=width, height=height)
 
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what is to do."""
+
+
+def _counted(library: Library, generation: int) -> LibraryCounts:
+    """Count what a library holds."""
+    counts, (frames, videos) = library.counts(), library.catalog.count_frames()
+    return LibraryCounts(
+        photos=counts[Kind.PHOTO] - frames,
+        videos=videos,
+        texts=counts[Kind.TEXT],
+        generation=generation,
+    )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells one library in a folder from another; None if there is none."""
+    try:
+        status = catalog_path(folder).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _path(path: PathLike) -> Path:
@@ -528,6 +734,29 @@ def _query(text: str | Query | None, image: Picture | None, where: Where | None)
     return narrowed(query, expression(where))
 
 
+def _request(
+    query: Query,
+    *,
+    page: Page = Page(),  # noqa: B008 - frozen
+    instruct: str = "",
+    target: str | Kind = "photos",
+    rerank: bool | str | None = None,
+    **others: Any,
+) -> SearchRequest:
+    """Make a request of what `PhotoLibrary.search` takes.
+
+    Raises:
+        QueryInvalid: a choice cannot be understood.
+    """
+    return SearchRequest(
+        query=query,
+        kind=_one_of(target, TARGETS, "target"),
+        page=page,
+        reranking=_reranking(rerank, instruct),
+        **others,
+    )
+
+
 def _opened(image: Picture) -> Any:
     """Return a photo as a query takes it.
 
@@ -536,12 +765,7 @@ def _opened(image: Picture) -> Any:
     """
     if isinstance(image, str | os.PathLike):
         return Path(image).expanduser()
-    if not isinstance(image, bytes):
-        return image
-    try:
-        return read_data(image, size_hint=QUERY_PIXELS)
-    except FileUnreadable as error:
-        raise QueryInvalid(f"the bytes of the photo are no picture: {error}") from error
+    return open_picture(image).image if isinstance(image, bytes) else image
 
 
 def _one_of(value: str | Kind, known: dict[str, Kind], name: str) -> Kind:

@@ -151,16 +151,49 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             return filter_ids.selected(connection, kind, where, frames=frames)
 
-    def newest(self, kind: Kind, where: Filter, limit: int) -> list[int]:
-        """Return the ids of items that a filter lets through, newest first, undated ones last."""
+    def newest(
+        self,
+        kind: Kind,
+        where: Filter,
+        limit: int | None = None,
+        *,
+        oldest: bool = False,
+        frames: bool = True,
+    ) -> list[int]:
+        """Return the ids of items that a filter lets through, newest first, undated ones last.
+
+        Args:
+            kind: of the items.
+            where: the filter.
+            limit: how many at most; None for all.
+            oldest: the oldest first, undated ones last.
+            frames: all frames of a video, not the first alone.
+
+        Raises:
+            UsageError: the library is of a format before filters.
+        """
         items, files, photos = schema.items, schema.files, schema.photos
         dated = items.join(files).outerjoin(photos, photos.c.file_id == files.c.id)
         found = select(items.c.id).select_from(dated)
         query = found.where(files.c.kind == kind, compiled(where))
-        ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
-        self._described_format()
+        if self._described_format() >= 4 and not frames:
+            first = select(func.min(items.c.id)).where(items.c.time.is_not(None))
+            firsts = first.group_by(items.c.file_id)
+            query = query.where(or_(items.c.time.is_(None), items.c.id.in_(firsts)))
+        taken = photos.c.taken.asc() if oldest else photos.c.taken.desc()
+        ordered = query.order_by(taken.nulls_last(), items.c.id).limit(limit)
         with self._reading() as connection:
             return list(connection.scalars(ordered))
+
+    def count_passing(self, kind: Kind, where: Filter, *, frames: bool) -> int:
+        """Count the items of a kind that a filter lets through; a video once, unless by frames."""
+        items, files = schema.items, schema.files
+        apart = frames or kind == Kind.TEXT
+        counted = func.count(items.c.id) if apart else func.count(items.c.file_id.distinct())
+        query = select(counted).select_from(items.join(files))
+        self._described_format()
+        with self._reading() as connection:
+            return connection.scalar(query.where(files.c.kind == kind, compiled(where))) or 0
 
     def described(self) -> MetadataSummary:
         """Summarise the metadata of all photos."""

@@ -92,10 +92,24 @@ def picture_size(path: Path) -> tuple[int, int]:
         FileUnreadable: the reason.
     """
     form = form_in(path) or MediaType.PICTURE
+    return _size(_body(path, form), form)
+
+
+def data_size(data: bytes) -> tuple[int, int]:
+    """Return width and height in pixels of the photo that some bytes are, upright.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    return _size(data, MediaType.PICTURE)
+
+
+def _size(body: bytes, form: MediaType) -> tuple[int, int]:
+    """Return the size that a file's header gives, upright."""
     look = DecodeRequest(
         form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False
     )
-    about = looked_at(_body(path, form), look).about
+    about = looked_at(body, look).about
     if not about.width or not about.height:
         raise FileUnreadable("its header gives no size")
     return about.width, about.height

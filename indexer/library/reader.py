@@ -21,7 +21,7 @@ from indexer.core.errors import (
     mending,
     way_out,
 )
-from indexer.core.filters import Filter
+from indexer.core.filters import AllOf, Filter
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
 from indexer.library.facet_counts import FacetCounter
 from indexer.vectors.flat_index import Ids
@@ -71,6 +71,7 @@ class LibraryReader:
         self.vectors = VectorStore(folder, self.view, lambda: self.catalog, facts)
         self.normalizer = ScoreNormalizer(folder, self.view, self.vectors, facts)
         self._selection: tuple[tuple[int, Kind, Filter], IdSet] | None = None
+        self._listing: tuple[object, Ids] | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -186,6 +187,21 @@ class LibraryReader:
         return last[1]
 
     @_at_one_commit
+    def listed(
+        self, kind: Kind, where: Filter, *, oldest: bool = False, frames: bool = False
+    ) -> Ids:
+        """Return the ids of all items that a filter lets through, by date. Shape (n,).
+
+        The last list is remembered for as long as it holds, so that paging through it is fast.
+        See `indexer.catalog.writer.CatalogWriter.newest`.
+        """
+        asked, last = (self.view.facts().generation, kind, where, oldest, frames), self._listing
+        if last is None or last[0] != asked:
+            ids = self.catalog.newest(kind, where, oldest=oldest, frames=frames)
+            last = self._listing = (asked, np.array(ids, dtype=np.int64))
+        return last[1]
+
+    @_at_one_commit
     def score(
         self, query: Vectors, kind: Kind, ids: Sequence[int], *, alpha: float = 0.0
     ) -> NDArray[np.float32]:
@@ -283,6 +299,14 @@ class LibraryReader:
         """
         among = None if where is None else self._selected(kind, where).holds
         return self.view.word_matches(text, kind, limit, among=among, every=every)
+
+    def count_passing(self, kind: Kind, where: Filter | None, *, frames: bool) -> int:
+        """Count the items of a kind that a filter lets through; a video once, unless by frames.
+
+        Raises:
+            UsageError: the library is of a format before filters.
+        """
+        return self.catalog.count_passing(kind, where or AllOf(), frames=frames)
 
     @_at_one_commit
     def counts(self) -> dict[Kind, int]:

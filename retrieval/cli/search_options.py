@@ -236,7 +236,7 @@ def with_page(function: F) -> Callable[..., Any]:
         default=SortOrder.SCORE.value,
         show_default=True,
         callback=lambda _ctx, _param, value: SortOrder(value),
-        help="Order of the hits on a page: best first, or newest first.",
+        help="Order of the hits on a page: best, newest or oldest first.",
     )
     @click.option(
         "--frames",

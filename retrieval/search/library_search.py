@@ -104,6 +104,28 @@ class SearchModels:
             return loaded[key]
 
 
+class ModelPool:
+    """Keeps the models of several libraries: libraries of one model share it. For any thread.
+
+    Args:
+        most: so many are kept; the one that was asked for longest ago goes first.
+    """
+
+    def __init__(self, most: int = 4) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._kept: dict[tuple[ModelChoice, str, str], SearchModels] = {}
+
+    def models(self, choice: ModelChoice, model: str, fingerprint: str) -> SearchModels:
+        """Return the models for a library; see `SearchModels`."""
+        key = (choice, model, fingerprint)
+        with self._lock:
+            found = self._kept.pop(key, None) or SearchModels(choice, model, fingerprint)
+            self._kept[key] = found
+            while len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        return found
+
+
 def _load(spec: str | None, encoder: Encoder, *, instructed: bool) -> Reranker | None:
     """Load a reranker by its spec, or the built-in one if it belongs to the encoder."""
     if spec:

@@ -19,7 +19,7 @@ from retrieval._enums import HIT_FIELDS
 
 if TYPE_CHECKING:
     from retrieval.search.match_probability import MatchCalibrator
-    from retrieval.search.search_request import Page, SearchRequest
+    from retrieval.search.search_request import SearchRequest
 
 UNLIKELY = 0.2
 """Hits below this probability are shown as unlikely: fewer than one in five of them is right."""
@@ -236,24 +236,20 @@ class SearchResults(Sequence[Hit]):
 
 
 def calibrated(
-    hits: Sequence[Hit], page: Page, *, found: bool, least: float | None, looked_for: int
+    hits: Sequence[Hit], request: SearchRequest, *, found: bool, looked_for: int
 ) -> SearchResults:
     """Cut hits to those that match, and to a page of these.
 
     Args:
         hits: the best, best first.
-        page: which of them are shown.
+        request: which of them are returned: the page, and how likely a match each must be.
         found: whether anything matches.
-        least: how likely a hit must be to be shown. None shows as many as are asked for, if
-            anything matches; where all are asked for, those that are not faint (`FAINT`).
         looked_for: how many hits were looked for; 0 for all.
     """
-    nearest = hits[0] if hits else None
-    if least is None and not found:
+    nearest, page = hits[0] if hits else None, request.page
+    if request.threshold is None and not found:
         return SearchResults(hits=[], found=False, nearest=nearest)
-    if least is None:
-        least = 0.0 if page.top else FAINT
-    shown = [hit for hit in hits if hit.match is None or hit.match >= least]
+    shown = [hit for hit in hits if hit.match is None or hit.match >= request.least]
     if not shown:
         return SearchResults(hits=[], found=not hits, nearest=nearest)
     complete = not looked_for or len(shown) < looked_for

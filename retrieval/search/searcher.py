@@ -146,11 +146,38 @@ class Searcher:
         if not isinstance(request, SearchRequest):
             query = request if isinstance(request, Query) else parse_query(request)
             request = SearchRequest(query=query)
+        if request.query.is_filter:
+            return self._listed(request)
         page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
-        results = calibrated(hits, page, found=found, least=request.threshold, looked_for=reach)
+        results = calibrated(hits, request, found=found, looked_for=reach)
         return replace(results, took_ms=times.milliseconds)
+
+    def _listed(self, request: SearchRequest) -> SearchResults:
+        """Return a page of all that the filters let through, by date."""
+        times, page = StageTimes(), request.page
+        with times.of("candidates"):
+            hits, total = self._library.view.at_one_commit(partial(self._list, request))
+        more = bool(page.top) and page.reach < total
+        return SearchResults(
+            hits=hits,
+            found=True,
+            total=total,
+            next=page.reach if more else None,
+            took_ms=times.milliseconds,
+        )
+
+    def _list(self, request: SearchRequest) -> tuple[list[Hit], int]:
+        """Return the hits of a page of `_listed`, and how many there are on all."""
+        where, oldest = request.query.where or AllOf(), request.page.sort == SortOrder.OLDEST
+        ids = self._library.listed(request.kind, where, oldest=oldest, frames=request.frames)
+        shown = ids[request.page.offset : request.page.reach or None].tolist()
+        hits = hits_of(
+            [Candidate(id=id_, score=0.0) for id_ in shown], self._library.records(shown)
+        )
+        first = request.page.offset + 1
+        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=first)], len(ids)
 
     def _ranked(
         self, request: SearchRequest, reach: int, times: StageTimes

@@ -7,8 +7,9 @@ may be `item:ID`, a photo of the library, or `picture:KEY`, an open picture of t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from PIL import Image
 
@@ -21,6 +22,10 @@ MOST_TERMS = 32
 """Terms of one query: each is embedded for itself."""
 
 _NAMED = re.compile(r"(?:picture:(?P<picture>[\w-]{1,64})|item:(?P<item>\d{1,18}))")
+
+
+PictureSource: TypeAlias = Callable[[str], Image.Image | None]
+"""Gives an open picture by its key; None if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +51,11 @@ class TermNames:
 
     Attributes:
         library: whose items they name.
-        pictures: open pictures, by their keys.
+        picture: gives the caller's open pictures by their keys.
     """
 
     library: Library
-    pictures: Mapping[str, Image.Image]
+    picture: PictureSource = lambda _: None
 
     def read(self, written: str) -> Query | None:
         """Return what a written term names; None for words.
@@ -61,20 +66,23 @@ class TermNames:
         found = _NAMED.fullmatch(written.strip())
         if found is None:
             return None
-        return self.picture(found["picture"]) if found["picture"] else self.item(int(found["item"]))
+        if found["picture"]:
+            return self.picture_query(found["picture"])
+        return self.item_query(int(found["item"]))
 
-    def item(self, id_: int) -> Query:
+    def item_query(self, id_: int) -> Query:
         """Return a photo of the library as a query; of a text its words."""
         record = record_of(self.library, id_)
         if record.kind == Kind.TEXT:
             return Query(kind=Kind.TEXT, text=record.text)
         return Query(kind=Kind.PHOTO, item=record.id)
 
-    def picture(self, key: str) -> Query:
+    def picture_query(self, key: str) -> Query:
         """Return an open picture as a query."""
-        if key not in self.pictures:
+        photo = self.picture(key)
+        if photo is None:
             raise ItemMissing(f"there is no picture '{key}', or no longer; send it again")
-        return Query(kind=Kind.PHOTO, photo=self.pictures[key], key=key)
+        return Query(kind=Kind.PHOTO, photo=photo, key=key)
 
     def term(self, term: QueryTerm) -> Term:
         """Return a term as queries have it."""
@@ -82,9 +90,9 @@ class TermNames:
         if len(asked) != 1:
             raise QueryInvalid("a term has one of text, item and picture")
         if term.item is not None:
-            return Term(query=self.item(term.item), weight=term.weight)
+            return Term(query=self.item_query(term.item), weight=term.weight)
         if term.picture is not None:
-            return Term(query=self.picture(term.picture), weight=term.weight)
+            return Term(query=self.picture_query(term.picture), weight=term.weight)
         words = " ".join(readable(term.text or "").split())
         if not words:
             raise QueryInvalid("a term is empty; say what to look for")

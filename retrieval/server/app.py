@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from retrieval.server.libraries import Libraries
 from retrieval.server.limits import Limits
 from retrieval.server.metrics import Metrics
+from retrieval.server.pictures import SentPictures
 from retrieval.server.problems import MEDIA_TYPE, answer_errors
 from retrieval.server.requests import Requests
 from retrieval.server.routes import all_routers
@@ -17,6 +18,7 @@ from retrieval.server.routes.page import FOLDER
 from retrieval.server.schemas import ProblemModel
 from retrieval.server.security import Security
 from retrieval.server.settings import ServeSettings
+from retrieval.server.workers import Workers
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem: what is wrong, and what to do.",
@@ -35,7 +37,8 @@ def create_app(libraries: Libraries, settings: ServeSettings) -> FastAPI:
         responses={"4XX": _PROBLEM | {"model": ProblemModel}, "5XX": _PROBLEM, 422: _PROBLEM},
     )
     app.state.libraries, app.state.settings = libraries, settings
-    app.state.metrics = Metrics()
+    app.state.metrics, app.state.pictures = Metrics(), SentPictures(settings)
+    app.state.workers = Workers("server", settings)
     answer_errors(app)
     for router in all_routers():
         app.include_router(router)

@@ -16,7 +16,7 @@ from retrieval.server.schemas import (
     NothingModel,
     QueryModel,
     SearchAnswer,
-    TermModel,
+    UnderstoodTerm,
 )
 
 Likelihood: TypeAlias = Literal["very likely", "likely", "perhaps", "unlikely"]
@@ -36,7 +36,7 @@ def answered(
         total=results.total,
         complete=results.complete,
         next=cursor,
-        nothing=None if results.found else NothingModel(nearest=nearest),
+        nothing=None if results.total or results.hits else NothingModel(nearest=nearest),
         message=readable(results.message),
         hints=[readable(line) for line in results.hints],
         took_ms={stage: round(ms, 2) for stage, ms in results.took_ms.items()},
@@ -61,7 +61,7 @@ def shown(hit: Hit, library: str) -> HitModel:
         name=readable(hit.path.name),
         folder=readable(str(hit.path.parent)),
         time=hit.time,
-        text=hit.text,
+        text=readable(hit.text),
         width=hit.about.width,
         height=hit.about.height,
         thumb=_link(hit.id, "thumb", library, hit.version) if hit.version else None,
@@ -87,15 +87,15 @@ def _understood(query: Query) -> QueryModel:
     filters = split_filters(query.filters)[1]
     return QueryModel(
         terms=[_term(each, weight) for each, weight in terms if not each.is_filter],
-        filters=[written_filters([each]) for each in filters],
+        filters=[readable(written_filters([each])) for each in filters],
     )
 
 
-def _term(query: Query, weight: float) -> TermModel:
+def _term(query: Query, weight: float) -> UnderstoodTerm:
     """Say what a term of a query is."""
     if query.kind == Kind.TEXT:
-        return TermModel(text=query.text, weight=weight)
-    return TermModel(item=query.item, picture=query.key or None, weight=weight)
+        return UnderstoodTerm(text=readable(query.text), item=None, picture=None, weight=weight)
+    return UnderstoodTerm(text=None, item=query.item, picture=query.key or None, weight=weight)
 
 
 def _link(item: int, what: str, library: str, version: str = "") -> str:
@@ -109,14 +109,14 @@ def _about(hit: Hit) -> About:
     about = hit.about
     return About(
         taken=about.taken,
-        place=about.place,
+        place=readable(about.place),
         latitude=about.latitude,
         longitude=about.longitude,
-        camera=about.camera,
-        lens=about.lens,
+        camera=readable(about.camera),
+        lens=readable(about.lens),
         rating=about.rating,
-        keywords=list(about.keywords),
-        title=about.title,
-        caption=about.caption,
-        also=list(about.also),
+        keywords=[readable(each) for each in about.keywords],
+        title=readable(about.title),
+        caption=readable(about.caption),
+        also=[readable(each) for each in about.also],
     )

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 
 from indexer.core.errors import LibraryDamaged, LibraryLocked, LibraryMissing, TwinlensError
-from retrieval.api import PhotoLibrary
+from retrieval.api import LibraryCounts, PhotoLibrary
 from retrieval.server.problems import Problem
-from retrieval.server.schemas import LibraryModel
+from retrieval.server.schemas import LibraryState
 from retrieval.server.settings import ServeSettings
+from retrieval.server.workers import Workers
 
 T = TypeVar("T")
 
+_VIEWERS = 8  # threads: a browser asks for six pictures at a time, and most wait for a decoder
 
-class LibraryState(StrEnum):
-    """How a served library is."""
 
-    READY = "ready"
-    EMPTY = "empty"
-    MISSING = "missing"
-    LOCKED = "locked"
-    DAMAGED = "damaged"
+@dataclass(frozen=True, kw_only=True)
+class LibraryStatus:
+    """How a served library is, and what it holds.
+
+    Attributes:
+        state: of the library.
+        message: what is wrong, and what to do about it; empty where nothing is.
+        model: the name of its model; empty where it cannot be opened.
+        counts: what it holds; None where it cannot be opened.
+    """
+
+    state: LibraryState
+    message: str = ""
+    model: str = ""
+    counts: LibraryCounts | None = None
+
+
+@dataclass(kw_only=True)
+class _Opened:
+    """An open library, and how many threads work on it; it is closed by the last one."""
+
+    library: PhotoLibrary
+    users: int = 0
+    retired: bool = False
 
 
 class ServedLibrary:
     """One library of a server. Routes work on it with `run`.
+
+    It is opened when it is first needed, and again when another library lies in its folder, when
+    its model has changed, or when something in it was broken: so it recovers by itself.
 
     Args:
         folder: of the library.
@@ -48,92 +68,123 @@ class ServedLibrary:
         settings: ServeSettings,
         open_library: Callable[[Path], PhotoLibrary],
     ) -> None:
-        self.folder, self.name = folder, name
-        self._settings, self._open = settings, open_library
-        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix=f"library-{name}")
-        self._opening = threading.Lock()
-        self._library: PhotoLibrary | None = None
-        self._busy, self.warm = 0, False
+        self.folder, self.name, self.warm = folder, name, False
+        self._open_library = open_library
+        self.workers = Workers(f"library-{name}", settings)
+        self._viewers = Workers(f"pictures-{name}", settings, _VIEWERS)
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+        self._fault = ""
 
     async def run(self, work: Callable[[PhotoLibrary], T]) -> T:
         """Work on the library in one of its threads, and return what comes out.
+
+        The work may be done twice, where the library is opened anew meanwhile.
 
         Raises:
             Problem: too many requests wait, or it takes too long.
             TwinlensError: what the work raises, and what opening the library does.
         """
-        if self._busy >= self._settings.workers + self._settings.waiting:
-            raise Problem("busy", "too many requests wait; ask again in a moment", retry_after=1)
-        self._busy += 1
-        future = asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: work(self.opened())
-        )
-        future.add_done_callback(lambda _: self._leave())
+        return await self.workers.run(lambda: self.work(work))
+
+    async def show(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Do what shows pictures, as `run` does, but never in the way of a search."""
+        return await self._viewers.run(lambda: self.work(work))
+
+    def work(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Work on the library in this thread; see `run`."""
         try:
-            return await asyncio.wait_for(future, self._settings.deadline)
-        except TimeoutError as error:
-            seconds = self._settings.deadline
-            raise Problem("timeout", f"it took more than {seconds:g} seconds") from error
+            done = self._worked(work)
+        except LibraryDamaged:
+            try:
+                done = self._worked(work)  # it was opened anew
+            except LibraryDamaged as error:
+                self._fault = str(error)
+                raise
+        self._fault = ""
+        return done
 
-    def opened(self) -> PhotoLibrary:
-        """Return the open library; open it the first time. For threads that work on it."""
-        with self._opening:
-            if self._library is None:
-                self._library = self._open(self.folder)
-            return self._library
-
-    def warm_up(self) -> None:
-        """Open the library and load its models, if it can be, in a thread of its own."""
-        threading.Thread(target=self._warmed, name=f"warm-{self.name}", daemon=True).start()
-
-    def described(self) -> LibraryModel:
-        """Say how the library is and what it holds; for threads."""
-        state, message = self.state()
-        there = state in (LibraryState.READY, LibraryState.EMPTY)
-        info = self.opened().info() if there else None
-        return LibraryModel(
-            name=self.name,
-            state=state,
-            message=message,
-            photos=info.photos if info else 0,
-            videos=info.videos if info else 0,
-            texts=info.texts if info else 0,
-            model=info.model if info else "",
-        )
-
-    def state(self) -> tuple[LibraryState, str]:
-        """Say how the library is, and what to do about it; for threads that work on it."""
+    def status(self) -> LibraryStatus:
+        """Say how the library is; for threads. Where something was broken, it is tried again."""
         try:
-            info = self.opened().info()
-        except LibraryMissing as error:
-            return LibraryState.MISSING, str(error)
-        except LibraryLocked as error:
-            return LibraryState.LOCKED, str(error)
-        except (LibraryDamaged, TwinlensError) as error:
-            return LibraryState.DAMAGED, str(error)
-        if info.photos + info.videos + info.texts:
-            return LibraryState.READY, ""
+            if self._fault:
+                self.work(_probe)
+            model, counts = self.work(lambda library: (library.model, library.counts()))
+        except TwinlensError as error:
+            return LibraryStatus(state=_state_of(error), message=str(error))
+        if counts.items:
+            return LibraryStatus(state=LibraryState.READY, model=model, counts=counts)
         fill = f"the library is empty; fill it with: twinlens index FOLDER --library {self.folder}"
-        return LibraryState.EMPTY, fill
+        return LibraryStatus(state=LibraryState.EMPTY, message=fill, model=model, counts=counts)
 
-    def close(self) -> None:
-        """Let go of the files and threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        if self._library is not None:
-            self._library.close()
-
-    def _leave(self) -> None:
-        """Count a request that is done."""
-        self._busy -= 1
-
-    def _warmed(self) -> None:
-        """Search once, so that the models are loaded; what is wrong is said by `state`."""
+    async def warm_up(self) -> None:
+        """Open the library and load its models, if it can be; what is wrong `status` says."""
         try:
-            self.opened().search("a photo", k=1, rerank=True)
-        except TwinlensError:
+            await self.run(_probe)
+        except (TwinlensError, Problem):
             return
         finally:
             self.warm = True
+
+    def close(self) -> None:
+        """Wait for the work that has begun, and let go of the files."""
+        self.workers.close()
+        self._viewers.close()
+        with self._lock:
+            self._retire()
+
+    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Work on the library once; one that turns out broken is opened anew the next time."""
+        with self._lock:
+            opened = self._current()
+            opened.users += 1
+        try:
+            return work(opened.library)
+        except LibraryDamaged:
+            with self._lock:
+                self._retire(opened)
+            raise
+        except OSError as error:
+            if opened.library.is_current():
+                raise
+            raise LibraryMissing(f"the library at '{self.folder}' has gone") from error
+        finally:
+            with self._lock:
+                opened.users -= 1
+                self._close_unused(opened)
+
+    def _current(self) -> _Opened:
+        """Return what lies in the folder now, opened."""
+        if self._opened is not None and not self._opened.library.is_current():
+            self._retire()
+        if self._opened is None:
+            self._opened = _Opened(library=self._open_library(self.folder))
+        return self._opened
+
+    def _retire(self, which: _Opened | None = None) -> None:
+        """Let no more work begin on the open library, if it is still the given one."""
+        opened = self._opened
+        if opened is not None and which in (None, opened):
+            opened.retired, self._opened = True, None
+            self._close_unused(opened)
+
+    @staticmethod
+    def _close_unused(opened: _Opened) -> None:
+        """Close a library on which nobody works any more."""
+        if opened.retired and not opened.users:
+            opened.library.close()
+
+
+def _probe(library: PhotoLibrary) -> None:
+    """Search once: it loads the models, and reads what searches read."""
+    library.search(library.query("a photo"), k=1)
+
+
+def _state_of(error: TwinlensError) -> LibraryState:
+    """Say how a library is that cannot be worked on."""
+    if isinstance(error, LibraryMissing):
+        return LibraryState.MISSING
+    return LibraryState.LOCKED if isinstance(error, LibraryLocked) else LibraryState.DAMAGED
 
 
 class Libraries:

@@ -32,6 +32,7 @@ STATUS = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "slow": 408,
     "library_locked": 409,
     "too_large": 413,
     "unsupported_type": 415,
@@ -46,6 +47,7 @@ STATUS = {
 """The HTTP status of each code."""
 
 _OF_ERRORS: tuple[tuple[type[TwinlensError], str], ...] = (
+    (ItemMissing, "not_found"),
     (FileUnreadable, "unreadable"),
     (ItemMissing, "not_found"),
     (UsageError, "usage"),

@@ -1,5 +1,7 @@
 """Every request has an id, is counted and timed, and gets an answer whatever fails.
 
+Every answer carries the headers of `retrieval.server.security`.
+
 No line says what was searched for: a request is named by the pattern of its route.
 """
 
@@ -14,8 +16,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.core.errors import TwinlensError
+from retrieval.server.limits import ClientLeft
 from retrieval.server.metrics import Metrics
 from retrieval.server.problems import REQUEST_ID, Problem, problem_of, response_of
+from retrieval.server.security import HEADERS
 
 LOG = logging.getLogger("twinlens.server")
 
@@ -42,6 +46,8 @@ class Requests:
         begun = time.perf_counter()
         try:
             await self._app(scope, receive, sent)
+        except ClientLeft:
+            pass
         except Exception as error:  # noqa: BLE001 - the edge
             await self._failed(error, scope, receive, sent)
         finally:
@@ -75,7 +81,10 @@ class _Sent:
         """Send one message."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self.id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.id
+            for name, value in (*HEADERS.items(), ("Cache-Control", "no-store")):
+                headers.setdefault(name, value)
         elif self._is_head:
             message = {**message, "body": b""}
         await self._send(message)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from retrieval._enums import SortOrder
+
+LONGEST = 2_000
+"""Characters of a query, of a term, and of an instruction."""
 
 
 class Model(BaseModel):
@@ -20,6 +25,16 @@ class Target(StrEnum):
 
     PHOTOS = "photos"
     TEXTS = "texts"
+
+
+class LibraryState(StrEnum):
+    """How a served library is."""
+
+    READY = "ready"
+    EMPTY = "empty"
+    MISSING = "missing"
+    LOCKED = "locked"
+    DAMAGED = "damaged"
 
 
 class About(Model):
@@ -63,16 +78,27 @@ class HitModel(Model):
 class TermModel(Model):
     """One term of a query: words, a photo of the library, or a picture that was sent before."""
 
-    text: str | None = None
-    item: int | None = None
-    picture: str | None = None
-    weight: float = Field(default=1.0, description="Below 0 to take it away.")
+    text: str | None = Field(default=None, max_length=LONGEST)
+    item: int | None = Field(default=None, ge=0, le=2**53)
+    picture: str | None = Field(default=None, max_length=64)
+    weight: float = Field(
+        default=1.0, ge=-100, le=100, description="Below 0 to take it away; not 0."
+    )
+
+
+class UnderstoodTerm(Model):
+    """One term of a query, as it was understood."""
+
+    text: str | None
+    item: int | None
+    picture: str | None
+    weight: float
 
 
 class QueryModel(Model):
     """How a query was understood."""
 
-    terms: list[TermModel]
+    terms: list[UnderstoodTerm]
     filters: list[str]
 
 
@@ -99,19 +125,50 @@ class SearchAnswer(Model):
     divider: int | None = Field(description="The place of the first hit that is unlikely.")
 
 
-class SearchBody(Model):
+class SearchChoices(Model):
+    """How a search is answered."""
+
+    target: Target = Field(default=Target.PHOTOS, alias="for", description="What to find.")
+    instruct: str = Field(
+        default="", max_length=LONGEST, description="What hits shall be like: no people"
+    )
+    sort: SortOrder = Field(
+        default=SortOrder.SCORE, description="By date, hits that are unlikely are left out."
+    )
+    threshold: float | None = Field(
+        default=None, ge=0, le=1, description="The least probability of a match."
+    )
+    limit: int = Field(default=60, ge=1, le=1000)
+    cursor: str | None = Field(
+        default=None, max_length=400, description="`next` of the page before."
+    )
+    rerank: bool | None = Field(default=None, description="Without, reranked where that gains.")
+    frames: bool = Field(default=False, description="Every frame of a video that matches.")
+
+    @property
+    def question(self) -> str:
+        """All that a cursor depends on."""
+        return self.model_dump_json(exclude={"cursor", "limit"})
+
+
+class SearchParameters(SearchChoices):
+    """A search by a written query."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    q: str = Field(
+        default="",
+        max_length=LONGEST,
+        description="Words, filters and terms, as on the command line: beach + sunset after:2019. "
+        "A term may be item:ID or picture:ID; a path is words.",
+    )
+
+
+class SearchBody(SearchChoices):
     """A search, spelled out."""
 
     terms: list[TermModel] = Field(default=[], max_length=32)
-    where: list[str] = Field(default=[], max_length=100)
-    target: Target = Field(default=Target.PHOTOS, alias="for")
-    instruct: str = ""
-    sort: Literal["score", "date"] = "score"
-    threshold: float | None = Field(default=None, ge=0, le=1)
-    limit: int = Field(default=60, ge=1, le=1000)
-    cursor: str | None = None
-    rerank: bool | None = None
-    frames: bool = False
+    where: list[Annotated[str, Field(max_length=LONGEST)]] = Field(default=[], max_length=100)
 
 
 class ItemAnswer(HitModel):
@@ -124,12 +181,13 @@ class LibraryModel(Model):
     """One library of the server."""
 
     name: str
-    state: str
-    message: str
+    state: LibraryState
+    message: str = Field(description="What is wrong, and what to do about it.")
     photos: int
     videos: int
     texts: int
     model: str
+    generation: int = Field(description="It changes with every commit.")
 
 
 class LibrariesAnswer(Model):
@@ -147,3 +205,13 @@ class ProblemModel(BaseModel):
     detail: str
     code: str
     request_id: str
+
+
+class PictureAnswer(Model):
+    """A picture that was sent; `picture:ID` names it in queries."""
+
+    id: str
+    width: int
+    height: int
+    thumb: str
+    expires: datetime = Field(description="When it is forgotten, unless it is used.")

@@ -17,9 +17,9 @@ import ipaddress
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from retrieval.server.problems import Problem
 from retrieval.server.settings import ServeSettings
@@ -46,6 +46,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+"""What every answer carries; `retrieval.server.requests` adds them."""
 
 _LET_IN = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url=/"><title>twinlens</title></head>
@@ -54,7 +55,7 @@ _LET_IN = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 
 
 class Security:
-    """ASGI middleware that refuses what may not ask, and guards every answer.
+    """ASGI middleware that refuses what may not ask.
 
     Args:
         app: what answers.
@@ -65,30 +66,19 @@ class Security:
         self._app, self._settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, if it may be."""
+        """Answer one request, if it may be.
+
+        Raises:
+            Problem: it may not; says why.
+        """
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-                if "server" in headers:
-                    del headers["server"]
-            await send(message)
-
-        from retrieval.server.problems import REQUEST_ID, response_of
-
-        try:
-            token = self._checked(scope)
-        except Problem as problem:
-            id_ = scope["state"][REQUEST_ID]
-            return await response_of(problem, id_)(scope, receive, guarded)
-        if token is not None:
-            return await _let_in(token)(scope, receive, guarded)
-        return await self._app(scope, receive, guarded)
+            await self._app(scope, receive, send)
+            return
+        token = self._checked(scope)
+        if token is None:
+            await self._app(scope, receive, send)
+        else:
+            await _let_in(token)(scope, receive, send)
 
     def _checked(self, scope: Scope) -> str | None:
         """Refuse what may not ask; return the value of the cookie that lets a page in.

@@ -15,6 +15,7 @@ import uvicorn
 from indexer.core.errors import TwinlensError, UsageError
 from retrieval.api import PhotoLibrary
 from retrieval.server.app import create_app
+from retrieval.server.connections import GuardedConnection
 from retrieval.server.libraries import Libraries, ServedLibrary, unique_names
 from retrieval.server.settings import ServeSettings
 
@@ -89,7 +90,7 @@ async def _served(
     app.state.closing = asyncio.Event()
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=GuardedConnection,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -111,7 +112,9 @@ async def _served(
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, end)
-    for each in libraries:
-        each.warm_up()
+    warming = [asyncio.create_task(each.warm_up()) for each in libraries]
     started(settings.address(listener.getsockname()[1]))
     await server._serve([listener])  # `serve` would take the signals
+    for task in warming:
+        task.cancel()
+    app.state.workers.close()

@@ -31,11 +31,13 @@ class ServeSettings:
         thumbs_bytes: what the thumbnails of a library may take on the disk.
         workers: how many requests of one library are worked on at once.
         waiting: how many requests of one library may wait; more are refused with 503.
-        deadline: seconds that a request may take.
+        requests: how many requests may be in progress, streams included.
+        deadline: seconds that the work of a request may take, waiting included.
         body_bytes: the largest body of a request.
+        body_seconds: in which it has to be there.
+        buffer_bytes: of all bodies in memory.
         upload_bytes: the largest picture to search with.
-        query_chars: the longest query.
-        pictures: how many pictures to search with are kept at most.
+        picture_bytes: what the pictures to search with may take in memory.
         picture_seconds: for how long one is kept after its last use.
     """
 
@@ -46,11 +48,13 @@ class ServeSettings:
     thumbs_bytes: int = 1 << 30
     workers: int = 2
     waiting: int = 64
+    requests: int = 200
     deadline: float = 30.0
     body_bytes: int = 1 << 20
+    body_seconds: float = 30.0
+    buffer_bytes: int = 128 << 20
     upload_bytes: int = 25_000_000
-    query_chars: int = 2_000
-    pictures: int = 64
+    picture_bytes: int = 64 << 20
     picture_seconds: float = 3_600.0
 
     def __post_init__(self) -> None:

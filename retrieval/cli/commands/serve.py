@@ -17,6 +17,7 @@ from retrieval.runtime.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from retrieval.api import PhotoLibrary
+    from retrieval.search.library_search import ModelPool
 
 TOKEN_VARIABLE = "TWINLENS_TOKEN"
 
@@ -90,6 +91,7 @@ def command(  # noqa: PLR0913 - one an option
     Requires packages of an extra: pip install 'twinlens[serve]'.
     """
     require_extra("serve", ("fastapi", "uvicorn"), "serve")
+    from retrieval.search.library_search import ModelPool
     from retrieval.server.serving import serve
     from retrieval.server.settings import ServeSettings
 
@@ -100,17 +102,19 @@ def command(  # noqa: PLR0913 - one an option
     serve(
         folders,
         settings,
-        open_library=partial(_opened, model),
+        open_library=partial(_opened, model, ModelPool()),
         started=partial(_started, token, open_browser),
     )
     return ExitCode.DONE
 
 
-def _opened(model: ModelChoice, folder: Path) -> PhotoLibrary:
+def _opened(model: ModelChoice, pool: ModelPool, folder: Path) -> PhotoLibrary:
     """Open a library that is there."""
     from retrieval.api import PhotoLibrary
 
-    return PhotoLibrary.open(folder, model.spec, device=model.device, create=False, note=model.note)
+    return PhotoLibrary.open(
+        folder, model.spec, device=model.device, create=False, note=model.note, models=pool
+    )
 
 
 def _started(token: str | None, open_browser: bool, address: str) -> None:

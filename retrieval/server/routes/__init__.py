@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from retrieval.server.routes import items, library_list, operations, page, pictures, search
+from retrieval.server.routes import (
+    items,
+    library_list,
+    operations,
+    page,
+    pictures,
+    query_pictures,
+    search,
+)
 
 
 def all_routers() -> list[APIRouter]:
     """Return the routers of the server, in the order of the API's description."""
     return [
         search.router,
+        query_pictures.router,
         items.router,
         pictures.router,
         library_list.router,

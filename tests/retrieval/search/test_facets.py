@@ -57,7 +57,9 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Library
     for number in range(50):
         suffix = chosen.choice((".jpg", ".JPEG", ".png", ".webp"))
         photo(folder / chosen.choice(FOLDERS) / f"{number}{suffix}", chosen)
-    clip(folder / "2019" / "film.mp4", [(scene("red"), 2.0), (scene("blue"), 2.0)])
+    clip(
+        folder / "2019" / "film.mp4", [(scene("red", "white"), 5.0), (scene("blue", "white"), 5.0)]
+    )
     (folder / "2020" / "note.txt").write_text("a red door\na blue door\n", encoding="utf-8")
     with Library.create(home / "library", ColourEncoder()) as library:
         index_folders(library, ColourEncoder(), [folder])
