@@ -22,6 +22,8 @@ T = TypeVar("T")
 GRACE_SECONDS = 3.0
 """So long the work in progress may take once the server is to end."""
 
+_VIEWERS = 8  # threads: a browser asks for six pictures at a time, and most wait for a decoder
+
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryStatus:
@@ -72,6 +74,7 @@ class ServedLibrary:
         self.folder, self.name, self.warm = folder, name, False
         self._open_library, self._settings = open_library, settings
         self.workers = Workers(f"library-{name}", settings)
+        self._viewers = Workers(f"pictures-{name}", settings, _VIEWERS)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._fault = ""
@@ -86,6 +89,10 @@ class ServedLibrary:
             TwinlensError: what the work raises, and what opening the library does.
         """
         return await self.workers.run(lambda: self.work(work))
+
+    async def show(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Do what shows pictures, as `run` does, but never in the way of a search."""
+        return await self._viewers.run(lambda: self.work(work))
 
     def work(self, work: Callable[[PhotoLibrary], T]) -> T:
         """Work on the library in this thread; see `run`."""
@@ -124,10 +131,10 @@ class ServedLibrary:
 
     def close(self, seconds: float = GRACE_SECONDS) -> bool:
         """Let go of the files; return whether the work that has begun ends within some seconds."""
-        ended = self.workers.close(seconds)
+        ended = [pool.close(seconds) for pool in (self.workers, self._viewers)]
         with self._lock:
             self._retire()
-        return ended
+        return all(ended)
 
     def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
         """Work on the library once; one that turns out broken is opened anew the next time."""

@@ -5,33 +5,31 @@
  * @typedef {import("./exporting.js").Format} Format
  */
 
-import { announce, toast } from "./announce.js";
-import { asProblem, results } from "./results.js";
+import { announce, attempt, toast } from "./announce.js";
+import { results } from "./results.js";
 import { asked, get } from "./api.js";
 import { count, counted } from "./format.js";
-import { download, FORMATS } from "./exporting.js";
 import { byId, fill, h } from "./dom.js";
 import { grid, tileParts } from "./grid.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
-import { openTeaching } from "./teaching.js";
 import { selection } from "./selection.js";
 import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
 import { tileChoices } from "./tiles.js";
 
-const PAGE = 100_000; // ids asked for at once
+const PAGE = 16_384; // ids asked for at once
 
 /** Where there is no mouse, marks are shown and touched after this was pressed. */
-const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
+const chooser = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
 let chooses = false;
 
-const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selection", hidden: true });
+const bar = h("section", { id: "selection", "aria-label": "Selection", hidden: true });
 
 /** Begin to listen. */
 export function startSelecting() {
   byId("results", HTMLElement).append(bar);
-  byId("tools", HTMLElement).querySelector(".line")?.append(choose);
+  byId("tools", HTMLElement).querySelector(".line")?.append(chooser);
   tileParts.push(mark);
   tileChoices.push((hit) => [
     { label: selection.has(hit.id) ? "Take out of the selection" : "Select", icon: "check", key: "x", apart: true, run: () => toggleHit(hit) },
@@ -41,7 +39,9 @@ export function startSelecting() {
   store.subscribe((state, before) => {
     if (state.library !== before.library) selection.clear(); // ids are those of one library
   });
-  byId("grid", HTMLElement).addEventListener("click", clicked, true);
+  const pictures = byId("grid", HTMLElement);
+  pictures.setAttribute("aria-multiselectable", "true");
+  pictures.addEventListener("click", clicked, true);
   shortcuts(
     { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => inGrid(toggle) },
     { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => inGrid(extend) },
@@ -60,11 +60,17 @@ function inGrid(run) {
 /** Add the mark to a tile. @param {HTMLElement} tile @param {Hit} hit @param {number} index */
 function mark(tile, hit, index) {
   const chosen = selection.has(hit.id);
-  tile.classList.toggle("selected", chosen);
+  choose(tile, chosen);
   tile.append(h("button", {
     type: "button", class: "mark", role: "checkbox", "aria-checked": String(chosen), tabindex: -1,
     "aria-label": `Select ${hit.name}`, onclick: (event) => marked(event, index),
   }, icon("check")));
+}
+
+/** @param {HTMLElement} tile @param {boolean} chosen */
+function choose(tile, chosen) {
+  tile.classList.toggle("selected", chosen);
+  tile.setAttribute("aria-selected", String(chosen));
 }
 
 /** @param {Event} event @param {number} index */
@@ -88,7 +94,7 @@ function clicked(event) {
 /** @param {boolean} on */
 function choosing(on) {
   chooses = on;
-  choose.setAttribute("aria-pressed", String(on));
+  chooser.setAttribute("aria-pressed", String(on));
   if (!on) selection.clear();
   show();
 }
@@ -137,16 +143,11 @@ async function selectMatching() {
   const ids = [];
   /** @type {string | null} */
   let cursor = null;
-  try {
-    do {
-      const page = await get("/ids", { ...query, limit: PAGE, cursor });
-      ids.push(...page.ids);
-      cursor = page.next;
-    } while (cursor);
-  } catch (error) {
-    toast(`Not all were selected: ${asProblem(error).message}`);
-    return;
-  }
+  do {
+    const page = await get("/ids", { ...query, limit: PAGE, cursor });
+    ids.push(...page.ids);
+    cursor = page.next;
+  } while (cursor);
   selection.replace(ids, query);
   announce(said());
 }
@@ -177,7 +178,7 @@ function markTiles() {
     const hit = grid.hits[Number(tile.dataset.index)];
     const chosen = hit !== undefined && selection.has(hit.id);
     button.setAttribute("aria-checked", String(chosen));
-    tile.classList.toggle("selected", chosen);
+    choose(tile, chosen);
   }
 }
 
@@ -189,9 +190,9 @@ function parts() {
   return [
     h("strong", { class: "count" }, said()),
     shown ? button("shown", `Select all ${count(grid.hits.length)} shown`, selectShown) : null,
-    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", selectMatching) : null,
+    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", () => void attempt(selectMatching)) : null,
     h("span", { class: "apart" },
-      button("name", "Give a name…", () => openTeaching(selection.ids), "tag"),
+      button("name", "Give a name…", teach, "tag"),
       button("export", "Export", openExport, "download"),
       button("clear", "Clear", drop, "close")),
   ];
@@ -204,20 +205,24 @@ function button(name, label, run, drawn) {
     drawn && icon(drawn), label);
 }
 
+function teach() {
+  void attempt(async () => (await import("./teaching.js")).openTeaching(selection.ids));
+}
+
 /** @param {Event} event */
 function openExport(event) {
   const opener = /** @type {HTMLElement} */ (event.currentTarget);
-  openMenu(opener, FORMATS.map(([format, label]) => ({ label, run: () => exportAs(format) })));
+  void attempt(async () => {
+    const { FORMATS } = await import("./exporting.js");
+    openMenu(opener, FORMATS.map(([format, label]) => ({ label, run: () => attempt(() => exportAs(format)) })));
+  });
 }
 
 /** @param {Format} format */
 async function exportAs(format) {
   const what = counted(selection.size, "photo");
   toast(`Exporting ${what} …`);
-  try {
-    const name = await download(selection.query ?? { ids: selection.ids }, format);
-    toast(`Saved ${what} as ${name}`);
-  } catch (error) {
-    toast(`Not exported: ${asProblem(error).message}`);
-  }
+  const { download } = await import("./exporting.js");
+  const name = await download(selection.query ?? { ids: selection.ids }, format);
+  toast(`Saved ${what} as ${name}`);
 }
