@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from retrieval.server.routes import (
+    embeddings,
     items,
     library_list,
     operations,
@@ -22,6 +23,7 @@ def all_routers() -> list[APIRouter]:
         query_pictures.router,
         items.router,
         pictures.router,
+        embeddings.router,
         library_list.router,
         operations.router,
         page.router,
