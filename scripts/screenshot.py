@@ -1,6 +1,6 @@
 """Draw docs/page.webp: the page of `twinlens serve` with photos of the demo.
 
-    python scripts/screenshot.py [--query "a motorcycle"] [--out docs/page.webp] [--width 1280] [--dark]
+    python scripts/screenshot.py [--query WORDS] [--out docs/page.webp] [--width 1280] [--dark]
 
 The photos come with scikit-image and scikit-learn; data/demo/photos.jsonl has their licences. It
 needs the extras `serve` and `demo`, playwright, and Chromium (its path in CHROMIUM, or on PATH).
