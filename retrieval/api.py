@@ -25,8 +25,9 @@ from indexer.ingest.index_report import IndexProgress, IndexReport
 from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import ReindexReport, reindex
 from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
-from indexer.library.library import Library
+from indexer.library.library import NEXT, Library
 from indexer.library.lock import LockTimeout
+from indexer.library.progress_note import RunProgress, run_progress
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
@@ -423,6 +424,10 @@ class PhotoLibrary:
         if counts.generation != generation:
             self._counts = counts = _counted(self._library, generation)
         return counts
+
+    def indexing(self) -> RunProgress | None:
+        """Say how far the index run is that writes now, in whichever process; None for none."""
+        return run_progress(self.path) or run_progress(self.path / NEXT)
 
     def is_current(self) -> bool:
         """Tell whether the folder still holds the library that was opened, not none or another."""
