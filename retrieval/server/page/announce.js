@@ -1,5 +1,6 @@
 /** Short messages: read out by screen readers, and shown for a moment where something was done. */
 
+import { Problem } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 
 const SHOWN = 3500; // ms
@@ -23,4 +24,16 @@ export function toast(text, action) {
   place.classList.add("shown");
   clearTimeout(timer);
   timer = setTimeout(hide, action ? 2 * SHOWN : SHOWN);
+}
+
+/**
+ * Do what needs the server, and say so if it cannot be done.
+ * @param {() => Promise<void>} run
+ */
+export async function attempt(run) {
+  try {
+    await run();
+  } catch (error) {
+    toast(`That did not work: ${error instanceof Problem ? error.message : "the server does not answer"}`);
+  }
 }

@@ -6,8 +6,7 @@
  * @typedef {{kind?: string, items: Copy[]}} Group
  */
 
-import { announce, toast } from "./announce.js";
-import { asProblem } from "./results.js";
+import { announce, attempt, toast } from "./announce.js";
 import { count, counted, momentOf, size, spoken } from "./format.js";
 import { download, FORMATS } from "./exporting.js";
 import { fill, h } from "./dom.js";
@@ -136,15 +135,11 @@ function summed(groups) {
 function openSave(event, groups) {
   const opener = /** @type {HTMLElement} */ (event.currentTarget);
   const listed = FORMATS.filter(([format]) => format !== "zip");
-  openMenu(opener, listed.map(([format, label]) => ({ label, run: () => saveAs(format, dropped(groups)) })));
+  openMenu(opener, listed.map(([format, label]) => ({ label, run: () => attempt(() => saveAs(format, dropped(groups))) })));
 }
 
 /** @param {import("./exporting.js").Format} format @param {Copy[]} copies */
 async function saveAs(format, copies) {
-  try {
-    const name = await download({ ids: copies.map((each) => each.id) }, format);
-    toast(`Saved the list of ${count(copies.length)} as ${name}. No file was changed.`);
-  } catch (error) {
-    toast(`Not saved: ${asProblem(error).message}`);
-  }
+  const name = await download({ ids: copies.map((each) => each.id) }, format);
+  toast(`Saved the list of ${count(copies.length)} as ${name}. No file was changed.`);
 }

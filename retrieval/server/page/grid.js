@@ -227,8 +227,8 @@ class Grid {
     const element = h("div", { class: `row ${row.type}`, role: "row", "aria-rowindex": at + 1 });
     element.style.transform = `translateY(${row.y}px)`;
     element.style.height = `${row.height}px`;
-    if (row.type === "heading") element.append(h("h2", { role: "gridcell" }, row.label));
-    else if (row.type === "divider") element.append(h("p", { role: "gridcell" }, row.label));
+    if (row.type === "heading") element.append(h("div", { role: "gridcell" }, h("h2", {}, row.label)));
+    else if (row.type === "divider") element.append(h("div", { role: "gridcell" }, h("p", {}, row.label)));
     else element.append(...row.boxes.map((box) => this.#tile(box, row)));
     const after = [...this.#shown].filter(([other]) => other > at).sort(([a], [b]) => a - b)[0];
     this.#element.insertBefore(element, after?.[1].element ?? null);

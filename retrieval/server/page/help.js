@@ -1,6 +1,6 @@
 /** The help: every key of the page, and how a query is written. */
 
-import { allShortcuts, shortcuts } from "./keys.js";
+import { allShortcuts } from "./keys.js";
 import { h } from "./dom.js";
 import { openDialog } from "./dialog.js";
 
@@ -33,11 +33,6 @@ const WORDS = [
   ["in:Italy type:video", "a folder, a type of file"],
   ["rating:4", "four stars or more"],
 ];
-
-/** Register the key and the help itself. */
-export function startHelp() {
-  shortcuts({ keys: ["?"], label: "Show this help", scope: "any", run: () => openHelp() });
-}
 
 /** Show the help. */
 export function openHelp() {

@@ -34,7 +34,6 @@ import { isAsked, showViews } from "./views.js";
 import { results } from "./results.js";
 import { shortcuts, startKeys } from "./keys.js";
 import { startFilters } from "./filters.js";
-import { startHelp } from "./help.js";
 import { startOtherViews } from "./otherviews.js";
 import { startPictures } from "./pictures.js";
 import { startSearchBox, wholeQuery } from "./searchbox.js";
@@ -144,7 +143,6 @@ function start() {
   startStatus();
   startLightbox();
   startOtherViews();
-  startHelp();
   startKeys();
 }
 

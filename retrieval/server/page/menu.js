@@ -10,7 +10,7 @@
  * @property {() => void} run
  */
 
-import { h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { icon } from "./icons.js";
 
 /** @type {(() => void) | null} */
@@ -25,7 +25,7 @@ export function openMenu(opener, choices) {
   closeOpen?.();
   const before = document.activeElement;
   const menu = h("div", { class: "menu", role: "menu", tabindex: -1 }, choices.map((choice) => entry(choice, close)));
-  const host = opener.closest("dialog") ?? document.body;
+  const host = opener.closest("dialog") ?? byId("results", HTMLElement);
   host.append(menu);
   place(menu, opener);
   opener.setAttribute("aria-expanded", "true");

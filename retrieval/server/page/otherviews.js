@@ -1,12 +1,11 @@
-/** The views beside the search: copies and names. Each has an address of its own. */
+/** What stands beside the search, loaded when it is wanted: copies and names, each with an address of its own, and the help. */
 
+import { attempt } from "./announce.js";
 import { asProblem } from "./results.js";
 import { byId, fill, h } from "./dom.js";
 import { icon } from "./icons.js";
-import { openHelp } from "./help.js";
 import { openMenu } from "./menu.js";
-import { showDuplicates } from "./duplicates.js";
-import { showNames } from "./names.js";
+import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -16,12 +15,12 @@ const VIEWS = {
     title: "Copies",
     about: "Photos that show the same picture. Decide what to keep, then save the list of the rest. "
       + "Nothing is moved or deleted here.",
-    show: showDuplicates,
+    load: async () => (await import("./duplicates.js")).showDuplicates,
   },
   names: {
     title: "Learned names",
     about: "To teach one, select about five photos of it and choose “Give a name”.",
-    show: showNames,
+    load: async () => (await import("./names.js")).showNames,
   },
 };
 
@@ -37,7 +36,12 @@ export function startOtherViews() {
   store.subscribe((state, before) => {
     if (state.view !== before.view || state.library !== before.library) show(state, state.view !== before.view);
   });
+  shortcuts({ keys: ["?"], label: "Show this help", scope: "any", run: openHelp });
   show(store.state, false);
+}
+
+function openHelp() {
+  void attempt(async () => (await import("./help.js")).openHelp());
 }
 
 /** @param {Event} event */
@@ -59,13 +63,14 @@ async function show(state, moved) {
   place.hidden = state.view === "search";
   fill(place);
   if (state.view === "search") return;
-  const { title, about, show: begin } = VIEWS[state.view];
+  const { title, about, load } = VIEWS[state.view];
   const heading = h("h2", { id: "view-title", tabindex: -1 }, title);
   const content = h("div", {}, h("p", { role: "status" }, "One moment …"));
-  fill(place, h("button", { type: "button", class: "quiet back", onclick: () => store.set({ view: "search" }) }, "Back to the photos"),
+  fill(place, h("button", { type: "button", class: "quiet back", onclick: () => store.set({ view: "search" }) }, icon("left"), "Back to the photos"),
     h("div", { class: "view-head" }, heading, h("p", {}, about)), content);
   if (moved) heading.focus({ preventScroll: true });
   try {
+    const begin = await load();
     await begin(content, signal);
   } catch (error) {
     if (!signal.aborted) fill(content, h("p", { class: "wrong", role: "alert" }, asProblem(error).message));

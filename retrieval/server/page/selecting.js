@@ -5,16 +5,14 @@
  * @typedef {import("./exporting.js").Format} Format
  */
 
-import { announce, toast } from "./announce.js";
-import { asProblem, results } from "./results.js";
+import { announce, attempt, toast } from "./announce.js";
+import { results } from "./results.js";
 import { asked, get } from "./api.js";
 import { count, counted } from "./format.js";
-import { download, FORMATS } from "./exporting.js";
 import { byId, fill, h } from "./dom.js";
 import { grid, tileParts } from "./grid.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
-import { openTeaching } from "./teaching.js";
 import { selection } from "./selection.js";
 import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
@@ -30,7 +28,7 @@ const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selectio
 
 /** Begin to listen. */
 export function startSelecting() {
-  document.body.append(bar);
+  byId("results", HTMLElement).append(bar);
   byId("tools", HTMLElement).querySelector(".line")?.append(choose);
   tileParts.push(mark);
   tileChoices.push((hit) => [
@@ -137,16 +135,11 @@ async function selectMatching() {
   const ids = [];
   /** @type {string | null} */
   let cursor = null;
-  try {
-    do {
-      const page = await get("/ids", { ...query, limit: PAGE, cursor });
-      ids.push(...page.ids);
-      cursor = page.next;
-    } while (cursor);
-  } catch (error) {
-    toast(`Not all were selected: ${asProblem(error).message}`);
-    return;
-  }
+  do {
+    const page = await get("/ids", { ...query, limit: PAGE, cursor });
+    ids.push(...page.ids);
+    cursor = page.next;
+  } while (cursor);
   selection.replace(ids, query);
   announce(said());
 }
@@ -189,9 +182,9 @@ function parts() {
   return [
     h("strong", { class: "count" }, said()),
     shown ? button("shown", `Select all ${count(grid.hits.length)} shown`, selectShown) : null,
-    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", selectMatching) : null,
+    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", () => void attempt(selectMatching)) : null,
     h("span", { class: "apart" },
-      button("name", "Give a name…", () => openTeaching(selection.ids), "tag"),
+      button("name", "Give a name…", teach, "tag"),
       button("export", "Export", openExport, "download"),
       button("clear", "Clear", drop, "close")),
   ];
@@ -204,20 +197,24 @@ function button(name, label, run, drawn) {
     drawn && icon(drawn), label);
 }
 
+function teach() {
+  void attempt(async () => (await import("./teaching.js")).openTeaching(selection.ids));
+}
+
 /** @param {Event} event */
 function openExport(event) {
   const opener = /** @type {HTMLElement} */ (event.currentTarget);
-  openMenu(opener, FORMATS.map(([format, label]) => ({ label, run: () => exportAs(format) })));
+  void attempt(async () => {
+    const { FORMATS } = await import("./exporting.js");
+    openMenu(opener, FORMATS.map(([format, label]) => ({ label, run: () => attempt(() => exportAs(format)) })));
+  });
 }
 
 /** @param {Format} format */
 async function exportAs(format) {
   const what = counted(selection.size, "photo");
   toast(`Exporting ${what} …`);
-  try {
-    const name = await download(selection.query ?? { ids: selection.ids }, format);
-    toast(`Saved ${what} as ${name}`);
-  } catch (error) {
-    toast(`Not exported: ${asProblem(error).message}`);
-  }
+  const { download } = await import("./exporting.js");
+  const name = await download(selection.query ?? { ids: selection.ids }, format);
+  toast(`Saved ${what} as ${name}`);
 }

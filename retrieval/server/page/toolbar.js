@@ -20,8 +20,8 @@ const ORDERS = /** @type {const} */ ([["score", "Best match"], ["date", "Newest 
 
 const total = h("p", { class: "total", id: "total" });
 const active = h("ul", { class: "chips", "aria-label": "Filters in use" });
-const filterButton = h("button", { type: "button", class: "tool", "aria-controls": "filters", onclick: toggleFilters }, icon("filter"), h("span", { class: "wide" }, "Filters"));
-const instructButton = h("button", { type: "button", class: "tool", title: "Say what the photos must have, or must not", onclick: () => openInstruction(true) }, icon("instruct"), h("span", { class: "wide" }, "Instruction"));
+const filterButton = h("button", { type: "button", class: "tool", "aria-label": "Filters", "aria-controls": "filters", onclick: toggleFilters }, icon("filter"), h("span", { class: "wide" }, "Filters"));
+const instructButton = h("button", { type: "button", class: "tool", "aria-label": "Instruction", title: "Say what the photos must have, or must not", onclick: () => openInstruction(true) }, icon("instruct"), h("span", { class: "wide" }, "Instruction"));
 const instruction = h("input", { type: "text", id: "instruction", maxlength: 500, "aria-label": "Instruction", placeholder: "only photos with snow", enterkeyhint: "search" });
 const instructForm = h("form", { class: "instruct", hidden: true, onsubmit: (event) => { event.preventDefault(); instruct(instruction.value); } },
   h("label", { for: "instruction" }, "Instruction"), instruction,
