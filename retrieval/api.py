@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -36,6 +36,7 @@ from retrieval.concepts.store import Concept, Concepts
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
+from retrieval.search.downloads import DownloadFormat, download
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import ModelPool, search_library
@@ -68,6 +69,8 @@ QUERY_PIXELS = 1024
 PathLike = str | os.PathLike[str]
 Picture = PathLike | bytes | Image.Image | NDArray[Any]
 """A photo to search with: its path, the bytes of its file, a picture, or an array of its pixels."""
+
+_PAGE = 500  # items that are read at once
 
 TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
@@ -394,6 +397,25 @@ class PhotoLibrary:
         page = Page(top=limit, offset=offset)
         request = _request(_query(text, image, where), page=page, **how)
         return matching_ids(self._library, self._models, request)
+
+    def items(self, ids: Sequence[int]) -> list[Hit]:
+        """Return items by their ids, as hits without a score; those that are gone are left out."""
+        found = [Candidate(id=id_, score=0.0) for id_ in ids]
+        return hits_of(found, self._library.records(ids))
+
+    def download(
+        self, ids: Sequence[int], form: str | DownloadFormat = DownloadFormat.LIST
+    ) -> Iterator[bytes]:
+        """Yield items as one file to save, in pieces; nothing of it is held in memory.
+
+        Args:
+            ids: of the items; those that are gone are left out.
+            form: "list" of paths, "csv", "json" (an object a line), or "zip" with copies of the
+                files and a manifest, which also lists what cannot be read.
+        """
+        starts = range(0, len(ids), _PAGE)
+        pages = (self.items(ids[start : start + _PAGE]) for start in starts)
+        return download(pages, DownloadFormat(form), self.original)
 
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY

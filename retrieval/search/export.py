@@ -168,12 +168,12 @@ def _write_manifest(hits: Sequence[Hit], named: dict[Path, str], folder: Path) -
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-            rows.writerows(_row(hit, named[hit.path]) for hit in hits if hit.path in named)
+            rows.writerows(manifest_row(hit, named[hit.path]) for hit in hits if hit.path in named)
 
     return place(folder, MANIFEST, fill)
 
 
-def _row(hit: Hit, name: str) -> tuple[object, ...]:
+def manifest_row(hit: Hit, name: str) -> tuple[object, ...]:
     """Return what the manifest says of a hit, in the order of `COLUMNS`."""
     match = "" if hit.match is None else round(hit.match, 4)
     time = "" if hit.time is None else hit.time
