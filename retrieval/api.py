@@ -412,10 +412,16 @@ class PhotoLibrary:
             ids: of the items; those that are gone are left out.
             form: "list" of paths, "csv", "json" (an object a line), or "zip" with copies of the
                 files and a manifest, which also lists what cannot be read.
+
+        Raises:
+            QueryInvalid: there is no such form.
         """
         starts = range(0, len(ids), _PAGE)
-        pages = (self.items(ids[start : start + _PAGE]) for start in starts)
-        return download(pages, DownloadFormat(form), self.original)
+        pages = (
+            [replace(hit, rank=start + hit.rank) for hit in self.items(ids[start : start + _PAGE])]
+            for start in starts
+        )
+        return download(pages, _form(form), self.original)
 
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
@@ -784,6 +790,15 @@ def _group(name: str) -> FacetGroup:
         return FacetGroup(name)
     except ValueError as error:
         raise QueryInvalid(f"a group is one of {', '.join(FacetGroup)}, not '{name}'") from error
+
+
+def _form(name: str) -> DownloadFormat:
+    """Return the form of a download that a word stands for."""
+    try:
+        return DownloadFormat(name)
+    except ValueError as error:
+        known = ", ".join(DownloadFormat)
+        raise QueryInvalid(f"a download is one of {known}, not '{name}'") from error
 
 
 def _sort(order: str | SortOrder) -> SortOrder:
