@@ -31,10 +31,12 @@ from indexer.library.progress_note import RunProgress, run_progress
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
+from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
 from retrieval.concepts.store import Concept, Concepts
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
+from retrieval.numbered_sheet import MOST, SIDE, numbered_sheet
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
 from retrieval.search.downloads import DownloadFormat, download
 from retrieval.search.export import ExportMode, ExportReport, export_hits
@@ -110,8 +112,6 @@ class PhotoLibrary:
             first one is asked for.
     """
 
-    thumbnail_bytes = DEFAULT_BYTES
-
     def __init__(
         self,
         library: Library,
@@ -121,6 +121,7 @@ class PhotoLibrary:
     ) -> None:
         self.path = library.folder
         self._choice, self._timeout = choice, timeout or LockTimeout()
+        self.thumbnail_bytes = DEFAULT_BYTES
         self._pool = models or ModelPool()
         self._counts = LibraryCounts()
         self._pictures: ItemFiles | None = None
@@ -487,6 +488,31 @@ class PhotoLibrary:
         if found is None:
             raise ItemMissing(f"the library has no photo {item}, or no longer; search again")
         return found
+
+    def numbered_sheet(self, items: Sequence[int]) -> bytes:
+        """Return one picture, as WebP, with some photos side by side, numbered from 1.
+
+        A photo that cannot be shown leaves an empty place.
+
+        Args:
+            items: ids of hits.
+
+        Raises:
+            UsageError: none, or more than 60.
+            ItemMissing: the library has no such photo.
+        """
+        if not 0 < len(items) <= MOST:
+            raise UsageError(f"a sheet shows 1 to {MOST} photos, not {len(items)}")
+        sheet = numbered_sheet([self._small_picture(item) for item in items])
+        return as_webp(sheet, SIDE)
+
+    def _small_picture(self, item: int) -> Image.Image | None:
+        """Return the pixels of a thumbnail; None if the photo cannot be shown."""
+        try:
+            webp = self.thumbnail(item, wanted=self.item(item).version).webp
+            return read_data(webp, size_hint=max(PIXELS))
+        except FileUnreadable:
+            return None
 
     def original(self, item: int) -> Original:
         """Open the file of an item. Close it after use.

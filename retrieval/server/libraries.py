@@ -19,6 +19,8 @@ from retrieval.server.workers import Workers
 
 T = TypeVar("T")
 
+_VIEWERS = 8  # threads: a browser asks for six pictures at a time, and most wait for a decoder
+
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryStatus:
@@ -69,6 +71,7 @@ class ServedLibrary:
         self.folder, self.name, self.warm = folder, name, False
         self._open_library = open_library
         self.workers = Workers(f"library-{name}", settings)
+        self._viewers = Workers(f"pictures-{name}", settings, _VIEWERS)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._fault = ""
@@ -83,6 +86,10 @@ class ServedLibrary:
             TwinlensError: what the work raises, and what opening the library does.
         """
         return await self.workers.run(lambda: self.work(work))
+
+    async def show(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Do what shows pictures, as `run` does, but never in the way of a search."""
+        return await self._viewers.run(lambda: self.work(work))
 
     def work(self, work: Callable[[PhotoLibrary], T]) -> T:
         """Work on the library in this thread; see `run`."""
@@ -122,6 +129,7 @@ class ServedLibrary:
     def close(self) -> None:
         """Wait for the work that has begun, and let go of the files."""
         self.workers.close()
+        self._viewers.close()
         with self._lock:
             self._retire()
 

@@ -20,11 +20,12 @@ class Workers:
     Args:
         name: of the threads.
         settings: how many work, how many wait, and for how long.
+        threads: how many work, if not as many as the settings say.
     """
 
-    def __init__(self, name: str, settings: ServeSettings) -> None:
-        self._settings = settings
-        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix=name)
+    def __init__(self, name: str, settings: ServeSettings, threads: int = 0) -> None:
+        self._settings, self._most = settings, threads or settings.workers
+        self._threads = ThreadPoolExecutor(self._most, thread_name_prefix=name)
         self._lock, self._held = threading.Lock(), 0
 
     @property
@@ -59,7 +60,7 @@ class Workers:
     def _submitted(self, work: Callable[[], T]) -> Future[T]:
         """Give some work to the threads, if there is room."""
         with self._lock:
-            if self._held >= self._settings.workers + self._settings.waiting:
+            if self._held >= self._most + self._settings.waiting:
                 raise Problem(
                     "busy", f"{self._held:,} requests wait; ask again in a moment", retry_after=1
                 )

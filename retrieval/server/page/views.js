@@ -80,7 +80,7 @@ function withoutFilters() {
 
 /** @param {Hit} hit @returns {HTMLElement} */
 function near(hit) {
-  const match = hit.match === null ? "" : `, right with ${percent(hit.match)}`;
+  const match = hit.match === null ? "" : `, a match with ${percent(hit.match)}`;
   return h("div", { class: "near" },
     hit.kind === "text" ? h("blockquote", {}, hit.text)
       : h("button", { type: "button", class: "picture", "aria-label": `Open ${hit.name}`, onclick: () => store.set({ photo: hit.id }) },

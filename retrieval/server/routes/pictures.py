@@ -56,7 +56,7 @@ async def get_thumb(
     def work(library: PhotoLibrary) -> Thumbnail:
         return library.thumbnail(item_id, size, wanted=v, known=known)
 
-    thumbnail = await chosen.run(work)
+    thumbnail = await chosen.show(work)
     headers = {
         "ETag": f'"{thumbnail.version}{ending}"',
         "Cache-Control": FOR_EVER if v == thumbnail.version else ASK_AGAIN,
@@ -75,4 +75,4 @@ async def get_original(request: Request, chosen: ChosenLibrary, item_id: ItemId)
     def work(library: PhotoLibrary) -> Original:
         return library.original(item_id)
 
-    return OriginalResponse(await chosen.run(work), request.headers)
+    return OriginalResponse(await chosen.show(work), request.headers)
