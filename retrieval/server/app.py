@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from retrieval.server.events import EventHub
 from retrieval.server.libraries import Libraries
 from retrieval.server.limits import Limits
 from retrieval.server.metrics import Metrics
@@ -39,6 +40,7 @@ def create_app(libraries: Libraries, settings: ServeSettings) -> FastAPI:
     app.state.libraries, app.state.settings = libraries, settings
     app.state.metrics, app.state.pictures = Metrics(), SentPictures(settings)
     app.state.workers = Workers("server", settings)
+    app.state.events = EventHub(libraries, app.state.workers)
     answer_errors(app)
     for router in all_routers():
         app.include_router(router)

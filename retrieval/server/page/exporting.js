@@ -25,7 +25,8 @@ export const FORMATS = [
  * @returns {Promise<string>} the name of the file
  */
 export async function download(chosen, format, signal) {
-  const response = await send("/export", { ...chosen, as: format }, { signal });
+  const given = Object.entries(chosen).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const response = await send("/export", { ...Object.fromEntries(given), as: format }, { signal });
   const name = named(response.headers.get("Content-Disposition")) || `photos.${format}`;
   save(await response.blob(), name);
   return name;

@@ -18,7 +18,7 @@ import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
 import { tileChoices } from "./tiles.js";
 
-const PAGE = 100_000; // ids asked for at once
+const PAGE = 16_384; // ids asked for at once
 
 /** Where there is no mouse, marks are shown and touched after this was pressed. */
 const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));

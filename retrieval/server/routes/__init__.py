@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from retrieval.server.routes import (
+    browse,
+    events,
     items,
     library_list,
     operations,
@@ -19,10 +21,12 @@ def all_routers() -> list[APIRouter]:
     """Return the routers of the server, in the order of the API's description."""
     return [
         search.router,
+        browse.router,
         query_pictures.router,
         items.router,
         pictures.router,
         library_list.router,
+        events.router,
         operations.router,
         page.router,
     ]
