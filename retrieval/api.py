@@ -33,7 +33,8 @@ from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
 from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
-from retrieval.concepts.store import Concept, Concepts
+from retrieval._extras import require_torch
+from retrieval.concepts.store import Concept, Concepts, new_name
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.numbered_sheet import MOST, SIDE, numbered_sheet
@@ -627,11 +628,28 @@ class PhotoLibrary:
         Raises:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
+        self.check_name(name)
         from retrieval.concepts import LearnOptions, learn_concept  # and torch
 
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
         encoder = self._models.in_torch()
         return learn_concept(self._library, encoder, name, paths, options, progress)
+
+    def check_name(self, name: str) -> None:
+        """Check, before any work is done, whether a name can be learned.
+
+        Raises:
+            ConceptInvalid: the name is no word.
+            ExtraMissing: learning needs packages that are not installed.
+            TwinlensError: the library's folder is closed to us.
+        """
+        new_name(name)
+        require_torch("learning a name")
+        Concepts(self.path).check_writable()
+
+    def knows_name(self, concept: Concept) -> bool:
+        """Tell whether a name was learned for the library's model, so that queries may hold it."""
+        return concept.fingerprint == self._library.fingerprint
 
     def names(self) -> list[Concept]:
         """Return the names that were learned and can be read."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from indexer.core.errors import TwinlensError
-from retrieval.server.libraries import Libraries
+from retrieval.server.libraries import Libraries, ServedLibrary
 from retrieval.server.library_models import described
 from retrieval.server.problems import Problem
 from retrieval.server.schemas import LibraryModel
@@ -60,6 +60,14 @@ class EventHub:
         if loop is not None and self._queues:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._pass_on, text)
+
+    def teller(self, served: ServedLibrary) -> Callable[[int, int], None]:
+        """Return what tells how far the comparison of a library's photos is."""
+
+        def tell(done: int, total: int) -> None:
+            self.publish("duplicates", {"name": served.name, "done": done, "total": total})
+
+        return tell
 
     def check_room(self) -> None:
         """Refuse one listener too many.

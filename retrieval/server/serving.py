@@ -118,3 +118,5 @@ async def _served(
     for task in warming:
         task.cancel()
     app.state.workers.close()
+    for copies in app.state.copies.values():
+        copies.close()

@@ -6,9 +6,11 @@ from fastapi import APIRouter
 
 from retrieval.server.routes import (
     browse,
+    duplicates,
     events,
     items,
     library_list,
+    names,
     operations,
     page,
     pictures,
@@ -22,6 +24,8 @@ def all_routers() -> list[APIRouter]:
     return [
         search.router,
         browse.router,
+        duplicates.router,
+        names.router,
         query_pictures.router,
         items.router,
         pictures.router,
