@@ -10,11 +10,13 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.catalog.facets import FacetGroup
 from indexer.catalog.reader import catalog_path
+from indexer.core.encoder import Vectors
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import data_size, read_data
@@ -462,6 +464,34 @@ class PhotoLibrary:
     def is_current(self) -> bool:
         """Tell whether the folder still holds the library that was opened, not none or another."""
         return self._lies is not None and _identity(self.path) == self._lies
+
+    def embed(self, *inputs: str | bytes) -> Vectors:
+        """Return the vectors of texts and photos by the model of the library.
+
+        Texts and photos of one meaning have vectors that point the same way.
+
+        Args:
+            inputs: texts, and the bytes of photos, in any order.
+
+        Returns:
+            One unit vector for each input, float32. Shape (inputs, dim).
+
+        Raises:
+            FileUnreadable: some bytes are no picture.
+        """
+        encoder = self._models.quick()
+        photos = [
+            read_data(each, size_hint=encoder.image_size)
+            for each in inputs
+            if isinstance(each, bytes)
+        ]
+        vectors = np.empty((len(inputs), encoder.dim), dtype=np.float32)
+        is_photo = np.array([isinstance(each, bytes) for each in inputs], dtype=np.bool_)
+        if photos:
+            vectors[is_photo] = encoder.encode_images(photos)
+        if len(photos) < len(inputs):
+            vectors[~is_photo] = encoder.encode_texts([e for e in inputs if isinstance(e, str)])
+        return vectors
 
     # Pictures
 

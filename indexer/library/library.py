@@ -28,8 +28,12 @@ from indexer.core.errors import (
 from indexer.core.permissions import close_to_others
 from indexer.core.types import Kind
 from indexer.library.batch import BatchEntry, IndexBatch, numbered
+<<<<<<< HEAD
 from indexer.library.lock import LockTimeout, held, lock_of
 from indexer.library.progress_note import delete_note
+=======
+from indexer.library.lock import LockTimeout, holding_lock, lock_of
+>>>>>>> main
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.library.thumbnail_cache import ThumbnailCache
@@ -96,7 +100,7 @@ class Library(LibraryReader):
         Raises:
             LibraryLocked: another process is writing; names it, and says since when.
         """
-        with held(self._writer, self.folder, patience, self.view):
+        with holding_lock(self._writer, self.folder, patience, self.view):
             if self._writer.lock_counter == 1:
                 self._prepare()
             yield
@@ -138,7 +142,7 @@ class Library(LibraryReader):
         Raises:
             LibraryLocked: another process is writing.
         """
-        with held(self._writer, self.folder, view=self.view):
+        with holding_lock(self._writer, self.folder, view=self.view):
             there = {record.id for record in self.records(ids)}  # a writer may have removed some
             kept = [row for row, id_ in enumerate(ids) if id_ in there]
             self.patch_tokens.write([ids[row] for row in kept], tokens[kept])

@@ -20,6 +20,9 @@ from retrieval.server.workers import Workers
 
 T = TypeVar("T")
 
+GRACE_SECONDS = 3.0
+"""So long the work in progress may take once the server is to end."""
+
 _VIEWERS = 8  # threads: a browser asks for six pictures at a time, and most wait for a decoder
 
 
@@ -70,7 +73,7 @@ class ServedLibrary:
         open_library: Callable[[Path], PhotoLibrary],
     ) -> None:
         self.folder, self.name, self.warm = folder, name, False
-        self._open_library = open_library
+        self._open_library, self._settings = open_library, settings
         self.workers = Workers(f"library-{name}", settings)
         self._viewers = Workers(f"pictures-{name}", settings, _VIEWERS)
         self._lock = threading.Lock()
@@ -127,12 +130,12 @@ class ServedLibrary:
         finally:
             self.warm = True
 
-    def close(self) -> None:
-        """Wait for the work that has begun, and let go of the files."""
-        self.workers.close()
-        self._viewers.close()
+    def close(self, seconds: float = GRACE_SECONDS) -> bool:
+        """Let go of the files; return whether the work that has begun ends within some seconds."""
+        ended = [pool.close(seconds) for pool in (self.workers, self._viewers)]
         with self._lock:
             self._retire()
+        return all(ended)
 
     @contextmanager
     def leased(self) -> Iterator[PhotoLibrary]:
@@ -165,7 +168,9 @@ class ServedLibrary:
         if self._opened is not None and not self._opened.library.is_current():
             self._retire()
         if self._opened is None:
-            self._opened = _Opened(library=self._open_library(self.folder))
+            library = self._open_library(self.folder)
+            library.thumbnail_bytes = self._settings.thumbs_bytes
+            self._opened = _Opened(library=library)
         return self._opened
 
     def _retire(self, which: _Opened | None = None) -> None:
@@ -215,10 +220,10 @@ class Libraries:
             raise Problem("not_found", f"no library is called '{name}'; there are: {known}")
         return found
 
-    def close(self) -> None:
-        """Close all."""
-        for each in self:
-            each.close()
+    def close(self, seconds: float = GRACE_SECONDS) -> bool:
+        """Close all; return whether all work ends within some seconds."""
+        ended = [each.close(seconds) for each in self]
+        return all(ended)
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:

@@ -210,6 +210,45 @@ class LibrariesAnswer(Model):
     libraries: list[LibraryModel]
 
 
+EmbeddedText = Annotated[str, Field(min_length=1)]
+"""A text, or a picture as a data URI."""
+
+
+class EmbeddingsBody(BaseModel):
+    """What to embed, in the form of OpenAI's API; other fields of that are passed over."""
+
+    input: EmbeddedText | Annotated[list[EmbeddedText], Field(min_length=1, max_length=256)] = (
+        Field(description="Texts, and pictures as data:image/…;base64,…")
+    )
+    model: str | None = Field(default=None, description="The model of the library, if any.")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(default=None, description="Those of the model, if any.")
+
+
+class EmbeddingModel(Model):
+    """One vector of unit length: numbers, or float32 as base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class UsageModel(Model):
+    """How much was embedded, in words; a picture counts as one."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsAnswer(Model):
+    """The vectors, in the order of the input."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingModel]
+    model: str
+    usage: UsageModel
+
+
 class ProblemModel(BaseModel):
     """What is wrong with a request, and what to do (RFC 9457)."""
 

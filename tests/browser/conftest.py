@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.album import Album, make_album
 from tests.browser.serving import Server, serving, twinlens
-from tests.browser.tab import Tab
+from tests.browser.tab import PATIENCE, Tab
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -28,7 +28,6 @@ ARGUMENTS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-PATIENCE = 10_000  # milliseconds until an expectation fails; tests share the cores
 
 NewTab = Callable[..., Tab]
 
@@ -78,9 +77,9 @@ def own_library(library: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(library, tmp_path / "photos.lib"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(library: Path) -> Iterator[Server]:
-    """A server of the library for the tests of one file."""
+    """A server of the library for all tests that change nothing."""
     chromium()
     with serving(library) as running:
         yield running
@@ -116,5 +115,5 @@ def new_tab(browser: Browser) -> Iterator[NewTab]:
 
 @pytest.fixture
 def tab(new_tab: NewTab, server: Server) -> Tab:
-    """One tab on the server of the file, 1,280 pixels wide."""
+    """One tab on the shared server, 1,280 pixels wide."""
     return new_tab(server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,6 +15,9 @@ from tests.browser.serving import Server
 
 NODE_MODULES = Path(__file__).parent / "node_modules"
 AXE = NODE_MODULES / "axe-core" / "axe.min.js"
+
+PATIENCE = 10_000
+"""Milliseconds until an expectation fails; tests share the cores."""
 
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -82,6 +86,13 @@ class Tab:
         """Press keys, one after the other."""
         for key in keys:
             self.page.keyboard.press(key)
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression is true in the page; its rules forbid playwright's own way."""
+        ends = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < ends, expression
+            self.page.wait_for_timeout(50)
 
     # What people see
 

@@ -57,7 +57,7 @@ def selection(tab: Tab) -> None:
     results(tab)
     tab.page.locator("#grid .open").first.focus()
     tab.press("x")
-    expect(tab.page.get_by_role("toolbar", name="Selection")).to_be_visible()
+    expect(tab.page.get_by_role("region", name="Selection")).to_be_visible()
 
 
 def teaching(tab: Tab) -> None:

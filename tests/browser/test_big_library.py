@@ -69,6 +69,6 @@ def test_all_of_it_can_be_selected(big: tuple[Server, int], new_tab: NewTab) -> 
     tab.open("q=tag:family")
     expect(tab.names.first).to_be_visible()
     tab.page.locator("#grid .mark").first.click(force=True)
-    bar = tab.page.get_by_role("toolbar", name="Selection")
+    bar = tab.page.get_by_role("region", name="Selection")
     bar.get_by_role("button", name=re.compile("all .*match")).click()
     expect(bar).to_contain_text(f"{count // 50:,} selected")

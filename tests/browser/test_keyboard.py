@@ -32,7 +32,7 @@ def test_search_look_select_and_export(tab: Tab, tmp_path: Path) -> None:
     expect(dialog).to_have_count(0)
     assert tab.page.evaluate(FOCUSED) == names[1]  # where the lightbox was left
     tab.press("x")
-    bar = tab.page.get_by_role("toolbar", name="Selection")
+    bar = tab.page.get_by_role("region", name="Selection")
     expect(bar).to_contain_text("1 selected")
     tab.press("Escape")
     expect(bar).to_be_hidden()

@@ -30,7 +30,7 @@ def test_teach_a_name(own_tab: Tab) -> None:
     expect(tab.names).to_have_count(5)
     tab.page.locator("#grid .open").first.focus()
     tab.press("Control+a")
-    bar = tab.page.get_by_role("toolbar", name="Selection")
+    bar = tab.page.get_by_role("region", name="Selection")
     expect(bar).to_contain_text("5 selected")
     bar.get_by_role("button", name="Give a name").click()
     dialog = tab.page.get_by_role("dialog", name="Give a name")

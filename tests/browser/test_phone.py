@@ -40,4 +40,4 @@ def test_search_select_and_look_by_touch(new_tab: NewTab, server: Server) -> Non
     dialog.get_by_role("button", name="Close").tap()
     expect(dialog).to_have_count(0)
     tab.page.locator("#grid .mark").first.tap()
-    expect(tab.page.get_by_role("toolbar", name="Selection")).to_contain_text("1 selected")
+    expect(tab.page.get_by_role("region", name="Selection")).to_contain_text("1 selected")

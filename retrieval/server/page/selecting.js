@@ -21,15 +21,15 @@ import { tileChoices } from "./tiles.js";
 const PAGE = 16_384; // ids asked for at once
 
 /** Where there is no mouse, marks are shown and touched after this was pressed. */
-const choose = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
+const chooser = h("button", { type: "button", id: "choose", class: "tool", "aria-pressed": "false", "aria-label": "Select", onclick: () => choosing(!chooses) }, icon("check"), h("span", { class: "wide" }, "Select"));
 let chooses = false;
 
-const bar = h("div", { id: "selection", role: "toolbar", "aria-label": "Selection", hidden: true });
+const bar = h("section", { id: "selection", "aria-label": "Selection", hidden: true });
 
 /** Begin to listen. */
 export function startSelecting() {
   byId("results", HTMLElement).append(bar);
-  byId("tools", HTMLElement).querySelector(".line")?.append(choose);
+  byId("tools", HTMLElement).querySelector(".line")?.append(chooser);
   tileParts.push(mark);
   tileChoices.push((hit) => [
     { label: selection.has(hit.id) ? "Take out of the selection" : "Select", icon: "check", key: "x", apart: true, run: () => toggleHit(hit) },
@@ -39,7 +39,9 @@ export function startSelecting() {
   store.subscribe((state, before) => {
     if (state.library !== before.library) selection.clear(); // ids are those of one library
   });
-  byId("grid", HTMLElement).addEventListener("click", clicked, true);
+  const pictures = byId("grid", HTMLElement);
+  pictures.setAttribute("aria-multiselectable", "true");
+  pictures.addEventListener("click", clicked, true);
   shortcuts(
     { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => inGrid(toggle) },
     { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => inGrid(extend) },
@@ -58,11 +60,17 @@ function inGrid(run) {
 /** Add the mark to a tile. @param {HTMLElement} tile @param {Hit} hit @param {number} index */
 function mark(tile, hit, index) {
   const chosen = selection.has(hit.id);
-  tile.classList.toggle("selected", chosen);
+  choose(tile, chosen);
   tile.append(h("button", {
     type: "button", class: "mark", role: "checkbox", "aria-checked": String(chosen), tabindex: -1,
     "aria-label": `Select ${hit.name}`, onclick: (event) => marked(event, index),
   }, icon("check")));
+}
+
+/** @param {HTMLElement} tile @param {boolean} chosen */
+function choose(tile, chosen) {
+  tile.classList.toggle("selected", chosen);
+  tile.setAttribute("aria-selected", String(chosen));
 }
 
 /** @param {Event} event @param {number} index */
@@ -86,7 +94,7 @@ function clicked(event) {
 /** @param {boolean} on */
 function choosing(on) {
   chooses = on;
-  choose.setAttribute("aria-pressed", String(on));
+  chooser.setAttribute("aria-pressed", String(on));
   if (!on) selection.clear();
   show();
 }
@@ -170,7 +178,7 @@ function markTiles() {
     const hit = grid.hits[Number(tile.dataset.index)];
     const chosen = hit !== undefined && selection.has(hit.id);
     button.setAttribute("aria-checked", String(chosen));
-    tile.classList.toggle("selected", chosen);
+    choose(tile, chosen);
   }
 }
 

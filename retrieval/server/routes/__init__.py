@@ -5,9 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from retrieval.server.routes import (
+<<<<<<< HEAD
     browse,
     duplicates,
     events,
+=======
+    embeddings,
+>>>>>>> main
     items,
     library_list,
     names,
@@ -29,6 +33,7 @@ def all_routers() -> list[APIRouter]:
         query_pictures.router,
         items.router,
         pictures.router,
+        embeddings.router,
         library_list.router,
         events.router,
         operations.router,
