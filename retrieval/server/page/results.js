@@ -66,6 +66,7 @@ class Results {
     if (!this.next || this.reading || this.status !== "ready") return;
     const running = this.#running;
     this.reading = true;
+    this.problem = null;
     this.#tell();
     try {
       const answer = await search(store.state, { cursor: this.next, limit: 200 }, running.signal);

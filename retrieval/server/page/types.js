@@ -84,7 +84,7 @@
  * @property {number} count
  * @property {boolean} selected
  * @property {FacetValue[]} [children]
- * @typedef {{total: number, facets: Record<string, FacetValue[]>}} Facets
+ * @typedef {{total: number, facets: Record<string, FacetValue[]>, more?: Record<string, number>}} Facets `more` are left out
  *
  * @typedef {object} Suggestion
  * @property {string} kind

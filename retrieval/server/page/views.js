@@ -32,7 +32,7 @@ export function isAsked({ words, terms }) {
 export function showViews(library) {
   const { status, problem } = results;
   const away = library && library.state !== "ready" && library.state !== "opening" ? libraryView(library) : null;
-  fill(notes, status === "ready" || status === "nothing" ? hints() : null, problem && results.hits.length ? slip(problem.message) : null);
+  fill(notes, status === "ready" || status === "nothing" ? hints() : null, problem && results.hits.length ? slip(problem.code === "offline" ? "the server does not answer; what is shown is of the search before" : problem.message) : null);
   if (away && !results.hits.length) fill(place, away);
   else if (problem && !results.hits.length) fill(place, failure());
   else if (status === "nothing") fill(place, nothing());
