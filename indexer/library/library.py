@@ -28,12 +28,8 @@ from indexer.core.errors import (
 from indexer.core.permissions import close_to_others
 from indexer.core.types import Kind
 from indexer.library.batch import BatchEntry, IndexBatch, numbered
-<<<<<<< HEAD
-from indexer.library.lock import LockTimeout, held, lock_of
-from indexer.library.progress_note import delete_note
-=======
 from indexer.library.lock import LockTimeout, holding_lock, lock_of
->>>>>>> main
+from indexer.library.progress_note import delete_note
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.library.thumbnail_cache import ThumbnailCache

@@ -170,22 +170,15 @@ def _write_manifest(hits: Sequence[Hit], exported: dict[Path, str], folder: Path
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-<<<<<<< HEAD
-            rows.writerows(manifest_row(hit, named[hit.path]) for hit in hits if hit.path in named)
-=======
-            rows.writerows(_row(hit, exported[hit.path]) for hit in hits if hit.path in exported)
->>>>>>> main
+            rows.writerows(
+                manifest_row(hit, exported[hit.path]) for hit in hits if hit.path in exported
+            )
 
     return place(folder, MANIFEST, fill)
 
 
-<<<<<<< HEAD
 def manifest_row(hit: Hit, name: str) -> tuple[object, ...]:
-    """Return what the manifest says of a hit, in the order of `COLUMNS`."""
-=======
-def _row(hit: Hit, name: str) -> tuple[object, ...]:
     """Return the row of a hit in the manifest, in the order of `COLUMNS`."""
->>>>>>> main
     match = "" if hit.match is None else round(hit.match, 4)
     time = "" if hit.time is None else hit.time
     score = round(hit.score, 6)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from retrieval.server.routes import (
-<<<<<<< HEAD
     browse,
     duplicates,
-    events,
-=======
     embeddings,
->>>>>>> main
+    events,
     items,
     library_list,
     names,
