@@ -53,7 +53,7 @@ async def learn_name(
 
 
 @router.delete(
-    "/{name}",
+    "/{name:path}",
     operation_id="forget_name",
     status_code=HTTPStatus.NO_CONTENT,
     response_class=Response,
