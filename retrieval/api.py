@@ -300,7 +300,7 @@ class PhotoLibrary:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
-        encoder = self._models.in_torch()
+        encoder = self._models.quick()
         return learn_concept(self._library, encoder, name, paths, options, progress)
 
     def names(self) -> list[Concept]:

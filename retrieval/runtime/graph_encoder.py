@@ -20,7 +20,7 @@ from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.model_folder import TOKENIZER
-from retrieval.models.phrases import Phrase, slot_ids
+from retrieval.models.phrases import Phrase, PromptTower, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
 from retrieval.models.tokenizer import (
     FileTokenizer,
@@ -227,6 +227,19 @@ class EngineEncoder:
         slots = ids < 0
         embedded[slots] = table[-1 - ids[slots]]
         return self._joined([self._texts.run(embedded, ids)])
+
+    def prompt_tower(self) -> PromptTower:
+        """Return the text tower, reading vectors in the place of words.
+
+        Raises:
+            ModelUnavailable: this model's cannot.
+            ExtraMissing: it takes torch, which is not installed.
+        """
+        if not self.reads_instructions:
+            return self.towers.prompt_tower()
+        from retrieval.runtime.builtin_prompts import BuiltinPrompts  # learning alone needs it
+
+        return BuiltinPrompts(self._twin_folder(), self._words_reader.ids)
 
     def knows(self, word: str) -> bool:
         """Return whether a word is read as one; until there is a text tower here, all are."""

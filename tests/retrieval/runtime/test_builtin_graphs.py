@@ -15,10 +15,12 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
 from retrieval.models.dual_encoder import DualEncoderConfig
 from retrieval.models.model_folder import BUILTIN, WEIGHTS, describe, folder_of
+from retrieval.models.numpy_layers import unit
 from retrieval.models.reference_vectors import generic_captions
 from retrieval.models.stored_weights import StoredWeights
 from retrieval.runtime import builtin_parts, graph
 from retrieval.runtime.graph_cache import Tower, engine_folder
+from retrieval.runtime.graph_encoder import EngineEncoder
 from tests.fakes import COLOURS, draw
 from tests.tiny import CODED, CONFIG, tiny_model
 
@@ -120,3 +122,23 @@ def test_nothing_half_made_is_left(cache: Path, tmp_path: Path) -> None:
     quick_encoder(str(folder), "cpu").encode_texts(["red"])
     (kept,) = (path for path in cache.glob("engines-*/*") if path.is_dir())
     assert {path.name for path in kept.iterdir()} == {"texts.xml", "texts.bin", "compiled"}
+
+
+def test_the_text_tower_learns_by_torchs_gradient() -> None:
+    quick, torchs = quick_encoder("builtin", "cpu"), load_encoder("builtin", "cpu")
+    assert isinstance(quick, EngineEncoder)
+    ours, theirs = quick.prompt_tower(), torchs.prompt_tower()
+    words = theirs.word_vectors("golden retriever")
+    np.testing.assert_array_equal(ours.word_vectors("golden retriever"), words)
+    assert ours.word_vectors("word " * 70).shape == (0, words.shape[1])
+    rng = np.random.default_rng(0)
+    table = words + rng.normal(scale=0.1, size=words.shape).astype(np.float32)
+    targets = unit(rng.normal(size=(3, 256)).astype(np.float32))
+    phrases = [
+        ("a photo of a", range(2), "on grass"),
+        (range(1, 2), range(1)),  # the other way round
+        ("see", range(3), "in a much longer sentence than the other two are"),
+    ]
+    (loss, slope), (want, wanted) = (tower.fit(phrases, table, targets) for tower in (ours, theirs))
+    assert loss == pytest.approx(want, abs=1e-5)
+    np.testing.assert_allclose(slope, wanted, atol=1e-4 * np.abs(wanted).max())
