@@ -342,7 +342,8 @@ class EngineEncoder:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
         ids = self._reader.ids(texts)
         if self._about.pad is not None:
-            return (padded(ids, self._about.context, self._about.pad),)
+            assert self._texts is not None
+            return (padded(ids, self._texts.length or ids.shape[1], self._about.pad),)
         return self._embedded(ids), ids
 
     def _embedded(self, ids: Ids) -> NDArray[np.float32]:

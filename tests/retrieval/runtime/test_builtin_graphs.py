@@ -72,7 +72,7 @@ def test_the_ten_best_are_those_of_torch() -> None:
 
 
 def test_weights_in_bytes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda: True)
+    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda many: True)
     monkeypatch.setattr(graph, "precision", lambda *, many: "f32")  # noqa: ARG005
     quick = quick_encoder("builtin", "cpu")
     want = load_encoder("builtin", "cpu").encode_images(photos())
@@ -82,7 +82,7 @@ def test_weights_in_bytes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole is not None
     in_bytes = folder.graph(Tower.IMAGES).with_suffix(".bin").stat().st_size
     said = describe(whole)
-    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda: False)
+    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda many: False)
     builtin_parts.make_part(whole, said, folder, Tower.IMAGES)
     assert in_bytes < 0.6 * folder.graph(Tower.IMAGES).with_suffix(".bin").stat().st_size
 

@@ -44,6 +44,20 @@ def test_texts(exported: Exported, encoder: EngineEncoder) -> None:
     assert cosines.min() >= 0.999
 
 
+def test_texts_are_as_long_as_they_are_where_nothing_sees_the_rest(
+    exported: Exported, encoder: EngineEncoder
+) -> None:
+    """SigLIP's tower looks at what fills a text up, the others do not."""
+    encoder.encode_texts(["a dog"])
+    tower = encoder._texts
+    assert tower is not None
+    looks_at_all = read_onnx_pair(exported.folder, "any").canonical
+    assert tower.length == (64 if looks_at_all else None)
+    alone = encoder.encode_texts(["a dog"])
+    beside = encoder.encode_texts(["a dog", "a dog runs on the beach beside two people"])[:1]
+    assert (alone * beside).sum() >= 0.9999
+
+
 def test_photos(exported: Exported, encoder: EngineEncoder) -> None:
     names = ("astronaut", "chelsea", "coffee", "rocket", "brick")
     photos = [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in names]
