@@ -69,7 +69,7 @@ class OnnxSource:
         """
         raise ModelUnavailable(
             f"the model '{self._pair.name}' is a pair of ONNX files: it indexes and searches, but "
-            "cannot be trained or learn names; use a model of open_clip for that"
+            "cannot be trained or learn names; use the built-in model or one of open_clip for that"
         )
 
     def about(self) -> ModelInfo:

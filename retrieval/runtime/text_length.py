@@ -1,8 +1,8 @@
 """Let a text tower take texts of any length: a query of ten tokens costs a seventh of 77.
 
-An export of a text tower knows one length, to which all texts are filled up. Where nothing looks at
-what fills them up (CLIP's causal mask, XLM-R's mask of padding), a shorter text has the same vector.
-Whether it has is measured by the caller; this module only rewrites what depends on the length.
+An export of a text tower knows one length, to which all texts are filled up. Where nothing looks
+at what fills them up (CLIP's causal mask, XLM-R's mask of padding), a shorter text has the same
+vector. Whether it has is measured by the caller; here is rewritten what depends on the length.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def of_any_length(graph: Any, context: int) -> Any:
                 if cut := _cut(constant, taker.get_node().get_type_name(), context, tokens):
                     taker.replace_source_output(cut.output(0))
     batch = inputs[0].get_partial_shape()[0]
-    copy.reshape(dict.fromkeys(range(len(inputs)), [-1 if batch.is_dynamic else batch, -1]))
+    shape = [-1 if batch.is_dynamic else int(batch.get_length()), -1]
+    copy.reshape(dict.fromkeys(range(len(inputs)), shape))
     return copy
 
 

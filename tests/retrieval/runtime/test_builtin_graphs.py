@@ -72,8 +72,9 @@ def test_the_ten_best_are_those_of_torch() -> None:
 
 
 def test_weights_in_bytes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda many: True)
-    monkeypatch.setattr(graph, "precision", lambda *, many: "f32")  # noqa: ARG005
+    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda *, many: True)  # noqa: ARG005
+    for module in (graph, builtin_parts):
+        monkeypatch.setattr(module, "precision", lambda *, many: "f32")  # noqa: ARG005
     quick = quick_encoder("builtin", "cpu")
     want = load_encoder("builtin", "cpu").encode_images(photos())
     assert (quick.encode_images(photos()) * want).sum(axis=1).min() > 0.999
@@ -82,7 +83,7 @@ def test_weights_in_bytes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole is not None
     in_bytes = folder.graph(Tower.IMAGES).with_suffix(".bin").stat().st_size
     said = describe(whole)
-    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda many: False)
+    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda *, many: False)  # noqa: ARG005
     builtin_parts.make_part(whole, said, folder, Tower.IMAGES)
     assert in_bytes < 0.6 * folder.graph(Tower.IMAGES).with_suffix(".bin").stat().st_size
 
