@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
+    from indexer.catalog.facets import FacetGroup
     from indexer.core.encoder import Encoder
     from indexer.core.errors import (
         FileUnreadable,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         ConceptInvalid,
         EvaluationInvalid,
         ExtraMissing,
+        ItemMissing,
         ModelUnavailable,
         PairsInvalid,
         QueryInvalid,
@@ -87,6 +89,10 @@ if TYPE_CHECKING:
         parse_query,
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.search.facets import Facets, FacetValue
+    from retrieval.search.matching_ids import MatchCount, MatchingIds
+    from retrieval.search.suggestions import Suggestion
+    from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
     from retrieval.training.observer import TrainObserver, TrainProgress
@@ -112,6 +118,9 @@ __all__ = [
     "ExportMode",
     "ExportReport",
     "ExtraMissing",
+    "FacetGroup",
+    "FacetValue",
+    "Facets",
     "FileUnreadable",
     "FilterExpression",
     "Finding",
@@ -121,6 +130,7 @@ __all__ = [
     "IndexProgress",
     "IndexReport",
     "InstructionResult",
+    "ItemMissing",
     "Kind",
     "LearnOptions",
     "LearnedConcept",
@@ -132,6 +142,8 @@ __all__ = [
     "LibraryTooNew",
     "LockTimeout",
     "Loss",
+    "MatchCount",
+    "MatchingIds",
     "Metadata",
     "MetadataSummary",
     "ModelMismatch",
@@ -145,6 +157,7 @@ __all__ = [
     "Precision",
     "Query",
     "QueryInvalid",
+    "QueryTerm",
     "RecallTarget",
     "ReindexReport",
     "RepairReport",
@@ -157,6 +170,7 @@ __all__ = [
     "SheetRow",
     "Skip",
     "SortOrder",
+    "Suggestion",
     "Term",
     "TrainConfig",
     "TrainObserver",
@@ -192,6 +206,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "indexer.catalog.facets": ("FacetGroup",),
     "indexer.core.encoder": ("Encoder",),
     "indexer.core.errors": (
         "FileUnreadable",
@@ -257,6 +272,7 @@ _HOMES = {
         "ConceptInvalid",
         "EvaluationInvalid",
         "ExtraMissing",
+        "ItemMissing",
         "ModelUnavailable",
         "PairsInvalid",
         "QueryInvalid",
@@ -300,11 +316,15 @@ _HOMES = {
         "Term",
         "parse_query",
     ),
+    "retrieval.search.facets": ("FacetValue", "Facets"),
+    "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
+    "retrieval.search.suggestions": ("Suggestion",),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",
         "export_hits",
     ),
+    "retrieval.search.term_names": ("QueryTerm",),
     "retrieval.training.config": (
         "AugmentConfig",
         "TrainConfig",

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.reachability import NOT_REACHABLE, unreachable
+from indexer.core.file_access import NOT_REACHABLE, unreachable
 from indexer.core.types import Kind, clock, printable, readable, spot
 from indexer.decoding.render import read_picture
 from retrieval.output_files import PAGE_MARK, check_page, written

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, TableClause, bindparam, func, select
 
-from indexer.catalog import fulltext, photo_rows, schema
+from indexer.catalog import fulltext, photo_rows, reading_rows, schema
 from indexer.catalog.changes import FileRecord, FileState, FolderState, Move, NewFile, Touch
 from indexer.core.types import Kind
 
@@ -124,6 +124,8 @@ def add(connection: Connection, files: Sequence[NewFile]) -> None:
     insert(connection, schema.words, spoken)
     told = {ids[file.state.path]: file.about for file in files if file.about is not None}
     photo_rows.put(connection, told)
+    read = {ids[file.state.path]: file.reading for file in files if file.reading is not None}
+    reading_rows.put(connection, read)
 
 
 def _times(file: NewFile) -> Sequence[float | None]:
@@ -140,6 +142,7 @@ def forget(connection: Connection, file_ids: Sequence[int]) -> None:
         silent = select(schema.items.c.id).where(theirs)
         connection.execute(schema.words.delete().where(schema.words.c.rowid.in_(silent)))
         photo_rows.drop(connection, chunk)
+        reading_rows.drop(connection, chunk)
         connection.execute(schema.items.delete().where(theirs))
         connection.execute(schema.files.delete().where(schema.files.c.id.in_(chunk)))
 

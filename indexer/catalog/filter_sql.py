@@ -56,7 +56,9 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case AllOf(filters=filters):
             told = tuple(each for each in filters if isinstance(each, Told))
             others = [each for each in filters if not isinstance(each, Told)]
-            return and_(_told(AllOf(filters=told)) if told else true(), *map(compiled, others))
+            return and_(
+                _by_metadata(AllOf(filters=told)) if told else true(), *map(compiled, others)
+            )
         case AnyOf(filters=filters):
             return or_(false(), *map(compiled, filters))
         case Not(filter=filter_):
@@ -64,14 +66,14 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case InFolder(folder=Path() as folder):
             return below(folder)
         case InFolder(folder=name):
-            return _worded(str(name), "folders")
+            return _word_in(str(name), "folders")
         case HasTag(name=name):
             tagged = select(schema.tags.c.file_id).where(schema.tags.c.tag.in_(_tags(name)))
             return schema.items.c.file_id.in_(tagged)
         case FileType(suffixes=suffixes):
             return _ends_with(suffixes)
         case _:
-            return _told(where)
+            return _by_metadata(where)
 
 
 def read_by(where: Filter) -> set[TableClause]:
@@ -131,8 +133,8 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             early = [photos.taken < since.isoformat()] if since else []
             late = [photos.taken >= until.isoformat()] if until else []
             return or_(photos.taken.is_(None), *early, *late)
-        case CameraName(name=name):
-            return _by_camera(name, named=False)
+        case CameraName():
+            return _by_camera(where, named=False)
         case _:
             return row_fits(where).is_not(true())
 
@@ -156,7 +158,7 @@ def _range(root: Path) -> tuple[bytes, bytes, bytes]:
     return name, first, first[:-1] + bytes([first[-1] + 1])
 
 
-def _told(where: Filter) -> ColumnElement[bool]:
+def _by_metadata(where: Filter) -> ColumnElement[bool]:
     """Match items by their photo's metadata; one lookup in `photos` serves all parts."""
     return schema.items.c.file_id.in_(select(schema.photos.c.file_id).where(row_fits(where)))
 
@@ -172,8 +174,8 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return _near(where)
         case PlaceName(name=name, others=others):
             return _within((name, *others))
-        case CameraName(name=name):
-            return _by_camera(name, named=True)
+        case CameraName():
+            return _by_camera(where, named=True)
         case MinRating(at_least=stars):
             return photos.rating >= stars
         case HasOrientation(orientation=Orientation.SQUARE):
@@ -184,12 +186,13 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return photos.width < photos.height
 
 
-def _by_camera(name: str, *, named: bool) -> ColumnElement[bool]:
+def _by_camera(where: CameraName, *, named: bool) -> ColumnElement[bool]:
     """Match photos of the cameras that are named so, or of all others."""
     cameras = _cameras()
-    asked = dict.fromkeys(same(name).split())
-    words = (func.instr(func.same(cameras.c.camera), word) > 0 for word in asked)
-    spoken = and_(cameras.c.camera.is_not(None), *words)
+    name, called = same(where.name), func.same(cameras.c.camera)
+    words = (func.instr(called, word) > 0 for word in dict.fromkeys(name.split()))
+    asked = [called == name] if where.whole else words
+    spoken = and_(cameras.c.camera.is_not(None), *asked)
     among = select(cameras.c.camera).where(spoken if named else not_(spoken))
     return schema.photos.c.camera.in_(among)
 
@@ -230,7 +233,7 @@ def _within(names: Sequence[str]) -> ColumnElement[bool]:
     """Match places that are one of these regions, or end with one: "Rome, Italy" for "Italy"."""
     place = schema.photos.c.place
     ends = (place.ilike(f"%, {_escaped(name)}", escape="\\") for name in names)
-    return or_(func.lower(place).in_([name.lower() for name in names]), *ends)
+    return or_(func.lower(place).in_([func.lower(name) for name in names]), *ends)
 
 
 def _escaped(name: str) -> str:
@@ -243,7 +246,7 @@ def _tags(name: str) -> list[str]:
     return list(dict.fromkeys([same(name), *(each.casefold() for each in writings(name))]))
 
 
-def _worded(name: str, column: str) -> ColumnElement[bool]:
+def _word_in(name: str, column: str) -> ColumnElement[bool]:
     """Match words in a column of the full-text index."""
     return schema.items.c.id.in_(select(schema.words.c.rowid).where(fulltext.phrase(name, column)))
 

@@ -35,6 +35,7 @@ from indexer.catalog import (
     fulltext,
     migrations,
     photo_rows,
+    reading_rows,
     row_checksums,
     schema,
 )
@@ -150,16 +151,49 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             return filter_ids.selected(connection, kind, where, frames=frames)
 
-    def newest(self, kind: Kind, where: Filter, limit: int) -> list[int]:
-        """Return the ids of items that a filter lets through, newest first, undated ones last."""
+    def newest(
+        self,
+        kind: Kind,
+        where: Filter,
+        limit: int | None = None,
+        *,
+        oldest: bool = False,
+        frames: bool = True,
+    ) -> list[int]:
+        """Return the ids of items that a filter lets through, newest first, undated ones last.
+
+        Args:
+            kind: of the items.
+            where: the filter.
+            limit: how many at most; None for all.
+            oldest: the oldest first, undated ones last.
+            frames: all frames of a video, not the first alone.
+
+        Raises:
+            UsageError: the library is of a format before filters.
+        """
         items, files, photos = schema.items, schema.files, schema.photos
         dated = items.join(files).outerjoin(photos, photos.c.file_id == files.c.id)
         found = select(items.c.id).select_from(dated)
         query = found.where(files.c.kind == kind, compiled(where))
-        ordered = query.order_by(photos.c.taken.desc().nulls_last(), items.c.id).limit(limit)
-        self._described_format()
+        if self._described_format() >= 4 and not frames:
+            first = select(func.min(items.c.id)).where(items.c.time.is_not(None))
+            firsts = first.group_by(items.c.file_id)
+            query = query.where(or_(items.c.time.is_(None), items.c.id.in_(firsts)))
+        taken = photos.c.taken.asc() if oldest else photos.c.taken.desc()
+        ordered = query.order_by(taken.nulls_last(), items.c.id).limit(limit)
         with self._reading() as connection:
             return list(connection.scalars(ordered))
+
+    def count_passing(self, kind: Kind, where: Filter, *, frames: bool) -> int:
+        """Count the items of a kind that a filter lets through; a video once, unless by frames."""
+        items, files = schema.items, schema.files
+        apart = frames or kind == Kind.TEXT
+        counted = func.count(items.c.id) if apart else func.count(items.c.file_id.distinct())
+        query = select(counted).select_from(items.join(files))
+        self._described_format()
+        with self._reading() as connection:
+            return connection.scalar(query.where(files.c.kind == kind, compiled(where))) or 0
 
     def described(self) -> MetadataSummary:
         """Summarise the metadata of all photos."""
@@ -275,9 +309,14 @@ class CatalogWriter(CatalogReader):
             for row in connection.execute(query):
                 items[row.file_id].append(row)
             files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
-            told = photo_rows.told(connection, format_) if format_ >= 3 else {}
+            told = photo_rows.read(connection, format_) if format_ >= 3 else {}
+            read = reading_rows.read(connection, format_)
             return [
-                replace(file_rows.new_file(file, items[file.id]), about=told.get(file.id))
+                replace(
+                    file_rows.new_file(file, items[file.id]),
+                    about=told.get(file.id),
+                    reading=read.get(file.id),
+                )
                 for file in files
             ]
 
@@ -360,6 +399,7 @@ class CatalogWriter(CatalogReader):
             file_rows.miss(connection, change.missing)
             file_rows.put_folders(connection, change.folders)
             file_rows.add(connection, change.files)
+            reading_rows.put(connection, change.readings)
             _name(connection, change.segments)
             added = sum(len(file.ids) for file in change.files)
             _count_up(connection, "next_id", added)
@@ -404,12 +444,20 @@ class CatalogWriter(CatalogReader):
         return len(dropped)
 
     def become(self, facts: LibraryMeta, change: Transaction) -> None:
-        """Hold these files and segments, in place of all others, under these facts."""
+        """Hold these files and segments, in place of all others, under these facts.
+
+        A photo that stays keeps the text that was read in it.
+        """
+        read = {file.state.digest: file.reading for file in self.holdings() if file.reading}
         with self._writing() as connection:
             file_rows.forget(connection, connection.scalars(select(schema.files.c.id)).all())
             connection.execute(schema.segments.delete())
             connection.execute(schema.deleted.delete())
-            file_rows.add(connection, change.files)
+            files = [
+                replace(file, reading=file.reading or read.get(file.state.digest))
+                for file in change.files
+            ]
+            file_rows.add(connection, files)
             _name(connection, change.segments)
             _write_meta(connection, {key: str(fact) for key, fact in asdict(facts).items()})
             _write_meta(connection, {base_key(kind): "0" for kind in Kind})
@@ -465,7 +513,8 @@ class CatalogWriter(CatalogReader):
     def forget_words(self) -> None:
         """Merge the full-text index, which else keeps the words of what was removed."""
         with self._engine.begin() as connection:
-            connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
+            for index in ("words", "picture_words"):
+                connection.exec_driver_sql(f"INSERT INTO {index}({index}) VALUES ('optimize')")
 
     def rewrite(self) -> None:
         """Rewrite the catalog without what was removed: freed pages, and words."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.catalog.reader import CatalogReader
-from indexer.core.errors import LibraryLocked, TwinlensError, told
+from indexer.core.errors import LibraryLocked, TwinlensError, explained
 from indexer.core.permissions import file_mode
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def lock_of(folder: Path) -> FileLock:
 
 
 @contextmanager
-def held(
+def holding_lock(
     lock: FileLock,
     folder: Path,
     patience: LockTimeout | None = None,
@@ -66,7 +66,7 @@ def held(
         raise LibraryLocked(f"{busy}; try again when it has finished") from error
     except OSError as error:
         raise TwinlensError(
-            f"cannot write to '{folder}': {told(error, folder)}, or name another library with "
+            f"cannot write to '{folder}': {explained(error, folder)}, or name another library with "
             "--library"
         ) from error
     try:

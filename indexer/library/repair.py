@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from indexer.catalog import row_checksums
-from indexer.catalog.changes import FileState, NewFile, Transaction
+from indexer.catalog.changes import FileState, NewFile, Reading, Transaction
 from indexer.catalog.meta import FORMAT, LibraryMeta, base_key, facts_of, plan_key, seal_key
 from indexer.catalog.reader import BROKEN, catalog_path
 from indexer.catalog.snapshot import metadata_of
 from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import LibraryDamaged
-from indexer.core.types import Kind, Metadata, SegmentRow
+from indexer.core.types import Kind, Metadata, SegmentRow, TextLine
 from indexer.library.schema_repair import copies_of_facts, has_all_tables, write_with_schema
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.segments import Segment, SegmentStore
@@ -40,6 +40,12 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _NO_ROW = (TypeError, ValueError, KeyError, AttributeError)
 
 _TYPES = {"path": bytes, "size": int, "mtime_ns": int, "digest": bytes, "reader": str}
+
+_KEYS = {
+    **{"items": "id", "photos": "file_id", "tags": "rowid"},
+    **{"readings": "file_id", "lines": "rowid"},
+}
+"""The tables with rows of a file, and a number of each row that only grows."""
 
 _Row = dict[str, Any]
 
@@ -109,7 +115,7 @@ def _read(broken: Path) -> _Rows:
         files: dict[int, dict[str, list[_Row]]] = {
             row["id"]: {"files": [row]} for row in _rows(connection, "files", "id")
         }
-        for table, key in (("items", "id"), ("photos", "file_id"), ("tags", "rowid")):
+        for table, key in _KEYS.items():
             for row in _rows(connection, table, key):
                 files.get(row["file_id"], {}).setdefault(table, []).append(row)
         noted = {row["file_id"]: row["rows"] for row in _rows(connection, "sums", "file_id")}
@@ -241,6 +247,7 @@ def _sure(theirs: Mapping[str, list[_Row]], noted: int) -> NewFile | None:
         texts=tuple(item["text"] for item in items),
         times=tuple(item["time"] for item in items if item["time"] is not None),
         about=_about(rows["photos"]),
+        reading=_reading(rows["readings"], rows["lines"]),
     )
 
 
@@ -281,6 +288,19 @@ def _about(rows: Sequence[_Row]) -> Metadata | None:
         return None
     lists = {name: json.loads(rows[0].get(name) or "[]") for name in ("keywords", "also")}
     return metadata_of({**rows[0], **lists})
+
+
+def _reading(rows: Sequence[_Row], lines: Sequence[_Row]) -> Reading | None:
+    """Turn rows into what was read in a photo."""
+    if not rows:
+        return None
+    read = (
+        TextLine(
+            text=line["text"], confidence=line["confidence"], box=tuple(json.loads(line["box"]))
+        )
+        for line in lines
+    )
+    return Reading(reader=rows[0]["reader"], lines=tuple(read))
 
 
 def _write(

@@ -19,11 +19,13 @@ from typing import Any, TypeAlias
 from sqlalchemy import create_engine
 
 from indexer.catalog import row_checksums
-from indexer.catalog.schema import driver, schema
+from indexer.catalog.schema import TABLES, driver, schema
 
 _PAGE = 4096  # bytes, as SQLite makes a file unless it is told otherwise
 _PAGES = slice(28, 32)  # where the first page says how many there are
 _COPY = re.compile(rb'[0-9a-f]{8} \{"meta": [\x20-\x7e]*\}')
+
+_INDEXES = ("words", "picture_words")  # and the tables that SQLite makes for them
 
 _Row: TypeAlias = tuple[Any, ...]  # of `sqlite_master`: name, rootpage
 
@@ -35,12 +37,12 @@ def has_all_tables(connection: sqlite3.Connection) -> bool:
     try:
         rows = _master(connection)
         with _fresh() as fresh:
-            known = {name: _columns(fresh, name) for name in schema.tables}
+            known = {name: _columns(fresh, name) for name in TABLES}
             ours = {name for name, _ in _master(fresh)}
         found = {name: _columns(connection, name) for name, _ in rows if name in known}
     except _UNREADABLE:
         return False
-    is_known = all(name in ours or str(name).startswith("words") for name, _ in rows)
+    is_known = all(name in ours or str(name).startswith(_INDEXES) for name, _ in rows)
     return is_known and all(
         columns and columns == known[name][: len(columns)] for name, columns in found.items()
     )

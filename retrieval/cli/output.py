@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from indexer.core.errors import UsageError
-from indexer.core.reachability import NOT_REACHABLE, unreachable
+from indexer.core.file_access import NOT_REACHABLE, unreachable
 from indexer.core.types import clock
 from retrieval._enums import HIT_FIELDS
 from retrieval.cli.console import bare, counted, note, printable, put

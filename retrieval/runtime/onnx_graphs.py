@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from indexer.core.atomic_io import replacing
-from indexer.core.errors import TwinlensError, told
+from indexer.core.errors import TwinlensError, explained
 from indexer.core.types import Hubness
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer, write_clip_words
@@ -131,7 +131,9 @@ class OnnxSource:
                     self._prepare_texts(folder)
             return folder
         except OSError as error:
-            raise ModelUnavailable(f"cannot keep the model: {told(error, folder.path)}") from error
+            raise ModelUnavailable(
+                f"cannot keep the model: {explained(error, folder.path)}"
+            ) from error
         except _BROKEN as error:
             broken = self._pair.visual if part == Tower.IMAGES else self._pair.textual
             raise ModelUnavailable(

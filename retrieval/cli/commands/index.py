@@ -15,7 +15,7 @@ import click
 import retrieval
 from indexer.catalog.reader import catalog_path
 from indexer.core.errors import LibraryMissing
-from indexer.ingest.excluded_folders import EXCLUDED_DIRS
+from indexer.ingest.ignore_rules import EXCLUDED_DIRS
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.image import MAX_MEGAPIXELS, TRUNCATED
 from indexer.media.video import MOST_FRAMES
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_SUFFIXES = 8
-"""Suffixes of files passed over that are named."""
+"""Suffixes of skipped files that are named."""
 
 MANY = 20
 """New photos from which their rate says something: of fewer, most of the time is the start."""

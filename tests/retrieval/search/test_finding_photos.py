@@ -17,7 +17,7 @@ from retrieval.errors import QueryInvalid
 from retrieval.models import load_encoder
 from retrieval.runtime.select_encoder import quick_encoder
 from retrieval.search import Query, Searcher, parse_query
-from retrieval.search.match_probability import UNLIKELY
+from retrieval.search.results import UNLIKELY
 from retrieval.search.spell_hints import unknown_words
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -124,12 +124,12 @@ def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Sear
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("a horse on the baech", "did you mean 'beach' by 'baech'?"),
-        ("a hosre + ./moon.png - 2:mountian", "'horse' by 'hosre'? did you mean 'mountain'"),
+        ("a horse on the baech", "did you mean 'beach' for 'baech'?"),
+        ("a hosre + ./moon.png - 2:mountian", "'horse' for 'hosre'? did you mean 'mountain'"),
         ("Hund am Strand", "that looks German; the model reads English; for other languages"),
         ("un chien sur la plage", "that looks French; the model reads English"),
-        ("dgo", "did you mean 'dog' by 'dgo'?"),
-        ("sno", "did you mean 'snow' by 'sno'?"),
+        ("dgo", "did you mean 'dog' for 'dgo'?"),
+        ("sno", "did you mean 'snow' for 'sno'?"),
         ("playa", "that looks Spanish; the model reads English"),
         ("собака", "the model reads English; 'собака' (Cyrillic) is searched for only in captions"),
         ("犬", "the model reads English; '犬' (Chinese) is searched for only in captions"),

@@ -1,0 +1,98 @@
+"""What the page shows when the server ends, and when the library goes away, is locked or breaks."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import NewTab
+from tests.browser.serving import Server, serving, twinlens
+from tests.browser.tab import Tab
+
+BACK_WITHIN = 20_000  # milliseconds
+
+
+@pytest.fixture
+def own_server(own_library: Path) -> Iterator[Server]:
+    """A server of a library that the test may break."""
+    with serving(own_library) as running:
+        yield running
+
+
+def alert(tab: Tab) -> Locator:
+    """Return what says that something is wrong."""
+    return tab.page.get_by_role("alert")
+
+
+def test_the_server_ends_and_comes_back(own_library: Path, new_tab: NewTab) -> None:
+    with serving(own_library) as first:
+        tab = new_tab(first)
+        tab.expect_error("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED")
+        tab.open("q=a+cat")
+        expect(tab.names.first).to_have_text("cat.jpg")
+    expect(alert(tab)).to_contain_text("does not answer", timeout=BACK_WITHIN)
+    expect(tab.names.first).to_have_text("cat.jpg")  # what was found stays
+    with serving(own_library, port=first.port):
+        expect(alert(tab)).to_have_count(0, timeout=BACK_WITHIN)
+        tab.search("a cup of coffee")
+        expect(tab.names.first).to_have_text("coffee-small.jpg")
+
+
+def test_the_library_vanishes_and_comes_back(
+    own_server: Server, own_library: Path, new_tab: NewTab
+) -> None:
+    tab = new_tab(own_server)
+    tab.expect_error("503")
+    tab.open()
+    expect(tab.names.first).to_be_visible()
+    away = own_library.rename(own_library.with_name("away"))
+    tab.search("a cat")
+    expect(alert(tab)).to_contain_text("no library at", timeout=BACK_WITHIN)
+    away.rename(own_library)
+    expect(tab.names.first).to_have_text("cat.jpg", timeout=BACK_WITHIN)  # by itself
+    expect(alert(tab)).to_have_count(0)
+
+
+def test_the_library_is_damaged_and_mended(
+    own_server: Server, own_library: Path, new_tab: NewTab
+) -> None:
+    tab = new_tab(own_server)
+    tab.expect_error("503")
+    tab.open()
+    expect(tab.names.first).to_be_visible()
+    catalog = own_library / "catalog.sqlite"
+    kept = shutil.copy(catalog, own_library.with_name("kept.sqlite"))
+    broken = own_library.with_name("broken.sqlite")
+    broken.write_bytes(b"not a catalog" * 1000)
+    broken.rename(catalog)
+    tab.search("a cat")
+    expect(alert(tab)).to_contain_text("damaged", timeout=BACK_WITHIN)
+    Path(kept).rename(catalog)
+    expect(tab.names.first).to_have_text("cat.jpg", timeout=BACK_WITHIN)
+
+
+def test_an_empty_library_says_how_to_fill_it(
+    tmp_path: Path, album_photo: Path, new_tab: NewTab
+) -> None:
+    library, photos = tmp_path / "new.lib", tmp_path / "photos"
+    photos.mkdir()
+    twinlens("index", photos, "--library", library)
+    with serving(library) as running:
+        tab = new_tab(running)
+        tab.open()
+        command = tab.page.get_by_text(re.compile("twinlens index"))
+        expect(command.first).to_be_visible()
+        shutil.copy(album_photo, photos)
+        twinlens("index", photos, "--library", library)
+        expect(tab.names).to_have_text([album_photo.name], timeout=BACK_WITHIN)  # no reload
+
+
+@pytest.fixture
+def album_photo(album: object) -> Path:
+    """One photo of the album."""
+    return album.cat  # type: ignore[attr-defined]
