@@ -81,6 +81,14 @@ TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One item of a file: a photo, a passage, or a frame of a video and its time in seconds."""
+
+    id: int
+    time: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LibraryCounts:
     """How much a library holds.
 
@@ -281,11 +289,21 @@ class PhotoLibrary:
         """
         return hits_of([Candidate(id=id_, score=0.0)], [record_of(self._library, id_)])[0]
 
+    def frames(self, id_: int) -> list[Frame]:
+        """Return all items of the file that an item is of: the frames of a video, in their order.
+
+        Raises:
+            ItemMissing: the library has none of this id.
+        """
+        record_of(self._library, id_)
+        return [Frame(id=id_, time=time) for id_, time in self._library.view.of_one_file(id_)]
+
     def similar(self, photo: Hit | int | Picture, **how: Any) -> SearchResults:
         """Return photos like one; it takes what `search` takes beside the query.
 
         Args:
-            photo: a hit or the id of an item, which is not among the results; or any other photo.
+            photo: a hit or the id of an item, whose file is not among the results; or any other
+                photo.
             how: see `search`.
 
         Raises:
@@ -294,8 +312,16 @@ class PhotoLibrary:
         if not isinstance(photo, Hit | int):
             return self.search(image=photo, **how)
         id_ = photo if isinstance(photo, int) else photo.id
+        return self.search(self.similar_query(id_), **how)
+
+    def similar_query(self, id_: int) -> Query:
+        """Make a query for what is like an item, without its own file.
+
+        Raises:
+            ItemMissing: the library has no such item.
+        """
         asked = TermNames(library=self._library).item_query(id_)
-        return self.search(replace(asked, excluded=frozenset([id_])), **how)
+        return replace(asked, excluded=frozenset(frame.id for frame in self.frames(id_)))
 
     # Browse
 
@@ -662,7 +688,7 @@ class PhotoLibrary:
         from retrieval.concepts import LearnOptions, learn_concept  # and torch
 
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
-        encoder = self._models.in_torch()
+        encoder = self._models.quick()
         return learn_concept(self._library, encoder, name, paths, options, progress)
 
     def check_name(self, name: str) -> None:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from filelock import FileLock
 
 from indexer.calibration.reference_set import banks_of, write_banks
 from indexer.catalog.changes import NewFile, Transaction
@@ -35,6 +34,9 @@ from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.library.thumbnail_cache import ThumbnailCache
 from indexer.vectors.nprobe_tuning import RecallTarget
 from indexer.vectors.segments import Segment, is_ours
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 NEXT = "next"
 """Below a library: the set of another model that is being made; see `indexer.ingest.reindex`."""

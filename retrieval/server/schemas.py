@@ -128,6 +128,8 @@ class SearchAnswer(Model):
 class SearchChoices(Model):
     """How a search is answered."""
 
+    model_config = ConfigDict(extra="ignore")
+
     target: Target = Field(default=Target.PHOTOS, alias="for", description="What to find.")
     instruct: str = Field(
         default="", max_length=LONGEST, description="What hits shall be like: no people"
@@ -154,8 +156,6 @@ class SearchChoices(Model):
 class SearchParameters(SearchChoices):
     """A search by a written query."""
 
-    model_config = ConfigDict(extra="ignore")
-
     q: str = Field(
         default="",
         max_length=LONGEST,
@@ -167,14 +167,25 @@ class SearchParameters(SearchChoices):
 class SearchBody(SearchChoices):
     """A search, spelled out."""
 
+    model_config = ConfigDict(extra="forbid")
+
     terms: list[TermModel] = Field(default=[], max_length=32)
     where: list[Annotated[str, Field(max_length=LONGEST)]] = Field(default=[], max_length=100)
+
+
+class FrameModel(Model):
+    """One item of a file."""
+
+    id: int
+    time: float | None = Field(description="Seconds into its video, of a frame.")
 
 
 class ItemAnswer(HitModel):
     """One item of a library, with its file."""
 
-    reachable: bool
+    frames: list[FrameModel] = Field(description="All items of its file, as frames of a video.")
+    bytes: int
+    reachable: bool = Field(description="Whether its file is there now.")
 
 
 class IndexingModel(Model):

@@ -103,7 +103,6 @@
  * @property {number} texts
  * @property {string} model
  * @property {number} generation
- * @property {string} [path]
  * @property {Indexing | null} [indexing]
  * @typedef {{pid?: number, since?: string, photos?: number, total?: number | null, rate?: number | null}} Indexing
  */

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from retrieval.runtime.model_choice import ModelChoice
 from retrieval.search.library_search import ModelPool, SearchModels
 from retrieval.server.serving import LibraryServer
 from retrieval.server.settings import ServeSettings
-from tests.fakes import ColourEncoder
+from tests.fakes import COLOURS, ColourEncoder, draw
 
 
 class ColourModels(SearchModels):
@@ -146,9 +146,8 @@ def paths(answer: Answer) -> list[str]:
     return [hit["name"] for hit in answer.json["hits"]]
 
 
-def drawn(folder: Path, names: Sequence[str]) -> None:
+def drawn(folder: Path, names: Iterable[str]) -> None:
     """Draw photos of the colours in their names: "red-blue" is half red, half blue."""
-    from tests.fakes import draw
-
     for name in names:
-        draw(folder / f"{name}.png", *name.split("-")[:2], size=(64, 48))
+        colours = [part for part in name.split("-") if part in COLOURS]
+        draw(folder / f"{name}.png", *colours, size=(64, 48))
