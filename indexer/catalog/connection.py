@@ -120,10 +120,10 @@ def failure(path: Path, error: BaseException) -> TwinlensError:
         why = "the disk is full" if is_full(path.parent) else error
         return TwinlensError(f"cannot use {path}: {why}; check the disk and its permissions")
     if _is_damage(name, error):
-        return LibraryDamaged(path, f"is broken ({_told(error)})", mending(path.parent))
+        return LibraryDamaged(path, f"is broken ({_message(error)})", mending(path.parent))
     return TwinlensError(
-        f"SQLite cannot run this request ({_told(error)}); the library itself is intact. Use fewer "
-        "or shorter filters, or report what you did"
+        f"SQLite cannot run this request ({_message(error)}); the library itself is intact. Use "
+        "fewer or shorter filters, or report what you did"
     )
 
 
@@ -158,7 +158,7 @@ def _is_damage(name: str, error: BaseException) -> bool:
     return not is_beyond and any(part in said for part in _DAMAGED_SCHEMA)
 
 
-def _told(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     """Say in a few words what SQLite said."""
     if isinstance(error, UnicodeDecodeError):
         return "one of its texts is not UTF-8"

@@ -58,7 +58,9 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case AllOf(filters=filters):
             told = tuple(each for each in filters if isinstance(each, Told))
             others = [each for each in filters if not isinstance(each, Told)]
-            return and_(_told(AllOf(filters=told)) if told else true(), *map(compiled, others))
+            return and_(
+                _by_metadata(AllOf(filters=told)) if told else true(), *map(compiled, others)
+            )
         case AnyOf(filters=filters):
             return or_(false(), *map(compiled, filters))
         case Not(filter=filter_):
@@ -75,7 +77,7 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case FileType(suffixes=suffixes):
             return _ends_with(suffixes)
         case _:
-            return _told(where)
+            return _by_metadata(where)
 
 
 def read_by(where: Filter) -> set[TableClause]:
@@ -162,7 +164,7 @@ def _range(root: Path) -> tuple[bytes, bytes, bytes]:
     return name, first, first[:-1] + bytes([first[-1] + 1])
 
 
-def _told(where: Filter) -> ColumnElement[bool]:
+def _by_metadata(where: Filter) -> ColumnElement[bool]:
     """Match items by their photo's metadata; one lookup in `photos` serves all parts."""
     return schema.items.c.file_id.in_(select(schema.photos.c.file_id).where(row_fits(where)))
 

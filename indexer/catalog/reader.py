@@ -82,15 +82,15 @@ class CatalogReader:
             LibraryTooNew: a newer version wrote them.
             LibraryDamaged: some are missing, or no numbers.
         """
-        return self._ask(lambda snapshot: snapshot.facts)
+        return self._read(lambda snapshot: snapshot.facts)
 
     def noted(self, key: str) -> str:
         """Return one stored value by its key; empty if it was never stored."""
-        return self._ask(lambda snapshot: snapshot.meta.get(key, ""))
+        return self._read(lambda snapshot: snapshot.meta.get(key, ""))
 
     def snapshot(self, kind: Kind) -> VectorSnapshot:
         """Return what the last commit says about the vectors of a kind."""
-        return self._ask(lambda snapshot: snapshot.vectors(kind))
+        return self._read(lambda snapshot: snapshot.vectors(kind))
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind."""
@@ -99,7 +99,7 @@ class CatalogReader:
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
-        return self._ask(lambda snapshot: snapshot.records(ids))
+        return self._read(lambda snapshot: snapshot.records(ids))
 
     def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
         """Return the lines of text that photos show, by their ids; those without text give none."""
@@ -107,19 +107,23 @@ class CatalogReader:
 
     def file_of(self, item: int) -> ItemFile | None:
         """Return the file of an item; None if there is no such item."""
-        return self._ask(lambda snapshot: snapshot.file_of(item))
+        return self._read(lambda snapshot: snapshot.file_of(item))
 
     def digests(self) -> set[bytes]:
         """Return the hashes of the contents of all files."""
-        return self._ask(lambda snapshot: snapshot.digests())
+        return self._read(lambda snapshot: snapshot.digests())
 
     def columns(self, kind: Kind) -> FacetColumns:
         """Return what all items of a kind say, to count them by it; a video is one."""
-        return self._ask(lambda snapshot: read_columns(snapshot, kind))
+        return self._read(lambda snapshot: read_columns(snapshot, kind))
 
     def caption_words(self, kind: Kind) -> dict[str, int]:
         """Return how many items of a kind have each word in captions, keywords and passages."""
-        return self._ask(lambda snapshot: read_words(snapshot, kind))
+        return self._read(lambda snapshot: read_words(snapshot, kind))
+
+    def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
+        """Return ids and times of all items of the file that an item is of, by id."""
+        return self._read(lambda snapshot: snapshot.of_one_file(id_))
 
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
@@ -137,13 +141,13 @@ class CatalogReader:
             among: which items may be answered, if not all.
             every: only items that have all the words.
         """
-        return self._ask(
+        return self._read(
             lambda snapshot: snapshot.word_matches(text, kind, limit, among=among, every=every)
         )
 
-    def _ask(self, ask: Callable[[CatalogSnapshot], T]) -> T:
+    def _read(self, ask: Callable[[CatalogSnapshot], T]) -> T:
         """Ask one question, in the transaction that is open or in one of its own."""
-        return self._in_transaction(lambda snapshot: self._asked(ask, snapshot))
+        return self._in_transaction(lambda snapshot: self._answered(ask, snapshot))
 
     def _in_transaction(self, read: Callable[[CatalogSnapshot], T]) -> T:
         """Read in one transaction: what is read in it is of one commit.
@@ -188,14 +192,14 @@ class CatalogReader:
         except _UNREADABLE as error:
             raise self._meaning(connection, error) from error
 
-    def _asked(self, ask: Callable[[CatalogSnapshot], T], snapshot: CatalogSnapshot) -> T:
-        """Ask once.
+    def _answered(self, read: Callable[[CatalogSnapshot], T], snapshot: CatalogSnapshot) -> T:
+        """Read once.
 
         Raises:
             _Changed: all has to be read again, by a new connection.
         """
         try:
-            answer = ask(snapshot)
+            answer = read(snapshot)
         except _UNREADABLE as error:
             raise self._meaning(snapshot.connection, error) from error
         if snapshot.connection.is_stale():
@@ -205,7 +209,7 @@ class CatalogReader:
     def _is_outdated(self, snapshot: CatalogSnapshot) -> bool:
         """Tell whether there is another commit by now: its files may lie in the place of ours."""
         was_read = "meta" in vars(snapshot)
-        return was_read and snapshot.generation != self._ask(lambda now: now.generation)
+        return was_read and snapshot.generation != self._read(lambda now: now.generation)
 
     def _current(self) -> Connection:
         """Return a connection to what lies on the disk now."""

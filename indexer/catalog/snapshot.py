@@ -1,7 +1,7 @@
-"""One commit of a catalog, as a search reads it.
+"""Read one commit of a catalog for a search.
 
-In SQL as it is written, by Python's own `sqlite3`: SQLAlchemy, which `indexer.catalog.writer` does
-all else with, takes longer to import than a search in a library of 100,000 photos takes.
+This module uses plain SQL and Python's own `sqlite3`. `indexer.catalog.writer` uses SQLAlchemy, but
+importing that takes longer than a search in a library of 100,000 photos.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains not
 
 _SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
 _LISTS = ("keywords", "also")
-_SAID = ("taken", "latitude", "longitude", "keywords", *_SAME)
-"""What `photos` says since format 3; `also` came with format 4."""
+_PHOTO_COLUMNS = ("taken", "latitude", "longitude", "keywords", *_SAME)
+"""Columns of the table `photos` since format 3; `also` was added in format 4."""
 
 Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
-"""Tells of ids which of them a filter lets through. Shape (n,) each."""
+"""Returns which of some ids pass a filter. Shape (n,) to (n,)."""
 
 
 class CatalogSnapshot:
-    """What one commit says: it lasts as long as the transaction that reads it.
+    """One commit of the catalog. Use it only while its transaction is open.
 
     Args:
         path: of the database.
-        connection: to it, in a transaction.
+        connection: to the database, in a transaction.
     """
 
     def __init__(self, path: Path, connection: Connection) -> None:
@@ -64,33 +64,33 @@ class CatalogSnapshot:
 
     @property
     def generation(self) -> str:
-        """Which commit it is."""
+        """Number of the commit, as text."""
         return self.meta.get("generation", "")
 
     @cached_property
     def meta(self) -> dict[str, str]:
-        """All facts by their keys, read once."""
+        """The table `meta` by its keys, read once."""
         rows = self.connection.execute("SELECT key, value FROM meta").fetchall()
         return {str(key): str(value) for key, value in rows}
 
     @cached_property
     def facts(self) -> LibraryMeta:
-        """The facts that every library has.
+        """The settings that every library has.
 
         Raises:
             LibraryTooNew: a newer version wrote them.
-            LibraryDamaged: some are missing, or no numbers.
+            LibraryDamaged: some are missing, or are not numbers.
         """
         return facts_of(self._path, self.meta)
 
     def vectors(self, kind: Kind) -> VectorSnapshot:
-        """Return what the commit says about the vectors of a kind, read once."""
+        """Return the segments, deleted ids and saved index of a kind; read once."""
         if kind not in self._vectors:
             self._vectors[kind] = self._read_vectors(kind)
         return self._vectors[kind]
 
     def _read_vectors(self, kind: Kind) -> VectorSnapshot:
-        """Read what the commit says about the vectors of a kind."""
+        """Read the segments, deleted ids and saved index of a kind."""
         named = self.connection.execute(
             "SELECT number, rows FROM segments WHERE kind = ? ORDER BY number", (kind,)
         )
@@ -106,7 +106,7 @@ class CatalogSnapshot:
         )
 
     def records(self, ids: Sequence[int]) -> list[Record]:
-        """Return the items of these ids in their order; an id without an item gives none."""
+        """Return the items of these ids in the same order; unknown ids are left out."""
         names, joined = _record_columns(self.facts.format)
         found: dict[int, Record] = {}
         for start in range(0, len(ids), _CHUNK):
@@ -141,25 +141,32 @@ class CatalogSnapshot:
         """Return the hashes of the contents of all files."""
         return {bytes(digest) for (digest,) in self.connection.execute("SELECT digest FROM files")}
 
+    def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
+        """Return ids and times of all items of the file that an item is of, by id."""
+        time = "time" if self.facts.format >= 4 else "NULL"
+        own = "(SELECT file_id FROM items WHERE id = ?)"
+        query = f"SELECT id, {time} FROM items WHERE file_id = {own} ORDER BY id"
+        return self.connection.execute(query, (id_,)).fetchall()
+
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
     ) -> list[tuple[int, float]]:
-        """Return ids and word scores of the items of a kind that share words, best first.
+        """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         See `indexer.catalog.reader.CatalogReader.word_matches`.
         """
         old = self.facts.format < 5
-        asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
-        telling = [words for words in dict.fromkeys(asked) if STOP_WORDS.isdisjoint(words)][:_MANY]
+        words = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
+        telling = [each for each in dict.fromkeys(words) if STOP_WORDS.isdisjoint(each)][:_MANY]
         if self.facts.format < 3 or not telling:
             return []
-        expressions = [f"({any_of(words)})" for words in telling]
+        expressions = [f"({any_of(each)})" for each in telling]
         values = {
             "asked_words": (" AND " if every else " OR ").join(expressions),
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }
-        found = islice(_held(self.connection.execute(_WORDED, values), among), limit)
+        found = islice(_passing(self.connection.execute(_WORDED, values), among), limit)
         items = math.log(self.facts.next_id + 1)
         scored = [(id_, bm25 / items) for id_, bm25 in found]
         if kind != Kind.PHOTO or self.facts.format < 6:
@@ -215,23 +222,23 @@ _WORDED = """
     FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
     WHERE words MATCH :asked_words AND files.kind = :asked_kind
     ORDER BY score DESC, words.rowid LIMIT :asked_limit"""
-# "+ 0": else SQLite may ask the index of words anew for each item that there is.
+# Without "+ 0", SQLite may query the full-text index once for each item.
 
 
-def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
-    """Yield the rows, of id and score, that a filter lets through."""
+def _passing(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
+    """Yield the rows of id and score that pass a filter."""
     while some := rows.fetchmany(_CHUNK):
         ids = np.array([id_ for id_, _ in some], dtype=np.int64)
         yield from some if among is None else compress(some, among(ids).tolist())
 
 
 def any_of(phrases: Sequence[str]) -> str:
-    """Return an expression of FTS5 that matches any of some phrases."""
+    """Return an FTS5 expression that matches any of some phrases."""
     return " OR ".join(f'"{each}"' for each in dict.fromkeys(phrases))
 
 
 def metadata_of(row: Mapping[str, Any]) -> Metadata:
-    """Read a row of `photos`; a text's, and one of an older format, say nothing."""
+    """Convert a row of `photos`; texts, and photos of older formats, have no metadata."""
     if row.get("width") is None:
         return Metadata()
     return Metadata(
@@ -245,19 +252,19 @@ def metadata_of(row: Mapping[str, Any]) -> Metadata:
 
 
 def _record_columns(format_: int) -> tuple[list[str], str]:
-    """Return what is read of an item in a catalog of a format, and the tables that say it."""
+    """Return the columns of an item in a catalog of some format, and the tables to join."""
     names, items = (
         ["items.id", "path", "kind", "text", "digest"],
         "items JOIN files ON files.id = file_id",
     )
     if format_ < 3:
         return names, items
-    names = [*names, *_SAID] if format_ < 4 else [*names, *_SAID, "time", "also"]
+    names = [*names, *_PHOTO_COLUMNS] if format_ < 4 else [*names, *_PHOTO_COLUMNS, "time", "also"]
     return names, f"{items} LEFT JOIN photos USING (file_id)"
 
 
 def _record(row: dict[str, Any]) -> Record:
-    """Turn a row into a record."""
+    """Convert a row to a record."""
     lists = {name: json.loads(row[name]) for name in _LISTS if row.get(name) is not None}
     return Record(
         id=row["items.id"],

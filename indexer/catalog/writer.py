@@ -347,7 +347,7 @@ class CatalogWriter(CatalogReader):
             for row in connection.execute(query):
                 items[row.file_id].append(row)
             files = [file_rows.known_file(row) for row in connection.execute(select(*columns))]
-            told = photo_rows.told(connection, format_) if format_ >= 3 else {}
+            told = photo_rows.read(connection, format_) if format_ >= 3 else {}
             read = reading_rows.read(connection, format_)
             return [
                 replace(

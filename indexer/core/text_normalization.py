@@ -16,7 +16,7 @@ STOP_WORDS = frozenset(
     | {"to", "was", "we", "were", "who", "with", "you", "your"}
     | {"image", "images", "photo", "photos", "picture", "pictures"}
 )
-"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
+"""English words that most captions have, or that are true of every hit: they select nothing."""
 
 _ACCENTED = ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW", "SYRIAC")
 """Scripts in which a mark upon a letter may be left out."""

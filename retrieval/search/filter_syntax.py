@@ -290,7 +290,7 @@ def _type(value: str) -> FileType:
     return FileType(suffixes=suffixes)
 
 
-def _held(value: str) -> HasOrientation:
+def _orientation(value: str) -> HasOrientation:
     """Read an orientation."""
     try:
         return HasOrientation(orientation=Orientation(value.lower()))
@@ -316,7 +316,7 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "tag": lambda value: HasTag(name=readable(value)),
     "text": _shown,
     "type": _type,
-    "orientation": _held,
+    "orientation": _orientation,
     "rating": _rated,
     "min-rating": _rated,
 }

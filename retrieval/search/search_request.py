@@ -82,7 +82,7 @@ class RerankChoice:
         object.__setattr__(self, "instruct", " ".join(readable(self.instruct).split()))
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Tell whether a reranker was asked for."""
         return self.wanted is True or (self.spec is not None and self.wanted is None)
 

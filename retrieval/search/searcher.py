@@ -52,7 +52,7 @@ from retrieval.search.results import (
     with_match,
 )
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
-from retrieval.search.spell_hints import spelling, told_unread, unknown_words
+from retrieval.search.spell_hints import spelling, truncation_hint, unknown_words
 
 
 class Searcher:
@@ -255,7 +255,7 @@ class Searcher:
         if not isinstance(self._encoder, TruncatingEncoder):
             return ""
         asked = [term.query for term in joined(query.terms)] or [query]
-        return told_unread(self._encoder, [each.text for each in asked if each.text])
+        return truncation_hint(self._encoder, [each.text for each in asked if each.text])
 
     def doubt(self, query: Query, kind: Kind = Kind.PHOTO) -> str:
         """Say which words of a query may be misspelt or not English; empty as a rule.

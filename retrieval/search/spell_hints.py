@@ -110,7 +110,7 @@ def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[st
     return ""
 
 
-def told_unread(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
+def truncation_hint(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
     """Say which words of some texts a model does not read; empty if it reads all."""
     for text in texts:
         end = encoder.unread(text)

@@ -130,12 +130,12 @@ def _json(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
             "alike": round(group.alike, 4),
             "keep": str(group.keep),
             "why": group.why,
-            "copies": [_told(copy) for copy in group.copies],
+            "copies": [_as_json(copy) for copy in group.copies],
         }
         yield json.dumps(told) + "\n"
 
 
-def _told(copy: DuplicateFile) -> dict[str, object]:
+def _as_json(copy: DuplicateFile) -> dict[str, object]:
     """Return one copy as JSON has it."""
     return {
         "path": str(copy.path),

@@ -103,6 +103,7 @@ function group(name, label, values) {
   return h("section", { class: "group" }, h("h3", {}, label),
     h("ul", {}, shown.map((value) => line(value, most, name === "dates" ? toggleDates : toggleFilter))),
     values.length > shown.length && h("button", { type: "button", class: "quiet", "data-key": `more ${name}`, onclick: () => { opened.add(name); show(); } }, `Show all ${count(values.length)}`),
+    (all || values.length === shown.length) && (current?.more?.[name] ?? 0) > 0 && h("p", { class: "fine" }, `and ${count(current?.more?.[name] ?? 0)} more`),
     all && values.length > FEW && h("button", { type: "button", class: "quiet", "data-key": `more ${name}`, onclick: () => { opened.delete(name); show(); } }, "Show fewer"),
   );
 }

@@ -84,7 +84,7 @@
  * @property {number} count
  * @property {boolean} selected
  * @property {FacetValue[]} [children]
- * @typedef {{total: number, facets: Record<string, FacetValue[]>}} Facets
+ * @typedef {{total: number, facets: Record<string, FacetValue[]>, more?: Record<string, number>}} Facets `more` are left out
  *
  * @typedef {object} Suggestion
  * @property {string} kind
@@ -103,7 +103,6 @@
  * @property {number} texts
  * @property {string} model
  * @property {number} generation
- * @property {string} [path]
  * @property {Indexing | null} [indexing]
  * @typedef {{pid?: number, since?: string, photos?: number, total?: number | null, rate?: number | null}} Indexing
  */
