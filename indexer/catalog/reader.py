@@ -103,7 +103,7 @@ class CatalogReader:
 
     def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
         """Return the lines of text that photos show, by their ids; those without text give none."""
-        return self._ask(lambda snapshot: snapshot.lines(ids))
+        return self._read(lambda snapshot: snapshot.lines(ids))
 
     def file_of(self, item: int) -> ItemFile | None:
         """Return the file of an item; None if there is no such item."""
