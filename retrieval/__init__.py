@@ -234,6 +234,7 @@ _HOMES = {
         "MetadataSummary",
         "Orientation",
         "Skip",
+        "TextLine",
     ),
     "indexer.decoding.pool": ("DecodeOptions",),
     "indexer.duplicates.finder": (
@@ -244,6 +245,7 @@ _HOMES = {
     "indexer.ingest.index_options": ("IndexOptions",),
     "indexer.ingest.index_report": ("IndexProgress", "IndexReport"),
     "indexer.ingest.pipeline": ("index_folders",),
+    "indexer.ingest.reading": ("ReadingProgress", "ReadingReport"),
     "indexer.ingest.reindex": (
         "ReindexReport",
         "reindex",
@@ -335,7 +337,6 @@ _HOMES = {
     "retrieval.search.term_names": ("QueryTerm",),
     "retrieval.training.config": (
         "AugmentConfig",
-        "TextLine",
         "TrainConfig",
     ),
     "retrieval.training.loop": ("train",),
