@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.album import Album
@@ -16,13 +14,6 @@ from tests.browser.serving import Server, serving, twinlens
 from tests.browser.tab import Tab
 
 BACK_WITHIN = 20_000  # milliseconds
-
-
-@pytest.fixture
-def own_server(own_library: Path) -> Iterator[Server]:
-    """A server of a library that the test may break."""
-    with serving(own_library) as running:
-        yield running
 
 
 def alert(tab: Tab) -> Locator:
