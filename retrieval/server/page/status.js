@@ -11,7 +11,8 @@ import { events, libraries } from "./api.js";
 import { recountFilters } from "./filters.js";
 import { results } from "./results.js";
 
-const AGAIN = 3000; // ms until a server that does not answer is asked again
+const AGAIN = 3000; // ms until it is asked again whether what was wrong is over
+const PASSING = ["offline", "no_library", "library_locked", "library_damaged", "busy", "timeout"];
 
 /** @type {Library[]} */
 let known = [];
@@ -29,7 +30,7 @@ export function startStatus() {
   byId("corner", HTMLElement).prepend(fresh, progress, choice);
   connect();
   results.subscribe(() => {
-    if (results.problem?.code === "offline" && !waiting) waiting = setTimeout(read, AGAIN);
+    if (passes(results.problem) && !waiting) waiting = setTimeout(read, AGAIN);
   });
   store.subscribe((state, before) => {
     if (state.library === before.library) return;
@@ -106,13 +107,18 @@ function showProgress(library) {
 /** Search again where nobody looks at the middle of a list; else offer it. @param {Library | null} library */
 function follow(library) {
   if (!library || (library.state !== "ready" && library.state !== "empty")) return;
-  if (results.problem && results.problem.code !== "usage") return renew(); // what was wrong may be over
+  if (passes(results.problem)) return renew();
   if (library.generation === shown) return;
   const first = shown < 0;
   shown = library.generation;
   if (first) return;
   if (scrollY < 80 && store.state.photo === null) renew();
   else fresh.hidden = false;
+}
+
+/** Tell whether what is wrong may be over after a while. @param {import("./api.js").Problem | null} problem */
+function passes(problem) {
+  return problem !== null && PASSING.includes(problem.code);
 }
 
 function renew() {
