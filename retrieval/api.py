@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -27,18 +27,21 @@ from indexer.ingest.index_report import IndexProgress, IndexReport
 from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import ReindexReport, reindex
 from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
-from indexer.library.library import Library
+from indexer.library.library import NEXT, Library
 from indexer.library.lock import LockTimeout
+from indexer.library.progress_note import RunProgress, run_progress
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
 from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
-from retrieval.concepts.store import Concept, Concepts
+from retrieval._extras import require_torch
+from retrieval.concepts.store import Concept, Concepts, new_name
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.numbered_sheet import MOST, SIDE, numbered_sheet
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
+from retrieval.search.downloads import DownloadFormat, download
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import ModelPool, search_library
@@ -71,6 +74,8 @@ QUERY_PIXELS = 1024
 PathLike = str | os.PathLike[str]
 Picture = PathLike | bytes | Image.Image | NDArray[Any]
 """A photo to search with: its path, the bytes of its file, a picture, or an array of its pixels."""
+
+_PAGE = 500  # items that are read at once
 
 TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
@@ -423,6 +428,31 @@ class PhotoLibrary:
         request = _request(_query(text, image, where), page=page, **how)
         return matching_ids(self._library, self._models, request)
 
+    def items(self, ids: Sequence[int]) -> list[Hit]:
+        """Return items by their ids, as hits without a score; those that are gone are left out."""
+        found = [Candidate(id=id_, score=0.0) for id_ in ids]
+        return hits_of(found, self._library.records(ids))
+
+    def download(
+        self, ids: Sequence[int], form: str | DownloadFormat = DownloadFormat.LIST
+    ) -> Iterator[bytes]:
+        """Yield items as one file to save, in pieces; nothing of it is held in memory.
+
+        Args:
+            ids: of the items; those that are gone are left out.
+            form: "list" of paths, "csv", "json" (an object a line), or "zip" with copies of the
+                files and a manifest, which also lists what cannot be read.
+
+        Raises:
+            QueryInvalid: there is no such form.
+        """
+        starts = range(0, len(ids), _PAGE)
+        pages = (
+            [replace(hit, rank=start + hit.rank) for hit in self.items(ids[start : start + _PAGE])]
+            for start in starts
+        )
+        return download(pages, _form(form), self.original)
+
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
     ) -> ExportReport:
@@ -452,6 +482,10 @@ class PhotoLibrary:
         if counts.generation != generation:
             self._counts = counts = _counted(self._library, generation)
         return counts
+
+    def indexing(self) -> RunProgress | None:
+        """Say how far the index run is that writes now, in whichever process; None for none."""
+        return run_progress(self.path) or run_progress(self.path / NEXT)
 
     def is_current(self) -> bool:
         """Tell whether the folder still holds the library that was opened, not none or another."""
@@ -650,11 +684,28 @@ class PhotoLibrary:
         Raises:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
+        self.check_name(name)
         from retrieval.concepts import LearnOptions, learn_concept  # and torch
 
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
-        encoder = self._models.in_torch()
+        encoder = self._models.quick()
         return learn_concept(self._library, encoder, name, paths, options, progress)
+
+    def check_name(self, name: str) -> None:
+        """Check, before any work is done, whether a name can be learned.
+
+        Raises:
+            ConceptInvalid: the name is no word.
+            ExtraMissing: learning needs packages that are not installed.
+            TwinlensError: the library's folder is closed to us.
+        """
+        new_name(name)
+        require_torch("learning a name")
+        Concepts(self.path).check_writable()
+
+    def knows_name(self, concept: Concept) -> bool:
+        """Tell whether a name was learned for the library's model, so that queries may hold it."""
+        return concept.fingerprint == self._library.fingerprint
 
     def names(self) -> list[Concept]:
         """Return the names that were learned and can be read."""
@@ -839,6 +890,15 @@ def _group(name: str) -> FacetGroup:
         return FacetGroup(name)
     except ValueError as error:
         raise QueryInvalid(f"a group is one of {', '.join(FacetGroup)}, not '{name}'") from error
+
+
+def _form(name: str) -> DownloadFormat:
+    """Return the form of a download that a word stands for."""
+    try:
+        return DownloadFormat(name)
+    except ValueError as error:
+        known = ", ".join(DownloadFormat)
+        raise QueryInvalid(f"a download is one of {known}, not '{name}'") from error
 
 
 def _sort(order: str | SortOrder) -> SortOrder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -136,13 +137,14 @@ class ServedLibrary:
             self._retire()
         return all(ended)
 
-    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
-        """Work on the library once; one that turns out broken is opened anew the next time."""
+    @contextmanager
+    def leased(self) -> Iterator[PhotoLibrary]:
+        """Lend the open library to a thread for as long as it likes; one that breaks is retired."""
         with self._lock:
             opened = self._current()
             opened.users += 1
         try:
-            return work(opened.library)
+            yield opened.library
         except LibraryDamaged:
             with self._lock:
                 self._retire(opened)
@@ -155,6 +157,11 @@ class ServedLibrary:
             with self._lock:
                 opened.users -= 1
                 self._close_unused(opened)
+
+    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Work on the library once; one that turns out broken is opened anew the next time."""
+        with self.leased() as library:
+            return work(library)
 
     def _current(self) -> _Opened:
         """Return what lies in the folder now, opened."""
@@ -229,13 +236,16 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def libraries_of(request: Request) -> Libraries:
-    """Return the libraries of the server; a dependency of routes."""
+async def libraries_of(request: Request) -> Libraries:
+    """Return the libraries of the server; a dependency of routes.
+
+    Dependencies are asynchronous: FastAPI would start a thread for any other.
+    """
     found: Libraries = request.app.state.libraries
     return found
 
 
-def _chosen(
+async def _chosen(
     every: Annotated[Libraries, Depends(libraries_of)],
     library: Annotated[
         str | None, Query(description="The library to ask; the first one without.")

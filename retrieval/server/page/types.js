@@ -103,9 +103,8 @@
  * @property {number} texts
  * @property {string} model
  * @property {number} generation
- * @property {string} [path]
  * @property {Indexing | null} [indexing]
- * @typedef {{pid?: number, since?: string, photos?: number, total?: number | null, rate?: number | null}} Indexing
+ * @typedef {{pid?: number, since?: string, met?: number, files?: number, photos?: number, rate?: number | null}} Indexing `files` of those that were `met` are done
  */
 
 export {};

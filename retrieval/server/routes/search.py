@@ -16,7 +16,7 @@ from retrieval.server.schemas import SearchAnswer, SearchBody, SearchParameters
 router = APIRouter(prefix="/api/v1", tags=["search"])
 
 
-def _pictures(request: Request) -> PictureSource:
+async def _pictures(request: Request) -> PictureSource:
     """Return what gives the pictures that were sent."""
     sent: SentPictures = request.app.state.pictures
     return sent.image
