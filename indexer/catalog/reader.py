@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.catalog.connection import (
+    READER_SECONDS,
     Connection,
     connected,
     failure,
@@ -212,7 +213,7 @@ class CatalogReader:
             self.close()
         if self._sqlite is None:
             try:
-                self._sqlite = connected(self._path)
+                self._sqlite = connected(self._path, wait=READER_SECONDS)
             except _UNREADABLE as error:
                 raise failure(self._path, error) from error
         return self._sqlite

@@ -236,13 +236,16 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def libraries_of(request: Request) -> Libraries:
-    """Return the libraries of the server; a dependency of routes."""
+async def libraries_of(request: Request) -> Libraries:
+    """Return the libraries of the server; a dependency of routes.
+
+    Dependencies are asynchronous: FastAPI would start a thread for any other.
+    """
     found: Libraries = request.app.state.libraries
     return found
 
 
-def _chosen(
+async def _chosen(
     every: Annotated[Libraries, Depends(libraries_of)],
     library: Annotated[
         str | None, Query(description="The library to ask; the first one without.")

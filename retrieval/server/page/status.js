@@ -98,9 +98,9 @@ function showProgress(library) {
   const now = library?.indexing;
   progress.hidden = !now;
   if (!now) return;
-  const of = now.total ? ` of ${count(now.total)}` : "";
-  const rate = now.rate ? `, ${Math.round(now.rate)}/s` : "";
-  fill(progress, h("span", { class: "pulse", "aria-hidden": "true" }), now.photos === undefined ? "Indexing" : `Indexing ${counted(now.photos, "photo")}${of}${rate}`);
+  const done = now.met ? `: ${count(now.files ?? 0)} of ${counted(now.met, "file")}` : "";
+  const rate = now.rate ? `, ${Math.round(now.rate)} photos/s` : "";
+  fill(progress, h("span", { class: "pulse", "aria-hidden": "true" }), `Indexing${done}${rate}`);
 }
 
 /** Search again where nobody looks at the middle of a list; else offer it. @param {Library | null} library */
