@@ -1,9 +1,13 @@
-"""The library of photos as one Python object: what the command line does, with the same answers."""
+"""The library of photos as one Python object: what the command line does, with the same answers.
+
+What only a change of the library needs is imported by the method that makes it: a server has its
+page up before that.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -20,25 +24,21 @@ from indexer.core.encoder import Vectors
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import data_size, read_data
-from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE
-from indexer.ingest.index_options import IndexOptions
-from indexer.ingest.index_report import IndexProgress, IndexReport
-from indexer.ingest.pipeline import index_folders
-from indexer.ingest.reindex import ReindexReport, reindex
 from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
-from indexer.library.library import Library
+from indexer.library.library import NEXT, Library
 from indexer.library.lock import LockTimeout
+from indexer.library.progress_note import RunProgress, run_progress
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
-from indexer.library.tuning_report import SearchSetting, tune
-from indexer.library.verify import Finding
 from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
-from retrieval.concepts.store import Concept, Concepts
+from retrieval._extras import require_torch
+from retrieval.concepts.store import Concept, Concepts, new_name
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.numbered_sheet import MOST, SIDE, numbered_sheet
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
+from retrieval.search.downloads import DownloadFormat, download
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import ModelPool, search_library
@@ -60,10 +60,16 @@ from retrieval.search.term_names import (
     record_of,
     strangers_query,
 )
-from retrieval.upkeep import RepairReport, check, repair
 
 if TYPE_CHECKING:
+    from indexer.duplicates.finder import DuplicateGroup
+    from indexer.ingest.index_options import IndexOptions
+    from indexer.ingest.index_report import IndexProgress, IndexReport
+    from indexer.ingest.reindex import ReindexReport
+    from indexer.library.tuning_report import SearchSetting
+    from indexer.library.verify import Finding
     from retrieval.concepts import LearnedConcept
+    from retrieval.upkeep import RepairReport
 
 QUERY_PIXELS = 1024
 """A photo that a query brings as bytes is decoded at least so large; models read less."""
@@ -71,6 +77,8 @@ QUERY_PIXELS = 1024
 PathLike = str | os.PathLike[str]
 Picture = PathLike | bytes | Image.Image | NDArray[Any]
 """A photo to search with: its path, the bytes of its file, a picture, or an array of its pixels."""
+
+_PAGE = 500  # items that are read at once
 
 TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
 
@@ -423,6 +431,31 @@ class PhotoLibrary:
         request = _request(_query(text, image, where), page=page, **how)
         return matching_ids(self._library, self._models, request)
 
+    def items(self, ids: Sequence[int]) -> list[Hit]:
+        """Return items by their ids, as hits without a score; those that are gone are left out."""
+        found = [Candidate(id=id_, score=0.0) for id_ in ids]
+        return hits_of(found, self._library.records(ids))
+
+    def download(
+        self, ids: Sequence[int], form: str | DownloadFormat = DownloadFormat.LIST
+    ) -> Iterator[bytes]:
+        """Yield items as one file to save, in pieces; nothing of it is held in memory.
+
+        Args:
+            ids: of the items; those that are gone are left out.
+            form: "list" of paths, "csv", "json" (an object a line), or "zip" with copies of the
+                files and a manifest, which also lists what cannot be read.
+
+        Raises:
+            QueryInvalid: there is no such form.
+        """
+        starts = range(0, len(ids), _PAGE)
+        pages = (
+            [replace(hit, rank=start + hit.rank) for hit in self.items(ids[start : start + _PAGE])]
+            for start in starts
+        )
+        return download(pages, _form(form), self.original)
+
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
     ) -> ExportReport:
@@ -437,6 +470,8 @@ class PhotoLibrary:
         self, *folders: PathLike, alike: float = ALIKE, progress: Progress | None = None
     ) -> list[DuplicateGroup]:
         """Return groups of photos that are there more than once, in all or below some folders."""
+        from indexer.duplicates.finder import find_duplicates
+
         report = progress or (lambda _done, _total: None)
         return find_duplicates(
             self._library, [_path(each) for each in folders], alike=alike, progress=report
@@ -452,6 +487,10 @@ class PhotoLibrary:
         if counts.generation != generation:
             self._counts = counts = _counted(self._library, generation)
         return counts
+
+    def indexing(self) -> RunProgress | None:
+        """Say how far the index run is that writes now, in whichever process; None for none."""
+        return run_progress(self.path) or run_progress(self.path / NEXT)
 
     def is_current(self) -> bool:
         """Tell whether the folder still holds the library that was opened, not none or another."""
@@ -572,6 +611,8 @@ class PhotoLibrary:
             LibraryLocked: another process is writing.
             ModelMismatch: the library was made with another model than the one that was named.
         """
+        from indexer.ingest.pipeline import index_folders
+
         encoder, roots = self._models.quick(), [_path(each) for each in folders]
         with self._library.writing(self._timeout):
             return index_folders(self._library, encoder, roots, options=options, progress=progress)
@@ -599,6 +640,8 @@ class PhotoLibrary:
             UsageError: it holds nothing, or files of it are out of reach.
             LibraryLocked: another process is writing.
         """
+        from indexer.ingest.reindex import reindex
+
         choice = replace(self._choice, spec=model)
         done = reindex(
             self.path,
@@ -620,6 +663,8 @@ class PhotoLibrary:
             recall: share of the true ten nearest to find, in the mean; 1 for an exact index.
             exact_up_to: search so many photos exactly in any case.
         """
+        from indexer.library.tuning_report import tune
+
         aim = self._library.vectors.aim()
         aim = replace(
             aim,
@@ -650,11 +695,28 @@ class PhotoLibrary:
         Raises:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
+        self.check_name(name)
         from retrieval.concepts import LearnOptions, learn_concept  # and torch
 
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
         encoder = self._models.quick()
         return learn_concept(self._library, encoder, name, paths, options, progress)
+
+    def check_name(self, name: str) -> None:
+        """Check, before any work is done, whether a name can be learned.
+
+        Raises:
+            ConceptInvalid: the name is no word.
+            ExtraMissing: learning needs packages that are not installed.
+            TwinlensError: the library's folder is closed to us.
+        """
+        new_name(name)
+        require_torch("learning a name")
+        Concepts(self.path).check_writable()
+
+    def knows_name(self, concept: Concept) -> bool:
+        """Tell whether a name was learned for the library's model, so that queries may hold it."""
+        return concept.fingerprint == self._library.fingerprint
 
     def names(self) -> list[Concept]:
         """Return the names that were learned and can be read."""
@@ -672,6 +734,8 @@ class PhotoLibrary:
 
     def check(self) -> list[Finding]:
         """Look at every file of the library, and return what is wrong."""
+        from retrieval.upkeep import check
+
         return check(self.path)
 
     def repair(self) -> RepairReport:
@@ -681,6 +745,8 @@ class PhotoLibrary:
             LibraryDamaged: the catalog is beyond mending.
             LibraryLocked: another process is writing.
         """
+        from retrieval.upkeep import repair
+
         self._library.close()
         try:
             return repair(self.path, patience=self._timeout)
@@ -839,6 +905,15 @@ def _group(name: str) -> FacetGroup:
         return FacetGroup(name)
     except ValueError as error:
         raise QueryInvalid(f"a group is one of {', '.join(FacetGroup)}, not '{name}'") from error
+
+
+def _form(name: str) -> DownloadFormat:
+    """Return the form of a download that a word stands for."""
+    try:
+        return DownloadFormat(name)
+    except ValueError as error:
+        known = ", ".join(DownloadFormat)
+        raise QueryInvalid(f"a download is one of {known}, not '{name}'") from error
 
 
 def _sort(order: str | SortOrder) -> SortOrder:

@@ -28,6 +28,7 @@ from indexer.core.permissions import close_to_others
 from indexer.core.types import Kind
 from indexer.library.batch import BatchEntry, IndexBatch, numbered
 from indexer.library.lock import LockTimeout, holding_lock, lock_of
+from indexer.library.progress_note import delete_note
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.library.thumbnail_cache import ThumbnailCache
@@ -110,6 +111,7 @@ class Library(LibraryReader):
             close_to_others(self.folder)
         self.vectors.reseal()
         self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
+        delete_note(self.folder)
         self._sweep()
 
     def commit(self, batch: IndexBatch) -> None:

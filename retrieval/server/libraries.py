@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -121,13 +122,18 @@ class ServedLibrary:
         return LibraryStatus(state=LibraryState.EMPTY, message=fill, model=model, counts=counts)
 
     async def warm_up(self) -> None:
-        """Open the library and load its models, if it can be; what is wrong `status` says."""
+        """Open the library and load its models, if it can be; what is wrong `status` says.
+
+        Then it reads what filters and completions are made of, beside the first searches.
+        """
         try:
             await self.run(_probe)
         except (TwinlensError, Problem):
             return
         finally:
             self.warm = True
+        with suppress(TwinlensError, Problem):
+            await self.run(_browse)
 
     def close(self, seconds: float = GRACE_SECONDS) -> bool:
         """Let go of the files; return whether the work that has begun ends within some seconds."""
@@ -136,13 +142,14 @@ class ServedLibrary:
             self._retire()
         return all(ended)
 
-    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
-        """Work on the library once; one that turns out broken is opened anew the next time."""
+    @contextmanager
+    def leased(self) -> Iterator[PhotoLibrary]:
+        """Lend the open library to a thread for as long as it likes; one that breaks is retired."""
         with self._lock:
             opened = self._current()
             opened.users += 1
         try:
-            return work(opened.library)
+            yield opened.library
         except LibraryDamaged:
             with self._lock:
                 self._retire(opened)
@@ -155,6 +162,11 @@ class ServedLibrary:
             with self._lock:
                 opened.users -= 1
                 self._close_unused(opened)
+
+    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Work on the library once; one that turns out broken is opened anew the next time."""
+        with self.leased() as library:
+            return work(library)
 
     def _current(self) -> _Opened:
         """Return what lies in the folder now, opened."""
@@ -183,6 +195,12 @@ class ServedLibrary:
 def _probe(library: PhotoLibrary) -> None:
     """Search once: it loads the models, and reads what searches read."""
     library.search(library.query("a photo"), k=1)
+
+
+def _browse(library: PhotoLibrary) -> None:
+    """Read what photos say; it is kept, and only what is added is read again."""
+    library.facets()
+    library.suggest("a photo")
 
 
 def _state_of(error: TwinlensError) -> LibraryState:
@@ -229,13 +247,16 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def libraries_of(request: Request) -> Libraries:
-    """Return the libraries of the server; a dependency of routes."""
+async def libraries_of(request: Request) -> Libraries:
+    """Return the libraries of the server; a dependency of routes.
+
+    Dependencies are asynchronous: FastAPI would start a thread for any other.
+    """
     found: Libraries = request.app.state.libraries
     return found
 
 
-def _chosen(
+async def _chosen(
     every: Annotated[Libraries, Depends(libraries_of)],
     library: Annotated[
         str | None, Query(description="The library to ask; the first one without.")

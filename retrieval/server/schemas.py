@@ -188,6 +188,19 @@ class ItemAnswer(HitModel):
     reachable: bool = Field(description="Whether its file is there now.")
 
 
+class IndexingModel(Model):
+    """How far an index run is that writes to a library now, in whichever process."""
+
+    pid: int
+    since: datetime
+    met: int = Field(description="Files that it has met.")
+    files: int = Field(description="How many of these are done.")
+    photos: int = Field(description="Photos that are new.")
+    texts: int
+    skipped: int = Field(description="Files that could not be read.")
+    rate: float = Field(description="New photos a second.")
+
+
 class LibraryModel(Model):
     """One library of the server."""
 
@@ -199,6 +212,7 @@ class LibraryModel(Model):
     texts: int
     model: str
     generation: int = Field(description="It changes with every commit.")
+    indexing: IndexingModel | None = Field(description="Null where no index run writes to it.")
 
 
 class LibrariesAnswer(Model):

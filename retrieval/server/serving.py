@@ -88,6 +88,8 @@ class LibraryServer:
         for task in warming:
             task.cancel()
         self.app.state.workers.close(0)
+        for copies in self.app.state.copies.values():
+            copies.close()
 
 
 def listening(settings: ServeSettings) -> socket.socket:

@@ -7,13 +7,14 @@ from base64 import b64decode, b64encode
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body
 
 from indexer.core.encoder import Vectors
 from retrieval.api import PhotoLibrary
 from retrieval.server.libraries import ChosenLibrary
 from retrieval.server.problems import Problem
 from retrieval.server.schemas import (
+    LONGEST,
     EmbeddingModel,
     EmbeddingsAnswer,
     EmbeddingsBody,
@@ -28,12 +29,11 @@ _ADDRESS = re.compile(r"\s*(?:https?|file|ftp)://\S+\s*")
 
 @router.post("/embeddings", operation_id="create_embeddings")
 async def create_embeddings(
-    request: Request, chosen: ChosenLibrary, body: Annotated[EmbeddingsBody, Body()]
+    chosen: ChosenLibrary, body: Annotated[EmbeddingsBody, Body()]
 ) -> EmbeddingsAnswer:
     """Return vectors of texts and pictures by the model of a library."""
-    most: int = request.app.state.settings.query_chars
     written = [body.input] if isinstance(body.input, str) else body.input
-    inputs = [_read(each, number, most) for number, each in enumerate(written)]
+    inputs = [_read(each, number) for number, each in enumerate(written)]
 
     def work(library: PhotoLibrary) -> tuple[Vectors, str]:
         if body.model not in (None, library.model):
@@ -55,7 +55,7 @@ async def create_embeddings(
     )
 
 
-def _read(written: str, number: int, most: int) -> str | bytes:
+def _read(written: str, number: int) -> str | bytes:
     """Return a text, or the bytes of a picture.
 
     Raises:
@@ -71,8 +71,8 @@ def _read(written: str, number: int, most: int) -> str | bytes:
         raise Problem("usage", f"input {number} is no picture; send data:image/jpeg;base64,…")
     if _ADDRESS.fullmatch(written):
         raise Problem("usage", f"input {number} is an address, and none is fetched; send its bytes")
-    if len(written) > most:
-        raise Problem("usage", f"input {number} has {len(written):,} characters; send {most:,}")
+    if len(written) > LONGEST:
+        raise Problem("usage", f"input {number} has {len(written):,} characters; send {LONGEST:,}")
     if not written.strip():
         raise Problem("usage", f"input {number} is empty")
     return written
