@@ -117,7 +117,7 @@ def new_tab(browser: Browser) -> Iterator[NewTab]:
 
     yield open_tab
     for tab in tabs:
-        tab.page.context.close()
+        tab.close()
         tab.check()
 
 

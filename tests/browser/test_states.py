@@ -33,6 +33,7 @@ def test_the_server_ends_and_comes_back(own_library: Path, new_tab: NewTab) -> N
     with serving(own_library, port=first.port):
         expect(tab.names.first).to_have_text("coffee-small.jpg", timeout=BACK_WITHIN)  # by itself
         expect(alert(tab)).to_have_count(0)
+        tab.close()
 
 
 def test_the_library_vanishes_and_comes_back(
@@ -82,3 +83,4 @@ def test_an_empty_library_says_how_to_fill_it(
         shutil.copy(album.cat, photos)
         twinlens("index", photos, "--library", library)
         expect(tab.names).to_have_text(["cat.jpg"], timeout=BACK_WITHIN)  # no reload
+        tab.close()

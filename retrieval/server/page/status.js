@@ -11,13 +11,14 @@ import { events, libraries } from "./api.js";
 import { recountFilters } from "./filters.js";
 import { results } from "./results.js";
 
-const AGAIN = 3000; // ms until it is asked again whether what was wrong is over
-const PASSING = ["offline", "no_library", "library_locked", "library_damaged", "busy", "timeout"];
+const AGAIN = 3000; // ms until a server that does not answer is asked again
 
 /** @type {Library[]} */
 let known = [];
 /** @type {(() => void)[]} */
 const listeners = [];
+/** @type {Set<(event: any) => void>} */
+const learning = new Set();
 const progress = h("p", { class: "progress", hidden: true });
 const fresh = h("button", { type: "button", class: "fresh", hidden: true, onclick: () => renew() }, "Show what is new");
 const choice = h("select", { "aria-label": "Library", hidden: true, onchange: () => store.set({ ...EMPTY, library: choice.value }) });
@@ -30,7 +31,7 @@ export function startStatus() {
   byId("corner", HTMLElement).prepend(fresh, progress, choice);
   connect();
   results.subscribe(() => {
-    if (passes(results.problem) && !waiting) waiting = setTimeout(read, AGAIN);
+    if (mayPass() && !waiting) waiting = setTimeout(read, AGAIN);
   });
   store.subscribe((state, before) => {
     if (state.library === before.library) return;
@@ -42,11 +43,21 @@ export function startStatus() {
 
 /** Follow the events; the browser connects again by itself, but where the server refused. */
 function connect() {
-  const source = events({ library: changed, index: indexing });
+  const source = events({ library: changed, index: indexing, learning: (event) => learning.forEach((listener) => listener(event)) });
   source.addEventListener("open", () => void read());
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5 * AGAIN);
   });
+}
+
+/**
+ * Follow how far the learning of a name is.
+ * @param {(event: {learns: string, done: number, total: number}) => void} listener
+ * @returns {() => void} ends it
+ */
+export function onLearning(listener) {
+  learning.add(listener);
+  return () => learning.delete(listener);
 }
 
 /** @param {() => void} listener called when the library that is shown changed */
@@ -64,12 +75,18 @@ async function read() {
   clearTimeout(waiting);
   try {
     known = await libraries();
-    waiting = 0;
+    waiting = mayPass() ? setTimeout(read, AGAIN) : 0;
   } catch {
     waiting = setTimeout(read, AGAIN);
     return;
   }
   show();
+}
+
+/** Whether what is wrong may be over without anybody's doing: the server or the library is away. @returns {boolean} */
+function mayPass() {
+  const { problem } = results;
+  return problem !== null && (problem.code === "offline" || problem.code === "library_locked" || problem.status >= 500);
 }
 
 /** @param {Partial<Library> & {name: string}} event */
@@ -107,18 +124,13 @@ function showProgress(library) {
 /** Search again where nobody looks at the middle of a list; else offer it. @param {Library | null} library */
 function follow(library) {
   if (!library || (library.state !== "ready" && library.state !== "empty")) return;
-  if (passes(results.problem)) return renew();
+  if (results.problem && results.problem.code !== "usage") return renew(); // what was wrong may be over
   if (library.generation === shown) return;
   const first = shown < 0;
   shown = library.generation;
   if (first) return;
   if (scrollY < 80 && store.state.photo === null) renew();
   else fresh.hidden = false;
-}
-
-/** Tell whether what is wrong may be over after a while. @param {import("./api.js").Problem | null} problem */
-function passes(problem) {
-  return problem !== null && PASSING.includes(problem.code);
 }
 
 function renew() {
