@@ -174,6 +174,11 @@ class Transaction:
     segments: Sequence[SegmentRow] = ()
     readings: Mapping[int, Reading] = field(default_factory=dict)
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether it changes or removes what is known of files; new roots name other folders."""
+        return bool(self.moves or self.removed or self.roots or self.forgotten)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:

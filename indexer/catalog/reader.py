@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.catalog.connection import (
+    READER_SECONDS,
     Connection,
     connected,
     failure,
@@ -21,7 +22,7 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
-from indexer.catalog.facets import FacetColumns, read_columns, read_words
+from indexer.catalog.facets import CaptionWords, FacetColumns, read_columns, read_words
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
@@ -113,13 +114,13 @@ class CatalogReader:
         """Return the hashes of the contents of all files."""
         return self._read(lambda snapshot: snapshot.digests())
 
-    def columns(self, kind: Kind) -> FacetColumns:
-        """Return what all items of a kind say, to count them by it; a video is one."""
-        return self._read(lambda snapshot: read_columns(snapshot, kind))
+    def columns(self, kind: Kind, before: FacetColumns | None = None) -> FacetColumns:
+        """Return what all items of a kind say, to count them by it; see `read_columns`."""
+        return self._read(lambda snapshot: read_columns(snapshot, kind, before))
 
-    def caption_words(self, kind: Kind) -> dict[str, int]:
-        """Return how many items of a kind have each word in captions, keywords and passages."""
-        return self._read(lambda snapshot: read_words(snapshot, kind))
+    def caption_words(self, kind: Kind, before: CaptionWords | None = None) -> CaptionWords:
+        """Return how many items of a kind have each word; see `read_words`."""
+        return self._read(lambda snapshot: read_words(snapshot, kind, before))
 
     def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
         """Return ids and times of all items of the file that an item is of, by id."""
@@ -217,7 +218,7 @@ class CatalogReader:
             self.close()
         if self._sqlite is None:
             try:
-                self._sqlite = connected(self._path)
+                self._sqlite = connected(self._path, wait=READER_SECONDS)
             except _UNREADABLE as error:
                 raise failure(self._path, error) from error
         return self._sqlite

@@ -53,6 +53,7 @@ from indexer.catalog.filter_ids import IdSet
 from indexer.catalog.filter_sql import below, compiled, read_by
 from indexer.catalog.meta import (
     FORMAT,
+    REWRITTEN,
     Ids,
     LibraryMeta,
     SavedIndexMeta,
@@ -430,7 +431,7 @@ class CatalogWriter(CatalogReader):
 
     def apply(self, change: Transaction) -> None:
         """Make one change, whole or not at all."""
-        with self._writing() as connection:
+        with self._writing(rewrites=change.rewrites) as connection:
             file_rows.set_roots(connection, change.roots, change.forgotten)
             for root in change.forgotten:
                 file_rows.forget_folders(connection, root)
@@ -440,7 +441,8 @@ class CatalogWriter(CatalogReader):
             file_rows.touch(connection, change.touches)
             file_rows.miss(connection, change.missing)
             file_rows.put_folders(connection, change.folders)
-            file_rows.add(connection, change.files)
+            if file_rows.add(connection, change.files):
+                _note_rewriting(connection)
             reading_rows.put(connection, change.readings)
             _name(connection, change.segments)
             added = sum(len(file.ids) for file in change.files)
@@ -449,7 +451,7 @@ class CatalogWriter(CatalogReader):
 
     def merge(self, merge: Merge) -> None:
         """Put new segments in the place of old ones."""
-        with self._writing() as connection:
+        with self._writing(rewrites=False) as connection:
             for chunk in file_rows.chunks(merge.old):
                 connection.execute(
                     schema.segments.delete().where(schema.segments.c.number.in_(chunk))
@@ -532,7 +534,7 @@ class CatalogWriter(CatalogReader):
     def rebase(self, kind: Kind, saved: SavedIndexMeta) -> None:
         """Note which segments the saved FAISS index of a kind holds, and how it is searched."""
         facts = {base_key(kind): str(saved.number), plan_key(kind): saved.plan}
-        with self._writing() as connection:
+        with self._writing(rewrites=False) as connection:
             _write_meta(connection, {**facts, seal_key(kind): saved.seal})
 
     def note(self, key: str, value: str) -> None:
@@ -572,10 +574,16 @@ class CatalogWriter(CatalogReader):
                 driver.execute("PRAGMA temp_store=MEMORY")
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """One transaction that readers will notice by its generation."""
+    def _writing(self, *, rewrites: bool = True) -> Iterator[Connection]:
+        """One transaction that readers will notice by its generation.
+
+        Args:
+            rewrites: whether it changes or removes what is known of files, and not only adds some.
+        """
         with self._changing() as connection:
             yield connection
+            if rewrites:
+                _note_rewriting(connection)
             _count_up(connection, "generation", 1)
 
     @contextmanager
@@ -610,6 +618,11 @@ def _write_meta(connection: Connection, facts: dict[str, str]) -> None:
 def _count_up(connection: Connection, key: str, by: int) -> None:
     """Move a counter on."""
     _write_meta(connection, {key: str(int(_read_meta(connection)[key]) + by)})
+
+
+def _note_rewriting(connection: Connection) -> None:
+    """Note in which commit something was last changed: the one that is being made."""
+    _write_meta(connection, {REWRITTEN: str(int(_read_meta(connection)["generation"]) + 1)})
 
 
 def _name(connection: Connection, segments: Sequence[SegmentRow]) -> None:

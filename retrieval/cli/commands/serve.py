@@ -92,14 +92,15 @@ def command(  # noqa: PLR0913 - one an option
     Requires packages of an extra: pip install 'twinlens[serve]'.
     """
     require_extra("serve", ("fastapi", "uvicorn"), "serve")
-    from retrieval.search.library_search import ModelPool
-    from retrieval.server.serving import LibraryServer
     from retrieval.server.settings import ServeSettings
 
     settings = ServeSettings(
         host=host, port=port, token=token, names=names, thumbs_bytes=thumbs_size << 20
     )
     folders = [each.expanduser() for each in libraries] or [default_library()]
+    from retrieval.search.library_search import ModelPool
+    from retrieval.server.serving import LibraryServer
+
     server = LibraryServer(folders, settings, partial(_opened, model, ModelPool()))
     ended = server.run(partial(_started, token, open_browser))
     note("stopped serving")

@@ -8,7 +8,7 @@ import { announce } from "./announce.js";
 import { ask } from "./query.js";
 import { byId, fill, h } from "./dom.js";
 import { counted } from "./format.js";
-import { filterChip } from "./chips.js";
+import { filterChips } from "./chips.js";
 import { filtersAreOpen, toggleFilters } from "./filters.js";
 import { grid } from "./grid.js";
 import { icon } from "./icons.js";
@@ -63,7 +63,8 @@ function show(state) {
   fill(order, orders.map(([value, label]) => h("option", { value: value === usual ? "" : value, selected: value === (state.sort || usual) }, label)));
   order.hidden = sizes.hidden = state.for === "texts";
   for (const each of tabs.children) each.setAttribute("aria-pressed", String(each.getAttribute("value") === state.for));
-  fill(active, state.filters.map(filterChip), state.filters.length > 1 && h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => ask({ filters: [] }) }, "Remove all")));
+  const chips = filterChips(state.filters);
+  fill(active, chips, chips.length > 1 && h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => ask({ filters: [] }) }, "Remove all")));
   active.hidden = !state.filters.length;
   filterButton.setAttribute("aria-expanded", String(filtersAreOpen()));
   if (document.activeElement !== instruction) instruction.value = state.instruct;

@@ -104,7 +104,7 @@
  * @property {string} model
  * @property {number} generation
  * @property {Indexing | null} [indexing]
- * @typedef {{pid?: number, since?: string, photos?: number, total?: number | null, rate?: number | null}} Indexing
+ * @typedef {{pid?: number, since?: string, met?: number, files?: number, photos?: number, rate?: number | null}} Indexing `files` of those that were `met` are done
  */
 
 export {};

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 
 from retrieval.api import PhotoLibrary
-from retrieval.server.finding import found
+from retrieval.server.finding import counted, found
 from retrieval.server.hits import shown
 from retrieval.server.libraries import ChosenLibrary
 from retrieval.server.schemas import FrameModel, ItemAnswer, SearchAnswer, SearchChoices
@@ -37,7 +37,10 @@ async def get_item(chosen: ChosenLibrary, item_id: ItemId) -> ItemAnswer:
 
 @router.get("/{item_id}/similar", operation_id="similar")
 async def similar(
-    chosen: ChosenLibrary, item_id: ItemId, asked: Annotated[SearchChoices, Query()]
+    request: Request,
+    chosen: ChosenLibrary,
+    item_id: ItemId,
+    asked: Annotated[SearchChoices, Query()],
 ) -> SearchAnswer:
     """Find what is like an item; its own file is left out."""
     question = f"{item_id} {asked.question}"
@@ -46,7 +49,7 @@ async def similar(
         query = library.similar_query(item_id)
         return found(library, query, asked, question, chosen.name)
 
-    return await chosen.run(work)
+    return counted(request, await chosen.run(work))
 
 
 def _size(path: FilePath) -> int | None:
