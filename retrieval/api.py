@@ -270,7 +270,8 @@ class PhotoLibrary:
 
         Args:
             text: words in the grammar of the command line. In place of a path, a term may be
-                "item:ID", a photo of the library, or "picture:KEY", one of the caller's. Without
+                "item:ID", a photo of the library that is not among the hits, or "picture:KEY", one
+                of the caller's. Without
                 words, terms and filters, all is found, the newest first.
             terms: further terms.
             where: filters beside those in the words.
