@@ -849,6 +849,8 @@ def _query(text: str | Query | None, image: Picture | None, where: Where | None)
         QueryInvalid: nothing is asked for, or it cannot be understood.
     """
     if isinstance(text, Query):
+        if image is not None:
+            raise QueryInvalid("a Query holds its photos itself; leave out `image`")
         return text if where is None else narrowed(text, expression(where))
     pieces = ([] if image is None else [_opened(image)]) + ([text] if text else [])
     if where is None:
