@@ -177,7 +177,10 @@ def with_question(function: F) -> Callable[..., Any]:
 
 
 def with_scoring(function: F) -> Callable[..., Any]:
-    """Add `--hubness`, `--ensemble` and `--words`; the command takes `scoring: Scoring`."""
+    """Add `--hubness`, `--ensemble`, `--words`, `--language`.
+
+    The command takes `scoring: Scoring`.
+    """
 
     @with_hubness
     @click.option(
@@ -192,9 +195,16 @@ def with_scoring(function: F) -> Callable[..., Any]:
         show_default=True,
         help="Also match words in captions, keywords, file names, folders and places.",
     )
+    @click.option(
+        "--language",
+        metavar="CODE",
+        default="",
+        help="Language of the query, such as de, for models that must be told it (NLLB) "
+        "[default: a guess from the words].",
+    )
     @wraps(function)
-    def wrapped(*, hubness: bool, ensemble: bool, words: bool, **others: Any) -> Any:
-        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words)
+    def wrapped(*, hubness: bool, ensemble: bool, words: bool, language: str, **others: Any) -> Any:
+        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words, language=language)
         return function(scoring=scoring, **others)
 
     return wrapped

@@ -17,6 +17,7 @@ from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
 from retrieval.errors import ItemMissing
+from retrieval.models.languages import ENGLISH, LanguageEncoder, flores_code
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -39,6 +40,7 @@ from retrieval.search.lexical_fusion import (
 )
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample, lifted_to
 from retrieval.search.query import Query, Searchable, Term, parse_query
+from retrieval.search.query_language import language_of
 from retrieval.search.rerank_stage import Note, RerankStage, photo_of
 from retrieval.search.results import (
     Hit,
@@ -331,7 +333,11 @@ class Searcher:
         """Embed each query of `_encoded_queries`, a name by its prompts. Shape (1, dim) each."""
         prompts = request.scoring.ensemble and request.kind == Kind.PHOTO
         return [
-            self._encode(each, named=prompts and prompt_ensemble.is_name(each.text))
+            self._encode(
+                each,
+                named=prompts and prompt_ensemble.is_name(each.text),
+                language=request.scoring.language,
+            )
             for each in _encoded_queries(request.query)
         ]
 
@@ -386,18 +392,22 @@ class Searcher:
             return None
         return ScoreScale(mean=float(scores.mean()), spread=float(scores.std()))
 
-    def _encode(self, query: Query, *, named: bool) -> Vectors:
+    def _encode(self, query: Query, *, named: bool, language: str) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
         if query.item is not None:
             return self._stored(query.item)
         if query.kind == Kind.TEXT:
-            encode = (
-                partial(prompt_ensemble.ensemble, self._encoder)
-                if named
-                else self._encoder.encode_texts
-            )
-            return encode([query.text])
+            return self._encode_words(query.text, named=named, language=language)
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])
+
+    def _encode_words(self, text: str, *, named: bool, language: str) -> Vectors:
+        """Embed words; a model that must be told their language is told. Shape (1, dim)."""
+        encoder = self._encoder
+        if isinstance(encoder, LanguageEncoder) and (known := encoder.languages()):
+            code = flores_code(language or language_of(text), known)
+            if code != ENGLISH:  # our sentences about a name are English
+                return encoder.encode_in([text], code)
+        return prompt_ensemble.ensemble(encoder, [text]) if named else encoder.encode_texts([text])
 
     def _stored(self, item: int) -> Vectors:
         """Return the vector of a photo of the library, as it was stored. Shape (1, dim).
