@@ -271,7 +271,8 @@ class PhotoLibrary:
 
         Args:
             text: words in the grammar of the command line. In place of a path, a term may be
-                "item:ID", a photo of the library, or "picture:KEY", one of the caller's. Without
+                "item:ID", a photo of the library that is not among the hits, or "picture:KEY", one
+                of the caller's. Without
                 words, terms and filters, all is found, the newest first.
             terms: further terms.
             where: filters beside those in the words.
@@ -878,6 +879,8 @@ def _query(text: str | Query | None, image: Picture | None, where: Where | None)
         QueryInvalid: nothing is asked for, or it cannot be understood.
     """
     if isinstance(text, Query):
+        if image is not None:
+            raise QueryInvalid("a Query holds its photos itself; leave out `image`")
         return text if where is None else narrowed(text, expression(where))
     pieces = ([] if image is None else [_opened(image)]) + ([text] if text else [])
     if where is None:

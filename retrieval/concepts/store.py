@@ -79,6 +79,14 @@ class Concepts:
                 skipped.append(Skip(path=path, reason=f"broken concept ({error}); learn it again"))
         return sorted(concepts, key=lambda concept: same_name(concept.name)), skipped
 
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """Return what changes with the files: their names and dates."""
+        try:
+            with os.scandir(self._folder) as found:
+                return tuple(sorted((each.name, each.stat().st_mtime_ns) for each in found))
+        except OSError:
+            return ()
+
     def save(self, concept: Concept) -> bool:
         """Write a learned name; return whether it replaced one of the same name.
 
