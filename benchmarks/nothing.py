@@ -39,7 +39,7 @@ import tempfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,7 @@ from retrieval import (
     load_encoder,
     parse_query,
 )
+from retrieval.search import RerankChoice, SearchRequest
 
 LIBRARIES = ("captioned", "labelled", "mixed")
 MOST = 0.6  # of a photo's captions say what it surely shows
@@ -236,13 +237,12 @@ def absent(
         for row in captioned[::5]:
             yield Question(text=row["first"], kind="absent", right=none)
         return
-    said = set().union(*(row["said"] for row in rows))
     there = {row["label"] for row in rows}
-    others = sorted({row["label"] for row in labelled} - there) if there - {""} else []
-    asked = others or sorted({row["label"] for row in labelled} - there)
-    for label in (*asked, *RARE):
-        if not {lemma(word) for word in label.split()} & said and label not in there:
-            yield Question(text=label, kind="absent", right=none)
+    said = set().union(*(row["said"] for row in rows), *map(words, there))
+    others = sorted({row["label"] for row in labelled} - there)
+    for text in dict.fromkeys((*others, *(each.replace("-", " ") for each in RARE))):
+        if not words(text) & said:
+            yield Question(text=text, kind="absent", right=none)
 
 
 RARE = tuple(
@@ -251,9 +251,19 @@ giraffe volcano submarine helicopter accordion tractor lighthouse penguin cactus
 violin x-ray igloo jellyfish peacock typewriter parachute telescope scorpion waterfall ambulance
 microscope hammock dinosaur pineapple tornado castle rocket spider panda koala rainbow anchor harp
 snail mushroom broccoli sewing-machine traffic-light fireworks crocodile hedgehog octopus
+bulldozer forklift tram gondola lawnmower washing-machine refrigerator toaster bathtub toilet
+fireplace bookshelf harmonica bagpipes xylophone abacus globe compass hourglass thermometer syringe
+stethoscope gravestone mosque obelisk stadium greenhouse cathedral skyscraper coral shark whale
+walrus polar-bear zebra hippopotamus otter raccoon hamster bat owl parrot toucan ostrich pelican
+swan vulture bee ladybug caterpillar cobra iguana chameleon tortoise cucumber cauliflower pumpkin
+pomegranate grapes lemon pretzel sushi bagel dumplings avocado pancakes envelope postage-stamp
+barcode blackboard crossword jigsaw-puzzle playing-cards dartboard chainsaw screwdriver nail
+padlock birdcage beehive spider-web iceberg glacier desert northern-lights lightning
+solar-panel satellite space-shuttle oil-rig cable-car escalator wedding-cake christmas-tree
+snow-globe teapot wine-glass corkscrew tennis-racket bowling-alley pool-table roulette
 """.split()  # noqa: SIM905 - a list of words reads better so
 )
-"""Things that people ask for; asked where no caption says them."""
+"""Things that people ask for; asked where neither a caption nor a label says them."""
 
 
 def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
@@ -276,7 +286,9 @@ def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
 def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     """Ask one question, and note what is shown of it."""
     query = parse_query(question.text + where)
-    answers = searcher.answer(query, page=Page(top=TRIED), instruct=question.instruct)
+    wish = RerankChoice(instruct=question.instruct)
+    request = SearchRequest(query=query, page=Page(top=TRIED), reranking=wish)
+    answers = searcher.answer(request)
     if question.kind == "absent":
         told.absent.append(not answers.found)
         return
@@ -285,7 +297,7 @@ def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     if right[:FIRST].max(initial=0) >= 0.5:
         told.answered.append(not answers.found)
     if question.kind != "rare" and (right == 1).any():
-        wide = searcher.answer(query, page=Page(top=0), instruct=question.instruct)
+        wide = searcher.answer(replace(request, page=Page(top=0)))
         seen = {hit.id for hit in wide.hits}
         sure = [hit for hit, each in zip(ranked, right, strict=True) if each == 1]
         told.shown.append(float(np.mean([hit.id in seen for hit in sure])))

@@ -25,7 +25,7 @@ from retrieval import quick_encoder
 from retrieval.models import TorchEncoder, dual_encoder, load_model
 from retrieval.models.dual_encoder import DualEncoder, regularise
 from retrieval.rerankers import load_reranker
-from retrieval.training.malloc import keep_freed_memory
+from retrieval.training.cpu import keep_freed_memory
 
 PHOTOS = 512
 CAPTION = "a black dog is running after a white dog in the snow"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
+    from indexer.catalog.facets import FacetGroup
     from indexer.core.encoder import Encoder
     from indexer.core.errors import (
         FileUnreadable,
@@ -31,16 +32,19 @@ if TYPE_CHECKING:
         MetadataSummary,
         Orientation,
         Skip,
+        TextLine,
     )
     from indexer.decoding.pool import DecodeOptions
     from indexer.duplicates.finder import DuplicateFile, DuplicateGroup, find_duplicates
     from indexer.ingest.index_options import IndexOptions
     from indexer.ingest.index_report import IndexProgress, IndexReport
     from indexer.ingest.pipeline import index_folders
+    from indexer.ingest.reading import ReadingProgress, ReadingReport
     from indexer.ingest.reindex import ReindexReport, reindex
     from indexer.ingest.walker import WalkOptions
     from indexer.library.library import Library
     from indexer.library.lock import LockTimeout
+    from indexer.library.progress_note import RunProgress
     from indexer.library.tuning_report import SearchSetting, tune
     from indexer.library.verify import Finding
     from indexer.vectors.nprobe_tuning import RecallTarget
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
         ConceptInvalid,
         EvaluationInvalid,
         ExtraMissing,
+        ItemMissing,
         ModelUnavailable,
         PairsInvalid,
         QueryInvalid,
@@ -87,6 +92,10 @@ if TYPE_CHECKING:
         parse_query,
     )
     from retrieval.search.export import ExportMode, ExportReport, export_hits
+    from retrieval.search.facets import Facets, FacetValue
+    from retrieval.search.matching_ids import MatchCount, MatchingIds
+    from retrieval.search.suggestions import Suggestion
+    from retrieval.search.term_names import QueryTerm
     from retrieval.training.config import AugmentConfig, TrainConfig
     from retrieval.training.loop import train
     from retrieval.training.observer import TrainObserver, TrainProgress
@@ -112,6 +121,9 @@ __all__ = [
     "ExportMode",
     "ExportReport",
     "ExtraMissing",
+    "FacetGroup",
+    "FacetValue",
+    "Facets",
     "FileUnreadable",
     "FilterExpression",
     "Finding",
@@ -121,6 +133,7 @@ __all__ = [
     "IndexProgress",
     "IndexReport",
     "InstructionResult",
+    "ItemMissing",
     "Kind",
     "LearnOptions",
     "LearnedConcept",
@@ -132,6 +145,8 @@ __all__ = [
     "LibraryTooNew",
     "LockTimeout",
     "Loss",
+    "MatchCount",
+    "MatchingIds",
     "Metadata",
     "MetadataSummary",
     "ModelMismatch",
@@ -145,11 +160,15 @@ __all__ = [
     "Precision",
     "Query",
     "QueryInvalid",
+    "QueryTerm",
+    "ReadingProgress",
+    "ReadingReport",
     "RecallTarget",
     "ReindexReport",
     "RepairReport",
     "Reranker",
     "RerankerMissing",
+    "RunProgress",
     "Scoring",
     "SearchResults",
     "SearchSetting",
@@ -157,7 +176,9 @@ __all__ = [
     "SheetRow",
     "Skip",
     "SortOrder",
+    "Suggestion",
     "Term",
+    "TextLine",
     "TrainConfig",
     "TrainObserver",
     "TrainProgress",
@@ -192,6 +213,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "indexer.catalog.facets": ("FacetGroup",),
     "indexer.core.encoder": ("Encoder",),
     "indexer.core.errors": (
         "FileUnreadable",
@@ -212,6 +234,7 @@ _HOMES = {
         "MetadataSummary",
         "Orientation",
         "Skip",
+        "TextLine",
     ),
     "indexer.decoding.pool": ("DecodeOptions",),
     "indexer.duplicates.finder": (
@@ -222,6 +245,7 @@ _HOMES = {
     "indexer.ingest.index_options": ("IndexOptions",),
     "indexer.ingest.index_report": ("IndexProgress", "IndexReport"),
     "indexer.ingest.pipeline": ("index_folders",),
+    "indexer.ingest.reading": ("ReadingProgress", "ReadingReport"),
     "indexer.ingest.reindex": (
         "ReindexReport",
         "reindex",
@@ -229,6 +253,7 @@ _HOMES = {
     "indexer.ingest.walker": ("WalkOptions",),
     "indexer.library.library": ("Library",),
     "indexer.library.lock": ("LockTimeout",),
+    "indexer.library.progress_note": ("RunProgress",),
     "indexer.library.tuning_report": (
         "SearchSetting",
         "tune",
@@ -257,6 +282,7 @@ _HOMES = {
         "ConceptInvalid",
         "EvaluationInvalid",
         "ExtraMissing",
+        "ItemMissing",
         "ModelUnavailable",
         "PairsInvalid",
         "QueryInvalid",
@@ -300,11 +326,15 @@ _HOMES = {
         "Term",
         "parse_query",
     ),
+    "retrieval.search.facets": ("FacetValue", "Facets"),
+    "retrieval.search.matching_ids": ("MatchCount", "MatchingIds"),
+    "retrieval.search.suggestions": ("Suggestion",),
     "retrieval.search.export": (
         "ExportMode",
         "ExportReport",
         "export_hits",
     ),
+    "retrieval.search.term_names": ("QueryTerm",),
     "retrieval.training.config": (
         "AugmentConfig",
         "TrainConfig",

@@ -19,6 +19,7 @@ class SortOrder(StrEnum):
 
     SCORE = "score"
     DATE = "date"
+    OLDEST = "oldest"
 
 
 class Loss(StrEnum):

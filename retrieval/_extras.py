@@ -35,3 +35,22 @@ def has(module: str) -> bool:
         return find_spec(module) is not None
     except ImportError:
         return False
+
+
+def require_extra(extra: str, modules: tuple[str, ...], what: str) -> None:
+    """Refuse, before any work is done, what needs the packages of an extra.
+
+    Args:
+        extra: its name.
+        modules: that it brings.
+        what: that needs them, as the subject of a sentence.
+
+    Raises:
+        ExtraMissing: one is not installed.
+    """
+    missing = [module for module in modules if not has(module)]
+    if missing:
+        raise ExtraMissing(
+            f"{what} needs the package {missing[0]}; install it with: "
+            f"pip install 'twinlens[{extra}]'"
+        )

@@ -22,6 +22,7 @@ __all__ = [
     "EvaluationInvalid",
     "ExtraMissing",
     "FileUnreadable",
+    "ItemMissing",
     "LibraryDamaged",
     "LibraryLocked",
     "LibraryMissing",
@@ -56,6 +57,10 @@ class EvaluationInvalid(TwinlensError):
 
 class QueryInvalid(UsageError):
     """A query cannot be understood or read: empty words, a photo that does not decode."""
+
+
+class ItemMissing(UsageError):
+    """The library has no item of this id, or no longer."""
 
 
 class ConceptInvalid(UsageError):

@@ -114,6 +114,11 @@ def tag(name: str) -> FilterExpression:
     return _one("tag", name)
 
 
+def shows_text(words: str) -> FilterExpression:
+    """Photos that show these words side by side, if their text was read."""
+    return _one("text", words)
+
+
 def file_type(name: str) -> FilterExpression:
     """Files of a type: "jpg", "heic", "raw", "video"."""
     return _one("type", name)
@@ -142,12 +147,7 @@ def expression(where: Where) -> FilterExpression:
     """
     if isinstance(where, FilterExpression):
         return where
-    if isinstance(where, str):
-        words, pairs = split_filters(where)
-        if words:
-            raise QueryInvalid(f"'{words}' is no filter; write e.g. after:2019 or -tag:work")
-    else:
-        pairs = list(where)
+    pairs = pairs_of(where) or []
     found = parse_filters(pairs)
     if found is None:
         raise QueryInvalid("there is no filter in `where`; write e.g. after:2019 or -tag:work")
@@ -157,6 +157,22 @@ def expression(where: Where) -> FilterExpression:
         notes=places_meant(pairs),
         count=len(pairs),
     )
+
+
+def pairs_of(where: Where | None) -> list[tuple[str, str]] | None:
+    """Return filters as names and values; None for an expression, which may be joined otherwise.
+
+    Raises:
+        QueryInvalid: there are words beside the filters.
+    """
+    if isinstance(where, FilterExpression):
+        return None
+    if not isinstance(where, str):
+        return list(where or ())
+    words, pairs = split_filters(where)
+    if words:
+        raise QueryInvalid(f"'{words}' is no filter; write e.g. after:2019 or -tag:work")
+    return pairs
 
 
 def narrowed(query: Query, where: FilterExpression) -> Query:

@@ -28,7 +28,7 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.regular_files import open_regular, read_regular
+from indexer.core.file_access import open_regular, read_regular
 from indexer.core.types import Skip
 from indexer.decoding.render import read_data
 from indexer.media.image import read_bytes

@@ -9,7 +9,7 @@ from retrieval._extras import require_torch
 from retrieval._resources import resource
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.protocol import Reranker
-from retrieval.reranking.reranker_config import CONFIG, reads_with
+from retrieval.reranking.score_fusion import CONFIG, reads_with
 
 BUILTIN = "builtin"
 

@@ -1,4 +1,4 @@
-"""Whether a library is whole, and mending it: its files, its reference vectors, its names."""
+"""Check and repair a library: its files, its reference vectors, its learned names."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ class RepairReport(Repair):
     """What a repair did.
 
     Attributes:
-        notes: why something could not be mended.
+        notes: why something could not be repaired.
     """
 
     notes: tuple[str, ...] = ()
 
 
 def check(folder: Path) -> list[Finding]:
-    """Look at every file of a library, and return what is wrong. Changes nothing, locks nothing.
+    """Check every file of a library, and return what is wrong. Changes and locks nothing.
 
     Raises:
         LibraryMissing: there is no library.
         LibraryTooNew: a newer version wrote it.
-        LibraryDamaged: the catalog is gone; nothing can be said of the rest.
+        LibraryDamaged: the catalog is missing, so the other files cannot be checked.
     """
     return check_files(folder) + _broken_names(folder)
 
 
 def repair(folder: Path, *, patience: LockTimeout | None = None) -> RepairReport:
-    """Mend what can be mended. What takes the model of the library is made anew with it.
+    """Repair what can be repaired. Reference vectors are computed again with the library's model.
 
     Raises:
-        LibraryDamaged: the catalog is beyond mending.
+        LibraryDamaged: the catalog cannot be repaired.
         LibraryLocked: another process is writing.
     """
     done = repair_files(folder, patience=patience)
@@ -51,7 +51,7 @@ def repair(folder: Path, *, patience: LockTimeout | None = None) -> RepairReport
 
 
 def _with_model(folder: Path, report: RepairReport) -> RepairReport:
-    """Make anew what takes the model of the library, and say what is still wrong."""
+    """Restore the reference vectors with the library's model; return what is still wrong."""
     with Library.open(folder) as opened:
         banks = folder / opened.view.facts().banks
         if banks not in [finding.path for finding in report.left]:
@@ -64,7 +64,7 @@ def _with_model(folder: Path, report: RepairReport) -> RepairReport:
 
 
 def _broken_names(folder: Path) -> list[Finding]:
-    """Look at the learned names."""
+    """Return the learned names that cannot be read."""
     _, skipped = Concepts(folder).read()
     remedy = "learn it again with: twinlens learn"
     return [Finding(path=skip.path, fault=f"is a {skip.reason}", remedy=remedy) for skip in skipped]

@@ -59,7 +59,7 @@ from retrieval._enums import POOL
 from retrieval._resources import resource
 from retrieval.builtin_reranker.word_detectors import load_spotter
 from retrieval.reranking import combine_scores
-from retrieval.search import match_probability, prompt_ensemble
+from retrieval.search import match_probability, prompt_ensemble, results
 from retrieval.search.composed_query import ScoreScale
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample
 
@@ -239,7 +239,7 @@ def refused(
     low: NDArray[np.bool_] = table @ anything.weights < anything.threshold
     if network is None:
         return low
-    return low | (table[:, 0] < math.log(match_probability.FAINT / (1 - match_probability.FAINT)))
+    return low | (table[:, 0] < math.log(results.FAINT / (1 - results.FAINT)))
 
 
 def hit_weights(asked: Sequence[Asked], right: Floats) -> Floats:

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/venv.sh
+. scripts/browser.sh
 
 # Run one check and stop with its name if it fails.
 check() {
@@ -15,6 +16,7 @@ check() {
 
 make_venv
 install test
+bring_browser
 bin=.venv/bin
 check "format" $bin/ruff format --check .
 check "lint" $bin/ruff check .

@@ -3,10 +3,15 @@
 The file is written once, before the catalog, and never changes. So all items of a library are
 corrected with the same reference set, whenever they are added. A search also uses it to estimate
 how likely a hit is a match.
+
+For that, a search scores the cohort: the reference items of the kind that it looks for, in stored
+form. Computing their hubness takes 50 ms, so the writer stores the cohort in a file of its own. If
+that is missing, broken, or made from another reference set, a search computes it again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +22,8 @@ from indexer.core.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.core.encoder import Encoder, Vectors, checked
 from indexer.core.errors import LibraryDamaged, way_out
 from indexer.core.types import Kind
+
+COHORTS = "cohorts.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +96,23 @@ def _damage(path: Path, fault: str) -> LibraryDamaged:
         "model. If that fails, "
     )
     return LibraryDamaged(path, fault, remedy + way_out(path.parent))
+
+
+def write_cohorts(path: Path, cohorts: Mapping[Kind, NDArray[np.float16]], *, banks: str) -> None:
+    """Keep cohorts by their kind, of shape (n, width), and the name of their reference set."""
+    with replacing(path, private=True) as part:
+        part.write_bytes(
+            sealed({kind.value: rows for kind, rows in cohorts.items()}, {"banks": banks})
+        )
+
+
+def read_cohorts(path: Path, *, banks: str, width: int) -> dict[Kind, NDArray[np.float16]]:
+    """Return the cohorts that were kept, nothing where they are not those of the reference set."""
+    try:
+        tensors, metadata = read_sealed(path)
+        cohorts = {Kind(name): rows for name, rows in tensors.items()}
+    except UNREADABLE:
+        return {}
+    fit = all(rows.dtype == np.float16 and rows.shape[1:] == (width,) for rows in cohorts.values())
+    fit = fit and set(cohorts) == set(Kind)
+    return cohorts if fit and metadata.get("banks") == banks else {}

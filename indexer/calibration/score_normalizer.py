@@ -18,8 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.calibration.hubness import with_alpha, with_hubness
-from indexer.calibration.reference_cohort import COHORTS, read_cohorts, write_cohorts
-from indexer.calibration.reference_set import ReferenceSet, read_banks, write_banks
+from indexer.calibration.reference_set import (
+    COHORTS,
+    ReferenceSet,
+    read_banks,
+    read_cohorts,
+    write_banks,
+    write_cohorts,
+)
 from indexer.calibration.score_stats import (
     FEWEST_ITEMS,
     FEWEST_QUERIES,

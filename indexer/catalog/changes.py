@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.catalog.meta import Ids
-from indexer.core.types import Kind, Metadata, SegmentRow
+from indexer.core.types import Kind, Metadata, SegmentRow, TextLine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,36 @@ class CatalogPhoto:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnreadPhoto:
+    """A photo whose text was not read yet: the ids of its file and item, and its state."""
+
+    file: int
+    item: int
+    path: Path
+    size: int
+    mtime_ns: int
+    digest: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The text that was read in a photo, and what read it; no lines where it shows none."""
+
+    reader: str
+    lines: tuple[TextLine, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Which part of the picture is text, from 0 to 1."""
+        return min(1.0, sum(line.share for line in self.lines))
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewFile:
     """A file to add, in place of any other at its path. One text an item; "" for a photo.
 
     `times` are those of the frames of a video, in seconds; empty for all else. `about` is what a
-    photo says about itself.
+    photo says about itself, `reading` the text that it shows, where that was read.
     """
 
     state: FileState
@@ -75,6 +100,7 @@ class NewFile:
     texts: tuple[str, ...]
     times: tuple[float, ...] = ()
     about: Metadata | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +160,7 @@ class Transaction:
         roots: folders that are indexed from now on.
         forgotten: folders that no longer are.
         segments: that hold the vectors of `files`.
+        readings: the text in photos, by the ids of their files, in place of what was read before.
     """
 
     files: Sequence[NewFile] = ()
@@ -145,6 +172,12 @@ class Transaction:
     roots: Sequence[Path] = ()
     forgotten: Sequence[Path] = ()
     segments: Sequence[SegmentRow] = ()
+    readings: Mapping[int, Reading] = field(default_factory=dict)
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it changes or removes what is known of files; new roots name other folders."""
+        return bool(self.moves or self.removed or self.roots or self.forgotten)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, TableClause, bindparam, func, select
 
-from indexer.catalog import fulltext, photo_rows, schema
+from indexer.catalog import fulltext, photo_rows, reading_rows, schema
 from indexer.catalog.changes import FileRecord, FileState, FolderState, Move, NewFile, Touch
 from indexer.core.types import Kind
 
@@ -103,10 +103,11 @@ def move_roots(connection: Connection, old: Path, new: Path) -> None:
     set_roots(connection, sorted(come), sorted(gone - come))
 
 
-def add(connection: Connection, files: Sequence[NewFile]) -> None:
-    """Insert files and their items, in place of any other at their paths."""
+def add(connection: Connection, files: Sequence[NewFile]) -> int:
+    """Insert files and their items, in place of any other at their paths; count these others."""
     paths = [file.state.path for file in files]
-    forget(connection, list(ids_at(connection, paths).values()))
+    replaced = list(ids_at(connection, paths).values())
+    forget(connection, replaced)
     insert(connection, schema.files, [_file_values(file.state) for file in files])
     ids = ids_at(connection, paths)
     items = [
@@ -124,6 +125,9 @@ def add(connection: Connection, files: Sequence[NewFile]) -> None:
     insert(connection, schema.words, spoken)
     told = {ids[file.state.path]: file.about for file in files if file.about is not None}
     photo_rows.put(connection, told)
+    read = {ids[file.state.path]: file.reading for file in files if file.reading is not None}
+    reading_rows.put(connection, read)
+    return len(replaced)
 
 
 def _times(file: NewFile) -> Sequence[float | None]:
@@ -140,6 +144,7 @@ def forget(connection: Connection, file_ids: Sequence[int]) -> None:
         silent = select(schema.items.c.id).where(theirs)
         connection.execute(schema.words.delete().where(schema.words.c.rowid.in_(silent)))
         photo_rows.drop(connection, chunk)
+        reading_rows.drop(connection, chunk)
         connection.execute(schema.items.delete().where(theirs))
         connection.execute(schema.files.delete().where(schema.files.c.id.in_(chunk)))
 

@@ -22,13 +22,14 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal_column,
     not_,
     or_,
     select,
     true,
 )
 
-from indexer.catalog import fulltext, schema
+from indexer.catalog import fulltext, picture_words, schema
 from indexer.core.filters import (
     AllOf,
     AnyOf,
@@ -43,10 +44,11 @@ from indexer.core.filters import (
     NearPosition,
     Not,
     PlaceName,
+    ShowsText,
     Told,
 )
 from indexer.core.gazetteer import EARTH_KM, chord, on_sphere
-from indexer.core.text_normalization import same, writings
+from indexer.core.text_normalization import same, tokens, writings
 from indexer.core.types import Orientation
 
 
@@ -56,7 +58,9 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case AllOf(filters=filters):
             told = tuple(each for each in filters if isinstance(each, Told))
             others = [each for each in filters if not isinstance(each, Told)]
-            return and_(_told(AllOf(filters=told)) if told else true(), *map(compiled, others))
+            return and_(
+                _by_metadata(AllOf(filters=told)) if told else true(), *map(compiled, others)
+            )
         case AnyOf(filters=filters):
             return or_(false(), *map(compiled, filters))
         case Not(filter=filter_):
@@ -64,14 +68,16 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case InFolder(folder=Path() as folder):
             return below(folder)
         case InFolder(folder=name):
-            return _worded(str(name), "folders")
+            return _word_in(str(name), "folders")
         case HasTag(name=name):
             tagged = select(schema.tags.c.file_id).where(schema.tags.c.tag.in_(_tags(name)))
             return schema.items.c.file_id.in_(tagged)
+        case ShowsText(text=text):
+            return _shows(text)
         case FileType(suffixes=suffixes):
             return _ends_with(suffixes)
         case _:
-            return _told(where)
+            return _by_metadata(where)
 
 
 def read_by(where: Filter) -> set[TableClause]:
@@ -87,6 +93,8 @@ def read_by(where: Filter) -> set[TableClause]:
             return {schema.words}
         case HasTag():
             return {schema.tags}
+        case ShowsText():
+            return {schema.picture_words}
         case _:
             return {schema.photos}
 
@@ -131,8 +139,8 @@ def row_fails(where: Filter) -> ColumnElement[bool]:
             early = [photos.taken < since.isoformat()] if since else []
             late = [photos.taken >= until.isoformat()] if until else []
             return or_(photos.taken.is_(None), *early, *late)
-        case CameraName(name=name):
-            return _by_camera(name, named=False)
+        case CameraName():
+            return _by_camera(where, named=False)
         case _:
             return row_fits(where).is_not(true())
 
@@ -156,7 +164,7 @@ def _range(root: Path) -> tuple[bytes, bytes, bytes]:
     return name, first, first[:-1] + bytes([first[-1] + 1])
 
 
-def _told(where: Filter) -> ColumnElement[bool]:
+def _by_metadata(where: Filter) -> ColumnElement[bool]:
     """Match items by their photo's metadata; one lookup in `photos` serves all parts."""
     return schema.items.c.file_id.in_(select(schema.photos.c.file_id).where(row_fits(where)))
 
@@ -172,8 +180,8 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return _near(where)
         case PlaceName(name=name, others=others):
             return _within((name, *others))
-        case CameraName(name=name):
-            return _by_camera(name, named=True)
+        case CameraName():
+            return _by_camera(where, named=True)
         case MinRating(at_least=stars):
             return photos.rating >= stars
         case HasOrientation(orientation=Orientation.SQUARE):
@@ -184,12 +192,13 @@ def _photo(where: Told) -> ColumnElement[bool]:
             return photos.width < photos.height
 
 
-def _by_camera(name: str, *, named: bool) -> ColumnElement[bool]:
+def _by_camera(where: CameraName, *, named: bool) -> ColumnElement[bool]:
     """Match photos of the cameras that are named so, or of all others."""
     cameras = _cameras()
-    asked = dict.fromkeys(same(name).split())
-    words = (func.instr(func.same(cameras.c.camera), word) > 0 for word in asked)
-    spoken = and_(cameras.c.camera.is_not(None), *words)
+    name, called = same(where.name), func.same(cameras.c.camera)
+    words = (func.instr(called, word) > 0 for word in dict.fromkeys(name.split()))
+    asked = [called == name] if where.whole else words
+    spoken = and_(cameras.c.camera.is_not(None), *asked)
     among = select(cameras.c.camera).where(spoken if named else not_(spoken))
     return schema.photos.c.camera.in_(among)
 
@@ -230,7 +239,7 @@ def _within(names: Sequence[str]) -> ColumnElement[bool]:
     """Match places that are one of these regions, or end with one: "Rome, Italy" for "Italy"."""
     place = schema.photos.c.place
     ends = (place.ilike(f"%, {_escaped(name)}", escape="\\") for name in names)
-    return or_(func.lower(place).in_([name.lower() for name in names]), *ends)
+    return or_(func.lower(place).in_([func.lower(name) for name in names]), *ends)
 
 
 def _escaped(name: str) -> str:
@@ -243,9 +252,19 @@ def _tags(name: str) -> list[str]:
     return list(dict.fromkeys([same(name), *(each.casefold() for each in writings(name))]))
 
 
-def _worded(name: str, column: str) -> ColumnElement[bool]:
+def _word_in(name: str, column: str) -> ColumnElement[bool]:
     """Match words in a column of the full-text index."""
     return schema.items.c.id.in_(select(schema.words.c.rowid).where(fulltext.phrase(name, column)))
+
+
+def _shows(text: str) -> ColumnElement[bool]:
+    """Match photos that show words; an expression of no word matches none."""
+    words = tokens(text)
+    if not words:
+        return false()
+    shown = literal_column("picture_words").op("MATCH", is_comparison=True)
+    expression = shown(picture_words.phrase_expression(words))
+    return schema.items.c.id.in_(select(schema.picture_words.c.rowid).where(expression))
 
 
 def _ends_with(suffixes: Sequence[str]) -> ColumnElement[bool]:

@@ -37,7 +37,7 @@ def row(
     id_: int, passage: str, path: Path, roots: Sequence[Path], about: Metadata | None = None
 ) -> dict[str, Any]:
     """Return the words of an item, as a row of the index."""
-    told = {"text": _spoken(passage), "place": ""} if about is None else _told_words(about)
+    told = {"text": _token_text(passage), "place": ""} if about is None else _metadata_words(about)
     return {"rowid": id_, **told, **_path_words(path, roots)}
 
 
@@ -51,7 +51,7 @@ def rename(connection: Connection, paths: Mapping[int, Path], roots: Sequence[Pa
 
 def tell(connection: Connection, file_id: int, about: Metadata) -> None:
     """Replace the words of a photo's metadata."""
-    connection.execute(_of(file_id).values(_told_words(about)))
+    connection.execute(_of(file_id).values(_metadata_words(about)))
 
 
 def phrase(words: str, column: str) -> ColumnElement[bool]:
@@ -59,7 +59,7 @@ def phrase(words: str, column: str) -> ColumnElement[bool]:
 
     Until the next run rewrites it, a library of an older format holds them as they are written.
     """
-    return _matches(f"{column} : ({any_of([_spoken(words), ' '.join(WORD.findall(words))])})")
+    return _matches(f"{column} : ({any_of([_token_text(words), ' '.join(WORD.findall(words))])})")
 
 
 def faults(connection: sqlite3.Connection) -> Iterator[str]:
@@ -79,10 +79,17 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
             connection.backup(copy)
         except sqlite3.Error as error:
             raise _no_room(error) from error
-        try:
-            copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
-        except sqlite3.DatabaseError as error:
-            yield f"the full-text index does not match the texts: {error}"
+        for index in _indexes(copy):
+            try:
+                copy.execute(f"INSERT INTO {index}({index}) VALUES ('integrity-check')")
+            except sqlite3.DatabaseError as error:
+                yield f"the full-text index does not match the texts: {error}"
+
+
+def _indexes(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the full-text indexes that a catalog has."""
+    made = "SELECT name FROM sqlite_master WHERE name IN ('words', 'picture_words')"
+    return [str(name) for (name,) in connection.execute(made)]
 
 
 @contextmanager
@@ -109,13 +116,16 @@ def _path_words(path: Path, roots: Sequence[Path]) -> dict[str, str]:
     inside = [root for root in roots if path.is_relative_to(root) and root != path]
     root = max(inside, key=lambda each: len(each.parts), default=path.parent)
     folders = [root.name, *path.parent.relative_to(root).parts]
-    return {"folders": _spoken(readable(" ".join(folders))), "name": _spoken(readable(path.stem))}
+    return {
+        "folders": _token_text(readable(" ".join(folders))),
+        "name": _token_text(readable(path.stem)),
+    }
 
 
-def _told_words(about: Metadata) -> dict[str, str]:
+def _metadata_words(about: Metadata) -> dict[str, str]:
     """Return the words of a photo's metadata."""
     told = (about.title, about.caption, *about.keywords)
-    return {"text": _spoken("\n".join(told)), "place": _spoken(about.place)}
+    return {"text": _token_text("\n".join(told)), "place": _token_text(about.place)}
 
 
 def _of(file_id: int | BindParameter[int]) -> Update:
@@ -129,6 +139,6 @@ def _matches(expression: str) -> ColumnElement[bool]:
     return literal_column("words").op("MATCH", is_comparison=True)(expression)
 
 
-def _spoken(text: str) -> str:
+def _token_text(text: str) -> str:
     """Return a text as the index keeps it: tokens with a space between them."""
     return " ".join(tokens(text))

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from indexer.core.errors import LibraryDamaged, LibraryTooNew, way_out
 from indexer.core.types import Kind, SegmentRow
 
-FORMAT = 5
+FORMAT = 6
 """The format written, and the newest that is read. Formats before 3 know no metadata and no
 words, format 3 no videos; those before 5 know no inodes and no checksums of rows and of exact
-indexes, and hold words of scripts without spaces whole. In a library that format 1 began, no vector
-carries a hubness."""
+indexes, and hold words of scripts without spaces whole; those before 6 know no text in photos. In a
+library that format 1 began, no vector carries a hubness."""
+
+REWRITTEN = "rewritten"
+"""The fact that says in which commit rows were last changed or removed, and not only added."""
 
 NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
 """The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""

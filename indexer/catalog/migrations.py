@@ -19,6 +19,8 @@ def migrate(connection: Connection, format_: int) -> None:
         _add_identity(connection)
         _write_words_anew(connection)
     _sum_up(connection)
+    if not connection.dialect.has_table(connection, schema.readings.name):
+        schema.create_picture_text(schema.schema, connection)
 
 
 def _sum_up(connection: Connection) -> None:

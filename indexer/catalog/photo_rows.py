@@ -49,7 +49,7 @@ def drop(connection: Connection, file_ids: Sequence[int]) -> None:
         connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
 
 
-def told(connection: Connection, format_: int) -> dict[int, Metadata]:
+def read(connection: Connection, format_: int) -> dict[int, Metadata]:
     """Return the metadata of every photo, by its file's id; the catalog needs format 3 or later."""
     columns = schema.known_in(format_, schema.photos.c.file_id, *COLUMNS)
     rows = connection.execute(select(*columns))

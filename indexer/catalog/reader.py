@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.catalog.connection import (
+    READER_SECONDS,
     Connection,
     connected,
     failure,
@@ -21,10 +22,11 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
+from indexer.catalog.facets import CaptionWords, FacetColumns, read_columns, read_words
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
-from indexer.core.types import Kind, Record
+from indexer.core.types import ItemFile, Kind, Record, TextLine
 
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
 """What reading a catalog raises where its rows are not what was written."""
@@ -81,15 +83,15 @@ class CatalogReader:
             LibraryTooNew: a newer version wrote them.
             LibraryDamaged: some are missing, or no numbers.
         """
-        return self._ask(lambda snapshot: snapshot.facts)
+        return self._read(lambda snapshot: snapshot.facts)
 
     def noted(self, key: str) -> str:
         """Return one stored value by its key; empty if it was never stored."""
-        return self._ask(lambda snapshot: snapshot.meta.get(key, ""))
+        return self._read(lambda snapshot: snapshot.meta.get(key, ""))
 
     def snapshot(self, kind: Kind) -> VectorSnapshot:
         """Return what the last commit says about the vectors of a kind."""
-        return self._ask(lambda snapshot: snapshot.vectors(kind))
+        return self._read(lambda snapshot: snapshot.vectors(kind))
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind."""
@@ -98,15 +100,40 @@ class CatalogReader:
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the items of these ids in their order; an id without an item gives none."""
-        return self._ask(lambda snapshot: snapshot.records(ids))
+        return self._read(lambda snapshot: snapshot.records(ids))
 
-    def worded(
+    def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
+        """Return the lines of text that photos show, by their ids; those without text give none."""
+        return self._read(lambda snapshot: snapshot.lines(ids))
+
+    def file_of(self, item: int) -> ItemFile | None:
+        """Return the file of an item; None if there is no such item."""
+        return self._read(lambda snapshot: snapshot.file_of(item))
+
+    def digests(self) -> set[bytes]:
+        """Return the hashes of the contents of all files."""
+        return self._read(lambda snapshot: snapshot.digests())
+
+    def columns(self, kind: Kind, before: FacetColumns | None = None) -> FacetColumns:
+        """Return what all items of a kind say, to count them by it; see `read_columns`."""
+        return self._read(lambda snapshot: read_columns(snapshot, kind, before))
+
+    def caption_words(self, kind: Kind, before: CaptionWords | None = None) -> CaptionWords:
+        """Return how many items of a kind have each word; see `read_words`."""
+        return self._read(lambda snapshot: read_words(snapshot, kind, before))
+
+    def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
+        """Return ids and times of all items of the file that an item is of, by id."""
+        return self._read(lambda snapshot: snapshot.of_one_file(id_))
+
+    def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
         """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         A word score is the item's BM25 over the logarithm of the number of items, so that it
-        means the same in a small library and a large one: a rare word counts about 1.
+        means the same in a small library and a large one: a rare word counts about 1. Words that a
+        photo shows count, too; see `indexer.catalog.picture_words`.
 
         Args:
             text: the words.
@@ -115,13 +142,13 @@ class CatalogReader:
             among: which items may be answered, if not all.
             every: only items that have all the words.
         """
-        return self._ask(
-            lambda snapshot: snapshot.worded(text, kind, limit, among=among, every=every)
+        return self._read(
+            lambda snapshot: snapshot.word_matches(text, kind, limit, among=among, every=every)
         )
 
-    def _ask(self, ask: Callable[[CatalogSnapshot], T]) -> T:
+    def _read(self, ask: Callable[[CatalogSnapshot], T]) -> T:
         """Ask one question, in the transaction that is open or in one of its own."""
-        return self._in_transaction(lambda snapshot: self._asked(ask, snapshot))
+        return self._in_transaction(lambda snapshot: self._answered(ask, snapshot))
 
     def _in_transaction(self, read: Callable[[CatalogSnapshot], T]) -> T:
         """Read in one transaction: what is read in it is of one commit.
@@ -166,14 +193,14 @@ class CatalogReader:
         except _UNREADABLE as error:
             raise self._meaning(connection, error) from error
 
-    def _asked(self, ask: Callable[[CatalogSnapshot], T], snapshot: CatalogSnapshot) -> T:
-        """Ask once.
+    def _answered(self, read: Callable[[CatalogSnapshot], T], snapshot: CatalogSnapshot) -> T:
+        """Read once.
 
         Raises:
             _Changed: all has to be read again, by a new connection.
         """
         try:
-            answer = ask(snapshot)
+            answer = read(snapshot)
         except _UNREADABLE as error:
             raise self._meaning(snapshot.connection, error) from error
         if snapshot.connection.is_stale():
@@ -183,7 +210,7 @@ class CatalogReader:
     def _is_outdated(self, snapshot: CatalogSnapshot) -> bool:
         """Tell whether there is another commit by now: its files may lie in the place of ours."""
         was_read = "meta" in vars(snapshot)
-        return was_read and snapshot.generation != self._ask(lambda now: now.generation)
+        return was_read and snapshot.generation != self._read(lambda now: now.generation)
 
     def _current(self) -> Connection:
         """Return a connection to what lies on the disk now."""
@@ -191,7 +218,7 @@ class CatalogReader:
             self.close()
         if self._sqlite is None:
             try:
-                self._sqlite = connected(self._path)
+                self._sqlite = connected(self._path, wait=READER_SECONDS)
             except _UNREADABLE as error:
                 raise failure(self._path, error) from error
         return self._sqlite

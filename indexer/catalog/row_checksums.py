@@ -1,7 +1,8 @@
 """Checksums of the catalog's rows, since format 5: they detect a bit that flipped on the disk.
 
 SQLite detects a broken page, but not a changed value. So the table `sums` holds two CRC-32 for each
-file: one of its rows in `files`, `items`, `photos` and `tags`, and one of its rows in `words`. They
+file: one of its rows in `files`, `items`, `photos` and `tags`, and in `readings` and `lines` if it
+has any there; and one of its rows in `words` and, likewise, in `picture_words`. They
 are computed once a commit, for the files that it changed. One more row in `sums` covers `folders`.
 The few rows about the whole library (`meta`, `roots`) have a copy with a checksum, so that each can
 repair the other.
@@ -25,11 +26,20 @@ FOLDERS = 0
 
 _CHUNK = 500  # values in one IN (...)
 
-_OWNERS = {"files": "id", "items": "file_id", "photos": "file_id", "tags": "file_id"}
+_OWNERS = {
+    **{"files": "id", "items": "file_id", "photos": "file_id", "tags": "file_id"},
+    **{"readings": "file_id", "lines": "file_id"},
+}
 """The tables that hold rows of a file, and the column that names it."""
 
-ORDERS = {"files": "id", "items": "id", "photos": "file_id", "tags": "tag"}
+ORDERS = {
+    **{"files": "id", "items": "id", "photos": "file_id", "tags": "tag"},
+    **{"readings": "file_id", "lines": "number"},
+}
 """These tables, and the column by which the rows of one file are ordered."""
+
+_SINCE_6 = frozenset({"readings", "lines"})
+"""Tables that format 5 lacks: a file without rows there has the same sum in both formats."""
 
 Rows: TypeAlias = Mapping[str, Sequence[tuple[Any, ...]]]
 """The rows of one file by their table, in the order of `ORDERS`, as SQLite holds them."""
@@ -42,6 +52,11 @@ class MetaCopy:
     meta: dict[str, str]
     roots: list[bytes]
     schema: int
+
+    @property
+    def generation(self) -> int:
+        """After how many commits it was written."""
+        return int(self.meta.get("generation", 0))
 
 
 def watch(connection: sqlite3.Connection) -> None:
@@ -122,7 +137,15 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
 
 def rows_sum(rows: Rows) -> int:
     """Return the checksum of what is known of one file."""
-    return _crc([list(rows[table]) for table in _OWNERS])
+    held = [table for table in _OWNERS if table not in _SINCE_6 or rows[table]]
+    return _crc([list(rows[table]) for table in held])
+
+
+def _there(connection: sqlite3.Connection, names: Iterable[str]) -> list[str]:
+    """Return those of some tables that a catalog has."""
+    found = connection.execute("SELECT name FROM main.sqlite_master")
+    made = {name for (name,) in found}
+    return [name for name in names if name in made]
 
 
 def _changed(connection: sqlite3.Connection) -> Iterator[int]:
@@ -146,17 +169,19 @@ def _sum_up(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
 def _sums(connection: sqlite3.Connection, ids: Sequence[int]) -> list[tuple[int, int, int]]:
     """Compute the sums of files that are there, and that of the folders if asked for."""
     rows: dict[int, dict[str, list[tuple[Any, ...]]]] = defaultdict(lambda: defaultdict(list))
-    for table, owner in _OWNERS.items():
+    for table in _there(connection, _OWNERS):
+        owner = _OWNERS[table]
         columns = f"SELECT {owner}, * FROM {table} WHERE {owner} IN ({_marks(ids)})"
         for id_, *values in connection.execute(f"{columns} ORDER BY {ORDERS[table]}", ids):
             rows[id_][table].append(tuple(values))
     spoken: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    words = (
-        "SELECT items.file_id, words.* FROM items JOIN words ON words.rowid = items.id "
-        f"WHERE items.file_id IN ({_marks(ids)}) ORDER BY items.id"
-    )
-    for id_, *values in connection.execute(words, ids):
-        spoken[id_].append(tuple(values))
+    for index in _there(connection, ("words", "picture_words")):
+        words = (
+            f"SELECT items.file_id, {index}.* FROM items JOIN {index} ON {index}.rowid = items.id "
+            f"WHERE items.file_id IN ({_marks(ids)}) ORDER BY items.id"
+        )
+        for id_, *values in connection.execute(words, ids):
+            spoken[id_].append(tuple(values))
     sums = [
         (id_, rows_sum(theirs), _crc(spoken[id_]))
         for id_, theirs in rows.items()

@@ -144,6 +144,31 @@ sums = Table(
     Column("rows", Integer, nullable=False),
     Column("words", Integer, nullable=False),
 )
+# Since format 6: the text in photos. These tables come last, so that a new catalog begins its older
+# tables where it always did: `indexer.library.schema_repair` counts on that.
+picture_text = MetaData()
+readings = Table(
+    "readings",
+    picture_text,
+    Column("file_id", ForeignKey(files.c.id), primary_key=True),
+    Column("reader", Text, nullable=False),
+    Column("share", Float, nullable=False),
+)
+lines = Table(
+    "lines",
+    picture_text,
+    Column("file_id", ForeignKey(files.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("box", JSON, nullable=False),
+)
+picture_words = table("picture_words", *map(column, ("rowid", "text")))
+"""SQLite's full-text index of the text in photos, by the photo's item id as `rowid`."""
+
+TABLES = (*schema.tables, *picture_text.tables)
+"""The names of all tables but the full-text indexes."""
+
 words = table("words", *map(column, ("rowid", "text", "folders", "name", "place")))
 """SQLite's full-text index of items, by their id as `rowid`."""
 
@@ -174,6 +199,18 @@ def create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
     connection.exec_driver_sql(
         "CREATE VIRTUAL TABLE words USING fts5"
         "(text, folders, name, place, tokenize = 'porter ascii')"
+    )
+
+
+@event.listens_for(schema, "after_create")
+def create_picture_text(_schema: MetaData, connection: Connection, **_: Any) -> None:
+    """Create what format 6 added; the words that are indexed, too, so misread ones are found."""
+    picture_text.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE picture_words USING fts5(text, tokenize = 'ascii')"
+    )
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE picture_words_vocabulary USING fts5vocab(picture_words, row)"
     )
 
 

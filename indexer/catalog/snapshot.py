@@ -1,7 +1,7 @@
-"""One commit of a catalog, as a search reads it.
+"""Read one commit of a catalog for a search.
 
-In SQL as it is written, by Python's own `sqlite3`: SQLAlchemy, which `indexer.catalog.writer` does
-all else with, takes longer to import than a search in a library of 100,000 photos takes.
+This module uses plain SQL and Python's own `sqlite3`. `indexer.catalog.writer` uses SQLAlchemy, but
+importing that takes longer than a search in a library of 100,000 photos.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.catalog import picture_words
 from indexer.catalog.connection import Connection
 from indexer.catalog.meta import (
     Ids,
@@ -31,36 +32,30 @@ from indexer.catalog.meta import (
     plan_key,
     seal_key,
 )
-from indexer.core.text_normalization import sought
-from indexer.core.types import Kind, Metadata, Record, SegmentRow
+from indexer.core.text_normalization import STOP_WORDS, sought
+from indexer.core.types import ItemFile, Kind, Metadata, Record, SegmentRow, TextLine
 
 WORD = re.compile(r"\w+")
-STOP_WORDS = frozenset(
-    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
-    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
-    | {"to", "was", "we", "were", "who", "with", "you", "your"}
-    | {"image", "images", "photo", "photos", "picture", "pictures"}
-)
-"""English words that stand in most captions, or are true of all that is found, and tell nothing."""
+_MOST_ID = 2**63  # SQLite takes no larger number
 
 _MANY = 64  # words of a query that count
 _CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 
 _SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
 _LISTS = ("keywords", "also")
-_SAID = ("taken", "latitude", "longitude", "keywords", *_SAME)
-"""What `photos` says since format 3; `also` came with format 4."""
+_PHOTO_COLUMNS = ("taken", "latitude", "longitude", "keywords", *_SAME)
+"""Columns of the table `photos` since format 3; `also` was added in format 4."""
 
 Holds: TypeAlias = Callable[[Ids], NDArray[np.bool_]]
-"""Tells of ids which of them a filter lets through. Shape (n,) each."""
+"""Returns which of some ids pass a filter. Shape (n,) to (n,)."""
 
 
 class CatalogSnapshot:
-    """What one commit says: it lasts as long as the transaction that reads it.
+    """One commit of the catalog. Use it only while its transaction is open.
 
     Args:
         path: of the database.
-        connection: to it, in a transaction.
+        connection: to the database, in a transaction.
     """
 
     def __init__(self, path: Path, connection: Connection) -> None:
@@ -69,33 +64,33 @@ class CatalogSnapshot:
 
     @property
     def generation(self) -> str:
-        """Which commit it is."""
+        """Number of the commit, as text."""
         return self.meta.get("generation", "")
 
     @cached_property
     def meta(self) -> dict[str, str]:
-        """All facts by their keys, read once."""
+        """The table `meta` by its keys, read once."""
         rows = self.connection.execute("SELECT key, value FROM meta").fetchall()
         return {str(key): str(value) for key, value in rows}
 
     @cached_property
     def facts(self) -> LibraryMeta:
-        """The facts that every library has.
+        """The settings that every library has.
 
         Raises:
             LibraryTooNew: a newer version wrote them.
-            LibraryDamaged: some are missing, or no numbers.
+            LibraryDamaged: some are missing, or are not numbers.
         """
         return facts_of(self._path, self.meta)
 
     def vectors(self, kind: Kind) -> VectorSnapshot:
-        """Return what the commit says about the vectors of a kind, read once."""
+        """Return the segments, deleted ids and saved index of a kind; read once."""
         if kind not in self._vectors:
             self._vectors[kind] = self._read_vectors(kind)
         return self._vectors[kind]
 
     def _read_vectors(self, kind: Kind) -> VectorSnapshot:
-        """Read what the commit says about the vectors of a kind."""
+        """Read the segments, deleted ids and saved index of a kind."""
         named = self.connection.execute(
             "SELECT number, rows FROM segments WHERE kind = ? ORDER BY number", (kind,)
         )
@@ -111,7 +106,7 @@ class CatalogSnapshot:
         )
 
     def records(self, ids: Sequence[int]) -> list[Record]:
-        """Return the items of these ids in their order; an id without an item gives none."""
+        """Return the items of these ids in the same order; unknown ids are left out."""
         names, joined = _record_columns(self.facts.format)
         found: dict[int, Record] = {}
         for start in range(0, len(ids), _CHUNK):
@@ -122,51 +117,128 @@ class CatalogSnapshot:
                 found[row[0]] = _record(dict(zip(names, row, strict=True)))
         return [found[id_] for id_ in ids if id_ in found]
 
-    def worded(
+    def file_of(self, item: int) -> ItemFile | None:
+        """Return the file of an item; None if there is no such item."""
+        if not 0 <= item < _MOST_ID:
+            return None
+        time = "time" if self.facts.format >= 4 else "NULL"
+        found = self.connection.execute(_FILE.format(time=time), [item]).fetchone()
+        if found is None:
+            return None
+        path, kind, moment, size, mtime_ns, digest = found
+        roots = self.connection.execute("SELECT path FROM roots").fetchall()
+        return ItemFile(
+            path=Path(os.fsdecode(path)),
+            kind=Kind(kind),
+            time=moment,
+            size=size,
+            mtime_ns=mtime_ns,
+            digest=bytes(digest),
+            roots=tuple(Path(os.fsdecode(root)) for (root,) in roots),
+        )
+
+    def digests(self) -> set[bytes]:
+        """Return the hashes of the contents of all files."""
+        return {bytes(digest) for (digest,) in self.connection.execute("SELECT digest FROM files")}
+
+    def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
+        """Return ids and times of all items of the file that an item is of, by id."""
+        time = "time" if self.facts.format >= 4 else "NULL"
+        own = "(SELECT file_id FROM items WHERE id = ?)"
+        query = f"SELECT id, {time} FROM items WHERE file_id = {own} ORDER BY id"
+        return self.connection.execute(query, (id_,)).fetchall()
+
+    def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
     ) -> list[tuple[int, float]]:
-        """Return ids and word scores of the items of a kind that share words, best first.
+        """Return ids and BM25 scores of the items of a kind that share words, best first.
 
-        See `indexer.catalog.reader.CatalogReader.worded`.
+        See `indexer.catalog.reader.CatalogReader.word_matches`.
         """
         old = self.facts.format < 5
-        asked = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
-        telling = [words for words in dict.fromkeys(asked) if STOP_WORDS.isdisjoint(words)][:_MANY]
+        words = [(word,) for word in WORD.findall(text.casefold())] if old else sought(text)
+        telling = [each for each in dict.fromkeys(words) if STOP_WORDS.isdisjoint(each)][:_MANY]
         if self.facts.format < 3 or not telling:
             return []
-        expressions = [f"({any_of(words)})" for words in telling]
+        expressions = [f"({any_of(each)})" for each in telling]
         values = {
             "asked_words": (" AND " if every else " OR ").join(expressions),
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }
-        found = islice(_held(self.connection.execute(_WORDED, values), among), limit)
+        found = islice(_passing(self.connection.execute(_WORDED, values), among), limit)
         items = math.log(self.facts.next_id + 1)
-        return [(id_, bm25 / items) for id_, bm25 in found]
+        scored = [(id_, bm25 / items) for id_, bm25 in found]
+        if kind != Kind.PHOTO or self.facts.format < 6:
+            return scored
+        return self._with_picture_words(scored, telling, limit, among=among, every=every)
+
+    def _with_picture_words(
+        self,
+        scored: Sequence[tuple[int, float]],
+        words: Sequence[tuple[str, ...]],
+        limit: int,
+        *,
+        among: Holds | None,
+        every: bool,
+    ) -> list[tuple[int, float]]:
+        """Add the photos that show words; one that is also called so counts the higher score."""
+        items = self.facts.next_id
+        shown = picture_words.matches(self.connection, words, items, every=every)
+        if not shown:
+            return list(scored)
+        ids = np.fromiter(shown, dtype=np.int64)
+        passing = ids if among is None else ids[among(ids)]
+        best = dict(scored)
+        for id_ in passing.tolist():
+            best[id_] = max(best.get(id_, 0.0), shown[id_])
+        return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit]
+
+    def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
+        """Return the lines of text that photos show, by their ids; those without text give none."""
+        found: dict[int, list[TextLine]] = {}
+        if self.facts.format < 6:
+            return {}
+        for start in range(0, len(ids), _CHUNK):
+            some = ids[start : start + _CHUNK]
+            query = f"{_LINES} WHERE items.id IN ({', '.join('?' * len(some))}) {_IN_ORDER}"
+            for id_, text, confidence, box in self.connection.execute(query, some):
+                line = TextLine(text=text, confidence=confidence, box=tuple(json.loads(box)))
+                found.setdefault(id_, []).append(line)
+        return {id_: tuple(lines) for id_, lines in found.items()}
 
 
+_LINES = """
+    SELECT items.id, lines.text, lines.confidence, lines.box
+    FROM lines JOIN items ON items.file_id = lines.file_id"""
+_IN_ORDER = "ORDER BY items.id, lines.number"
+
+
+_FILE = """
+    SELECT path, kind, {time}, size, mtime_ns, digest
+    FROM items JOIN files ON files.id = file_id WHERE items.id = ?"""
 _WORDED = """
     SELECT words.rowid, -bm25(words) AS score
     FROM words JOIN items ON items.id = words.rowid + 0 JOIN files ON files.id = items.file_id
     WHERE words MATCH :asked_words AND files.kind = :asked_kind
     ORDER BY score DESC, words.rowid LIMIT :asked_limit"""
-# "+ 0": else SQLite may ask the index of words anew for each item that there is.
+# Without "+ 0", SQLite may query the full-text index once for each item.
 
 
-def _held(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
-    """Yield the rows, of id and score, that a filter lets through."""
+def _passing(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
+    """Yield the rows of id and score that pass a filter."""
     while some := rows.fetchmany(_CHUNK):
         ids = np.array([id_ for id_, _ in some], dtype=np.int64)
         yield from some if among is None else compress(some, among(ids).tolist())
 
 
 def any_of(phrases: Sequence[str]) -> str:
-    """Return an expression of FTS5 that matches any of some phrases."""
+    """Return an FTS5 expression that matches any of some phrases."""
     return " OR ".join(f'"{each}"' for each in dict.fromkeys(phrases))
 
 
 def metadata_of(row: Mapping[str, Any]) -> Metadata:
-    """Read a row of `photos`; a text's, and one of an older format, say nothing."""
+    """Convert a row of `photos`; texts, and photos of older formats, have no metadata."""
     if row.get("width") is None:
         return Metadata()
     return Metadata(
@@ -180,16 +252,19 @@ def metadata_of(row: Mapping[str, Any]) -> Metadata:
 
 
 def _record_columns(format_: int) -> tuple[list[str], str]:
-    """Return what is read of an item in a catalog of a format, and the tables that say it."""
-    names, items = ["items.id", "path", "kind", "text"], "items JOIN files ON files.id = file_id"
+    """Return the columns of an item in a catalog of some format, and the tables to join."""
+    names, items = (
+        ["items.id", "path", "kind", "text", "digest"],
+        "items JOIN files ON files.id = file_id",
+    )
     if format_ < 3:
         return names, items
-    names = [*names, *_SAID] if format_ < 4 else [*names, *_SAID, "time", "also"]
+    names = [*names, *_PHOTO_COLUMNS] if format_ < 4 else [*names, *_PHOTO_COLUMNS, "time", "also"]
     return names, f"{items} LEFT JOIN photos USING (file_id)"
 
 
 def _record(row: dict[str, Any]) -> Record:
-    """Turn a row into a record."""
+    """Convert a row to a record."""
     lists = {name: json.loads(row[name]) for name in _LISTS if row.get(name) is not None}
     return Record(
         id=row["items.id"],
@@ -198,4 +273,5 @@ def _record(row: dict[str, Any]) -> Record:
         text=row["text"],
         about=metadata_of({**row, **lists}),
         time=row.get("time"),
+        digest=bytes(row["digest"]),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from indexer.core.errors import TwinlensError, told
+from indexer.core.errors import TwinlensError, explained
 from indexer.core.permissions import make_file
 
 UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
@@ -47,7 +47,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         part.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise TwinlensError(f"cannot write {path}: {told(error, path.parent)}") from error
+        raise TwinlensError(f"cannot write {path}: {explained(error, path.parent)}") from error
     finally:  # FAISS, OpenVINO and safetensors have errors of their own for a full disk
         with suppress(OSError):
             part.unlink(missing_ok=True)

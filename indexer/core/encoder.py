@@ -127,7 +127,7 @@ class MultilingualEncoder(Encoder, Protocol):
     """An encoder that may have a second text tower, for other languages than English."""
 
     @property
-    def languages(self) -> tuple[str, ...]:
+    def other_languages(self) -> tuple[str, ...]:
         """The codes of the languages that the second tower reads; empty without one."""
         ...
 

@@ -88,7 +88,7 @@ def way_out(library: Path) -> str:
     return f"delete {library} and run: twinlens index FOLDER --library {library}"
 
 
-def told(error: OSError, path: str | os.PathLike[str]) -> str:
+def explained(error: OSError, path: str | os.PathLike[str]) -> str:
     """Say what the system answered, and what to do about a file or folder that is closed to us."""
     said = error.strerror or str(error)
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -17,7 +17,7 @@ PHOTO_SUFFIXES = frozenset(
     | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif", ".hif", ".jxl"}
     | {".mpo", ".jps", ".insp", ".jpg_large", ".j2k", ".j2c", ".jpf", ".jpx", ".pnm", ".tga"}
 )
-"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not passed over."""
+"""JPEG XL is here to be listed with a reason where Pillow cannot read it, not skipped silently."""
 
 RAW_SUFFIXES = frozenset(
     {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc"}

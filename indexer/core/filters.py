@@ -47,10 +47,10 @@ class NearPosition:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceName:
-    """Photos taken in a country or state: its name ends the name of their place.
+    """Photos taken in a country, state or town: its name is that of their place, or ends it.
 
     Attributes:
-        name: "Italy", or "Texas, United States"; case makes no difference.
+        name: "Italy", "Texas, United States", "Rome, Italy"; case makes no difference.
         others: other names that what photos say may have for it.
     """
 
@@ -60,9 +60,13 @@ class PlaceName:
 
 @dataclass(frozen=True, kw_only=True)
 class CameraName:
-    """Photos whose camera's name holds each of these words, or parts of words."""
+    """Photos whose camera's name holds each of these words, or parts of words.
+
+    With `whole`, photos of the camera of just this name: an iPhone 12, and no iPhone 12 Pro.
+    """
 
     name: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,13 @@ class HasTag:
     """Photos with a keyword; case, letter width and Unicode composition make no difference."""
 
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowsText:
+    """Photos that show these words side by side; case, accents and misread letters aside."""
+
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,4 +135,4 @@ class Not:
 Told: TypeAlias = DateRange | NearPosition | PlaceName | CameraName | HasOrientation | MinRating
 """Filters of what the row of a photo says."""
 
-Filter: TypeAlias = Told | InFolder | HasTag | FileType | AllOf | AnyOf | Not
+Filter: TypeAlias = Told | InFolder | HasTag | ShowsText | FileType | AllOf | AnyOf | Not

@@ -12,7 +12,8 @@ import gzip
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -173,6 +174,16 @@ class Gazetteer:
         row = self._row_of(name, within) if found else None
         is_city = row is not None and row < largest and self._calls_itself(row, name)
         return None if is_city else next(iter(found), None)
+
+    def labels_beginning(self, letters: str, limit: int) -> list[str]:
+        """Return the labels of the largest towns whose names begin so, as `plain` writes them."""
+        rows = (row for row, name in enumerate(self._plain_names) if name.startswith(letters))
+        return [self._place(row).label for row in islice(rows, limit)]
+
+    @cached_property
+    def _plain_names(self) -> list[str]:
+        """The names of all towns in small letters without accents."""
+        return [plain(line.partition("\t")[0]) for line in self._lines]
 
     def _row_of(self, name: str, within: Sequence[str]) -> int | None:
         """Return the row of the town that is meant by a name."""

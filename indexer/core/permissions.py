@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from indexer.core.errors import TwinlensError, told
+from indexer.core.errors import TwinlensError, explained
 
 _OWNER = 0o700
 _OWN_FILE = 0o600
@@ -49,7 +49,7 @@ def make_folder(path: Path) -> None:
             path.mkdir(_OWNER)
             path.chmod(stat.S_IMODE(path.parent.stat().st_mode))
     except OSError as error:
-        raise TwinlensError(f"cannot make '{path}': {told(error, path.parent)}") from error
+        raise TwinlensError(f"cannot make '{path}': {explained(error, path.parent)}") from error
 
 
 def make_private(path: Path) -> None:

@@ -109,12 +109,32 @@ class Metadata:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextLine:
+    """One line of text that a picture shows.
+
+    Attributes:
+        text: what is written there.
+        confidence: the mean probability of its letters, from 0 to 1.
+        box: left, top, width and height, as shares of the upright picture's width and height.
+    """
+
+    text: str
+    confidence: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def share(self) -> float:
+        """Which part of the picture the line covers, from 0 to 1."""
+        return self.box[2] * self.box[3]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """One item of the library: a photo, a frame of a video, or one passage of a text file.
 
     `id` is issued by the catalog and never reused. `text` is the passage (empty for a photo),
     `about` the metadata of a photo (empty for a text), `time` the position of a frame in its video
-    in seconds (None for other items).
+    in seconds (None for other items), `digest` a hash of the content of its file.
     """
 
     id: int
@@ -123,6 +143,30 @@ class Record:
     text: str
     about: Metadata = field(default_factory=Metadata)
     time: float | None = None
+    digest: bytes = field(default=b"", compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFile:
+    """The file of an item, as it was indexed.
+
+    Attributes:
+        path: where it lies, absolute.
+        kind: photo or text.
+        time: of the frame that the item is, in seconds; None for other items.
+        size: bytes.
+        mtime_ns: time of the last change, nanoseconds since 1970.
+        digest: a hash of the content.
+        roots: the folders and single files that were indexed; the file lies below one of them.
+    """
+
+    path: Path
+    kind: Kind
+    time: float | None
+    size: int
+    mtime_ns: int
+    digest: bytes
+    roots: tuple[Path, ...]
 
 
 def readable(text: str) -> str:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from indexer.core.file_types import MediaType
 from indexer.core.resize import ImageInputSpec
-from indexer.core.types import Metadata
+from indexer.core.types import Metadata, TextLine
 from indexer.decoding.frames import Header, ProtocolError
+from indexer.decoding.webp import is_thumbnail, most_bytes
 
 DIGEST_BYTES = 16
 
@@ -35,6 +36,9 @@ class DecodeRequest:
         page: with `one`, the number of a frame or page from 0; None for the one that tells most.
         counts: the bits a colour and the number of frames or pages are wanted, too.
         digest: a hash of all that the file shows is wanted, and nothing else.
+        thumbnail: with `one`, the picture is wanted as WebP that fits into a square of so many
+            pixels a side; 0 for the pixels themselves.
+        lines: the text that the picture shows is wanted, and nothing else.
     """
 
     form: MediaType
@@ -50,17 +54,21 @@ class DecodeRequest:
     page: int | None = None
     counts: bool = False
     digest: bool = False
+    thumbnail: int = 0
+    lines: bool = False
 
     @property
     def most(self) -> int:
         """The largest number of pictures."""
-        if self.digest or not self.pictures:
+        if self.digest or self.lines or self.thumbnail or not self.pictures:
             return 0
         return self.frames if self.form == MediaType.VIDEO and not self.one else 1
 
     @property
     def most_bytes(self) -> int:
-        """The largest number of bytes of all pictures, in RGB."""
+        """The largest number of bytes of all pictures, in RGB, or of the thumbnail."""
+        if self.thumbnail:
+            return most_bytes(self.thumbnail)
         pixels = self.square.size**2 if self.square else int(self.max_megapixels * 1e6)
         return 3 * self.most * pixels
 
@@ -70,7 +78,8 @@ class DecodedFile:
     """The decoded pictures of a file, their times in a video, and the file's metadata.
 
     `remark` says what is wrong with a file whose picture is there all the same. `depth`, in bits a
-    colour, `pages` and `digest` are those of the file, where they were asked for.
+    colour, `pages`, `digest` and `lines` are those of the file, where they were asked for. `webp`
+    is the thumbnail in place of the pictures.
     """
 
     photos: tuple[Image.Image, ...]
@@ -80,6 +89,8 @@ class DecodedFile:
     depth: int = 0
     pages: int = 0
     digest: bytes = b""
+    webp: bytes = b""
+    lines: tuple[TextLine, ...] = ()
 
 
 def look_back(values: Mapping[str, Any]) -> DecodeRequest:
@@ -100,8 +111,9 @@ def answer(seen: DecodedFile) -> tuple[Header, bytes]:
         "remark": seen.remark,
         "counts": (seen.depth, seen.pages) if seen.pages else (),
         "digest": seen.digest.hex(),
+        "lines": [asdict(line) for line in seen.lines],
     }
-    return told, b"".join(image.tobytes() for image in seen.photos)
+    return told, seen.webp or b"".join(image.tobytes() for image in seen.photos)
 
 
 def seen_back(told: Header, pixels: bytes, look: DecodeRequest) -> DecodedFile:
@@ -116,10 +128,15 @@ def seen_back(told: Header, pixels: bytes, look: DecodeRequest) -> DecodedFile:
         about, remark = read_back(told["about"]), _word(told["remark"])
         depth, pages = map(_count, told["counts"]) if look.counts else (0, 0)
         digest = bytes.fromhex(told["digest"])
+        lines = tuple(map(_line, told["lines"])) if look.lines else ()
         if len(digest) != (DIGEST_BYTES if look.digest else 0):
             raise ValueError("a digest of another length")
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ProtocolError(f"an answer of another form: {error}") from error
+    if look.thumbnail:
+        if sizes or not is_thumbnail(pixels, look.thumbnail):
+            raise ProtocolError("no thumbnail of the size that was asked for")
+        return DecodedFile(photos=(), about=about, webp=pixels)
     lengths = [3 * width * height for width, height in sizes]
     square = look.square and (look.square.size, look.square.size)
     if len(sizes) > look.most or sum(lengths) != len(pixels) or len(times) not in (0, len(sizes)):
@@ -138,6 +155,7 @@ def seen_back(told: Header, pixels: bytes, look: DecodeRequest) -> DecodedFile:
         depth=depth,
         pages=pages,
         digest=digest,
+        lines=lines,
     )
 
 
@@ -157,6 +175,15 @@ def read_back(values: Mapping[str, Any]) -> Metadata:
     taken = datetime.fromisoformat(values["taken"]) if values["taken"] else None
     lists = {name: tuple(map(_word, values[name])) for name in ("keywords", "also")}
     return Metadata(**{**values, **lists, "taken": taken})
+
+
+def _line(value: Mapping[str, Any]) -> TextLine:
+    """Return a line of text that one can be: shares of a picture, and a probability."""
+    box = tuple(float(share) for share in value["box"])
+    confidence = float(value["confidence"])
+    if len(box) != 4 or not all(0 <= number <= 1 for number in (*box, confidence)):
+        raise ValueError("a line of text beyond its picture")
+    return TextLine(text=_word(value["text"]), confidence=confidence, box=box)
 
 
 def _count(value: Any) -> int:

@@ -175,6 +175,13 @@ class DecodePool:
         for process in every:
             self._end(process)
 
+    def rest(self) -> None:
+        """End the processes that wait for work; the next file starts one again."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for process in idle:
+            self._end(process)
+
     def give_up(self) -> None:
         """End the processes that are at work: who waits for one gets `FileUnreadable`."""
         with self._lock:

@@ -16,6 +16,8 @@ from indexer.decoding.messages import DecodedFile, DecodeRequest
 from indexer.media.file_signature import form_in
 from indexer.media.image import MAX_MEGAPIXELS, read_bytes
 
+_ANY_MEGAPIXELS = 100_000.0  # what is in a library was decoded before; memory is the limit
+
 
 def read_picture(
     path: Path,
@@ -66,6 +68,23 @@ def read_data(data: bytes, *, size_hint: int) -> Image.Image:
     return looked_at(data, look).photos[0]
 
 
+def thumbnail_request(
+    form: MediaType, pixels: int, *, time: float | None = None, page: int | None = None
+) -> DecodeRequest:
+    """Return the request for a WebP file that fits into a square of so many pixels a side."""
+    return DecodeRequest(
+        form=form,
+        size_hint=1,
+        max_megapixels=_ANY_MEGAPIXELS,
+        frames=1,
+        allow_truncated=True,
+        one=True,
+        time=time,
+        page=page,
+        thumbnail=pixels,
+    )
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """Read width and height in pixels of a photo or a RAW, upright.
 
@@ -73,10 +92,24 @@ def picture_size(path: Path) -> tuple[int, int]:
         FileUnreadable: the reason.
     """
     form = form_in(path) or MediaType.PICTURE
+    return _size(_body(path, form), form)
+
+
+def data_size(data: bytes) -> tuple[int, int]:
+    """Return width and height in pixels of the photo that some bytes are, upright.
+
+    Raises:
+        FileUnreadable: the reason.
+    """
+    return _size(data, MediaType.PICTURE)
+
+
+def _size(body: bytes, form: MediaType) -> tuple[int, int]:
+    """Return the size that a file's header gives, upright."""
     look = DecodeRequest(
         form=form, size_hint=1, max_megapixels=MAX_MEGAPIXELS, frames=1, pictures=False
     )
-    about = looked_at(_body(path, form), look).about
+    about = looked_at(body, look).about
     if not about.width or not about.height:
         raise FileUnreadable("its header gives no size")
     return about.width, about.height

@@ -7,17 +7,27 @@ This module runs only in decoder processes: see `indexer.decoding.pool`.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 from indexer.core.file_types import MediaType
 from indexer.core.types import Metadata
 from indexer.decoding.messages import DecodedFile, DecodeRequest
 from indexer.media.content_hash import depth_and_pages, shown_digest
-from indexer.media.image import Claim, decoded, free, read_photo
+from indexer.media.image import BAD_DATA, Claim, decoded, free, opened, read_photo
+from indexer.media.picture_text import read_lines
 from indexer.media.raw import read_raw
+from indexer.media.thumbnail import as_webp, colour_profile
 from indexer.media.video import read_frame, read_video
 from indexer.metadata.extract import read_metadata, read_raw_metadata, read_video_metadata
+
+_FEWEST = 0.95
+"""Share of the pixels a side that is enough for a thumbnail: a JPEG of 4,000 pixels is decoded to
+1,000 in place of 1,024 in 60 % of the time."""
+
+_USUAL_SHAPE = 3 / 4  # shorter to longer side, where it is not known before decoding
 
 _RAW_BITS = 14  # of a sensor, where the file does not say; more than a JPEG's
 
@@ -35,6 +45,11 @@ def decode(body: bytes, look: DecodeRequest, claim: Claim = free) -> DecodedFile
     """
     if look.digest:
         return DecodedFile(photos=(), about=Metadata(), digest=shown_digest(body, claim))
+    if look.thumbnail:
+        return DecodedFile(photos=(), about=Metadata(), webp=_thumbnail(body, look, claim))
+    if look.lines:
+        (photo,) = _one(body, look, claim).photos
+        return DecodedFile(photos=(), about=Metadata(), lines=read_lines(photo))
     seen = _one(body, look, claim) if look.one else _whole(body, look, claim)
     if look.square is None:
         return seen
@@ -54,6 +69,18 @@ def _one(body: bytes, look: DecodeRequest, claim: Claim) -> DecodedFile:
             body, size_hint=size_hint, max_megapixels=cap, claim=claim, page=look.page
         )
     return DecodedFile(photos=(photo,), about=Metadata())
+
+
+def _thumbnail(body: bytes, look: DecodeRequest, claim: Claim) -> bytes:
+    """Encode the one picture that stands for a file as a small WebP file."""
+    profile, shape = b"", _USUAL_SHAPE
+    if look.form == MediaType.PICTURE:
+        with suppress(*BAD_DATA), opened(body) as image:  # decoding says what is wrong
+            profile = colour_profile(image)
+            shape = min(image.size) / max(image.size)
+    hint = ceil(_FEWEST * look.thumbnail * shape / 2)
+    (photo,) = _one(body, replace(look, size_hint=hint), claim).photos
+    return as_webp(photo, look.thumbnail, profile)
 
 
 def _whole(body: bytes, look: DecodeRequest, claim: Claim) -> DecodedFile:

@@ -22,9 +22,10 @@ from typing import IO
 from PIL import Image
 
 from indexer.catalog.changes import FileRecord, FileState
+from indexer.core.content_digest import content_digest, sampled_digest
 from indexer.core.errors import FileUnreadable, Unaffordable
+from indexer.core.file_access import date, open_regular
 from indexer.core.file_types import MediaType
-from indexer.core.regular_files import date, open_regular
 from indexer.core.types import Kind, Metadata, Skip
 from indexer.decoding.messages import DecodedFile
 from indexer.decoding.pool import DecodeOptions, DecodePool
@@ -47,7 +48,6 @@ _VIDEO_WEIGHT = 16  # photos that a video counts as, where memory is counted
 _LARGE_BYTES = 100_000_000
 """Larger photos are read one at a time: their bytes are in memory here and in the decoder."""
 
-_SAMPLES, _SAMPLE_BYTES = 16, 1 << 18  # of a video, by which it is known again
 
 _HEAD, _TAIL = 1 << 16, 1 << 14  # bytes of any file that are compared where its inode has changed
 _BETWEEN, _BETWEEN_BYTES = 4, 1 << 12  # and so many times so many between these
@@ -285,7 +285,7 @@ def _content(found: FoundFile) -> tuple[bytes, bytes, bytes]:
         with open_regular(found.path) as file:
             # Never more than its size: what claims none, as files of /proc do, may have no end.
             data = b"" if is_video else file.read(found.size)
-            digest = _sampled(file, found.size) if is_video else _hash(data)
+            digest = sampled_digest(file, found.size) if is_video else content_digest(data)
             sample = _sample(file if is_video else BytesIO(data), found.size)
             status = os.fstat(file.fileno())
     except OSError as error:
@@ -294,11 +294,6 @@ def _content(found: FoundFile) -> tuple[bytes, bytes, bytes]:
     if (read, status.st_size, date(status.st_mtime_ns)) != (found.size, found.size, found.mtime_ns):
         raise FileUnreadable(CHANGED)
     return data, digest, sample
-
-
-def _hash(data: bytes) -> bytes:
-    """Hash the content of a file."""
-    return blake2b(data, digest_size=16).digest()
 
 
 def _sample(file: IO[bytes], size: int) -> bytes:
@@ -310,13 +305,4 @@ def _sample(file: IO[bytes], size: int) -> bytes:
     for start, length in spots:
         file.seek(max(0, start))
         hashed.update(file.read(length))
-    return hashed.digest()
-
-
-def _sampled(file: IO[bytes], size: int) -> bytes:
-    """Hash the size of a large file, and samples from its start to its end."""
-    hashed = blake2b(str(size).encode(), digest_size=16)
-    for number in range(_SAMPLES):
-        file.seek(max(0, size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
-        hashed.update(file.read(_SAMPLE_BYTES))
     return hashed.digest()

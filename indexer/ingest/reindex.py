@@ -17,7 +17,7 @@ from pathlib import Path
 from indexer.core.encoder import Encoder
 from indexer.core.errors import LibraryDamaged, UsageError
 from indexer.core.types import Gap, Kind, Skip
-from indexer.ingest.excluded_folders import lies_in_excluded
+from indexer.ingest.ignore_rules import lies_in_excluded
 from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.index_report import IndexProgress
 from indexer.ingest.missing_files import KnownBefore, gathered, judged, out_of_reach
@@ -107,7 +107,7 @@ class _ReindexRun:
             held = self.library.folder
             raise UsageError(f"the library '{held}' is empty; fill it with: twinlens index")
         if not self.options.prune:
-            self._check_reach(dict(self._held()))
+            self._check_reach(dict(self._indexed_files()))
         try:
             return self._switched()
         except LibraryDamaged as error:
@@ -127,7 +127,8 @@ class _ReindexRun:
             if not self.options.prune:
                 new = {path for _, path in fresh.catalog.located(fresh.catalog.roots())}
                 self._check_reach(
-                    {id_: path for id_, path in self._held() if path not in new}, embedded=True
+                    {id_: path for id_, path in self._indexed_files() if path not in new},
+                    embedded=True,
                 )
             self.library.adopt(fresh, self.patience)
         return counts, skipped
@@ -145,7 +146,7 @@ class _ReindexRun:
             raise UsageError(f"no folder of the library can be found: {names}; nothing was changed")
         return there
 
-    def _held(self) -> Iterator[tuple[int, str]]:
+    def _indexed_files(self) -> Iterator[tuple[int, str]]:
         """Yield id and path of the files that the library holds, but for trash and the like."""
         roots = self.library.catalog.roots()
         named = tuple(map(os.fspath, roots))
@@ -169,7 +170,9 @@ class _ReindexRun:
         if embedded:
             unread = set(lacking) - set(missing) - set(closed)
             closed |= {id_: Gap(folder=Path(lacking[id_]).parent, reason=_UNREAD) for id_ in unread}
-        there = (path for id_, path in self._held() if id_ not in missing and id_ not in closed)
+        there = (
+            path for id_, path in self._indexed_files() if id_ not in missing and id_ not in closed
+        )
         held = KnownBefore(missing=missing, present=there, kept=catalog.missing())
         gaps = [*judged(held, catalog.roots(), catalog.folders()).gaps, *gathered(closed.values())]
         if gaps:
@@ -181,7 +184,7 @@ class _ReindexRun:
 
     def _add_single_files(self, fresh: Library) -> list[Skip]:
         """Add files that walking the folders did not meet, and the library holds: hidden ones."""
-        paths = {Path(path) for _, path in self._held()}
+        paths = {Path(path) for _, path in self._indexed_files()}
         paths -= {file.state.path for file in fresh.catalog.holdings()}
         files = sorted(path for path in paths if os.path.isfile(path))  # noqa: PTH113
         skipped: list[Skip] = []

@@ -16,8 +16,7 @@ from typing import TypeAlias
 
 from indexer.catalog.changes import FolderState
 from indexer.core.errors import FileUnreadable
-from indexer.core.file_types import SIDECAR_SUFFIXES, suffix_of
-from indexer.core.regular_files import (
+from indexer.core.file_access import (
     MAX_SIDECAR_BYTES,
     NOT_REGULAR,
     date,
@@ -25,9 +24,9 @@ from indexer.core.regular_files import (
     signed,
     too_large,
 )
+from indexer.core.file_types import SIDECAR_SUFFIXES, suffix_of
 from indexer.core.types import Kind, Skip
-from indexer.ingest.excluded_folders import EXCLUDED_DIRS, is_excluded
-from indexer.ingest.ignore_rules import IGNORE_FILE, IgnoreRules
+from indexer.ingest.ignore_rules import EXCLUDED_DIRS, IGNORE_FILE, IgnoreRules, is_excluded
 from indexer.ingest.stacks import companions, followers
 from indexer.media.file_signature import kind_in
 
@@ -43,7 +42,7 @@ class WalkOptions:
 
     Attributes:
         exclude_dirs: names of folders never entered, at any depth, as in
-            `indexer.ingest.excluded_folders.EXCLUDED_DIRS`. A root is always entered.
+            `indexer.ingest.ignore_rules.EXCLUDED_DIRS`. A root is always entered.
         include_hidden: whether names that begin with a dot are seen.
     """
 
@@ -100,7 +99,7 @@ def walk(
 
     Args:
         roots: folders or single files. Give resolved paths: a file is known by its path.
-        options: what to pass over, beside what `.twinlensignore` files name.
+        options: what to skip, besides what `.twinlensignore` files name.
         apart: folders never entered, such as the library itself.
         enter: told of each folder.
 
@@ -269,14 +268,14 @@ class PassedOver:
         }
 
     def covers(self, path: str) -> bool:
-        """Return whether a file below the roots is passed over, whatever is there now."""
+        """Return whether a file below the roots is skipped, whatever is there now."""
         if path in self._ignores:
             return False
         ignore = self._within(os.path.dirname(path))  # noqa: PTH120 - a str, see `FoundFile`
         return ignore is None or _is_left_out(path, self._options, ignore, is_dir=False)
 
     def _within(self, folder: str) -> IgnoreRules | None:
-        """Return what is left out of a folder; None for one that is passed over itself."""
+        """Return what is left out of a folder; None for one that is skipped itself."""
         if folder not in self._ignores:
             above = self._within(os.path.dirname(folder))  # noqa: PTH120
             is_out = above is None or _is_left_out(folder, self._options, above, is_dir=True)

@@ -12,9 +12,9 @@ from indexer.catalog.reader import catalog_path
 from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.encoder import Encoder
-from indexer.core.errors import TwinlensError, UsageError, told
+from indexer.core.errors import TwinlensError, UsageError, explained
 from indexer.core.permissions import close_to_others, make_private
-from indexer.library.lock import LockTimeout, held, lock_of
+from indexer.library.lock import LockTimeout, holding_lock, lock_of
 
 _LONGEST_PATH = 470
 """Bytes. SQLite takes 512, with the names of its own files, in `next/` too."""
@@ -35,7 +35,7 @@ def create(folder: Path, encoder: Encoder) -> None:
     _check_free(folder)
     banks = banks_of(encoder)
     _make(folder)
-    with held(lock_of(folder), folder, LockTimeout(seconds=_CREATION_SECONDS)):
+    with holding_lock(lock_of(folder), folder, LockTimeout(seconds=_CREATION_SECONDS)):
         _check_free(folder)
         for path in folder.glob("*"):
             if path.name != "lock":
@@ -99,4 +99,4 @@ def _make(folder: Path) -> None:
     try:
         make_private(folder)
     except OSError as error:
-        raise TwinlensError(f"cannot make '{folder}': {told(error, folder.parent)}") from error
+        raise TwinlensError(f"cannot make '{folder}': {explained(error, folder.parent)}") from error

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from filelock import FileLock
 
 from indexer.calibration.reference_set import banks_of, write_banks
 from indexer.catalog.changes import NewFile, Transaction
@@ -28,11 +27,16 @@ from indexer.core.errors import (
 from indexer.core.permissions import close_to_others
 from indexer.core.types import Kind
 from indexer.library.batch import BatchEntry, IndexBatch, numbered
-from indexer.library.lock import LockTimeout, held, lock_of
+from indexer.library.lock import LockTimeout, holding_lock, lock_of
+from indexer.library.progress_note import delete_note
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
+from indexer.library.thumbnail_cache import ThumbnailCache
 from indexer.vectors.nprobe_tuning import RecallTarget
 from indexer.vectors.segments import Segment, is_ours
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 NEXT = "next"
 """Below a library: the set of another model that is being made; see `indexer.ingest.reindex`."""
@@ -94,7 +98,7 @@ class Library(LibraryReader):
         Raises:
             LibraryLocked: another process is writing; names it, and says since when.
         """
-        with held(self._writer, self.folder, patience, self.view):
+        with holding_lock(self._writer, self.folder, patience, self.view):
             if self._writer.lock_counter == 1:
                 self._prepare()
             yield
@@ -107,6 +111,7 @@ class Library(LibraryReader):
             close_to_others(self.folder)
         self.vectors.reseal()
         self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
+        delete_note(self.folder)
         self._sweep()
 
     def commit(self, batch: IndexBatch) -> None:
@@ -135,7 +140,7 @@ class Library(LibraryReader):
         Raises:
             LibraryLocked: another process is writing.
         """
-        with held(self._writer, self.folder, view=self.view):
+        with holding_lock(self._writer, self.folder, view=self.view):
             there = {record.id for record in self.records(ids)}  # a writer may have removed some
             kept = [row for row, id_ in enumerate(ids) if id_ in there]
             self.patch_tokens.write([ids[row] for row in kept], tokens[kept])
@@ -164,6 +169,7 @@ class Library(LibraryReader):
             self.patch_tokens.forget(gone)
             self.vectors.purge(self.normalizer.questions)
             self.patch_tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+            self._keep_thumbnails()
             self.catalog.rewrite()
 
     def restore_banks(self, encoder: Encoder) -> bool:
@@ -272,8 +278,17 @@ class Library(LibraryReader):
             self.vectors.refresh(self.normalizer.questions)
             if stale:
                 self.patch_tokens.keep_only(self.catalog.item_ids(Kind.PHOTO).tolist())
+                self._keep_thumbnails()
                 self.catalog.forget_words()
             self.normalizer.refresh(self.catalog)
+
+    def _keep_thumbnails(self) -> None:
+        """Drop the thumbnails of what is no longer in the library."""
+        cache = ThumbnailCache(self.folder)
+        try:
+            cache.keep_only(self.view.digests())
+        finally:
+            cache.close()
 
     def _is_stale(self, kind: Kind) -> bool:
         """Tell whether what was deleted of a kind is to be taken from the disk now."""

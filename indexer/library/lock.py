@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from indexer.catalog.reader import CatalogReader
-from indexer.core.errors import LibraryLocked, TwinlensError, told
+from indexer.core.errors import LibraryLocked, TwinlensError, explained
 from indexer.core.permissions import file_mode
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 def _nobody(message: str) -> None:
@@ -35,17 +37,21 @@ class LockTimeout:
 
 def lock_of(folder: Path) -> FileLock:
     """Make the lock of a library; the system frees it when its holder dies."""
+    from filelock import FileLock  # only writers need it, and it loads asyncio
+
     return FileLock(folder / "lock", mode=file_mode(folder))
 
 
 @contextmanager
-def held(
+def holding_lock(
     lock: FileLock,
     folder: Path,
     patience: LockTimeout | None = None,
     view: CatalogReader | None = None,
 ) -> Iterator[None]:
     """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
+    from filelock import Timeout
+
     patience = patience or LockTimeout()
     try:
         try:
@@ -60,7 +66,7 @@ def held(
         raise LibraryLocked(f"{busy}; try again when it has finished") from error
     except OSError as error:
         raise TwinlensError(
-            f"cannot write to '{folder}': {told(error, folder)}, or name another library with "
+            f"cannot write to '{folder}': {explained(error, folder)}, or name another library with "
             "--library"
         ) from error
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
@@ -21,8 +22,9 @@ from indexer.core.errors import (
     mending,
     way_out,
 )
-from indexer.core.filters import Filter
+from indexer.core.filters import AllOf, Filter
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
+from indexer.library.facet_counts import FacetCounter
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.patch_tokens import PatchTokenCache
 from indexer.vectors.vector_store import VectorStore
@@ -70,6 +72,7 @@ class LibraryReader:
         self.vectors = VectorStore(folder, self.view, lambda: self.catalog, facts)
         self.normalizer = ScoreNormalizer(folder, self.view, self.vectors, facts)
         self._selection: tuple[tuple[int, Kind, Filter], IdSet] | None = None
+        self._listing: tuple[object, Ids] | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -99,6 +102,11 @@ class LibraryReader:
     def catalog(self) -> CatalogWriter:
         """The catalog for writing. A search reads through `view` alone."""
         return _catalog()(catalog_path(self.folder))
+
+    @cached_property
+    def facets(self) -> FacetCounter:
+        """Counts what the library holds by what it says about itself."""
+        return FacetCounter(self.view, lambda: self.catalog)
 
     @cached_property
     def patch_tokens(self) -> PatchTokenCache:
@@ -177,6 +185,21 @@ class LibraryReader:
         asked, last = (self.view.facts().generation, kind, where), self._selection
         if last is None or last[0] != asked:
             last = self._selection = (asked, self.catalog.selected(kind, where))
+        return last[1]
+
+    @_at_one_commit
+    def listed(
+        self, kind: Kind, where: Filter, *, oldest: bool = False, frames: bool = False
+    ) -> Ids:
+        """Return the ids of all items that a filter lets through, by date. Shape (n,).
+
+        The last list is remembered for as long as it holds, so that paging through it is fast.
+        See `indexer.catalog.writer.CatalogWriter.newest`.
+        """
+        asked, last = (self.view.facts().generation, kind, where, oldest, frames), self._listing
+        if last is None or last[0] != asked:
+            ids = self.catalog.newest(kind, where, oldest=oldest, frames=frames)
+            last = self._listing = (asked, np.array(ids, dtype=np.int64))
         return last[1]
 
     @_at_one_commit
@@ -259,7 +282,7 @@ class LibraryReader:
         return self.view.records(ids)
 
     @_at_one_commit
-    def worded(
+    def word_matches(
         self,
         text: str,
         kind: Kind,
@@ -276,7 +299,15 @@ class LibraryReader:
             UsageError: a filter, and a library of a format before filters.
         """
         among = None if where is None else self._selected(kind, where).holds
-        return self.view.worded(text, kind, limit, among=among, every=every)
+        return self.view.word_matches(text, kind, limit, among=among, every=every)
+
+    def count_passing(self, kind: Kind, where: Filter | None, *, frames: bool) -> int:
+        """Count the items of a kind that a filter lets through; a video once, unless by frames.
+
+        Raises:
+            UsageError: the library is of a format before filters.
+        """
+        return self.catalog.count_passing(kind, where or AllOf(), frames=frames)
 
     @_at_one_commit
     def counts(self) -> dict[Kind, int]:
@@ -302,8 +333,17 @@ class LibraryReader:
             hubness=tuple(kind for kind, bank in banks.items() if bank),
             described=self.catalog.described(),
             format=facts.format,
-            bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            bytes=sum(map(_bytes, self.folder.rglob("*"))),
         )
+
+
+def _bytes(path: Path) -> int:
+    """Return the size of a file; 0 for a folder, and for what another process has just deleted."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _catalog() -> type[CatalogWriter]:

@@ -14,21 +14,21 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from indexer.catalog import row_checksums
-from indexer.catalog.changes import FileState, NewFile, Transaction
+from indexer.catalog.changes import FileState, NewFile, Reading, Transaction
 from indexer.catalog.meta import FORMAT, LibraryMeta, base_key, facts_of, plan_key, seal_key
 from indexer.catalog.reader import BROKEN, catalog_path
 from indexer.catalog.snapshot import metadata_of
 from indexer.catalog.writer import CatalogWriter
 from indexer.core.atomic_io import replacing
 from indexer.core.errors import LibraryDamaged
-from indexer.core.types import Kind, Metadata, SegmentRow
+from indexer.core.types import Kind, Metadata, SegmentRow, TextLine
 from indexer.library.schema_repair import copies_of_facts, has_all_tables, write_with_schema
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.segments import Segment, SegmentStore
@@ -40,6 +40,12 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _NO_ROW = (TypeError, ValueError, KeyError, AttributeError)
 
 _TYPES = {"path": bytes, "size": int, "mtime_ns": int, "digest": bytes, "reader": str}
+
+_KEYS = {
+    **{"items": "id", "photos": "file_id", "tags": "rowid"},
+    **{"readings": "file_id", "lines": "rowid"},
+}
+"""The tables with rows of a file, and a number of each row that only grows."""
 
 _Row = dict[str, Any]
 
@@ -109,7 +115,7 @@ def _read(broken: Path) -> _Rows:
         files: dict[int, dict[str, list[_Row]]] = {
             row["id"]: {"files": [row]} for row in _rows(connection, "files", "id")
         }
-        for table, key in (("items", "id"), ("photos", "file_id"), ("tags", "rowid")):
+        for table, key in _KEYS.items():
             for row in _rows(connection, table, key):
                 files.get(row["file_id"], {}).setdefault(table, []).append(row)
         noted = {row["file_id"]: row["rows"] for row in _rows(connection, "sums", "file_id")}
@@ -161,7 +167,7 @@ def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str]
     except _UNREADABLE as error:
         why = str(error)
     copy = row_checksums.read_copy(meta.get(row_checksums.COPY, ""))
-    copy = copy or max(copies_of_facts(broken), key=_age, default=None)
+    copy = copy or max(copies_of_facts(broken), key=attrgetter("generation"), default=None)
     if copy is None and "format" not in meta:
         raise LibraryDamaged(broken, f"cannot be read ({why})", _BEYOND)
     if copy is not None:
@@ -169,11 +175,6 @@ def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str]
     with suppress(*_UNREADABLE, TypeError):
         roots = [bytes(path) for (path,) in connection.execute("SELECT path FROM roots")]
     return meta, roots
-
-
-def _age(copy: row_checksums.MetaCopy) -> int:
-    """Return after how many commits a copy of the facts was written."""
-    return int(copy.meta.get("generation", 0))
 
 
 def _rows(connection: sqlite3.Connection, table: str, key: str) -> Iterator[_Row]:
@@ -241,6 +242,7 @@ def _sure(theirs: Mapping[str, list[_Row]], noted: int) -> NewFile | None:
         texts=tuple(item["text"] for item in items),
         times=tuple(item["time"] for item in items if item["time"] is not None),
         about=_about(rows["photos"]),
+        reading=_reading(rows["readings"], rows["lines"]),
     )
 
 
@@ -281,6 +283,19 @@ def _about(rows: Sequence[_Row]) -> Metadata | None:
         return None
     lists = {name: json.loads(rows[0].get(name) or "[]") for name in ("keywords", "also")}
     return metadata_of({**rows[0], **lists})
+
+
+def _reading(rows: Sequence[_Row], lines: Sequence[_Row]) -> Reading | None:
+    """Turn rows into what was read in a photo."""
+    if not rows:
+        return None
+    read = (
+        TextLine(
+            text=line["text"], confidence=line["confidence"], box=tuple(json.loads(line["box"]))
+        )
+        for line in lines
+    )
+    return Reading(reader=rows[0]["reader"], lines=tuple(read))
 
 
 def _write(

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.calibration.reference_cohort import COHORTS
-from indexer.calibration.reference_set import read_banks
+from indexer.calibration.reference_set import COHORTS, read_banks
 from indexer.calibration.score_normalizer import ScoreNormalizer
 from indexer.catalog.meta import VectorSnapshot
 from indexer.catalog.reader import BROKEN, catalog_path
@@ -23,7 +22,7 @@ from indexer.core.encoder import UNIT_TOLERANCE
 from indexer.core.errors import LibraryDamaged, LibraryMissing, LibraryTooNew, mending
 from indexer.core.types import Kind, SegmentRow
 from indexer.library.library import NEXT, Library
-from indexer.library.lock import LockTimeout, held, lock_of
+from indexer.library.lock import LockTimeout, holding_lock, lock_of
 from indexer.library.repair import rescue
 from indexer.vectors.flat_index import Ids
 from indexer.vectors.patch_tokens import TOKENS, PatchTokenCache
@@ -111,7 +110,7 @@ def repair(folder: Path, *, patience: LockTimeout | None = None) -> Repair:
     """
     before, dropped = _broken_catalog(folder), 0
     if before:
-        with held(lock_of(folder), folder, patience):
+        with holding_lock(lock_of(folder), folder, patience):
             dropped += rescue(folder)
     before += check(folder)
     with Library.open(folder) as library, library.writing(patience):

@@ -20,8 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from indexer.core.errors import FileUnreadable
+from indexer.core.file_access import read_regular
 from indexer.core.file_types import PICTURE_FORMATS, wanting
-from indexer.core.regular_files import read_regular
 from indexer.media.image_repair import Admit, mended
 
 MAX_MEGAPIXELS = 200.0

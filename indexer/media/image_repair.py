@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from indexer.media.png_chunks import SIGNATURE, chunks
+from indexer.media.containers import SIGNATURE, chunks
 
 Admit: TypeAlias = Callable[[Image.Image], None]
 """Told of a picture that is about to be decoded; it refuses one that is too large."""

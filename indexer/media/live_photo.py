@@ -14,8 +14,8 @@ from io import BytesIO
 from pathlib import Path
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.regular_files import open_regular
-from indexer.media.iso_boxes import boxes, content
+from indexer.core.file_access import open_regular
+from indexer.media.containers import boxes, content
 
 LIVE_SECONDS = 5.0
 """The film of a Live Photo lasts 3 seconds, those of other phones up to 4."""

@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from indexer.core.errors import FileUnreadable
-from indexer.core.regular_files import open_regular
+from indexer.core.file_access import open_regular
 from indexer.core.types import Skip
 from indexer.media.text_lines import (
     TableRow,

@@ -24,8 +24,8 @@ import numpy as np
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
+from indexer.core.file_access import open_regular
 from indexer.core.file_types import VIDEO_CODECS, VIDEO_FORMATS, wanting
-from indexer.core.regular_files import open_regular
 from indexer.media.image import BAD_DATA, MAX_MEGAPIXELS, Claim, check_size, free, grey, is_blank
 
 SECONDS_A_FRAME = 5.0

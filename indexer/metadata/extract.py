@@ -25,19 +25,17 @@ from pathlib import Path
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable
+from indexer.core.file_access import MAX_SIDECAR_BYTES, read_regular
 from indexer.core.gazetteer import gazetteer
-from indexer.core.regular_files import MAX_SIDECAR_BYTES, read_regular
 from indexer.core.types import Metadata
+from indexer.media.containers import xmp_packet
 from indexer.media.image import BAD_DATA, opened, orientation
-from indexer.media.iso_boxes import xmp_packet
-from indexer.metadata.exif import XMP_TAG, from_exif
+from indexer.metadata.exif import XMP_TAG, from_exif, raw_exif
 from indexer.metadata.iptc import from_iptc
 from indexer.metadata.png_text import from_png_texts, png_texts
-from indexer.metadata.raw_exif import raw_exif
 from indexer.metadata.source import NOTHING, SourceMetadata, first, unique
 from indexer.metadata.video_tags import XMP_NAME, from_tags
-from indexer.metadata.xmp import BAD_XMP, from_xmp
-from indexer.metadata.xmp_packet import packet_of
+from indexer.metadata.xmp import BAD_XMP, from_xmp, packet_of
 
 METADATA_VERSION = 2
 """Raise it when more is read: photos of another version are read again, not embedded again."""

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 
-from indexer.media.png_chunks import SIGNATURE, chunks
+from indexer.media.containers import SIGNATURE, chunks
 from indexer.metadata.dates import read_date
 from indexer.metadata.generation_prompts import KEYS, described
 from indexer.metadata.source import SourceMetadata, caption, first, text, unique

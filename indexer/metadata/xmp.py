@@ -1,4 +1,4 @@
-"""Read XMP: a packet in the file, or the `.xmp` file beside it.
+"""Find and read XMP: a packet in the file, or the `.xmp` file beside it.
 
 XMP nests: a face is a structure in a list in a structure. So a packet is read into the values of
 JSON (texts, lists and structures), under the usual names of its properties.
@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from io import BytesIO
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
+from PIL import Image
 
+from indexer.media.containers import SIGNATURE, boxes, xmp_packet
 from indexer.media.image import BAD_DATA
 from indexer.metadata.dates import read_date
+from indexer.metadata.exif import XMP_TAG
 from indexer.metadata.generation_prompts import described
+from indexer.metadata.png_text import png_texts, xmp_of
 from indexer.metadata.source import (
     Position,
     SourceMetadata,
@@ -98,6 +104,11 @@ _TAKEN = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmpDM:shotDate", "a
 _DIGITIZED = ("exif:DateTimeDigitized", "xmp:CreateDate", "dc:date")
 _WIDE = (b"\xff\xfe", b"\xfe\xff")  # marks of UTF-16
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
+
+
+_GIF_XMP, _GIF_END = b"XMP DataXMP", b"\x01\xff\xfe"
+
+_BOXED = (b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ")
 
 
 def from_xmp(packet: bytes) -> SourceMetadata:
@@ -257,3 +268,29 @@ def _position(latitude: str, longitude: str) -> Position | None:
         for each, negative in zip(found, "SW", strict=True)
     )
     return None if north is None or east is None else on_earth(north, east)
+
+
+def packet_of(image: Image.Image, data: bytes) -> bytes:
+    """Return the XMP packet of a picture, wherever its format keeps it; empty if there is none."""
+    told = image.info.get("xmp") or image.getexif().get(XMP_TAG) or b""
+    if not told and data.startswith(SIGNATURE):
+        told = xmp_of(png_texts(data))
+    elif not told and data.startswith(b"GIF8"):
+        told = data.partition(_GIF_XMP)[2].partition(_GIF_END)[0]
+    elif not told and data.startswith(_BOXED):
+        told = xmp_packet(data) or _unpacked(data)
+    return told.encode(errors="ignore") if isinstance(told, str) else bytes(told)
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Unpack the XMP of a JPEG XL whose boxes are packed, where the package for that is there."""
+    packed = (data[start:end] for name, start, end in boxes(BytesIO(data)) if name == b"brob")
+    packet = next((each[4:] for each in packed if each.startswith(b"xml ")), b"")
+    try:
+        brotli: Any = import_module("brotli")
+    except ImportError:
+        return b""
+    try:
+        return bytes(brotli.decompress(packet)) if packet else b""
+    except brotli.error:
+        return b""

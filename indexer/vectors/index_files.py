@@ -93,7 +93,7 @@ class IndexStore:
         path = self.path(kind, snapshot.base)
         if not self.is_whole(kind, snapshot, aim):
             raise self._damage(path, "does not match its segments")
-        named = replace(snapshot, segments=tuple(held(snapshot)))
+        named = replace(snapshot, segments=tuple(base_segments(snapshot)))
         return self._seal(path, named, in_lists=bool(snapshot.plan)).dumps()
 
     def fault(self, kind: Kind, snapshot: VectorSnapshot) -> str:
@@ -123,7 +123,7 @@ class IndexStore:
         Raises:
             LibraryDamaged: it is missing, or not what the catalog says.
         """
-        path, rows = self.path(kind, snapshot.base), held(snapshot)
+        path, rows = self.path(kind, snapshot.base), base_segments(snapshot)
         if fault := self.fault(kind, snapshot):
             raise self._damage(path, fault)
         if not snapshot.plan:
@@ -154,7 +154,7 @@ class IndexStore:
         path = self.path(kind, snapshot.base)
         index = self.open(kind, snapshot, lambda: aim)
         if isinstance(index, FlatIndex) and not index.is_made_of(
-            map(self._segments.read, held(snapshot))
+            map(self._segments.read, base_segments(snapshot))
         ):
             return False
         if snapshot.plan and checksum_of(path) != self._plan(kind, snapshot).checksum:
@@ -185,7 +185,7 @@ class IndexStore:
         index = self.open(kind, snapshot, lambda: aim)
         if not isinstance(index, IvfIndex):
             return {}
-        return self._ranks(index, held(snapshot), asking)
+        return self._ranks(index, base_segments(snapshot), asking)
 
     def rows(self, named: Iterable[SegmentRow]) -> SegmentVectors:
         """Open segments, to read their vectors by id.
@@ -249,7 +249,7 @@ class IndexStore:
         return neighbour_ranks(index, map(self._segments.read, named), asking)
 
 
-def held(snapshot: VectorSnapshot) -> list[SegmentRow]:
+def base_segments(snapshot: VectorSnapshot) -> list[SegmentRow]:
     """Return the segments that the saved index holds."""
     return [row for row in snapshot.segments if row.number <= snapshot.base]
 

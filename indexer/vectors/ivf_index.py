@@ -141,7 +141,7 @@ class IvfIndex:
         """
         _, order = self._index.quantizer.search(filled(queries), self.lists)
         rank = np.argsort(order, axis=1)  # (queries, lists)
-        held = [self._held(number) for number in range(self.lists)]
+        held = [self._list_ids(number) for number in range(self.lists)]
         place = np.repeat(np.arange(self.lists), [len(each) for each in held])
         by_id = np.argsort(all_ids := np.concatenate(held))
         at = by_id[np.searchsorted(all_ids, ids, sorter=by_id)]
@@ -174,7 +174,7 @@ class IvfIndex:
         index = opened(path, faiss.IndexIVFScalarQuantizer, "of type IVF", dim=dim, size=size)
         return cls(dim, index, probes=probes, rows=rows, exact_rows=exact_rows)
 
-    def _held(self, number: int) -> Ids:
+    def _list_ids(self, number: int) -> Ids:
         """Return the ids of a list. Shape (n,)."""
         lists = self._index.invlists
         size = lists.list_size(number)

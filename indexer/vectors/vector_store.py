@@ -15,7 +15,7 @@ from indexer.core.errors import LibraryDamaged, ModelMismatch, UsageError, mendi
 from indexer.core.types import Kind, SegmentRow
 from indexer.vectors.composite_index import CompositeIndex, SavedIndex
 from indexer.vectors.flat_index import Ids, MutableFlatIndex
-from indexer.vectors.index_files import IndexStore, Questions, count, held
+from indexer.vectors.index_files import IndexStore, Questions, base_segments, count
 from indexer.vectors.ivf_index import EXACT_ROWS
 from indexer.vectors.nprobe_tuning import Ranks, RecallTarget, TuningQueries
 from indexer.vectors.segments import MERGED_ROWS, Segment, SegmentStore, SegmentVectors
@@ -252,4 +252,4 @@ class VectorStore:
             base = self.indexes.open(kind, snapshot, self.aim)
         except LibraryDamaged:
             return MutableFlatIndex(self._width), frozenset()
-        return base, frozenset(row.number for row in held(snapshot))
+        return base, frozenset(row.number for row in base_segments(snapshot))

@@ -1,6 +1,6 @@
 """Caption language models: how much more likely a caption is when the model sees the photo.
 
-    told(text, photo) = 2 Σ (log p(word | other words, photo) - log p(word | other words))
+    score(text, photo) = 2 Σ (log p(word | other words, photo) - log p(word | other words))
 
 The sum is over the known words of the text (pointwise mutual information), and the score is the
 mean over the models. Every second model reads from the right, so the "other words" are those before
@@ -104,7 +104,7 @@ class CaptionLM:
 
         def tell(number: int) -> NDArray[np.float64]:
             ids = [_marked(words[:: -1 if number % 2 else 1]) for words in read]
-            return _told(self.models[number], ids, tokens, asked)
+            return _pointwise_information(self.models[number], ids, tokens, asked)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for each in pool.map(tell, range(len(self.models))):
@@ -139,7 +139,7 @@ def _marked(words: Sequence[int]) -> list[int]:
     return [START, *words, END]
 
 
-def _told(
+def _pointwise_information(
     weights: Weights, ids: Sequence[list[int]], tokens: Floats, couples: Places
 ) -> NDArray[np.float64]:
     """Compare texts with and without their photos. Couples (c, 2) of places → (c,)."""

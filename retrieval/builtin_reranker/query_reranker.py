@@ -14,8 +14,7 @@ from retrieval.builtin_reranker.caption_lm import CaptionLM, load_teller
 from retrieval.builtin_reranker.word_detectors import Floats, WordDetectors, load_spotter
 from retrieval.errors import ModelUnavailable
 from retrieval.reranking.protocol import ImageFeatures, QueryInstruction
-from retrieval.reranking.reranker_config import read_config
-from retrieval.reranking.score_fusion import FusionWeights, Scores
+from retrieval.reranking.score_fusion import FusionWeights, Scores, read_config
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -48,14 +48,14 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.model_folder import RECORD
 from retrieval.models.numpy_layers import Floats
 from retrieval.models.stored_weights import StoredWeights, packed_in_bytes
-from retrieval.reranking.reranker_config import (
+from retrieval.reranking.score_fusion import (
     CONFIG,
     FORMAT,
     FORMAT_OF_SIGNS,
     WEIGHTS,
+    FusionWeights,
     read_config,
 )
-from retrieval.reranking.score_fusion import FusionWeights
 
 SIGNS = "sign."
 """How the names of the weights that are read begin."""

@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 
 import click
 
-from indexer.core.errors import TwinlensError, permit, told
+from indexer.core.errors import TwinlensError, explained, permit
 from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
 
 COMMANDS = (
-    *("index", "search", "export", "duplicates", "watch", "learn", "info"),
+    *("index", "read", "search", "serve", "mcp", "export", "duplicates", "watch", "learn"),
+    "info",
     *("check", "tune", "forget", "move-root", "reindex", "models"),
     *("evaluate", "train", "train-reranker", "blend", "demo"),
 )
@@ -132,7 +133,7 @@ def _unexpected(error: Exception) -> str:
     if os.environ.get(_DEBUG):
         raise error
     if isinstance(error, OSError) and error.strerror and error.filename:
-        said, _, advice = told(error, error.filename).partition("; ")
+        said, _, advice = explained(error, error.filename).partition("; ")
         return "; ".join(filter(None, (f"{said}: '{error.filename}'", advice)))
     if isinstance(error, OSError):
         return error.strerror or str(error)

@@ -1,13 +1,21 @@
-"""Options that several commands share. Each decorator passes one value to its command."""
+"""Options that several commands share. Each decorator passes one value to its command.
+
+`with_config` makes options from the fields of a configuration; the docstring of its class is their
+help.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from platformdirs import user_data_path
@@ -20,6 +28,14 @@ from retrieval.search.search_request import RerankChoice
 LIBRARY_VARIABLE = "TWINLENS_LIBRARY"
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_INSTRUCT = click.option(
+    "--instruct",
+    metavar="WORDS",
+    default="",
+    help='Instruction for the reranker: "only photos with snow", "no people".',
+)
 
 
 def default_library() -> Path:
@@ -102,14 +118,6 @@ def with_reranking(*, instruct: bool) -> Callable[[F], Callable[..., Any]]:
     return decorate
 
 
-_INSTRUCT = click.option(
-    "--instruct",
-    metavar="WORDS",
-    default="",
-    help='Instruction for the reranker: "only photos with snow", "no people".',
-)
-
-
 def with_hubness(function: F) -> F:
     """Add `--hubness/--no-hubness`; the command takes `hubness: bool`."""
     return click.option(
@@ -174,3 +182,29 @@ def with_json(function: F) -> F:
 def example(*lines: str) -> str:
     """Lay out the example that ends each `--help`."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def documented(config: type[Any]) -> dict[str, str]:
+    """Read the help of each field from the docstring of its class; it begins with a capital."""
+    found = re.findall(
+        r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(config) or "", flags=re.MULTILINE
+    )
+    sentences = {name: " ".join(text.split()).rstrip(".") + "." for name, text in found}
+    return {name: text[0].upper() + text[1:] for name, text in sentences.items()}
+
+
+def option(field: dataclasses.Field[Any], hint: Any, text: str) -> Callable[[Any], Any]:
+    """Make the option of one field. Its default is None: what is not given is not overridden."""
+    name = "--" + field.name.replace("_", "-")
+    default = field.default
+    shown = (
+        f" [default: {default}]" if isinstance(default, int | float | str) and default != "" else ""
+    )
+    if hint is bool:
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
+    if str(hint).startswith("tuple"):
+        return click.option(name, multiple=True, metavar="SPEC", help=text)
+    kind: Any = next((arg for arg in get_args(hint) if arg is not type(None)), hint)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        kind = click.Choice([choice.value for choice in kind])
+    return click.option(name, type=kind, default=None, help=text + shown)

@@ -1,4 +1,4 @@
-"""The options of a search, and what a person is told about its hits."""
+"""The options of a search, filters among them, and what a person is told about its hits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
@@ -16,12 +16,10 @@ from indexer.core.types import Kind
 from retrieval import search
 from retrieval._enums import ENSEMBLE, SortOrder
 from retrieval.cli.console import note
-from retrieval.cli.filter_options import Filters, with_filters
 from retrieval.cli.options import with_hubness, with_library, with_model, with_reranking
 from retrieval.errors import RerankerMissing
 from retrieval.runtime.model_choice import ModelChoice
-from retrieval.search.page import Page
-from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
+from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
 
 if TYPE_CHECKING:
     from retrieval.search import SearchResults
@@ -33,6 +31,27 @@ _TAKEN = re.compile(r"-\s+(?=\S)")  # "- people" in one piece
 _JOINED = re.compile(r"-([^\W\d_]{3,})")  # "-people": no three short options make a word
 
 KINDS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
+
+
+Filters: TypeAlias = list[tuple[str, str]]
+"""Names and values, as `retrieval.parse_query` takes them."""
+
+_OPTIONS = (
+    ("after", "DATE", "Taken on DATE or later: 2019, 2019-07 or 2019-07-14."),
+    ("before", "DATE", "Taken before DATE."),
+    (
+        "near",
+        "PLACE",
+        'Taken near PLACE: Rome, "Rome,5" (within 5 km) or "41.9,12.5,5"; or in a country: Italy.',
+    ),
+    ("camera", "NAME", "Taken with a camera that has these words in its name: x100."),
+    ("in", "FOLDER", "In this folder: a path, or words of the folder's name."),
+    ("tag", "WORD", "With this keyword. If repeated, with all of them."),
+    ("text", "WORDS", "Showing these words, once `twinlens read` has read the photos."),
+    ("type", "TYPE", "Of this file type: jpg, heic, png, raw or video."),
+    ("orientation", "HOW", "In this orientation: landscape, portrait or square."),
+    ("min-rating", "STARS", "Rated with STARS stars or more."),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +178,10 @@ def with_question(function: F) -> Callable[..., Any]:
 
 
 def with_scoring(function: F) -> Callable[..., Any]:
-    """Add `--hubness`, `--ensemble` and `--words`; the command takes `scoring: Scoring`."""
+    """Add `--hubness`, `--ensemble`, `--words`, `--language`.
+
+    The command takes `scoring: Scoring`.
+    """
 
     @with_hubness
     @click.option(
@@ -174,9 +196,16 @@ def with_scoring(function: F) -> Callable[..., Any]:
         show_default=True,
         help="Also match words in captions, keywords, file names, folders and places.",
     )
+    @click.option(
+        "--language",
+        metavar="CODE",
+        default="",
+        help="Language of the query, such as de, for models that must be told it (NLLB) "
+        "[default: a guess from the words].",
+    )
     @wraps(function)
-    def wrapped(*, hubness: bool, ensemble: bool, words: bool, **others: Any) -> Any:
-        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words)
+    def wrapped(*, hubness: bool, ensemble: bool, words: bool, language: str, **others: Any) -> Any:
+        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words, language=language)
         return function(scoring=scoring, **others)
 
     return wrapped
@@ -218,7 +247,7 @@ def with_page(function: F) -> Callable[..., Any]:
         default=SortOrder.SCORE.value,
         show_default=True,
         callback=lambda _ctx, _param, value: SortOrder(value),
-        help="Order of the hits on a page: best first, or newest first.",
+        help="Order of the hits on a page: best, newest or oldest first.",
     )
     @click.option(
         "--frames",
@@ -233,3 +262,26 @@ def with_page(function: F) -> Callable[..., Any]:
         return function(page=page, frames=frames, **others)
 
     return wrapped
+
+
+def with_filters(function: F) -> Callable[..., Any]:
+    """Add `--after`, `--near` and the others; the command takes `filters: Filters`."""
+
+    @wraps(function)
+    def wrapped(**values: Any) -> Any:
+        given = {name: values.pop(_parameter(name)) for name, _, _ in _OPTIONS}
+        filters = [(name, each) for name, some in given.items() for each in some]
+        return function(filters=filters, **values)
+
+    decorated: Callable[..., Any] = wrapped
+    for name, metavar, help_ in reversed(_OPTIONS):
+        option = click.option(
+            f"--{name}", _parameter(name), metavar=metavar, multiple=True, help=help_
+        )
+        decorated = option(decorated)
+    return decorated
+
+
+def _parameter(name: str) -> str:
+    """Name the Python parameter of an option: `in` is a word of Python's own."""
+    return "within_" + name.replace("-", "_")

@@ -1,23 +1,29 @@
-"""Show hits on a terminal: as a table, or as a preview of each photo."""
+"""Show hits on a terminal: as a table, or as a preview of each photo.
+
+Photos are drawn by Kitty's protocol, sixel (iTerm2, foot, WezTerm, xterm), or blocks.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from indexer.core.reachability import NOT_REACHABLE
+from indexer.core.errors import FileUnreadable
+from indexer.core.file_access import NOT_REACHABLE
 from indexer.core.types import Kind
+from indexer.decoding.render import read_picture
 from retrieval.cli.console import printable
-from retrieval.cli.preview import show
 from retrieval.cli.terminal import terminal
-from retrieval.search.wording import percent
+from retrieval.search.results import percent
 
 if TYPE_CHECKING:
     from retrieval import Hit
@@ -28,6 +34,14 @@ MATCH = 7  # and those of the probability
 DATE = 12  # and of a date
 UNLIKELY = "— unlikely from here on —"
 PATH_SHARE = 0.34  # of the rest that a path may have beside a text
+
+
+CELLS = 40
+"""Width of a preview in terminal cells; its height follows."""
+
+_NO_SIZE = "(not drawn: this terminal reports no size; set one with: stty cols 80 rows 24)"
+
+_PIXELS = 400  # of the shorter side, at least: some ten a cell, as dense terminals have
 
 
 def write_table(
@@ -66,7 +80,16 @@ def write_table(
         told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
         told += [_day(hit)] * dated + [printable(hit.text)] * texts
         table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, away, dim=texts))
+        if hit.lines:
+            empty = (len(table.columns) - 1) * [""]
+            table.add_row(*empty, Text(_quoted(hit, width), style="dim"))
     console.print(table)
+
+
+def _quoted(hit: Hit, width: int) -> str:
+    """Quote the lines of a photo's text that match, as far as there is room."""
+    text = "“" + printable(" · ".join(line.text for line in hit.lines)) + "”"
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _day(hit: Hit) -> str:
@@ -104,3 +127,24 @@ def shorten_left(text: str, width: int) -> str:
     while text and cell_len(text) > width - 1:
         text = text[1:]
     return "…" + text
+
+
+def show(path: Path, console: Console, time: float | None = None) -> None:
+    """Draw a photo, or a frame of a video, as this terminal can; or say why it cannot be read."""
+    try:
+        photo = read_picture(path, time=time, size_hint=_PIXELS // 2)
+    except FileUnreadable as error:
+        console.print(Text(f"({error})", style="dim"))
+        return
+    # Else it prints a traceback on a terminal that does not say how large its cells are.
+    logging.getLogger("textual_image").setLevel(logging.CRITICAL)
+    # Imported here: it asks the terminal what it can draw as soon as it is imported.
+    drawing = import_module("textual_image.renderable")
+    width = min(CELLS, console.width)
+    try:
+        try:
+            console.print(drawing.Image(photo, width=width, height="auto"))
+        except ValueError:  # so wide a photo that its height is less than half a line
+            console.print(drawing.Image(photo, width=width, height=1))
+    except ZeroDivisionError:  # it divides by the columns that the terminal says it has
+        console.print(Text(_NO_SIZE, style="dim"))

@@ -104,9 +104,9 @@ class ConceptEncoder:
         return not isinstance(self.plain, VocabularyEncoder) or self.plain.knows(word)
 
     @property
-    def languages(self) -> tuple[str, ...]:
+    def other_languages(self) -> tuple[str, ...]:
         """The codes of the languages that it reads beside English; empty for none."""
-        return self.plain.languages if isinstance(self.plain, MultilingualEncoder) else ()
+        return self.plain.other_languages if isinstance(self.plain, MultilingualEncoder) else ()
 
     def is_foreign(self, text: str) -> bool:
         """Return whether a text is read as one in another language than English."""

@@ -8,8 +8,12 @@ from retrieval._lazy import loader
 
 if TYPE_CHECKING:
     from retrieval.reranking.protocol import ImageFeatures, QueryInstruction, Reranker
-    from retrieval.reranking.reranker_config import default_fusion
-    from retrieval.reranking.score_fusion import FusionWeights, Scores, combine_scores
+    from retrieval.reranking.score_fusion import (
+        FusionWeights,
+        Scores,
+        combine_scores,
+        default_fusion,
+    )
 
 __all__ = [
     "FusionWeights",
@@ -24,8 +28,12 @@ __all__ = [
 __getattr__ = loader(
     __name__,
     {
-        "retrieval.reranking.reranker_config": ("default_fusion",),
-        "retrieval.reranking.score_fusion": ("FusionWeights", "Scores", "combine_scores"),
+        "retrieval.reranking.score_fusion": (
+            "FusionWeights",
+            "Scores",
+            "combine_scores",
+            "default_fusion",
+        ),
         "retrieval.reranking.protocol": ("QueryInstruction", "Reranker", "ImageFeatures"),
     },
 )

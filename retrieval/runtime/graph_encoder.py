@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +20,9 @@ from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.language_tower import LanguageTower, encoded_by_language, language_tower
+from retrieval.models.languages import ENGLISH
 from retrieval.models.model_folder import TOKENIZER
-from retrieval.models.phrases import Phrase, slot_ids
+from retrieval.models.phrases import Phrase, PromptTower, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
 from retrieval.models.tokenizer import (
     FileTokenizer,
@@ -177,11 +178,14 @@ class EngineEncoder:
         return self._joined(seen), np.concatenate([empty, *(each[1] for each in seen)])
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts, each with the tower of its language. Shape (texts, dim), unit norm."""
+        """Embed texts, each with the tower of its language. Shape (texts, dim), unit norm.
+
+        Where the model must be told the language, it is English.
+        """
         return encoded_by_language(self._languages, texts, self._encode_english)
 
     @property
-    def languages(self) -> tuple[str, ...]:
+    def other_languages(self) -> tuple[str, ...]:
         """The codes of the languages that it reads beside English; empty for none."""
         return self._languages.languages if self._languages is not None else ()
 
@@ -191,15 +195,24 @@ class EngineEncoder:
 
     def _encode_english(self, texts: Sequence[str]) -> Vectors:
         """Embed texts with the one tower that every model has. Shape (texts, dim), unit norm."""
-        if not texts:
-            return self._joined([])
+        return self.encode_in(texts, ENGLISH) if texts else self._joined([])
+
+    def languages(self) -> Collection[str]:
+        """Return the languages that the model must be told, in FLORES codes; mostly none."""
+        if self._about.words != TokenizerKind.FILE or self._texts is None:
+            return ()
+        return self._file_reader.languages
+
+    def encode_in(self, texts: Sequence[str], language: str) -> Vectors:
+        """Embed texts of a language of `languages`. Shape (texts, dim), unit norm."""
         if self._texts is None:
             return self.towers.encode_texts(texts)
         order = np.argsort([len(text) for text in texts], kind="stable")
         size = self._texts.batch or TEXTS
-        read = [self._words(batch) for batch in _batches([texts[row] for row in order], size)]
+        batches = _batches([texts[row] for row in order], size)
+        read = [self._words(batch, language) for batch in batches]
         vectors = self._joined(self._texts.run_all(read))
-        return vectors[np.argsort(order)]
+        return vectors[np.argsort(order)] if len(texts) else vectors
 
     @property
     def reads_instructions(self) -> bool:
@@ -244,6 +257,19 @@ class EngineEncoder:
         embedded[slots] = table[-1 - ids[slots]]
         return self._joined([self._texts.run(embedded, ids)])
 
+    def prompt_tower(self) -> PromptTower:
+        """Return the text tower, reading vectors in the place of words.
+
+        Raises:
+            ModelUnavailable: this model's cannot.
+            ExtraMissing: it takes torch, which is not installed.
+        """
+        if not self.reads_instructions:
+            return self.towers.prompt_tower()
+        from retrieval.runtime.builtin_prompts import BuiltinPrompts  # learning alone needs it
+
+        return BuiltinPrompts(self._twin_folder(), self._words_reader.ids)
+
     def knows(self, word: str) -> bool:
         """Return whether a word is read as one; until there is a text tower here, all are."""
         foreign = self._about.words == TokenizerKind.FILE
@@ -287,8 +313,13 @@ class EngineEncoder:
         if self.reads_instructions:
             return self._words_reader
         if self._about.words == TokenizerKind.FILE:
-            return FileTokenizer(self._homes[Tower.TEXTS].tokenizer)
+            return self._file_reader
         return ClipTokenizer(self._homes[Tower.TEXTS].pairs, self._about.context)
+
+    @cached_property
+    def _file_reader(self) -> FileTokenizer:
+        """What cuts texts into tokens, of a pair of ONNX files."""
+        return FileTokenizer(self._homes[Tower.TEXTS].tokenizer)
 
     @cached_property
     def _words_reader(self) -> Tokenizer:
@@ -348,11 +379,13 @@ class EngineEncoder:
             for batch in _batches(images, self._images.batch or PHOTOS)
         )
 
-    def _words(self, texts: Sequence[str]) -> Arrays:
+    def _words(self, texts: Sequence[str], language: str) -> Arrays:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
-        ids = self._reader.ids(texts)
+        told = self._about.words == TokenizerKind.FILE
+        ids = self._file_reader.ids(texts, language) if told else self._reader.ids(texts)
         if self._about.pad is not None:
-            return (padded(ids, self._about.context, self._about.pad),)
+            assert self._texts is not None
+            return (padded(ids, self._texts.length or ids.shape[1], self._about.pad),)
         return self._embedded(ids), ids
 
     def _embedded(self, ids: Ids) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from indexer.core.encoder import Encoder, TokenShape
-from indexer.core.errors import TwinlensError, told
+from indexer.core.errors import TwinlensError, explained
 from retrieval._extras import has_torch
 from retrieval.errors import ExtraMissing, ModelUnavailable
 from retrieval.models.model_catalog import require_here, spec_of
@@ -189,7 +189,7 @@ class _Source:
 
     def _not_kept(self, folder: GraphCache, part: Tower, error: OSError | TwinlensError) -> str:
         """Say why a part cannot be stored, and what to do."""
-        why = told(error, folder.path) if isinstance(error, OSError) else error
+        why = explained(error, folder.path) if isinstance(error, OSError) else error
         return (
             f"cannot store the {self._named(part)}: {why}, or name another folder with "
             f"{CACHE_VARIABLE}"

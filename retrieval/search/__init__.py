@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 from retrieval._lazy import loader
 
 if TYPE_CHECKING:
-    from retrieval.search.hit import Hit
-    from retrieval.search.library_search import search_library
-    from retrieval.search.page import Page
+    from retrieval.search.library_search import SearchModels, search_library
     from retrieval.search.query import Query, Term, compose, parse_query
-    from retrieval.search.results import SearchResults
-    from retrieval.search.search_models import SearchModels
-    from retrieval.search.search_request import RerankChoice, Scoring, SearchRequest
+    from retrieval.search.results import Hit, SearchResults
+    from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
     from retrieval.search.searcher import Searcher
 
 __all__ = [
@@ -35,13 +32,10 @@ __all__ = [
 __getattr__ = loader(
     __name__,
     {
-        "retrieval.search.hit": ("Hit",),
-        "retrieval.search.library_search": ("search_library",),
-        "retrieval.search.page": ("Page",),
+        "retrieval.search.library_search": ("SearchModels", "search_library"),
         "retrieval.search.query": ("Query", "Term", "compose", "parse_query"),
-        "retrieval.search.results": ("SearchResults",),
-        "retrieval.search.search_models": ("SearchModels",),
-        "retrieval.search.search_request": ("RerankChoice", "Scoring", "SearchRequest"),
+        "retrieval.search.results": ("Hit", "SearchResults"),
+        "retrieval.search.search_request": ("Page", "RerankChoice", "Scoring", "SearchRequest"),
         "retrieval.search.searcher": ("Searcher",),
     },
 )

@@ -17,7 +17,7 @@ look like together, while the mean of their vectors does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -136,16 +136,26 @@ def joined(terms: Sequence[Term]) -> list[Term]:
 
 
 def candidates(
-    library: Library, asked: ComposedQuery, kind: Kind, k: int, *, where: Filter | None = None
+    library: Library,
+    asked: ComposedQuery,
+    kind: Kind,
+    k: int,
+    *,
+    where: Filter | None = None,
+    excluded: Collection[int] = (),
 ) -> list[Candidate]:
     """Return the `k` best items of a kind, exactly, best first; of equal scores the lower id.
 
-    Only items that pass `where` are returned. Negative terms only lower a score. So the search ends
-    when the k-th score is no lower than the last examined item's score without the negative terms.
+    Only items that pass `where` and are not `excluded` are returned. Negative terms only lower a
+    score. So the search ends when the k-th score is no lower than the last examined item's score
+    without the negative terms.
     """
     pool = max(POOL, 2 * k) if asked.taken else k
+    never = np.array(sorted(excluded), dtype=np.int64) if excluded else None
     while True:
-        (found,) = library.search(asked.vector, kind, pool, alpha=asked.alpha, where=where)
+        (found,) = library.search(
+            asked.vector, kind, pool, alpha=asked.alpha, where=where, excluded=never
+        )
         best = _lowered(library, asked, kind, found)[:k]
         if not asked.taken or len(found) < pool or best[-1].score >= found[-1].score:
             return best

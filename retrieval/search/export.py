@@ -1,4 +1,4 @@
-"""What a search found, copied, linked or listed in a folder."""
+"""Copy, link or list the files of hits in a folder, with a manifest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from indexer.core.errors import FileUnreadable, TwinlensError
-from indexer.core.regular_files import open_regular
+from indexer.core.file_access import open_regular
 from retrieval.output_files import cell, free_names, place
-from retrieval.search.hit import Hit
+from retrieval.search.results import Hit
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("rank", "score", "match", "file", "path", "text", "time")
@@ -24,7 +24,7 @@ _BLOCK = 1 << 20  # bytes of a file that are copied at once
 
 
 class ExportMode(StrEnum):
-    """How a file comes into the folder."""
+    """What is done with each file."""
 
     COPY = "copy"
     LINK = "link"
@@ -36,9 +36,9 @@ class ExportReport:
     """What an export wrote.
 
     Attributes:
-        files: the name in the folder of each file that came, by its path; empty for a listed one.
-        missing: files that are gone or cannot be read.
-        manifest: the file that says what each is.
+        files: name in the folder of each file that was exported, by its path; "" if only listed.
+        missing: files that do not exist or cannot be read.
+        manifest: path of the table that describes each hit.
     """
 
     files: dict[Path, str]
@@ -54,27 +54,29 @@ def export_hits(
 ) -> ExportReport:
     """Copy, link or list the files of hits in a folder, and write a manifest beside them.
 
-    Nothing in the folder is overwritten: a name that is taken gets a number.
+    Nothing in the folder is overwritten: if a name is taken, the new file gets a number.
 
     Args:
-        hits: what a search found; a file with several hits comes once.
-        folder: where to; it is made if it is not there.
-        mode: how a file comes.
-        note: receives a line that says what is there of an export that cannot go on.
+        hits: of a search; a file with several hits is exported once.
+        folder: is created if it does not exist.
+        mode: what is done with each file.
+        note: receives a line if the export fails, on how many files were written before.
 
     Raises:
         TwinlensError: the folder cannot be written to, or the disk is full.
     """
     _make(folder)
-    named, missing = _place(hits, folder, mode, note)
-    return ExportReport(files=named, missing=missing, manifest=_write_manifest(hits, named, folder))
+    exported, missing = _place(hits, folder, mode, note)
+    return ExportReport(
+        files=exported, missing=missing, manifest=_write_manifest(hits, exported, folder)
+    )
 
 
 def _make(folder: Path) -> None:
-    """Make the folder, if it is not there.
+    """Create the folder, unless it exists.
 
     Raises:
-        TwinlensError: it cannot be made.
+        TwinlensError: it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,52 +85,52 @@ def _make(folder: Path) -> None:
 
 
 def _place(
-    hits: Sequence[Hit], folder: Path, way: ExportMode, note: Callable[[str], None]
+    hits: Sequence[Hit], folder: Path, mode: ExportMode, note: Callable[[str], None]
 ) -> tuple[dict[Path, str], list[Path]]:
-    """Bring each file in once; return the names of those that came, and what did not."""
-    named: dict[Path, str] = {}
+    """Export each file once; return the new names by path, and the files that are missing."""
+    exported: dict[Path, str] = {}
     missing: list[Path] = []
     for path in dict.fromkeys(hit.path for hit in hits):
         if not path.is_file() or not os.access(path, os.R_OK):
             missing.append(path)
             continue
         try:
-            named[path] = _WAYS[way](path, folder)
+            exported[path] = _EXPORTERS[mode](path, folder)
         except FileUnreadable:
             missing.append(path)
         except TwinlensError:
-            if named:
-                note(_before(len(named)))
+            if exported:
+                note(_written_before(len(exported)))
             raise
-    return named, missing
+    return exported, missing
 
 
-def _before(count: int) -> str:
-    """Say what there is of an export that cannot go on."""
+def _written_before(count: int) -> str:
+    """Say how many files were written before an export failed."""
     return f"{count:,} {'file was' if count == 1 else 'files were'} written completely before"
 
 
 def _copied(source: Path, folder: Path) -> str:
-    """Copy a file with its date and rights; return its name.
+    """Copy a file with its date and permissions; return its new name.
 
     Raises:
-        FileUnreadable: the source cannot be read, or not to its end.
+        FileUnreadable: the source cannot be read to its end.
         TwinlensError: the copy cannot be written.
     """
     return place(folder, source.name, partial(_copy, source)).name
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy content, date and rights; tell a source that cannot be read from a full disk."""
+    """Copy content, date and permissions; an unreadable source raises another error."""
     with target.open("wb") as new:
         for block in _blocks(source):
             new.write(block)
-    with suppress(OSError):  # a file system without rights or dates takes the content all the same
+    with suppress(OSError):  # a file system without permissions or dates still takes the content
         shutil.copystat(source, target)
 
 
 def _blocks(source: Path) -> Iterator[bytes]:
-    """Read a file in pieces."""
+    """Yield the content of a file in blocks."""
     try:
         with open_regular(source) as old:
             yield from iter(partial(old.read, _BLOCK), b"")
@@ -140,7 +142,7 @@ def _linked(source: Path, folder: Path) -> str:
     """Link a file under the first free name; return it.
 
     Raises:
-        TwinlensError: the folder cannot be written to, or has no links.
+        TwinlensError: the folder cannot be written to, or its file system has no links.
     """
     for target in free_names(folder, source.name):
         try:
@@ -154,27 +156,29 @@ def _linked(source: Path, folder: Path) -> str:
 
 
 def _listed(_source: Path, _folder: Path) -> str:
-    """Leave a file where it is."""
+    """Leave a file where it is; it has no new name."""
     return ""
 
 
-_WAYS = {ExportMode.COPY: _copied, ExportMode.LINK: _linked, ExportMode.LIST: _listed}
+_EXPORTERS = {ExportMode.COPY: _copied, ExportMode.LINK: _linked, ExportMode.LIST: _listed}
 
 
-def _write_manifest(hits: Sequence[Hit], named: dict[Path, str], folder: Path) -> Path:
-    """Write what each file is; an older manifest keeps its name."""
+def _write_manifest(hits: Sequence[Hit], exported: dict[Path, str], folder: Path) -> Path:
+    """Write the manifest; if there is an older one, the new one gets a number."""
 
     def fill(part: Path) -> None:
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-            rows.writerows(_row(hit, named[hit.path]) for hit in hits if hit.path in named)
+            rows.writerows(
+                manifest_row(hit, exported[hit.path]) for hit in hits if hit.path in exported
+            )
 
     return place(folder, MANIFEST, fill)
 
 
-def _row(hit: Hit, name: str) -> tuple[object, ...]:
-    """Return what the manifest says of a hit, in the order of `COLUMNS`."""
+def manifest_row(hit: Hit, name: str) -> tuple[object, ...]:
+    """Return the row of a hit in the manifest, in the order of `COLUMNS`."""
     match = "" if hit.match is None else round(hit.match, 4)
     time = "" if hit.time is None else hit.time
     score = round(hit.score, 6)

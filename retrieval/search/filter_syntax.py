@@ -5,16 +5,20 @@
 | `after:2019` `before:2020-07-14` | photos taken from that day on; before that day |
 | `near:Rome` `near:Rome,5` `near:41.9,12.5,5` | photos taken within so many km, 25 by default |
 | `near:Italy` `near:Texas` | photos taken in that country or state |
+| `near:"=Rome, Italy"` | photos whose place has that name, or ends with it |
 | `camera:x100` | photos of a camera with these words in its name |
+| `camera:"=Apple iPhone 12"` | photos of the camera of just that name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
+| `text:"total"` | photos that show these words, if their text was read |
 | `type:jpg` `type:raw` `type:video` | files of that type |
 | `orientation:portrait` | photos of that orientation: landscape, portrait, square |
 | `rating:4` | photos with so many stars or more |
 
-A minus negates a filter: `-tag:family`. A value with spaces needs quotes: `in:"summer 2019"`. If
-several places, cameras, folders, types or orientations are given, one must match; all other filters
-must match. A photo without the value passes no filter on it.
+A minus negates a filter: `-tag:family`. A value with spaces needs quotes: `in:"summer 2019"`; a
+quote within them is doubled: `tag:"12"" singles"`. An equals sign before a camera or a place takes
+the name as photos have it. If several places, cameras, folders, types or orientations are given,
+one must match; all other filters must match. A photo without the value passes no filter on it.
 """
 
 from __future__ import annotations
@@ -43,9 +47,10 @@ from indexer.core.filters import (
     NearPosition,
     Not,
     PlaceName,
+    ShowsText,
 )
 from indexer.core.gazetteer import gazetteer
-from indexer.core.text_normalization import same, writings
+from indexer.core.text_normalization import same, tokens, writings
 from indexer.core.types import Orientation, readable
 from retrieval.errors import QueryInvalid
 
@@ -72,20 +77,28 @@ _SPELLINGS = {
 }
 
 _EITHER = frozenset({"near", "camera", "in", "type", "orientation"})
-_NAMES = "after|before|near|camera|in|tag|type|orientation|rating|min-rating"
-_WRITTEN = re.compile(rf'(?<!\S)(-?)({_NAMES}):(?:"([^"]*)"|(\S+))', re.IGNORECASE)
+FILTER_NAMES = (
+    *("after", "before", "near", "camera", "in", "tag", "text", "type", "orientation", "rating"),
+    "min-rating",
+)
+_NAMES = "|".join(FILTER_NAMES)
+_WRITTEN = re.compile(rf'(?<!\S)(-?)({_NAMES}):(?:"((?:[^"]|"")*)"|(\S+))', re.IGNORECASE)
+_PLAIN = re.compile(r'[^\s"]\S*')  # a value that needs no quotes
+AS_WRITTEN = "="
+"""Before the name of a camera or a place: this name, and no other that holds it."""
+
 _MAYBE = re.compile(r"(?<!\S)-?(([^\W\d_][\w-]+):([^\s:/][^\s:]*))")
 _ALIKE = 0.75  # of `difflib`: "camara" and "camera" have 0.83
 _MEANT = {
-    **dict.fromkeys(("date", "year", "taken", "day", "month", "time"), "after: or before:"),
-    **dict.fromkeys(("since", "from"), "after:"),
-    **dict.fromkeys(("until", "till"), "before:"),
-    **dict.fromkeys(("place", "location", "city", "town", "country", "gps", "where"), "near:"),
-    **dict.fromkeys(("folder", "dir", "directory", "path", "album"), "in:"),
-    **dict.fromkeys(("keyword", "keywords", "label", "labels", "tagged"), "tag:"),
-    **dict.fromkeys(("format", "ext", "extension", "filetype", "suffix"), "type:"),
-    **dict.fromkeys(("stars", "star", "rated"), "rating:"),
-    **dict.fromkeys(("make", "model", "cam"), "camera:"),
+    **dict.fromkeys(("date", "year", "taken", "day", "month", "time"), ("after", "before")),
+    **dict.fromkeys(("since", "from"), ("after",)),
+    **dict.fromkeys(("until", "till"), ("before",)),
+    **dict.fromkeys(("place", "location", "city", "town", "country", "gps", "where"), ("near",)),
+    **dict.fromkeys(("folder", "dir", "directory", "path", "album"), ("in",)),
+    **dict.fromkeys(("keyword", "keywords", "label", "labels", "tagged"), ("tag",)),
+    **dict.fromkeys(("format", "ext", "extension", "filetype", "suffix"), ("type",)),
+    **dict.fromkeys(("stars", "star", "rated"), ("rating",)),
+    **dict.fromkeys(("make", "model", "cam"), ("camera",)),
 }
 """What other programs call a filter."""
 
@@ -95,7 +108,7 @@ _DATE_FORMATS = ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S
 def split_filters(written: str) -> tuple[str, list[tuple[str, str]]]:
     """Part the words of a query from its filters, as names and values; see the module's table."""
     found = [
-        (minus + name.lower(), quoted or plain)
+        (minus + name.lower(), quoted.replace('""', '"') or plain)
         for minus, name, quoted, plain in _WRITTEN.findall(written)
     ]
     return " ".join(_WRITTEN.sub(" ", written).split()), found
@@ -104,18 +117,31 @@ def split_filters(written: str) -> tuple[str, list[tuple[str, str]]]:
 def misspelt_filter(words: str) -> str:
     """Say which filter may be meant by a word with a colon in it; empty where none may be."""
     for written, name, value in _MAYBE.findall(words):
-        near = get_close_matches(name.lower(), _NAMES.split("|"), n=1, cutoff=_ALIKE)
-        meant = _MEANT.get(name.lower(), f"{near[0]}:" if near else "")
+        meant = filters_meant(name)
         if meant:
-            asked = meant if " " in meant else f"{meant}{value}"
+            one = len(meant) == 1
+            asked = f"{meant[0]}:{value}" if one else " or ".join(f"{each}:" for each in meant)
             return f"'{written}' is searched for as words; did you mean {asked}?"
     return ""
 
 
+def filters_meant(name: str) -> tuple[str, ...]:
+    """Return the names of the filters that a misspelt or foreign name may mean; () for none."""
+    near = get_close_matches(name.lower(), FILTER_NAMES, n=1, cutoff=_ALIKE)
+    return _MEANT.get(name.lower(), tuple(near))
+
+
 def written_filters(written: Sequence[tuple[str, str]]) -> str:
-    """Write names and values of filters as they stand in a query."""
-    quoted = (f'{name}:"{value}"' if " " in value else f"{name}:{value}" for name, value in written)
-    return " ".join(quoted)
+    """Write names and values of filters as they stand in a query; `split_filters` parts them."""
+    return " ".join(f"{name}:{_in_quotes(value)}" for name, value in written)
+
+
+def _in_quotes(value: str) -> str:
+    """Write a value, in quotes where it needs them."""
+    if _PLAIN.fullmatch(value):
+        return value
+    doubled = value.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def parse_filters(written: Sequence[tuple[str, str]]) -> Filter | None:
@@ -165,6 +191,8 @@ def _date(value: str) -> datetime:
 
 def _near(value: str) -> Filter:
     """Read "41.9,12.5,5", "Rome,5", "Rome, Georgia, 5" or a country."""
+    if value.startswith(AS_WRITTEN):
+        return PlaceName(name=readable(value.removeprefix(AS_WRITTEN)).strip())
     parts = [part.strip() for part in value.split(",")]
     numbers = [number for number in map(_number, parts) if number is not None]
     if len(numbers) < len(parts):
@@ -210,6 +238,7 @@ def places_meant(written: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     told = []
     for name, value in written:
         near = name.lstrip("-") == "near" and not all(map(_is_number, value.split(",")))
+        near &= not value.strip().startswith(AS_WRITTEN)
         told += [f"near:{value} is taken as {_named(value.strip())[1]}"] if near else []
     return tuple(dict.fromkeys(told))
 
@@ -217,6 +246,13 @@ def places_meant(written: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 def _is_number(text: str) -> bool:
     """Tell a number from a name."""
     return _number(text.strip()) is not None
+
+
+def _camera(value: str) -> CameraName:
+    """Read words of a camera's name, or the whole name behind an equals sign."""
+    name = readable(value)
+    whole = name.startswith(AS_WRITTEN)
+    return CameraName(name=name.removeprefix(AS_WRITTEN).strip(), whole=whole)
 
 
 def _number(text: str) -> float | None:
@@ -236,6 +272,13 @@ def _in(value: str) -> Filter:
     return every[0] if len(every) == 1 else AnyOf(filters=every)
 
 
+def _shown(value: str) -> ShowsText:
+    """Read words that a photo shows."""
+    if not tokens(value):
+        raise QueryInvalid(f'text:{value} has no letters or digits; write e.g. text:"total"')
+    return ShowsText(text=readable(value))
+
+
 def _type(value: str) -> FileType:
     """Read a type of files, "jpg" or ".jpg"."""
     name = value.lower().lstrip(".")
@@ -247,7 +290,7 @@ def _type(value: str) -> FileType:
     return FileType(suffixes=suffixes)
 
 
-def _held(value: str) -> HasOrientation:
+def _orientation(value: str) -> HasOrientation:
     """Read an orientation."""
     try:
         return HasOrientation(orientation=Orientation(value.lower()))
@@ -268,11 +311,12 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "after": lambda value: DateRange(since=_date(value)),
     "before": lambda value: DateRange(until=_date(value)),
     "near": _near,
-    "camera": lambda value: CameraName(name=readable(value)),
+    "camera": _camera,
     "in": _in,
     "tag": lambda value: HasTag(name=readable(value)),
+    "text": _shown,
     "type": _type,
-    "orientation": _held,
+    "orientation": _orientation,
     "rating": _rated,
     "min-rating": _rated,
 }

@@ -38,7 +38,7 @@ LIFT = 0.9
 SHARED = 1_000
 """Items that share words which are looked at: the best of them by BM25."""
 
-NO_LIFTS: Mapping[int, float] = MappingProxyType({})
+NO_BOOSTS: Mapping[int, float] = MappingProxyType({})
 """Where no item has all the words, or nobody can tell what a score means."""
 
 
@@ -46,7 +46,7 @@ def fused(
     candidates: Sequence[Candidate],
     shared: Sequence[tuple[int, float]],
     score: Callable[[Sequence[int]], NDArray[np.float32]],
-    exact_match_boosts: Mapping[int, float] = NO_LIFTS,
+    exact_match_boosts: Mapping[int, float] = NO_BOOSTS,
 ) -> list[Candidate]:
     """Add the items that share words to the candidates, best first.
 
@@ -54,7 +54,7 @@ def fused(
         candidates: the best by the embedding.
         shared: ids and BM25 scores of the items that share words with the query.
         score: gives the embedding scores of ids.
-        lifts: the exact-match boost of items that have all the words.
+        exact_match_boosts: the exact-match boost of items that have all the words.
     """
     scores = {candidate.id: candidate.score for candidate in candidates}
     absent = [id_ for id_, _ in shared if id_ not in scores]

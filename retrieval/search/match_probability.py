@@ -45,16 +45,10 @@ from safetensors import safe_open
 from indexer.core.types import Kind
 from retrieval._resources import resource
 from retrieval.search.composed_query import ScoreScale
+from retrieval.search.results import FAINT, UNLIKELY
 
 LARGEST = 10_000
 """Items above which no more is taken off: a large library holds more of what is asked for, too."""
-
-UNLIKELY = 0.2
-"""Hits below this probability are shown as unlikely: fewer than one in five of them is right."""
-
-FAINT = 0.04
-"""Where all hits are asked for, those below this probability are left out; where the best hit is
-below it, nothing matches."""
 
 NETWORK = "matching.safetensors"
 

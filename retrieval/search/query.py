@@ -20,8 +20,9 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,6 +56,9 @@ from retrieval.search.query_terms import (
 Searchable: TypeAlias = Written | os.PathLike[str] | NDArray[np.uint8]
 """What a piece of a query may be."""
 
+TermReader: TypeAlias = "Callable[[str], Query | None]"
+"""Reads a term that names something, in place of a path; None for one that is words."""
+
 _QUOTED = re.compile(r'["“„«]([^"“”„«»]+)["“”»]')  # all of it: no model asks for a phrase
 _ADDRESS = re.compile(r"(?i)(?<!\S)(?:(?:https?|ftp)://|www\.|data:image/)\S+")
 _TAKEN = re.compile(r"(?:^|\s)(-[^\W\d]\w*)")  # "-people": a minus at once before a word
@@ -66,10 +70,12 @@ class Query:
 
     `where` is the filter expression, and `filters` how it was written. `path` is also set for a
     text file: the words came from there. Without words, photo and terms, all items that pass
-    `where` are found. `photo` is a picture in place of a file. `hint` is a message for a person who
-    may have meant something else; usually empty. `notes` are messages about how the query was
-    understood: which place a name stands for, what is excluded. With `terms`, `text` is what was
-    written, and `kind` is that of words if any term has words.
+    `where` are found. `photo` is a picture in place of a file, `key` its name if it has one; `item`
+    is the id of a photo of the library, whose stored vector is the query. Items whose ids are
+    `excluded` are never found. `hint` is a message for a person who may have meant something else;
+    usually empty. `notes` are messages about how the query was understood: which place a name
+    stands for, what is excluded. With `terms`, `text` is what was written, and `kind` is that of
+    words if any term has words.
     """
 
     kind: Kind
@@ -81,11 +87,15 @@ class Query:
     terms: tuple[Term, ...] = ()
     photo: Image.Image | None = None
     notes: tuple[str, ...] = ()
+    key: str = ""
+    item: int | None = None
+    excluded: frozenset[int] = frozenset()
 
     @property
     def is_filter(self) -> bool:
         """Return whether the query has filters only, without words and photo."""
-        return not (self.text or self.path or self.terms or self.photo is not None)
+        asked = (self.photo, self.item)
+        return not (self.text or self.path or self.terms) and asked == (None, None)
 
     @property
     def only_takes_away(self) -> bool:
@@ -124,7 +134,11 @@ class Term:
             raise QueryInvalid(f"a weight must be a number other than 0, not {self.weight}")
 
 
-def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -> Query:
+def parse_query(
+    *written: Searchable,
+    filters: Sequence[tuple[str, str]] = (),
+    read_term: TermReader | None = None,
+) -> Query:
     """Parse a query into words, files, filters and terms, and read its text files.
 
     Args:
@@ -132,17 +146,20 @@ def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -
             `"beach", "-", Path("people.jpg")`. A piece is a str, a path, a `PIL.Image.Image`, or an
             array of pixels: uint8, of shape (height, width), (height, width, 3 or 4).
         filters: names and values of further filters: `[("after", "2019")]`.
+        read_term: reads what a term names. With it, a str is never taken for a path, and no file
+            is looked at: for queries of strangers.
 
     Raises:
         QueryInvalid: the query is empty, a file is missing, empty or not a text, a filter cannot be
             parsed, or a piece is of another type.
     """
-    pieces, within = _without_filters([_piece(each) for each in written])
+    with_files = read_term is None
+    pieces, within = _without_filters([_piece(each) for each in written], with_files)
     among = [*within, *filters]
     where, told, notes = parse_filters(among), written_filters(among), places_meant(among)
     literal = len(pieces) == 1 and bool(_quoted(pieces[0]))
-    parts = [QueryPart(written=pieces[0])] if literal else split_terms(pieces)
-    terms = [term for part in parts for term in _terms(part)]
+    parts = [QueryPart(written=pieces[0])] if literal else split_terms(pieces, files=with_files)
+    terms = [term for part in parts for term in _terms(part, read_term)]
     if not terms and where is None:
         raise QueryInvalid('the query is empty; say what to look for, e.g. "a cat on a sofa"')
     if not terms:
@@ -154,6 +171,11 @@ def parse_query(*written: Searchable, filters: Sequence[tuple[str, str]] = ()) -
         return replace(terms[0].query, where=where, filters=told, notes=notes)
     text = " ".join(readable(" ".join(map(_as_words, pieces))).split())
     return replace(compose(terms, text=text), where=where, filters=told, notes=notes)
+
+
+def filters_within(text: str) -> list[tuple[str, str]]:
+    """Return the filters in a written query, as names and values; words in quotes hold none."""
+    return [] if _quoted(text) else split_filters(text)[1]
 
 
 def _piece(written: object) -> Written:
@@ -199,7 +221,9 @@ def _called(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def _without_filters(written: Sequence[Written]) -> tuple[list[Written], list[tuple[str, str]]]:
+def _without_filters(
+    written: Sequence[Written], files: bool
+) -> tuple[list[Written], list[tuple[str, str]]]:
     """Part the pieces of a query from the filters in them; a file's name holds none.
 
     Raises:
@@ -208,7 +232,7 @@ def _without_filters(written: Sequence[Written]) -> tuple[list[Written], list[tu
     pieces: list[Written] = []
     within: list[tuple[str, str]] = []
     for piece in written:
-        if not isinstance(piece, str) or _is_file(piece) or _quoted(piece):
+        if not isinstance(piece, str) or (files and _is_file(piece)) or _quoted(piece):
             pieces.append(piece)
         else:
             words, found = split_filters(piece)
@@ -243,15 +267,17 @@ def _quoted(piece: object) -> str:
     return found[1] if found is not None else ""
 
 
-def _terms(part: QueryPart) -> list[Term]:
+def _terms(part: QueryPart, read_term: TermReader | None) -> list[Term]:
     """Return a part of a query as a term; one that negates something as several."""
-    written = part.written
-    is_words = isinstance(written, str) and not (written.startswith(FILE_MARKS) or _quoted(written))
-    found = parted(str(written)) if is_words and part.weight > 0 else None
+    named, simple = _named(part.written, read_term), partial(_simple, read_term=read_term)
+    if named is not None:
+        return [Term(query=named, weight=part.weight)]
+    written = str(part.written)
+    found = parted(written) if part.weight > 0 and not _quoted(written) else None
     if found is None:
-        return [Term(query=_simple(written), weight=part.weight)]
-    wanted = [Term(query=_simple(found.wanted), weight=part.weight)] if found.wanted else []
-    return wanted + [Term(query=_simple(each), weight=-part.weight) for each in found.unwanted]
+        return [Term(query=simple(written), weight=part.weight)]
+    wanted = [Term(query=simple(found.wanted), weight=part.weight)] if found.wanted else []
+    return wanted + [Term(query=simple(each), weight=-part.weight) for each in found.unwanted]
 
 
 def _understood(terms: Sequence[Term]) -> str:
@@ -289,17 +315,26 @@ def compose(terms: Sequence[Term], *, text: str = "") -> Query:
     )
 
 
-def _simple(written: Written) -> Query:
-    """Make a query of one term: a file, a picture, or words."""
+def _named(written: Written, read_term: TermReader | None) -> Query | None:
+    """Make a query of a term that is a picture or names something; None for words."""
     if isinstance(written, Image.Image):
         return Query(kind=Kind.PHOTO, photo=written)
     if isinstance(written, Path):
         return _file_query(written)
-    if written.startswith(FILE_MARKS):
-        return _file_query(path_of(written))
+    if read_term is not None:
+        return read_term(written)
+    return _file_query(path_of(written)) if written.startswith(FILE_MARKS) else None
+
+
+def _simple(written: str, read_term: TermReader | None) -> Query:
+    """Make a query of one term: of what it names, else of its words."""
+    named = _named(written, read_term)
+    if named is not None:
+        return named
+    files = read_term is None
     quoted = _quoted(written)
     words = unicodedata.normalize("NFKC", " ".join(readable(quoted or written).split()))
-    return Query(kind=Kind.TEXT, text=words, hint="" if quoted else _hint(written))
+    return Query(kind=Kind.TEXT, text=words, hint="" if quoted else _hint(written, files=files))
 
 
 def _file_query(path: Path) -> Query:
@@ -321,9 +356,9 @@ def _words(path: Path) -> str:
         raise QueryInvalid(f"cannot search with '{path}': {error}") from error
 
 
-def _hint(written: str) -> str:
+def _hint(written: str, *, files: bool) -> str:
     """Return what the person may have meant instead; usually empty."""
-    if exists(Path(written)) and Path(written).is_file():
+    if files and exists(Path(written)) and Path(written).is_file():
         return f"searching for the words; '{written}' is also a file here: ./{written}"
     return "; ".join(filter(None, (misspelt_filter(written), _taken_hint(written))))
 

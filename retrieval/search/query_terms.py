@@ -43,18 +43,19 @@ class QueryPart:
     weight: float = 1.0
 
 
-def split_terms(written: Sequence[Written]) -> list[QueryPart]:
+def split_terms(written: Sequence[Written], *, files: bool = True) -> list[QueryPart]:
     """Split a query at its signs; it may come as one string or as several.
 
     Strings beside each other are one run of words. A file that exists is a term of its own,
-    whatever its name holds; beside words without a sign it is added to them.
+    whatever its name holds; beside words without a sign it is added to them. Without `files`, no
+    string is one.
 
     Raises:
         QueryInvalid: a sign has no term after it, or a weight is not above 0.
     """
     parts: list[QueryPart] = []
     sign = ""
-    for piece in _pieces(written):
+    for piece in _pieces(written, files):
         if piece not in ("+", "-"):
             parts.append(_part(piece, sign))
             sign = ""
@@ -87,11 +88,11 @@ def exists(path: Path) -> bool:
         return False
 
 
-def _pieces(written: Sequence[Written]) -> Iterator[Written]:
+def _pieces(written: Sequence[Written], files: bool) -> Iterator[Written]:
     """Yield files, pictures, signs, and the words between them."""
     words: list[str] = []
     for each in written:
-        if isinstance(each, str) and not _is_file(each):
+        if isinstance(each, str) and not (files and _is_file(each)):
             words.append(each)
         else:
             yield from _split(words)

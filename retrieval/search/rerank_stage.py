@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image
 
 from indexer.core.errors import FileUnreadable, TwinlensError
-from indexer.core.types import Kind
+from indexer.core.types import Kind, Record, spot
 from indexer.decoding.render import read_picture
 from indexer.library.library import Library
 from indexer.media.image import seen
 from retrieval.errors import QueryInvalid
 from retrieval.models.tokenizer import behind
 from retrieval.reranking import ImageFeatures, QueryInstruction, Reranker, Scores, combine_scores
-from retrieval.search.hit import Hit
 from retrieval.search.query import Query
+from retrieval.search.results import Hit
 from retrieval.search.spell_hints import shortened
 
 MOST = 200
@@ -51,7 +51,7 @@ class RerankStage:
     note: Note
     foreign: Callable[[str], bool] = _all_english
 
-    def sees(self, query: Query, kind: Kind, instruction: str) -> bool:
+    def applies(self, query: Query, kind: Kind, instruction: str) -> bool:
         """Return whether the rerank stage changes anything in this direction of search.
 
         It reads words or a photo, not both in one query.
@@ -130,10 +130,13 @@ class RerankStage:
         """Return the photo of each pair as the reranker reads it: the query's, or each hit's."""
         if query.kind != Kind.PHOTO:
             return self._of_hits(hits)
+        if query.item is not None:
+            (stored,) = self._of_hits(self.library.records([query.item])) or [None]
+            return [stored] * len(hits)
         (sight,) = self.reranker.look([photo_of(query, size_hint=self.size_hint)])
         return [sight] * len(hits)
 
-    def _of_hits(self, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
+    def _of_hits(self, hits: Sequence[Hit | Record]) -> list[ImageFeatures | None]:
         """Return kept tokens; read the photos that have none, and keep theirs for the next time."""
         shape = self.reranker.token_shape
         ids = [hit.id for hit in hits]
@@ -147,7 +150,7 @@ class RerankStage:
             self._keep({ids[place]: sights[place] for place in missing})
         return sights
 
-    def _read(self, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
+    def _read(self, hits: Sequence[Hit | Record]) -> list[ImageFeatures | None]:
         """Read photos from their files; count those that cannot be read, and name the first."""
         photos: list[Image.Image | None] = []
         failed: list[str] = []
@@ -157,7 +160,7 @@ class RerankStage:
                 photos.append(photo)
             except FileUnreadable as error:
                 photos.append(None)
-                failed.append(f"{hit.where}: {error}")
+                failed.append(f"{spot(str(hit.path), hit.time)}: {error}")
         if failed:  # one line: of a drive that is unplugged, all are gone
             more = f", and {len(failed) - 1:,} more" if failed[1:] else ""
             self.note(f"not reranked: {failed[0]}{more}")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.catalog.picture_words import shown_words
 from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
 from indexer.core.filters import AllOf
 from indexer.core.types import Candidate, Kind
 from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
+from retrieval.errors import ItemMissing
+from retrieval.models.languages import ENGLISH, LanguageEncoder, flores_code
 from retrieval.models.reference_vectors import nearest_caption
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
@@ -28,34 +33,35 @@ from retrieval.search.composed_query import (
     shown_as,
     without,
 )
-from retrieval.search.hit import Hit, hits_of, with_match
-from retrieval.search.lexical_fusion import NO_LIFTS, SHARED, distinctive, exact_match_boosts, fused
+from retrieval.search.lexical_fusion import (
+    NO_BOOSTS,
+    SHARED,
+    distinctive,
+    exact_match_boosts,
+    fused,
+)
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample, lifted_to
-from retrieval.search.page import Page
 from retrieval.search.query import Query, Searchable, Term, parse_query
+from retrieval.search.query_language import language_of
 from retrieval.search.rerank_stage import Note, RerankStage, photo_of
-from retrieval.search.results import SearchResults, calibrated
+from retrieval.search.results import (
+    Hit,
+    SearchResults,
+    StageTimes,
+    calibrated,
+    hits_of,
+    one_a_video,
+    with_lines,
+    with_match,
+)
+from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
 from retrieval.search.spell_hints import (
     is_foreign,
     languages_of,
     spelling,
-    told_unread,
+    truncation_hint,
     unknown_words,
 )
-from retrieval.search.stage_times import StageTimes
-from retrieval.search.video_frames import one_a_video
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Way:
-    """How a search scores: see the arguments of `Searcher.search`."""
-
-    kind: Kind
-    hubness: bool
-    ensemble: bool
-    words: bool
-    frames: bool
-    times: StageTimes = field(default_factory=StageTimes)
 
 
 class Searcher:
@@ -84,7 +90,7 @@ class Searcher:
         self._library = library
         self._reader = reader_of(library, encoder)
         self._encoder = self._reader.encoder
-        self._second = (
+        self._rerank_stage = (
             RerankStage(
                 library=library,
                 reranker=reranker,
@@ -133,96 +139,124 @@ class Searcher:
             QueryInvalid: the query is empty, its file cannot be read, or top or offset is below 0.
             ValueError: `kind` is neither a photo nor a text.
         """
-        way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
-        page = Page(top=top, offset=offset, sort=sort)
-        asked = query if isinstance(query, Query) else parse_query(query)
-        return page.of(self._ranked(asked, way, page.reach, instruct)[0])
+        request = SearchRequest(
+            query=query if isinstance(query, Query) else parse_query(query),
+            kind=Kind(kind),
+            page=Page(top=top, offset=offset, sort=sort),
+            frames=frames,
+            scoring=Scoring(hubness=hubness, ensemble=ensemble, words=words),
+            reranking=RerankChoice(instruct=instruct),
+        )
+        hits, _ = self._ranked(request, request.page.reach, StageTimes())
+        return request.page.of(hits)
 
-    def answer(  # noqa: PLR0913 - a choice each
-        self,
-        query: Searchable | Query,
-        *,
-        kind: Kind = Kind.PHOTO,
-        page: Page = Page(),  # noqa: B008 - frozen
-        least: float | None = None,
-        hubness: bool = True,
-        ensemble: bool = ENSEMBLE,
-        words: bool = True,
-        frames: bool = False,
-        instruct: str = "",
-    ) -> SearchResults:
-        """Search as `search` does, and say whether anything matches at all.
+    def answer(self, request: SearchRequest | Searchable | Query) -> SearchResults:
+        """Return a page of calibrated hits, or say that nothing matches.
 
         Args:
-            query: as for `search`, as are all arguments that are not listed here.
-            kind: what to find.
-            page: which hits are shown.
-            least: smallest match probability of a hit, from 0 to 1. None shows what was asked for,
-                if anything matches.
-            hubness: correct the scores of hubs.
-            ensemble: search for photos of a bare name with several sentences about it.
-            words: also match words in captions, keywords and names.
-            frames: return every matching frame of a video.
-            instruct: an instruction for the reranker.
+            request: all choices of a search; or only a query, as `search` takes it. The searcher's
+                own reranker takes part, whichever one the request names.
 
         Raises:
             QueryInvalid: as `search`.
-            ValueError: `kind` is neither a photo nor a text.
         """
-        way = _Way(kind=Kind(kind), hubness=hubness, ensemble=ensemble, words=words, frames=frames)
-        asked = query if isinstance(query, Query) else parse_query(query)
+        if not isinstance(request, SearchRequest):
+            query = request if isinstance(request, Query) else parse_query(request)
+            request = SearchRequest(query=query)
+        results = self._listed(request) if request.query.is_filter else self._matched(request)
+        return replace(results, hits=self._with_lines(results.hits, request.query))
+
+    def _matched(self, request: SearchRequest) -> SearchResults:
+        """Return a page of what matches best, calibrated."""
+        page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
-        hits, found = self._ranked(asked, way, reach, instruct)
-        results = calibrated(hits, page, found=found, least=least, looked_for=reach)
-        return replace(results, took_ms=way.times.milliseconds)
+        hits, found = self._ranked(request, reach, times)
+        results = calibrated(hits, request, found=found, looked_for=reach)
+        return replace(results, took_ms=times.milliseconds)
 
-    def _ranked(self, query: Query, way: _Way, reach: int, instruct: str) -> tuple[list[Hit], bool]:
-        """Return the best hits after both stages, and whether anything matches."""
-        with way.times.of("encode"):
-            encoded = self._encoded(query, way)
-        second = self._second_look(query, way.kind, instruct)
-        least = POOL if second else 0
-        first = partial(self._first_stage, query, way, encoded, reach, least)
-        hits, matching = self._library.view.at_one_commit(first)
-        if query.is_filter or query.only_takes_away:
-            return hits, True
-        if second:
-            with way.times.of("rerank"):
-                hits = second.rescored(query, hits, way.kind, instruct)
-        if matching is None or not hits:
-            return hits, bool(hits)
-        hits = with_match(hits, matching)
-        called = any(hit.worded and hit.likely for hit in hits)
-        return hits, called or matching.anything(max(hit.plain for hit in hits))
+    def _with_lines(self, hits: list[Hit], query: Query) -> list[Hit]:
+        """Give hits the lines of their pictures that have words of the query."""
+        words = shown_words(query.words, query.where)
+        lines = self._library.view.lines([hit.id for hit in hits]) if words else {}
+        return with_lines(hits, lines, words) if lines else hits
 
-    def _first_stage(
-        self, query: Query, way: _Way, encoded: Sequence[Vectors], reach: int, least: int
-    ) -> tuple[list[Hit], MatchCalibrator | None]:
-        """Return the best hits of the first stage, and what tells how likely they match.
+    def _listed(self, request: SearchRequest) -> SearchResults:
+        """Return a page of all that the filters let through, by date."""
+        times, page = StageTimes(), request.page
+        with times.of("candidates"):
+            hits, total = self._library.view.at_one_commit(partial(self._list, request))
+        more = bool(page.top) and page.reach < total
+        return SearchResults(
+            hits=hits,
+            found=True,
+            total=total,
+            next=page.reach if more else None,
+            took_ms=times.milliseconds,
+        )
+
+    def _list(self, request: SearchRequest) -> tuple[list[Hit], int]:
+        """Return the hits of a page of `_listed`, and how many there are on all."""
+        where, oldest = request.query.where or AllOf(), request.page.sort == SortOrder.OLDEST
+        ids = self._library.listed(request.kind, where, oldest=oldest, frames=request.frames)
+        shown = ids[request.page.offset : request.page.reach or None].tolist()
+        hits = hits_of(
+            [Candidate(id=id_, score=0.0) for id_ in shown], self._library.records(shown)
+        )
+        first = request.page.offset + 1
+        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=first)], len(ids)
+
+    def _ranked(
+        self, request: SearchRequest, reach: int, times: StageTimes
+    ) -> tuple[list[Hit], bool]:
+        """Return the best hits after both stages, and whether anything matches.
 
         Args:
-            query: what is looked for.
-            way: how its answers are scored.
-            encoded: its terms, see `_encoded`.
+            request: what is asked.
             reach: how many hits; 0 for all.
-            least: how many at least, for the second stage.
+            times: counts the stages.
         """
-        wanted = reach or self._library.counts()[way.kind]
-        if query.is_filter:
-            return self._seen(partial(self._newest, query, way), way, wanted), None
-        if query.only_takes_away:
-            look = partial(self._without, query, way, encoded)
-            return self._seen(look, way, wanted), None
-        asked = self._ask(query, way, encoded)
-        with way.times.of("calibrate"):
-            matching = self._matching(asked, query, way.kind)
-        look = partial(self._first_look, query, way, asked, matching)
-        return self._seen(look, way, max(wanted, least)), matching
+        query = request.query
+        with times.of("encode"):
+            vectors = self._encoded(request)
+        reranks = self._reranks(request)
+        depth = max(reach, POOL if reranks else 0) if reach else 0
+        first = partial(self._first_stage, request, vectors, depth, times)
+        hits, calibrator = self._library.view.at_one_commit(first)
+        if query.is_filter or query.only_takes_away:
+            return hits, True
+        if reranks:
+            with times.of("rerank"):
+                hits = reranks.rescored(query, hits, request.kind, request.reranking.instruct)
+        if calibrator is None or not hits:
+            return hits, bool(hits)
+        hits = with_match(hits, calibrator)
+        named = any(hit.all_words and hit.likely for hit in hits)
+        return hits, named or calibrator.anything(max(hit.plain for hit in hits))
 
-    def _seen(self, look: Callable[[int], list[Hit]], way: _Way, depth: int) -> list[Hit]:
-        """Return the best hits, of each video one unless its frames are asked for."""
-        with way.times.of("candidates"):
-            return look(depth) if way.frames else one_a_video(look, depth)
+    def _first_stage(
+        self, request: SearchRequest, vectors: Sequence[Vectors], depth: int, times: StageTimes
+    ) -> tuple[list[Hit], MatchCalibrator | None]:
+        """Return the best hits of the first stage, and what calibrates their scores.
+
+        Args:
+            request: what is asked.
+            vectors: of its terms, see `_encoded`.
+            depth: how many hits; 0 for all.
+            times: counts the stages.
+        """
+        query, calibrator = request.query, None
+        if query.is_filter:
+            find = partial(self._newest, request)
+        elif query.only_takes_away:
+            find = partial(self._without, request, vectors)
+        else:
+            composed = self._composed(request, vectors)
+            with times.of("calibrate"):
+                calibrator = self._calibrator(composed, request)
+            find = partial(self._candidates, request, composed, calibrator)
+        depth = depth or self._library.counts()[request.kind]
+        with times.of("candidates"):
+            return find(depth) if request.frames else one_a_video(find, depth), calibrator
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""
@@ -236,7 +270,7 @@ class Searcher:
         if not isinstance(self._encoder, TruncatingEncoder):
             return ""
         asked = [term.query for term in joined(query.terms)] or [query]
-        return told_unread(self._encoder, [each.text for each in asked if each.text])
+        return truncation_hint(self._encoder, [each.text for each in asked if each.text])
 
     def doubt(self, query: Query, kind: Kind = Kind.PHOTO) -> str:
         """Say which words of a query may be misspelt or not English; empty as a rule.
@@ -248,123 +282,134 @@ class Searcher:
         if self._reader.reads_name(text):
             return ""
         unknown = unknown_words(self._encoder, text)
-        lacking = [each for each in unknown if not self._library.worded(each, kind, 1)]
+        lacking = [each for each in unknown if not self._library.word_matches(each, kind, 1)]
         return spelling(lacking, text, languages_of(self._encoder))
 
-    def _first_look(
+    def _candidates(
         self,
-        query: Query,
-        way: _Way,
-        asked: ComposedQuery,
-        matching: MatchCalibrator | None,
+        request: SearchRequest,
+        composed: ComposedQuery,
+        calibrator: MatchCalibrator | None,
         depth: int,
     ) -> list[Hit]:
         """Find the best items by their vectors, and by words they share with the query."""
         if isinstance(self._encoder, ReleasableEncoder):
-            self._encoder.rest()  # its memory is free for the vectors that are looked through
-        found = candidates(self._library, asked, way.kind, depth, where=query.where)
-        spoken = query.words if way.words else ""
-        shared = self._library.worded(spoken, way.kind, SHARED, where=query.where)
+            self._encoder.rest()  # its memory is free for the vectors that are searched
+        library, query, kind = self._library, request.query, request.kind
+        found = candidates(
+            library, composed, kind, depth, where=query.where, excluded=query.excluded
+        )
+        words = query.words if request.scoring.words else ""
+        shared = library.word_matches(words, kind, SHARED, where=query.where)
         best = found[0].score if found else -math.inf
-        lifted = NO_LIFTS
-        if distinctive(shared) and matching is not None:
-            lifted = self._lifts(asked, query, way.kind, lifted_to(matching, best))
-        score = partial(scores_of, self._library, asked, way.kind)
-        found = fused(found, shared, score, lifted)[:depth]
-        return hits_of(found, self._library.records([each.id for each in found]), lifted)
+        boosts = NO_BOOSTS
+        if distinctive(shared) and calibrator is not None:
+            boosts = self._boosts(request, composed, lifted_to(calibrator, best))
+        score = partial(scores_of, library, composed, kind)
+        found = fused(found, shared, score, boosts)[:depth]
+        return hits_of(found, library.records([each.id for each in found]), boosts)
 
-    def _newest(self, query: Query, way: _Way, depth: int) -> list[Hit]:
+    def _newest(self, request: SearchRequest, depth: int) -> list[Hit]:
         """Find what the filters let through, the newest first."""
-        newest = self._library.catalog.newest(way.kind, query.where or AllOf(), depth)
+        where = request.query.where or AllOf()
+        newest = self._library.catalog.newest(request.kind, where, depth)
         found = [Candidate(id=id_, score=0.0) for id_ in newest]
         return hits_of(found, self._library.records(newest))
 
-    def _without(
-        self, query: Query, way: _Way, encoded: Sequence[Vectors], depth: int
-    ) -> list[Hit]:
-        """Find the newest items that show nothing of what a query takes away.
+    def _without(self, request: SearchRequest, vectors: Sequence[Vectors], depth: int) -> list[Hit]:
+        """Find the newest items that show nothing of the negative terms.
 
-        Where nobody can tell what unrelated items score, the items that show the least come first.
+        Where the library cannot tell what unrelated items score, the items that show the least come
+        first.
         """
-        library = self._library
-        newest = library.catalog.newest(
-            way.kind, query.where or AllOf(), library.counts()[way.kind]
-        )
-        units = [self._unit(each.kind, way.kind, 0.0) for each in _asked_apart(query)]
-        costs = [
-            NegativeTerm(vector=vector[0], floor=unit.floor if unit else -1.0, weight=1.0)
-            for vector, unit in zip(encoded, units, strict=True)
+        library, query, kind = self._library, request.query, request.kind
+        newest = library.catalog.newest(kind, query.where or AllOf(), library.counts()[kind])
+        scales = [self._scale(each.kind, kind, 0.0) for each in _encoded_queries(query)]
+        terms = [
+            NegativeTerm(vector=vector[0], floor=scale.floor if scale else -1.0, weight=1.0)
+            for vector, scale in zip(vectors, scales, strict=True)
         ]
-        found = without(library, costs, way.kind, newest, depth)
+        found = without(library, terms, kind, newest, depth)
         return hits_of(found, library.records([each.id for each in found]))
 
-    def _lifts(
-        self, asked: ComposedQuery, query: Query, kind: Kind, target: float
+    def _boosts(
+        self, request: SearchRequest, composed: ComposedQuery, target: float
     ) -> Mapping[int, float]:
-        """Lift what has all the words nearly to a score, where a query asks in words alone."""
+        """Return the exact-match boosts towards a score, where a query asks in words alone."""
+        query, kind = request.query, request.kind
         if any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms):
-            return NO_LIFTS
-        named = self._library.worded(query.words, kind, SHARED, where=query.where, every=True)
-        score = partial(scores_of, self._library, replace(asked, taken=()), kind)
+            return NO_BOOSTS
+        named = self._library.word_matches(query.words, kind, SHARED, where=query.where, every=True)
+        score = partial(scores_of, self._library, replace(composed, taken=()), kind)
         return exact_match_boosts(named, score, target)
 
-    def _second_look(self, query: Query, kind: Kind, instruct: str) -> RerankStage | None:
-        """Return the second stage where it takes part; it cannot read learned names."""
-        second = self._second
-        if second is None or query.is_filter or query.only_takes_away:
+    def _reranks(self, request: SearchRequest) -> RerankStage | None:
+        """Return the rerank stage where it takes part; it cannot read learned names."""
+        stage, query = self._rerank_stage, request.query
+        if stage is None or query.is_filter or query.only_takes_away:
             return None
         if self._reader.reads_name(query.text):
             return None
-        return second if second.sees(query, kind, instruct) else None
+        return stage if stage.applies(query, request.kind, request.reranking.instruct) else None
 
-    def _encoded(self, query: Query, way: _Way) -> list[Vectors]:
-        """Embed each query that is asked apart, a name by its sentences. Shape (1, dim) each."""
-        photos = way.ensemble and way.kind == Kind.PHOTO
+    def _encoded(self, request: SearchRequest) -> list[Vectors]:
+        """Embed each query of `_encoded_queries`, a name by its prompts. Shape (1, dim) each."""
+        prompts = request.scoring.ensemble and request.kind == Kind.PHOTO
         return [
-            self._encode(each, named=photos and self._is_name(each.text))
-            for each in _asked_apart(query)
+            self._encode(
+                each,
+                named=prompts and self._is_name(each.text),
+                language=request.scoring.language,
+            )
+            for each in _encoded_queries(request.query)
         ]
 
     def _is_name(self, text: str) -> bool:
         """Return whether sentences about a text may be made: they are English."""
         return prompt_ensemble.is_name(text) and not is_foreign(self._encoder, text)
 
-    def _ask(self, query: Query, way: _Way, encoded: Sequence[Vectors]) -> ComposedQuery:
+    def _composed(self, request: SearchRequest, vectors: Sequence[Vectors]) -> ComposedQuery:
         """Turn a query, of one term or several, into what the items are scored by."""
-        terms = _terms_of(query)
-        asked = [
-            self._asked_by(term, way, vector) for term, vector in zip(terms, encoded, strict=True)
+        terms = _terms_of(request.query)
+        queries = [
+            self._term_query(term, request, vector)
+            for term, vector in zip(terms, vectors, strict=True)
         ]
-        return mixed(asked, [term.weight for term in terms]) if query.terms else asked[0]
+        weights = [term.weight for term in terms]
+        return mixed(queries, weights) if request.query.terms else queries[0]
 
-    def _asked_by(self, term: Term, way: _Way, vector: Vectors) -> ComposedQuery:
-        """Turn one term into what the items are scored by; what is taken away knows no hubs."""
-        alpha = self._encoder.hubness.alpha(query=term.query.kind, item=way.kind)
-        alpha = alpha if way.hubness and term.weight > 0 else 0.0
-        unit = self._unit(term.query.kind, way.kind, alpha)
-        return ComposedQuery(vector=vector, alpha=alpha, unit=unit)
+    def _term_query(self, term: Term, request: SearchRequest, vector: Vectors) -> ComposedQuery:
+        """Turn one term into what the items are scored by; a negative term knows no hubs."""
+        alpha = self._encoder.hubness.alpha(query=term.query.kind, item=request.kind)
+        alpha = alpha if request.scoring.hubness and term.weight > 0 else 0.0
+        scale = self._scale(term.query.kind, request.kind, alpha)
+        return ComposedQuery(vector=vector, alpha=alpha, unit=scale)
 
-    def _unit(self, query: Kind, item: Kind, alpha: float) -> ScoreScale | None:
-        """Say what unrelated items score in this direction, where the library can tell."""
+    def _scale(self, query: Kind, item: Kind, alpha: float) -> ScoreScale | None:
+        """Return the scale of unrelated items in this direction, where the library can tell."""
         moments = self._library.normalizer.moments(query, item)
         if moments is None or not moments.spread(alpha):
             return None
         return ScoreScale(mean=moments.mean(alpha), spread=moments.spread(alpha))
 
-    def _matching(self, asked: ComposedQuery, query: Query, kind: Kind) -> MatchCalibrator | None:
-        """Say how scores become probabilities, where the library can tell."""
-        if asked.unit is None:
+    def _calibrator(
+        self, composed: ComposedQuery, request: SearchRequest
+    ) -> MatchCalibrator | None:
+        """Return what turns scores into probabilities, where the library can tell."""
+        if composed.unit is None:
             return None
-        library, alpha = self._library, asked.alpha
-        seen, items = library.score_sample(asked.vector, kind, alpha=alpha, where=query.where)
+        query, kind, alpha = request.query, request.kind, composed.alpha
+        seen, items = self._library.score_sample(
+            composed.vector, kind, alpha=alpha, where=query.where
+        )
         return MatchCalibrator(
-            unit=asked.unit,
-            own=self._own_unit(asked, kind) if query.kind != kind else None,
+            unit=composed.unit,
+            own=self._own_scale(composed, kind) if query.kind != kind else None,
             here=ScoreSample.of(seen),
             query=query.kind,
             item=kind,
             items=max(1, items),
-            text=self._in_english(query.words, asked.vector),
+            text=self._in_english(query.words, composed.vector),
         )
 
     def _in_english(self, words: str, vector: Vectors) -> str:
@@ -376,27 +421,46 @@ class Searcher:
             return words
         return nearest_caption(self._encoder.bank(Kind.TEXT), vector[0]) or words
 
-    def _own_unit(self, asked: ComposedQuery, kind: Kind) -> ScoreScale | None:
-        """Say what generic items score for this very question, if there are enough to tell."""
-        scores = self._library.score_cohort(asked.vector, kind, alpha=asked.alpha)
+    def _own_scale(self, composed: ComposedQuery, kind: Kind) -> ScoreScale | None:
+        """Return the scale of generic items for this query, if there are enough to tell."""
+        scores = self._library.score_cohort(composed.vector, kind, alpha=composed.alpha)
         if len(scores) < FEWEST_QUERIES or not scores.std():
             return None
         return ScoreScale(mean=float(scores.mean()), spread=float(scores.std()))
 
-    def _encode(self, query: Query, *, named: bool) -> Vectors:
+    def _encode(self, query: Query, *, named: bool, language: str) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
+        if query.item is not None:
+            return self._stored(query.item)
         if query.kind == Kind.TEXT:
-            encode = (
-                partial(prompt_ensemble.ensemble, self._encoder)
-                if named
-                else self._encoder.encode_texts
-            )
-            return encode([query.text])
+            return self._encode_words(query.text, named=named, language=language)
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])
 
+    def _encode_words(self, text: str, *, named: bool, language: str) -> Vectors:
+        """Embed words; a model that must be told their language is told. Shape (1, dim)."""
+        encoder = self._encoder
+        if isinstance(encoder, LanguageEncoder) and (known := encoder.languages()):
+            code = flores_code(language or language_of(text), known)
+            if code != ENGLISH:  # our sentences about a name are English
+                return encoder.encode_in([text], code)
+        return prompt_ensemble.ensemble(encoder, [text]) if named else encoder.encode_texts([text])
 
-def _asked_apart(query: Query) -> list[Query]:
-    """Return the queries that are embedded each for itself: the terms, or the query itself."""
+    def _stored(self, item: int) -> Vectors:
+        """Return the vector of a photo of the library, as it was stored. Shape (1, dim).
+
+        Raises:
+            ItemMissing: it is not there any more.
+        """
+        try:
+            vector = self._library.fetch([item], Kind.PHOTO).astype(np.float32)
+        except KeyError as error:
+            raise ItemMissing(f"the library has no photo {item}; search for it again") from error
+        unit: Vectors = vector / np.linalg.norm(vector)
+        return unit
+
+
+def _encoded_queries(query: Query) -> list[Query]:
+    """Return the queries that are embedded each by itself: the terms, or the query itself."""
     if query.is_filter:
         return []
     if query.only_takes_away:
@@ -405,7 +469,7 @@ def _asked_apart(query: Query) -> list[Query]:
 
 
 def _terms_of(query: Query) -> list[Term]:
-    """Return the terms that are asked apart; a query without any is one itself."""
+    """Return the terms that are embedded each by itself; a query without any is one itself."""
     if not query.terms:
         return [Term(query=query)]
     return [

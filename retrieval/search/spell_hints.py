@@ -6,25 +6,27 @@ cuts rare words that it understands. So this is only a hint for the person, and 
 
 from __future__ import annotations
 
+import gzip
+import json
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from importlib.resources import files
 
-from indexer.catalog.snapshot import STOP_WORDS
+import numpy as np
+from numpy.typing import NDArray
+
 from indexer.core.encoder import (
     Encoder,
     MultilingualEncoder,
     TruncatingEncoder,
     VocabularyEncoder,
 )
+from indexer.core.text_normalization import STOP_WORDS
 from retrieval.models.language_router import SCRIPTS, other_scripts
 from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
-
-if TYPE_CHECKING:
-    from spellchecker import SpellChecker
 
 SHORTEST = 3
 """Letters; shorter words are too near to each other to tell which was meant."""
@@ -82,7 +84,7 @@ def is_foreign(encoder: Encoder, text: str) -> bool:
 
 def languages_of(encoder: Encoder) -> str:
     """Name what a model reads, in a few words."""
-    others = encoder.languages if isinstance(encoder, MultilingualEncoder) else ()
+    others = encoder.other_languages if isinstance(encoder, MultilingualEncoder) else ()
     return f"English and {len(others)} other languages" if others else "English"
 
 
@@ -108,32 +110,37 @@ def spelling(unknown: Sequence[str], text: str, reads: str = "English") -> str:
     strange = [word for word in unknown if not _dictionary("en").known([word])]
     language = _language(words_of(text), unknown, strange)
     if language:
-        return f"that looks {language}; the model reads {reads}; {_OTHER}"
+        return f"that looks {LANGUAGES[language]}; the model reads {reads}; {_OTHER}"
     meant = {word: _meant(word) for word in strange}
-    hints = (f"did you mean '{other}' by '{word}'?" for word, other in meant.items() if other)
+    hints = (f"did you mean '{other}' for '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)
 
 
+def language_of_words(words: Sequence[str]) -> str:
+    """Return the language of words in Latin letters as a key of `LANGUAGES`; "" for English."""
+    return _language(words, words, [each for each in words if not _dictionary("en").known([each])])
+
+
 def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[str]) -> str:
-    """Name the language of some words, of which English lacks those that are strange, or "".
+    """Return the language of some words, of which English lacks those that are strange, or "".
 
     Where English lacks none, a lone word may still be far more usual in another language.
     """
     if not strange and len(words) > 1:
         return ""
-    for code, language in LANGUAGES.items():
+    for code in LANGUAGES:
         there = _dictionary(code)
         if len(there.known(words)) < len(set(words)):
             continue
         short = len(words) == 1 and len(words[0]) <= SHORT
-        if short and there.word_usage_frequency(words[0]) < USUAL:
+        if short and there.frequency(words[0]) < USUAL:
             continue
         if strange or any(_is_rather(word, there) for word in unknown):
-            return language
+            return code
     return ""
 
 
-def told_unread(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
+def truncation_hint(encoder: TruncatingEncoder, texts: Sequence[str]) -> str:
     """Say which words of some texts a model does not read; empty if it reads all."""
     for text in texts:
         end = encoder.unread(text)
@@ -174,10 +181,10 @@ def _is_letter(char: str) -> bool:
     return unicodedata.category(char)[0] in "LM"
 
 
-def _is_rather(word: str, there: SpellChecker) -> bool:
+def _is_rather(word: str, there: Dictionary) -> bool:
     """Return whether a word is far more usual in another language than in English."""
-    here: float = _dictionary("en").word_usage_frequency(word)
-    return bool(there.word_usage_frequency(word) > FOREIGN * here)
+    here: float = _dictionary("en").frequency(word)
+    return bool(there.frequency(word) > FOREIGN * here)
 
 
 def _meant(word: str) -> str:
@@ -186,10 +193,10 @@ def _meant(word: str) -> str:
     The one that captions use most, and rather one with a letter more than one with a letter less.
     """
     english, told = _dictionary("en"), _caption_words()
-    near = [each for each in english.candidates(word) or () if each not in STOP_WORDS]
+    near = [each for each in english.near(word) if each not in STOP_WORDS]
     ranked = sorted(
         near,
-        key=lambda each: (len(each) < len(word), -told[each], -english.word_usage_frequency(each)),
+        key=lambda each: (len(each) < len(word), -told[each], -english.frequency(each)),
     )
     return ranked[0] if ranked and ranked[0] != word else ""
 
@@ -200,9 +207,57 @@ def _caption_words() -> Counter[str]:
     return Counter(word for caption in generic_captions() for word in words_of(caption))
 
 
-@cache
-def _dictionary(language: str) -> SpellChecker:
-    """Return the words of a language; two that differ in one letter are alike."""
-    from spellchecker import SpellChecker
+class Dictionary:
+    """The words of a language and how usual they are, in little memory: a server keeps seven.
 
-    return SpellChecker(language=language, distance=1)
+    Args:
+        counts: how often each word is said.
+    """
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        hashes = _hashes(counts)
+        order = np.argsort(hashes)
+        usual = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
+        self._hashes, self._usual = hashes[order], usual[order] / usual.sum()
+        self._letters = sorted(set().union(*counts))
+        self._longest = max(map(len, counts))
+
+    def known(self, words: Iterable[str]) -> set[str]:
+        """Return those of some words that the language has."""
+        asked = list(dict.fromkeys(words))
+        return {asked[row] for row in np.flatnonzero(self._places(asked) >= 0)}
+
+    def frequency(self, word: str) -> float:
+        """Return the share of a word in all that is said; 0 for one that the language lacks."""
+        (place,) = self._places([word])
+        return float(self._usual[place]) if place >= 0 else 0.0
+
+    def near(self, word: str) -> set[str]:
+        """Return the words that differ from another in one letter, or in the order of two."""
+        if len(word) > self._longest + 1:
+            return set()
+        parts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+        changed = [first + rest[1:] for first, rest in parts if rest]
+        changed += [a + b[1] + b[0] + b[2:] for a, b in parts if len(b) > 1]
+        changed += [a + letter + b[1:] for a, b in parts if b for letter in self._letters]
+        changed += [a + letter + b for a, b in parts for letter in self._letters]
+        return self.known(changed)
+
+    def _places(self, words: Sequence[str]) -> NDArray[np.int64]:
+        """Return where words stand; -1 for those that are not there. Shape (words,)."""
+        asked = _hashes(words)
+        found = np.minimum(np.searchsorted(self._hashes, asked), len(self._hashes) - 1)
+        places: NDArray[np.int64] = np.where(self._hashes[found] == asked, found, -1)
+        return places
+
+
+def _hashes(words: Collection[str]) -> NDArray[np.int64]:
+    """Return 64 bits of each word; that two words have the same is as good as impossible."""
+    return np.fromiter(map(hash, words), dtype=np.int64, count=len(words))
+
+
+@cache
+def _dictionary(language: str) -> Dictionary:
+    """Return the words of a language."""
+    packed = files("spellchecker").joinpath("resources", f"{language}.json.gz").read_bytes()
+    return Dictionary(json.loads(gzip.decompress(packed)))

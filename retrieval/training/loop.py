@@ -8,8 +8,8 @@ from retrieval.errors import TrainingFailed
 from retrieval.models.model_folder import CONFIG
 from retrieval.models.torch_encoder import choose_device
 from retrieval.training.config import TrainConfig
+from retrieval.training.cpu import keep_freed_memory
 from retrieval.training.distributed import world
-from retrieval.training.malloc import keep_freed_memory
 from retrieval.training.observer import TrainObserver
 from retrieval.training.resume import POINTER
 from retrieval.training.training_run import TrainingRun, TrainResult

@@ -1,4 +1,4 @@
-"""One training run: its model, its data, and what each stage of the line does with them."""
+"""One training run: its model, its data, and the stages that `train` calls in turn."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ LOG, CURVES = "log.jsonl", "curves.png"
 
 
 PROBE = "two unusually well-behaved dogs"
-"""A text that two tokenizers cut alike only if they are one."""
+"""Two tokenizers that cut this text into the same tokens are taken for the same one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a run left: the folder, the dev figures of what was kept, the photos left out."""
+    """The result of a run: its folder, the dev figures of the kept weights, the skipped photos."""
 
     out: Path
     steps: int
@@ -67,7 +67,14 @@ class TrainResult:
 
 
 class TrainingRun:
-    """One training run in progress."""
+    """One training run in progress. `retrieval.training.loop.train` calls its stages in turn.
+
+    Args:
+        config: all settings of the run.
+        watch: receives progress and messages.
+        device: where the towers run.
+        here: this process among those that train together.
+    """
 
     def __init__(
         self, config: TrainConfig, watch: TrainObserver, device: torch.device, here: World
@@ -93,13 +100,13 @@ class TrainingRun:
         if self.place.step:
             watch.note(f"resuming at step {self.place.step} of {self.steps}")
         else:
-            self.checkpoint()  # from here on the folder is this run's
+            self.checkpoint()  # now the folder belongs to this run
 
     def _objective(self) -> Objective:
-        """Load the teachers, frozen, beside the model that learns."""
+        """Load the teachers, with frozen weights, and return the loss to train with."""
         teachers = [load_model(spec) for spec in self.config.teachers]
         for teacher in teachers:
-            if not _read_alike(teacher, self.model):
+            if not _same_inputs(teacher, self.model):
                 raise ModelUnavailable(
                     f"teacher '{teacher.name}' reads other input than '{self.model.name}': "
                     "a teacher must prepare photos and truncate texts as the trained model does"
@@ -113,7 +120,7 @@ class TrainingRun:
         )
 
     def _bias(self) -> Tensor:
-        """Return the learned bias of the sigmoid loss; an architecture may lack it."""
+        """Return the bias of the sigmoid loss: the model's own, or a constant if it has none."""
         bias: Tensor | None = getattr(self.model.module, "logit_bias", None)
         if bias is None:
             return torch.full((), SIGMOID_BIAS, device=self.device)
@@ -122,7 +129,7 @@ class TrainingRun:
         return bias
 
     def _prepare(self, gathered: JoinedPairs) -> tuple[DecodedPhotos, TrainingSet]:
-        """Decode the photos, leaving out those that do not decode, and say what there is."""
+        """Decode the photos, leave out unreadable ones, and report how many pairs there are."""
         size = self.config.canvas or self.model.image.size * 8 // 7
         cache = self.config.cache_gib * GIB
         canvases = DecodedPhotos(gathered.pairs, self.model.image, size, cache, self.config.workers)
@@ -140,13 +147,13 @@ class TrainingRun:
         return canvases, TrainingSet(pairs, gathered.source, self._templates(), twins)
 
     def _templates(self) -> list[str]:
-        """Read the sentences that names are put into, if the run uses them."""
+        """Return the prompt templates for bare names, if the run uses them."""
         if not self.config.templates:
             return []
         return resource("templates.txt").read_text(encoding="utf-8").splitlines()
 
     def _validation(self, source: Path | None) -> DevSet | None:
-        """Prepare pairs to measure on, in the process that leads."""
+        """Prepare validation pairs; only the leading process measures."""
         if source is None or not self.here.leads:
             return None
         gathered = gather_pairs([source])
@@ -156,11 +163,11 @@ class TrainingRun:
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """Number of optimizer steps that were done."""
         return self.micro // self.config.accumulate
 
     def batches(self) -> Iterator[tuple[Batch, Tensor]]:
-        """Yield the batches still to come, each with this process's photos."""
+        """Yield the remaining batches, each with the photos of this process."""
         first, total = self.micro, self.steps * self.config.accumulate
 
         def indices() -> Iterator[Batch]:
@@ -183,13 +190,13 @@ class TrainingRun:
         return prefetched(indices(), load)
 
     def learn(self, batch: Batch, canvas: Tensor) -> float:
-        """Run one batch forward and backward; step when enough are gathered; return the loss."""
-        lost = self._lost(batch)
+        """Run one batch forward and backward; step after `accumulate` batches; return the loss."""
+        undecoded = self._undecoded(batch)
         loss = backward(
             self.model.towers,
             self.objective,
             self._chunks(batch, canvas),
-            batch.targets.to(self.device).without(lost),
+            batch.targets.to(self.device).without(undecoded),
             self.here,
         )
         self._check(loss, batch)
@@ -202,36 +209,36 @@ class TrainingRun:
         return loss
 
     def _check(self, loss: float, batch: Batch) -> None:
-        """Stop at a loss that is not finite, with the log written.
+        """Write the log and stop if the loss is not finite.
 
         Raises:
-            TrainingFailed: it is not.
+            TrainingFailed: the loss is not finite.
         """
         if not math.isfinite(loss) and self.here.leads:
             self._write_log()
         pairs = [self.data.pairs[row] for row in batch.photos]
         check_loss(loss, self.step + 1, pairs, self.config.out)
 
-    def _lost(self, batch: Batch) -> Tensor:
-        """Say which photos of a batch could not be decoded just now. bool, shape (b,).
+    def _undecoded(self, batch: Batch) -> Tensor:
+        """Return which photos of a batch could not be decoded. bool, shape (b,).
 
         Raises:
-            TrainingFailed: none of the batch could.
+            TrainingFailed: no photo of the batch could be decoded.
         """
         if self.canvases.whole:
             return torch.zeros(len(batch.photos), dtype=torch.bool, device=self.device)
         self.skips.add(self.canvases.failures())
         mine = self.canvases.unreadable(batch.photos[self.here.share(len(batch.photos))])
-        lost = self.here.gather(mine.to(self.device, torch.uint8)).bool()
-        if lost.all():
+        undecoded = self.here.gather(mine.to(self.device, torch.uint8)).bool()
+        if undecoded.all():
             raise TrainingFailed(
                 f"no photo of a batch could be decoded at step {self.step + 1} "
                 f"({self.skips.sentence()}); the last checkpoint in '{self.config.out}' is kept"
             )
-        return lost
+        return undecoded
 
     def _chunks(self, batch: Batch, canvas: Tensor) -> list[Chunk]:
-        """Augment, tokenize and cut this process's share of a batch."""
+        """Augment and tokenize this process's share of a batch, and split it into chunks."""
         rows = self.here.share(len(batch.photos))
         seed = self.config.seed * 1_000_003 + self.micro
         draw = Draw.of(len(batch.photos), seed)[rows]
@@ -249,7 +256,7 @@ class TrainingRun:
         return [Chunk(*piece, seed=base + number) for number, piece in enumerate(pieces)]
 
     def record(self, loss: float, photos: int) -> None:
-        """Log the loss and report the rate."""
+        """Log the loss and report progress."""
         self.log.append({"step": self.step, "loss": round(loss, 5)})
         total = self.steps * self.config.accumulate * photos
         self.watch.progress(
@@ -264,21 +271,21 @@ class TrainingRun:
         )
 
     def at_evaluation(self) -> bool:
-        """True at the end of every so many epochs, and at the end of the run."""
+        """Return whether it is time to evaluate: every `eval_every` epochs, and at the end."""
         whole = self.per_epoch * self.config.eval_every
         return self.micro % whole == 0 or self._done()
 
     def at_checkpoint(self) -> bool:
-        """True every so many steps."""
+        """Return whether it is time to save the state: every `checkpoint_every` steps."""
         every = self.config.checkpoint_every * self.config.accumulate
         return self.micro % every == 0 and not self._done()
 
     def _done(self) -> bool:
-        """True after the last batch."""
+        """Return whether all batches were done."""
         return self.micro == self.steps * self.config.accumulate
 
     def evaluate(self) -> None:
-        """Measure the averaged weights on the dev set; keep them if they are the best so far."""
+        """Measure the averaged weights on the dev set; save them if they are the best so far."""
         if not self.here.leads:
             return
         model = self.snapshot.take(self.trainer.averaged())
@@ -294,7 +301,7 @@ class TrainingRun:
         self._save(model)
 
     def stopped(self) -> bool:
-        """True if the dev figures have not risen for too long; every process agrees."""
+        """Return whether the dev figures stopped improving; all processes return the same."""
         if not self.config.patience:
             return False
         reason = why_stop(self.log, self.best[1], self.config.patience)
@@ -304,7 +311,7 @@ class TrainingRun:
         return self.here.agree(reason is not None, self.device)
 
     def _save(self, model: Model) -> None:
-        """Write the model and how it came to be; aside in full precision if it is to be blended."""
+        """Write the model and its record; if it will be blended, aside and in full precision."""
         record = {"step": self.step, "config": self.config.as_json(), "dev": self._kept_dev()}
         if self.config.shares:
             _write(model, self.config.out / TUNED, WeightStorage.FLOAT32, record)
@@ -312,7 +319,7 @@ class TrainingRun:
             _write(model, self.config.out, self.config.storage, record)
 
     def _blend(self) -> dict[str, Any] | None:
-        """Write the blend of start and result if the run asks for it (WiSE-FT); return its dev."""
+        """Write the WiSE-FT blend of old and new weights, if asked for; return its dev figures."""
         if not self.config.shares:
             return None
         sets = {"val": self.validation, "keep": self.keep}
@@ -337,12 +344,12 @@ class TrainingRun:
         return dev
 
     def _kept_dev(self) -> dict[str, Any] | None:
-        """Return the dev figures of the kept weights."""
+        """Return the dev figures of the saved weights."""
         lines = [line for line in self.log if line.get("text_to_image")]
         return next((line for line in lines if line["step"] == self.best[1]), None)
 
     def checkpoint(self) -> None:
-        """Save the state that a killed run resumes from, and the log so far."""
+        """Save the log and the state from which a killed run resumes."""
         if not self.here.leads:
             return
         place = ResumePoint(
@@ -359,7 +366,7 @@ class TrainingRun:
         draw_curves(self.log, self.config.out / CURVES)
 
     def finish(self) -> TrainResult:
-        """Write the log, drop the state of the run, and say what was kept."""
+        """Write the log, delete the state of the run, and return the result."""
         self.here.wait()
         dev = self._kept_dev()
         if self.here.leads:
@@ -379,20 +386,20 @@ class TrainingRun:
         )
 
 
-def _read_alike(one: Model, other: Model) -> bool:
-    """Tell whether two models prepare photos and cut texts alike."""
+def _same_inputs(one: Model, other: Model) -> bool:
+    """Return whether two models use the same preprocessing and the same tokenizer."""
     ids = [model.tokenize([PROBE]) for model in (one, other)]
     return one.image == other.image and torch.equal(*ids)
 
 
 def _write(model: Model, folder: Path, storage: WeightStorage, record: dict[str, Any]) -> None:
-    """Write a model and the record of how it came to be."""
+    """Write a model, and the record of how it was trained."""
     save_checkpoint(model, folder, storage)
     write_json(folder / RECORD, record)
 
 
 def _dev_line(step: int, dev: dict[str, Any]) -> str:
-    """Return the dev figures in one line."""
+    """Format the dev figures as one line."""
     parts = [
         "/".join(f"{dev[direction][f'R@{k}']:.1f}" for k in (1, 5, 10))
         for direction in ("text_to_image", "image_to_text")

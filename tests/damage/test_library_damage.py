@@ -242,8 +242,8 @@ def test_fact_that_is_no_number(folder: Path, key: str) -> None:
 
 
 def test_newer_format(folder: Path) -> None:
-    _sql(folder, "UPDATE meta SET value = '6' WHERE key = 'format'")
-    with pytest.raises(LibraryTooNew, match="has format 6, this twinlens reads up to 5; upgrade"):
+    _sql(folder, "UPDATE meta SET value = '7' WHERE key = 'format'")
+    with pytest.raises(LibraryTooNew, match="has format 7, this twinlens reads up to 6; upgrade"):
         Library.open(folder)
 
 

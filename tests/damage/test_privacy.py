@@ -16,6 +16,7 @@ from indexer.core.encoder import TokenShape
 from indexer.core.types import Kind
 from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.pipeline import index_folders
+from indexer.library.item_files import ItemFiles
 from indexer.library.library import NEXT, Library
 from indexer.library.verify import check, repair
 from indexer.vectors.patch_tokens import TOKENS
@@ -139,6 +140,52 @@ def test_what_was_forgotten_is_in_no_file(tmp_path: Path) -> None:
     assert not _has_vector(folder, vector)
     assert tokens not in (folder / TOKENS).read_bytes()
     assert check(folder) == []
+
+
+def test_thumbnails_of_what_was_forgotten_are_in_no_file(tmp_path: Path) -> None:
+    """A server has them open, and makes one more while the folder is forgotten."""
+    folder, private = _library(tmp_path), tmp_path / "photos" / "private"
+    files = ItemFiles(folder)
+    with Library.open(folder) as library:
+        ids = library.catalog.item_ids(Kind.PHOTO).tolist()
+        records = library.records(ids)
+        made = {record.path: files.thumbnail(record.id, 256) for record in records}
+        (secret,) = [record.id for record in records if private in record.path.parents]
+        data = _all_bytes(folder)
+        assert all(thumbnail.webp[-64:] in data for thumbnail in made.values())
+        library.forget(private)
+    data = _all_bytes(folder)
+    left = [path for path, thumbnail in made.items() if thumbnail.webp[-64:] in data]
+    assert left == [path for path in made if private not in path.parents]
+    assert files.thumbnail(secret, 256) is None
+    files.close()
+    assert check(folder) == []
+
+
+def test_a_thumbnail_that_is_made_while_its_photo_is_forgotten(tmp_path: Path) -> None:
+    folder, private = _library(tmp_path), tmp_path / "photos" / "private"
+    with Library.open(folder) as library:
+        ids = library.catalog.item_ids(Kind.PHOTO).tolist()
+        (secret,) = [each.id for each in library.records(ids) if private in each.path.parents]
+    files = ItemFiles(folder)
+    make = files._maker.made
+
+    def made(*asked: object) -> bytes:
+        webp = make(*asked)
+        with Library.open(folder) as library:
+            library.forget(private)
+        return webp
+
+    files._maker.made = made
+    thumbnail = files.thumbnail(secret, 256)
+    assert thumbnail is not None
+    files.close()
+    assert thumbnail.webp[-64:] not in _all_bytes(folder)
+
+
+def _all_bytes(folder: Path) -> bytes:
+    """What all files of a library hold."""
+    return b"\n".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def _picture(path: Path) -> Image.Image:

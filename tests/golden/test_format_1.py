@@ -40,7 +40,7 @@ def test_it_grows_without_the_correction(library: Path, tmp_path: Path) -> None:
     queries = encoder.encode_texts(["red"])
     with Library.open(library) as opened:
         assert index_folders(opened, encoder, [tmp_path / "photos"]).photos == 1
-        assert (opened.info().format, opened.info().photos) == (5, 5)
+        assert (opened.info().format, opened.info().photos) == (6, 5)
         assert opened.info().hubness == ()
         corrected, plain = (
             opened.search(queries, Kind.PHOTO, 9, alpha=alpha) for alpha in (0.5, 0.0)

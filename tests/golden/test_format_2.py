@@ -42,7 +42,7 @@ def test_it_opens_and_finds_what_it_held(library: Path) -> None:
 
 def test_until_it_grows_it_knows_no_words_and_no_filters(library: Path) -> None:
     with Library.open(library) as opened:
-        assert opened.catalog.worded("flag", Kind.PHOTO, 9) == []
+        assert opened.catalog.word_matches("flag", Kind.PHOTO, 9) == []
         with pytest.raises(UsageError, match="has no dates, places and words yet; add"):
             Searcher(opened, ColourEncoder()).search("yellow type:png")
         (hit,) = Searcher(opened, ColourEncoder()).search("yellow", top=1)
@@ -53,9 +53,9 @@ def test_it_grows_in_the_format_of_today(library: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos" / "flag.png", "black", "yellow")
     with Library.open(library) as opened:
         index_folders(opened, ColourEncoder(), [tmp_path / "photos"])
-        assert (opened.info().format, opened.info().photos) == (5, 5)
-        assert len(opened.catalog.worded("flag", Kind.PHOTO, 9)) == 2
-        assert len(opened.catalog.worded("red house", Kind.TEXT, 9)) == 1
+        assert (opened.info().format, opened.info().photos) == (6, 5)
+        assert len(opened.catalog.word_matches("flag", Kind.PHOTO, 9)) == 2
+        assert len(opened.catalog.word_matches("red house", Kind.TEXT, 9)) == 1
         (new,) = Searcher(opened, ColourEncoder()).search("yellow orientation:square")
     assert new.path == tmp_path / "photos" / "flag.png"
 

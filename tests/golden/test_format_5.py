@@ -68,7 +68,7 @@ def test_its_filters_find(library: Path, query: str, path: Path) -> None:
 @pytest.mark.parametrize(("words", "path"), [("harbours", FLAG), ("東京", TOWER), ("赤い", TOWER)])
 def test_its_words_are_found(library: Path, words: str, path: Path) -> None:
     with Library.open(library) as opened:
-        ((id_, _),) = opened.worded(words, Kind.PHOTO, 9)
+        ((id_, _),) = opened.word_matches(words, Kind.PHOTO, 9)
         assert [record.path for record in opened.records([id_])] == [path]
 
 
@@ -76,7 +76,7 @@ def test_it_grows(library: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos" / "red.png", "red")
     with Library.open(library) as opened:
         assert index_folders(opened, ColourEncoder(), [tmp_path / "photos"]).photos == 1
-        assert (opened.info().format, opened.info().photos) == (5, 4)
+        assert (opened.info().format, opened.info().photos) == (6, 4)
     assert [finding.path.name for finding in check(library)] == []
 
 
@@ -98,5 +98,5 @@ def test_older_formats_become_it_with_checksums_that_fit(tmp_path: Path, format_
         pass
     assert check(older) == []
     with Library.open(older) as opened:
-        assert opened.info().format == 5
+        assert opened.info().format == 6
         assert opened.catalog.folders() == {}

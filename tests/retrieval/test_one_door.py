@@ -170,7 +170,19 @@ def test_there_are_twenty_and_some_find_nothing(library: PhotoLibrary) -> None:
     assert nothing.nearest is not None
     assert nothing.message.startswith("nothing matches. The nearest is ")
     assert str(nothing.nearest.path) in nothing.message
-    assert library.search("a motorcicle").doubts == ("did you mean 'motorcycle' by 'motorcicle'?",)
+    assert library.search("a motorcicle").doubts == ("did you mean 'motorcycle' for 'motorcicle'?",)
+
+
+def test_what_matches_is_counted_without_what_hardly_does(library: PhotoLibrary) -> None:
+    every = [hit.id for hit in library.search("an animal", k=0)]
+    assert 0 < len(every) < len(TAKEN)
+    assert (library.count("an animal").count, library.count("an animal").exact) == (
+        len(every),
+        True,
+    )
+    assert list(library.ids("an animal").ids) == every
+    assert library.count("a plate of sushi").count == len(library.ids("a plate of sushi").ids) == 0
+    assert len(library.search("an animal", k=50)) == len(TAKEN)
 
 
 def test_results_lead_to_the_next_page(library: PhotoLibrary) -> None:

@@ -25,7 +25,7 @@ from retrieval.instructions.templates import shipped_grammar
 from retrieval.models import TorchEncoder
 from retrieval.models.model_folder import RECORD
 from retrieval.pairs import read_pairs
-from retrieval.reranking.reranker_config import CONFIG
+from retrieval.reranking.score_fusion import CONFIG
 
 
 def run_sign_training(

@@ -31,9 +31,8 @@ from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.instructions.templates import shipped_grammar
 from retrieval.models import TorchEncoder
 from retrieval.pairs import Pair, read_pairs
-from retrieval.reranking.reranker_config import CONFIG
-from retrieval.reranking.score_fusion import FusionWeights
-from retrieval.training.malloc import keep_freed_memory
+from retrieval.reranking.score_fusion import CONFIG, FusionWeights
+from retrieval.training.cpu import keep_freed_memory
 
 
 @dataclass(frozen=True, kw_only=True)

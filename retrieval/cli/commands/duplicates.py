@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import retrieval
-from indexer.core.reachability import unreachable
+from indexer.core.file_access import unreachable
 from indexer.core.types import Kind
 from retrieval.cli.console import bare, counted, note, printable, put
 from retrieval.cli.exit_codes import ExitCode
@@ -130,12 +130,12 @@ def _json(groups: Sequence[DuplicateGroup]) -> Iterator[str]:
             "alike": round(group.alike, 4),
             "keep": str(group.keep),
             "why": group.why,
-            "copies": [_told(copy) for copy in group.copies],
+            "copies": [_as_json(copy) for copy in group.copies],
         }
         yield json.dumps(told) + "\n"
 
 
-def _told(copy: DuplicateFile) -> dict[str, object]:
+def _as_json(copy: DuplicateFile) -> dict[str, object]:
     """Return one copy as JSON has it."""
     return {
         "path": str(copy.path),

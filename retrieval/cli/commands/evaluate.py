@@ -95,7 +95,7 @@ def command(  # noqa: PLR0913 - one a group of options
     encoder = model.measured(torch=bool(reranking.spec and reranker_needs_torch(reranking.spec)))
     if instructions:
         return show_obedience(pairs, encoder, _reranker(reranking, encoder), as_json)
-    reranker = _reranker(reranking, encoder) if reranking.asked else None
+    reranker = _reranker(reranking, encoder) if reranking.requested else None
     with progress("embedding photos") as report:
         done = retrieval.evaluate(encoder, pairs, report, hubness=hubness, reranker=reranker)
     list_skipped(done.skipped)

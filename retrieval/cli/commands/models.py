@@ -108,7 +108,7 @@ def _table(models: list[tuple[RecommendedModel, float | None]]) -> Table:
             model.licence,
             model.languages,
             "" if model.recall is None else f"{model.recall:.1f}",
-            _told(model, speed),
+            _speed_cell(model, speed),
         )
     lines = [f"{model.name}: {model.spec}" for model, _ in models if model.spec != model.name]
     sources = sorted({model.source for model, _ in models if model.source})
@@ -117,7 +117,7 @@ def _table(models: list[tuple[RecommendedModel, float | None]]) -> Table:
     return table
 
 
-def _told(model: RecommendedModel, speed: float | None) -> str:
+def _speed_cell(model: RecommendedModel, speed: float | None) -> str:
     """Say how fast a model is, or why that is not known."""
     if speed is not None:
         return f"{speed:.1f}"

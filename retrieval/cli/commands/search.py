@@ -23,7 +23,7 @@ from retrieval.cli.output import (
     write_hits,
 )
 from retrieval.cli.search_options import QueryCommand, Question, with_question
-from retrieval.search.wording import percent
+from retrieval.search.results import percent
 
 if TYPE_CHECKING:
     from retrieval import Hit, Query, SearchResults
@@ -77,12 +77,12 @@ def _write_sheet(request: SearchRequest, hits: SearchResults, path: Path) -> Non
         captions=[_dated(hit) for hit in hits] if request.by_date else (),
     )
     found = _found(hits, frames=request.frames)
-    title = f"{_asked(asked)}: {found}"
+    title = f"{_query_line(asked)}: {found}"
     retrieval.write_contact_sheet([row], path, title=title, heading=found)
     note(f"contact sheet: {path}")
 
 
-def _asked(query: Query) -> str:
+def _query_line(query: Query) -> str:
     """Say in one line what was asked."""
     if query.is_filter:
         return query.filters

@@ -17,10 +17,9 @@ import click
 
 from indexer.core.errors import UsageError
 from retrieval._extras import require_torch
-from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import example
+from retrieval.cli.options import documented, example, option
 from retrieval.cli.progress import Report, progress
 from retrieval.training.config import AugmentConfig, TrainConfig
 

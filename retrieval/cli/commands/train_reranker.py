@@ -15,10 +15,9 @@ import click
 
 from retrieval._extras import require_torch
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
-from retrieval.cli.config_options import documented, option
 from retrieval.cli.console import list_skipped, note
 from retrieval.cli.exit_codes import ExitCode
-from retrieval.cli.options import example, with_model
+from retrieval.cli.options import documented, example, option, with_model
 from retrieval.cli.progress import progress
 from retrieval.runtime.model_choice import ModelChoice
 

@@ -16,7 +16,7 @@ import click
 
 import retrieval
 from indexer.core.errors import LibraryLocked, UsageError
-from indexer.ingest.excluded_folders import lies_in_excluded
+from indexer.ingest.ignore_rules import lies_in_excluded
 from retrieval.cli.commands.index import model_of, opened_or_made, sentence, with_index_options
 from retrieval.cli.console import list_damaged, list_kept, list_skipped, note
 from retrieval.cli.exit_codes import ExitCode

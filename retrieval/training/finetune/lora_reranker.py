@@ -34,7 +34,7 @@ from retrieval.output_files import write_json
 from retrieval.reranking.hf_files import find_large
 from retrieval.reranking.hf_models import HfModel
 from retrieval.reranking.hf_reranker import FUSION, load_judge, quiet
-from retrieval.reranking.reranker_config import CONFIG
+from retrieval.reranking.score_fusion import CONFIG
 from retrieval.training.finetune.judgments import Judgment, JudgmentSet
 
 SIZE_HINT = 224

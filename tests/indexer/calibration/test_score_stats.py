@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.calibration.reference_cohort import COHORTS, read_cohorts, write_cohorts
+from indexer.calibration.reference_set import COHORTS, read_cohorts, write_cohorts
 from indexer.calibration.score_stats import ScoreStats, measure
 from indexer.catalog.meta import LibraryMeta
 from indexer.core.types import Kind

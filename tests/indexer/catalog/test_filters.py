@@ -108,6 +108,10 @@ CASES: list[tuple[Filter, list[int]]] = [
     (InFolder(folder="2019 italy"), []),
     (InFolder(folder="pics"), [1, 2, 3, 4]),
     (InFolder(folder='"; DROP'), []),
+    (CameraName(name="Canon EOS", whole=True), []),
+    (CameraName(name="canon eos r5", whole=True), [2]),
+    (Not(filter=CameraName(name="canon eos r5", whole=True)), [1, 3, 4]),
+    (PlaceName(name="rome, italy"), [1]),
     (PlaceName(name="italy"), [1]),
     (NearPosition(latitude=41.9, longitude=12.5, km=1), [1]),
     (NearPosition(latitude=-17.0, longitude=-179.99, km=3), [3]),  # over the date line
@@ -242,7 +246,7 @@ def test_newest_first(catalog: CatalogWriter) -> None:
 
 def test_words_are_found_in_captions_names_and_places(catalog: CatalogWriter) -> None:
     def found(words: str, kind: Kind = Kind.PHOTO) -> list[int]:
-        return [id_ for id_, _ in catalog.worded(words, kind, 9)]
+        return [id_ for id_, _ in catalog.word_matches(words, kind, 9)]
 
     assert found("boats") == [2]  # "A red boat"
     assert found("ete") == [1]  # a keyword, without its accents
@@ -254,19 +258,19 @@ def test_words_are_found_in_captions_names_and_places(catalog: CatalogWriter) ->
 
 
 def test_words_are_found_among_what_a_filter_lets_through(catalog: CatalogWriter) -> None:
-    (best, other) = catalog.worded("the sea", Kind.PHOTO, 9)
+    (best, other) = catalog.word_matches("the sea", Kind.PHOTO, 9)
     fiji = catalog.selected(Kind.PHOTO, PlaceName(name="fiji"))
     assert other[0] == 3
-    assert catalog.worded("the sea", Kind.PHOTO, 1) == [best]
-    assert catalog.worded("the sea", Kind.PHOTO, 1, among=fiji.holds) == [other]
+    assert catalog.word_matches("the sea", Kind.PHOTO, 1) == [best]
+    assert catalog.word_matches("the sea", Kind.PHOTO, 1, among=fiji.holds) == [other]
     dated = catalog.selected(Kind.PHOTO, DateRange())
     assert dated.all_but
-    assert catalog.worded("the sea", Kind.PHOTO, 9, among=dated.holds) == [other]
+    assert catalog.word_matches("the sea", Kind.PHOTO, 9, among=dated.holds) == [other]
 
 
 def test_all_the_words_or_none(catalog: CatalogWriter) -> None:
     def found(words: str) -> list[int]:
-        return [id_ for id_, _ in catalog.worded(words, Kind.PHOTO, 9, every=True)]
+        return [id_ for id_, _ in catalog.word_matches(words, Kind.PHOTO, 9, every=True)]
 
     assert found("a red boat") == [2]
     assert found("red sea") == []
@@ -277,8 +281,8 @@ def test_a_move_brings_its_words_along(catalog: CatalogWriter) -> None:
     again = Metadata(caption="a storm", keywords=("wind",))
     move = Move(file_id=3, path=Path("/pics/new/storm_3.png"), mtime_ns=2, stamp="s", about=again)
     catalog.apply(Transaction(moves=[move]))
-    assert [id_ for id_, _ in catalog.worded("new storm", Kind.PHOTO, 9)] == [3]
-    assert catalog.worded("fiji", Kind.PHOTO, 9) == []
+    assert [id_ for id_, _ in catalog.word_matches("new storm", Kind.PHOTO, 9)] == [3]
+    assert catalog.word_matches("fiji", Kind.PHOTO, 9) == []
     assert _ids(catalog, HasTag(name="wind")) == [3]
     (record,) = catalog.records([3])
     assert record.about == again
@@ -286,7 +290,7 @@ def test_a_move_brings_its_words_along(catalog: CatalogWriter) -> None:
 
 def test_what_is_removed_is_forgotten(catalog: CatalogWriter) -> None:
     catalog.apply(Transaction(removed=[1]))
-    assert catalog.worded("famille", Kind.PHOTO, 9) == []
+    assert catalog.word_matches("famille", Kind.PHOTO, 9) == []
     assert _ids(catalog, HasTag(name="famille")) == []
     assert catalog.described().cameras == (("Canon EOS 5D", 1), ("Canon EOS R5", 1))
 

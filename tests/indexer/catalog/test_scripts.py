@@ -72,12 +72,12 @@ WORDS = [
 @pytest.mark.parametrize(("words", "id_"), WORDS)
 def test_a_part_of_a_run_is_found(catalog: CatalogWriter, words: str, id_: int, form: str) -> None:
     asked = unicodedata.normalize(form, words)
-    assert [found for found, _ in catalog.worded(asked, Kind.PHOTO, 9)] == [id_]
+    assert [found for found, _ in catalog.word_matches(asked, Kind.PHOTO, 9)] == [id_]
 
 
 def test_letters_in_another_order_are_not_found(catalog: CatalogWriter) -> None:
-    assert catalog.worded("都京", Kind.PHOTO, 9) == []
-    assert catalog.worded("桜公園", Kind.PHOTO, 9) == []
+    assert catalog.word_matches("都京", Kind.PHOTO, 9) == []
+    assert catalog.word_matches("桜公園", Kind.PHOTO, 9) == []
 
 
 FILTERS: list[tuple[Filter, int]] = [
@@ -100,16 +100,16 @@ def test_filters_know_all_writings(catalog: CatalogWriter, where: Filter, id_: i
 def test_an_older_library_is_searched_as_it_is_and_written_anew(catalog: CatalogWriter) -> None:
     path = catalog._path
     _make_older(path)
-    assert catalog.worded("桜祭り", Kind.PHOTO, 9) == []
-    assert [id_ for id_, _ in catalog.worded("上野公園の桜祭り", Kind.PHOTO, 9)] == [1]
-    assert [id_ for id_, _ in catalog.worded("家族写真", Kind.PHOTO, 9)] == [6]
+    assert catalog.word_matches("桜祭り", Kind.PHOTO, 9) == []
+    assert [id_ for id_, _ in catalog.word_matches("上野公園の桜祭り", Kind.PHOTO, 9)] == [1]
+    assert [id_ for id_, _ in catalog.word_matches("家族写真", Kind.PHOTO, 9)] == [6]
     assert catalog.selected(Kind.PHOTO, HasTag(name="brûlée")).ids.tolist() == [2]
     assert catalog.selected(Kind.PHOTO, InFolder(folder="京都旅行2019")).ids.tolist() == [2]
 
     catalog.migrate()
     assert catalog.facts().format == FORMAT
     for words, id_ in WORDS:
-        assert [found for found, _ in catalog.worded(words, Kind.PHOTO, 9)] == [id_]
+        assert [found for found, _ in catalog.word_matches(words, Kind.PHOTO, 9)] == [id_]
     for where, id_ in FILTERS:
         assert catalog.selected(Kind.PHOTO, where).ids.tolist() == [id_]
 

@@ -40,7 +40,7 @@ def _segment(number: int, rows: int, kind: Kind = Kind.PHOTO) -> SegmentRow:
 
 def test_a_new_catalog_has_its_facts(catalog: CatalogWriter) -> None:
     assert catalog.facts() == FACTS
-    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (5, 0, 1, 1)
+    assert (FACTS.format, FACTS.generation, FACTS.next_id, FACTS.next_segment) == (6, 0, 1, 1)
     assert (FACTS.width, LibraryMeta(model="m", fingerprint="f", dim=2).width) == (3, 2)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from indexer.catalog.changes import FolderState, Transaction
 from indexer.core.errors import UsageError
-from indexer.core.reachability import unreachable
+from indexer.core.file_access import unreachable
 from indexer.core.types import Gap, Kind
 from indexer.ingest.index_options import IndexOptions
 from indexer.ingest.index_report import IndexReport
@@ -287,7 +287,7 @@ def test_a_share_that_never_answers_is_not_waited_for(
 ) -> None:
     there, stuck = draw(tmp_path / "a.png", "red"), tmp_path / "b.png"
     real, hold = os.path.exists, threading.Event()
-    monkeypatch.setattr("indexer.core.reachability.PATIENCE", 0.2)
+    monkeypatch.setattr("indexer.core.file_access.PATIENCE", 0.2)
     monkeypatch.setattr(
         os.path, "exists", lambda path: hold.wait(60) if path == str(stuck) else real(path)
     )

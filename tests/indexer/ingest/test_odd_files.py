@@ -11,7 +11,7 @@ import pytest
 
 from indexer.catalog.connection import failure
 from indexer.core.errors import FileUnreadable, LibraryDamaged, TwinlensError, UsageError
-from indexer.core.regular_files import date, read_regular, signed
+from indexer.core.file_access import date, read_regular, signed
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library

@@ -264,7 +264,7 @@ def test_moves_and_roots(library: Library) -> None:
     info = library.info()
     assert (info.photos, info.texts, info.skipped) == (0, 1, 0)
     assert info.folders == (Path("/more"), Path("/photos"))
-    assert (info.model, info.fingerprint, info.dim, info.format) == ("colours", "c0105", 9, 5)
+    assert (info.model, info.fingerprint, info.dim, info.format) == ("colours", "c0105", 9, 6)
     assert info.bytes == sum(path.stat().st_size for path in library.folder.rglob("*.*"))
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
+from indexer.core.types import Kind
 from retrieval.cli import main
 from tests.fakes import ColourEncoder
 
@@ -33,6 +34,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in LOADERS:
         monkeypatch.setattr(name, load)
     return specs
+
+
+@pytest.fixture
+def with_banks(monkeypatch: pytest.MonkeyPatch, loaded: list[str]) -> None:
+    """Every model has generic words and photos: red ones."""
+    encoder = ColourEncoder(generic={kind: ["red"] for kind in Kind})
+    for name in LOADERS:
+        monkeypatch.setattr(name, lambda *_, **__: encoder)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.core.errors import told
+from indexer.core.errors import explained
 from indexer.core.types import Skip
 from retrieval.cli.app import _usage
 from retrieval.cli.commands.index import passed_over
@@ -24,8 +24,8 @@ from retrieval.concepts import Concepts
     ],
 )
 def test_the_next_step_is_told(code: int, said: str) -> None:
-    assert told(OSError(code, "refused"), "/x") == f"refused; {said}"
-    assert told(OSError(errno.EIO, "refused"), "/x") == "refused"
+    assert explained(OSError(code, "refused"), "/x") == f"refused; {said}"
+    assert explained(OSError(errno.EIO, "refused"), "/x") == "refused"
 
 
 def test_closed_folders_of_a_run_are_told_with_a_way_in(capsys: pytest.CaptureFixture) -> None:

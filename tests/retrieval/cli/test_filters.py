@@ -22,7 +22,7 @@ def test_a_search_by_filters_alone_opens_no_model(
     never = NeverAsked(name="builtin", fingerprint="fingerprint of builtin")
     monkeypatch.setattr("retrieval.runtime.select_encoder.quick_encoder", lambda *_, **__: never)
     monkeypatch.delattr("retrieval.models.registry.load_encoder")
-    monkeypatch.delattr("retrieval.search.search_models.load_reranker")
+    monkeypatch.delattr("retrieval.search.library_search.load_reranker")
     found = run("search", "-f", "type:png")
     assert found.exit_code == 0
     assert sorted(found.stdout.splitlines()) == sorted(map(str, indexed.glob("*.png")))

@@ -20,7 +20,7 @@ import retrieval
 from indexer.core.types import Kind
 from retrieval._enums import SortOrder
 from retrieval.cli import output as printing
-from retrieval.cli import preview
+from retrieval.cli import table
 from retrieval.cli.output import Layout, write_hits
 from retrieval.search import Hit, Page
 from tests.fakes import COLOURS, ColourEncoder, draw
@@ -215,14 +215,14 @@ def test_previews_draw_the_photo_below_its_line(
 
 
 def test_a_terminal_that_does_not_answer_costs_no_traceback(tmp_path: Path) -> None:
-    preview.show(draw(tmp_path / "red.png", "red"), Console(file=io.StringIO(), width=80))
+    table.show(draw(tmp_path / "red.png", "red"), Console(file=io.StringIO(), width=80))
     # It is there that textual-image would warn, with a traceback.
     assert not logging.getLogger("textual_image._terminal").isEnabledFor(logging.WARNING)
 
 
 def test_a_preview_of_what_is_gone_says_why(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=80)
-    preview.show(tmp_path / "gone.png", console)
+    table.show(tmp_path / "gone.png", console)
     assert "(no such file or directory)" in console.file.getvalue()  # type: ignore[attr-defined]
 
 

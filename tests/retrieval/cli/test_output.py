@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from indexer.core.types import Kind, Metadata
-from retrieval.cli import preview
+from retrieval.cli import table
 from retrieval.cli.commands.search import _dated, _found
 from retrieval.cli.output import Layout, write_hits
 from retrieval.output_files import cell
@@ -197,5 +197,5 @@ def test_a_width_from_the_environment(indexed: Path, tmp_path: Path, columns: st
 
 def test_a_preview_of_a_very_wide_photo(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=20)
-    preview.show(draw(tmp_path / "wide.png", "red", size=(4000, 8)), console)
+    table.show(draw(tmp_path / "wide.png", "red", size=(4000, 8)), console)
     assert console.file.getvalue().strip()  # type: ignore[attr-defined]

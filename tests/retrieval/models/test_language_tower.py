@@ -69,7 +69,7 @@ def test_both_encoders_read_each_text_with_the_tower_of_its_language(tower: Lang
         np.testing.assert_allclose(vectors[[1, 3]], tower.encode(["ein Hund", "кіт"]), atol=1e-7)
         np.testing.assert_allclose(vectors[[0, 2]], english, atol=0.02)
         assert [encoder.is_foreign(text) for text in texts] == [False, True, False, True]
-        assert encoder.languages == tower.languages
+        assert encoder.other_languages == tower.languages
         assert encoder.encode_texts([]).shape == (0, 256)
 
 
@@ -104,7 +104,7 @@ def test_a_model_without_the_file_reads_english_alone(tmp_path: Path) -> None:
     (folder / LANGUAGES).unlink()
     encoder = quick_encoder(str(folder), "cpu")
     assert not encoder.is_foreign("собака")
-    assert encoder.languages == ()
+    assert encoder.other_languages == ()
     assert language_tower(folder, encoder.fingerprint) is None
     assert language_tower(None, encoder.fingerprint) is None
 

@@ -26,7 +26,7 @@ from indexer.core.filters import (
 from indexer.core.types import Orientation
 from retrieval.errors import QueryInvalid
 from retrieval.search import parse_query
-from retrieval.search.filter_syntax import parse_filters
+from retrieval.search.filter_syntax import parse_filters, split_filters, written_filters
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,9 @@ from retrieval.search.filter_syntax import parse_filters
         ("after:2019/07", "", DateRange(since=datetime(2019, 7, 1))),
         ("camera:x100", "", CameraName(name="x100")),
         ('dogs camera:"Canon R5" play', "dogs play", CameraName(name="Canon R5")),
+        ('camera:"=Canon R5"', "", CameraName(name="Canon R5", whole=True)),
+        ('near:"=Roma, Italia"', "", PlaceName(name="Roma, Italia")),
+        ('tag:"12"" singles" a dog', "a dog", HasTag(name='12" singles')),
         ('in:"summer 2019"', "", InFolder(folder="summer 2019")),
         ("in:/photos/2019", "", InFolder(folder=Path("/photos/2019"))),
         ("Tag:family", "", HasTag(name="family")),
@@ -171,3 +174,11 @@ def test_a_folder_is_found_in_whatever_code_points_it_lies() -> None:
     composed, apart = Path("/photos/Zürich"), Path("/photos/Zu\u0308rich")
     expected = AnyOf(filters=(InFolder(folder=composed), InFolder(folder=apart)))
     assert parse_query(f"in:{composed}").where == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["x100", "canon r5", '12" singles', '"', '""', '"a" b', "a\tb", "a\u00a0b", "=a b"]
+)
+def test_a_value_is_written_so_that_it_is_read_again(value: str) -> None:
+    pairs = [("tag", value), ("-camera", value)]
+    assert split_filters(f"a {written_filters(pairs)} dog") == ("a dog", pairs)

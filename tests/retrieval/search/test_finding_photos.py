@@ -17,7 +17,7 @@ from retrieval.errors import QueryInvalid
 from retrieval.models import load_encoder
 from retrieval.runtime.select_encoder import quick_encoder
 from retrieval.search import Query, Searcher, parse_query
-from retrieval.search.match_probability import UNLIKELY
+from retrieval.search.results import UNLIKELY
 from retrieval.search.spell_hints import unknown_words
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -124,10 +124,10 @@ def test_what_is_called_so_and_shows_what_is_taken_away_goes_down(searcher: Sear
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("a horse on the baech", "did you mean 'beach' by 'baech'?"),
-        ("a hosre + ./moon.png - 2:mountian", "'horse' by 'hosre'? did you mean 'mountain'"),
-        ("dgo", "did you mean 'dog' by 'dgo'?"),
-        ("sno", "did you mean 'snow' by 'sno'?"),
+        ("a horse on the baech", "did you mean 'beach' for 'baech'?"),
+        ("a hosre + ./moon.png - 2:mountian", "'horse' for 'hosre'? did you mean 'mountain'"),
+        ("dgo", "did you mean 'dog' for 'dgo'?"),
+        ("sno", "did you mean 'snow' for 'sno'?"),
         ("a dog เชียงใหม่", "the model reads English and 11 other languages; 'เชียงใหม่' (Thai) is"),
         ("собака เชียงใหม่", "'เชียงใหม่' (Thai) is searched for only in captions"),
         ("いぬ", "'いぬ' (Japanese) is searched for only in captions"),

@@ -12,13 +12,12 @@ from indexer.core.types import Kind
 from retrieval._resources import resource
 from retrieval.search.composed_query import ScoreScale
 from retrieval.search.match_probability import (
-    FAINT,
     LARGEST,
-    UNLIKELY,
     MatchCalibrator,
     ScoreSample,
     lifted_to,
 )
+from retrieval.search.results import FAINT, UNLIKELY
 
 OWN = ScoreScale(mean=-0.2, spread=0.12)
 HERE = ScoreSample(spread=0.13, median=-0.25, low=-0.35)

@@ -12,10 +12,11 @@ from indexer.catalog import connection, reader
 from indexer.core.types import Kind
 from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
-from retrieval.search import Searcher
+from retrieval.search import Searcher, SearchRequest, parse_query
 from tests.fakes import GENERIC, ColourEncoder, draw
 
 ENCODER = ColourEncoder(generic={**GENERIC, Kind.TEXT: GENERIC[Kind.TEXT] * 20})  # 100 are enough
+EVERY_RED = SearchRequest(query=parse_query("red"), threshold=0.0)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_search_is_one_transaction(library: Library, query: str) -> None:
 
 def test_a_search_for_all_is_one_transaction(library: Library) -> None:
     begun = _begun(library)
-    assert len(Searcher(library, ENCODER).answer("red", least=0.0).hits) == 10
+    assert len(Searcher(library, ENCODER).answer(EVERY_RED).hits) == 10
     assert len(Searcher(library, ENCODER).search("red", top=0)) == 30
     assert len(begun) == 2
 
@@ -72,11 +73,11 @@ def test_open_count_and_search_are_three_transactions(
     monkeypatch.setattr(reader, "connected", traced)
     with Library.open(library.folder) as opened:
         assert opened.counts()[Kind.PHOTO] == 30
-        assert len(Searcher(opened, ENCODER).answer("red", least=0.0).hits) == 10
+        assert len(Searcher(opened, ENCODER).answer(EVERY_RED).hits) == 10
     assert begun.count("BEGIN") == 3
 
 
-@pytest.mark.parametrize(("step", "is_new"), [("score_sample", True), ("worded", False)])
+@pytest.mark.parametrize(("step", "is_new"), [("score_sample", True), ("word_matches", False)])
 def test_a_search_beside_a_writer_is_of_one_commit(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, is_new: bool
 ) -> None:

@@ -265,9 +265,16 @@ class _Rows:
         self.index.add(np.arange(len(items)), items.astype(np.float16))
 
     def search(
-        self, queries: np.ndarray, _kind: Kind, k: int, *, alpha: float, where: None
+        self,
+        queries: np.ndarray,
+        _kind: Kind,
+        k: int,
+        *,
+        alpha: float,
+        where: None,
+        excluded: None,
     ) -> list:
-        assert (alpha, where) == (0.0, None)
+        assert (alpha, where, excluded) == (0.0, None, None)
         return self.index.search(queries, k)
 
     def fetch(self, ids: list[int], _kind: Kind) -> np.ndarray:

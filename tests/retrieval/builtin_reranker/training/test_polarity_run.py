@@ -26,8 +26,7 @@ from retrieval.builtin_reranker.training.run import RerankerObserver, RerankerRu
 from retrieval.builtin_reranker.training.training_config import RerankerTraining
 from retrieval.errors import ModelUnavailable, TrainingFailed
 from retrieval.models import TorchEncoder, load_encoder
-from retrieval.reranking.reranker_config import CONFIG, WEIGHTS
-from retrieval.reranking.score_fusion import FusionWeights
+from retrieval.reranking.score_fusion import CONFIG, WEIGHTS, FusionWeights
 from tests.tiny import colour_pairs, half_of, tiny_model
 
 SHAPE = PolarityConfig(text_width=32, width=32, depth=1)
