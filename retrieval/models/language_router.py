@@ -30,6 +30,8 @@ _SHORTEST = 4
 
 _GRAMS = (2, 3, 4)
 
+_LONGEST_EMPTY = 3  # letters of words such as "ein", "une", "las"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LanguageRouter:
@@ -99,6 +101,16 @@ def latin_words(text: str) -> list[str]:
     composed = unicodedata.normalize("NFC", text).lower()
     parts = "".join(char if char.isalpha() else " " for char in composed).split()
     return [word for word in parts if not other_scripts(word)]
+
+
+def telling_words(text: str) -> int:
+    """Estimate how many words of a text in any language say something; one at least.
+
+    Short words mostly do not. Chinese puts no space between words: two signs are one.
+    """
+    counts = (-(-len(word) // 2) if "CJK" in other_scripts(word) else len(word) > _LONGEST_EMPTY
+              for word in text.split())  # fmt: skip
+    return max(1, sum(counts))
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypedDict
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
 from retrieval.errors import ItemMissing
+from retrieval.models.language_router import telling_words
 from retrieval.models.languages import ENGLISH, LanguageEncoder, flores_code
 from retrieval.models.reference_vectors import nearest_caption
 from retrieval.reranking import Reranker
@@ -62,6 +64,13 @@ from retrieval.search.spell_hints import (
     truncation_hint,
     unknown_words,
 )
+
+
+class _Said(TypedDict):
+    """The part of a `MatchCalibrator` that comes from the words of a query."""
+
+    text: str
+    length: int
 
 
 class Searcher:
@@ -409,17 +418,19 @@ class Searcher:
             query=query.kind,
             item=kind,
             items=max(1, items),
-            text=self._in_english(query.words, composed.vector),
+            **self._said(query.words, composed.vector),
         )
 
-    def _in_english(self, words: str, vector: Vectors) -> str:
-        """Return words by which a match is judged: of other languages, those of a like caption.
+    def _said(self, words: str, vector: Vectors) -> _Said:
+        """Return what the words of a query tell of a match.
 
-        How common a thing is was counted in English captions.
+        How common a thing is was counted in English captions. So in another language it is as
+        common as what the nearest generic caption speaks of.
         """
         if not is_foreign(self._encoder, words):
-            return words
-        return nearest_caption(self._encoder.bank(Kind.TEXT), vector[0]) or words
+            return {"text": words, "length": 0}
+        like = nearest_caption(self._encoder.bank(Kind.TEXT), vector[0])
+        return {"text": like or words, "length": telling_words(words)}
 
     def _own_scale(self, composed: ComposedQuery, kind: Kind) -> ScoreScale | None:
         """Return the scale of generic items for this query, if there are enough to tell."""

@@ -10,6 +10,7 @@ from retrieval.models.language_router import (
     LanguageRouter,
     letter_groups,
     packed_router,
+    telling_words,
     word_hash,
 )
 from retrieval.models.language_tower import LanguageTower
@@ -83,3 +84,11 @@ def test_a_word_counts_by_the_list_before_it_counts_by_its_letters() -> None:
     assert router.guessed("wxyzv") == pytest.approx(len(letter_groups("wxyzv", 64)) - 2.0)
     assert [router.is_foreign(text) for text in ("wxyzv", "the wxyzv")] == [True, False]
     assert router.hashes.tolist() == sorted(word_hash(word) for word in ("hund", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("ein Hund", 1), ("un chien sur la plage", 2), ("一只黑狗", 2), ("кіт", 1), ("", 1)],
+)
+def test_short_words_say_nothing(text: str, words: int) -> None:
+    assert telling_words(text) == words
