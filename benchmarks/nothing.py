@@ -251,19 +251,23 @@ giraffe volcano submarine helicopter accordion tractor lighthouse penguin cactus
 violin x-ray igloo jellyfish peacock typewriter parachute telescope scorpion waterfall ambulance
 microscope hammock dinosaur pineapple tornado castle rocket spider panda koala rainbow anchor harp
 snail mushroom broccoli sewing-machine traffic-light fireworks crocodile hedgehog octopus
-bulldozer forklift tram gondola lawnmower washing-machine refrigerator toaster bathtub toilet
-fireplace bookshelf harmonica bagpipes xylophone abacus globe compass hourglass thermometer syringe
-stethoscope gravestone mosque obelisk stadium greenhouse cathedral skyscraper coral shark whale
+bulldozer forklift tram gondola lawnmower washing-machine refrigerator toaster toilet
+bookshelf harmonica bagpipes xylophone abacus globe compass hourglass thermometer syringe
+stethoscope gravestone mosque stadium greenhouse cathedral skyscraper coral shark whale
 walrus polar-bear zebra hippopotamus otter raccoon hamster bat owl parrot toucan ostrich pelican
 swan vulture bee ladybug caterpillar cobra iguana chameleon tortoise cucumber cauliflower pumpkin
 pomegranate grapes lemon pretzel sushi bagel dumplings avocado pancakes envelope postage-stamp
 barcode blackboard crossword jigsaw-puzzle playing-cards dartboard chainsaw screwdriver nail
-padlock birdcage beehive spider-web iceberg glacier desert northern-lights lightning
+padlock birdcage beehive spider-web iceberg desert northern-lights lightning
 solar-panel satellite space-shuttle oil-rig cable-car escalator wedding-cake christmas-tree
 snow-globe teapot wine-glass corkscrew tennis-racket bowling-alley pool-table roulette
 """.split()  # noqa: SIM905 - a list of words reads better so
 )
-"""Things that people ask for; asked where neither a caption nor a label says them."""
+"""Things that people ask for; asked where neither a caption nor a label says them.
+
+The photos nearest to each were looked at before it was asked: four that some of them may show after
+all (a base of a monument, a fire behind a chair, a tub, ice) are not in the list.
+"""
 
 
 def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
