@@ -29,20 +29,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
-from indexer.core.encoder import Vectors
+from indexer.core.encoder import Encoder, Vectors
 from indexer.media.image import read_photo
 from retrieval.concepts.textual_inversion import (
     LearnOptions,
+    Pupil,
     embed_views,
     learn_tokens,
     nearest_word,
     prepare,
 )
 from retrieval.evaluation.metrics import bootstrap_interval
-from retrieval.models import TorchEncoder, load_encoder
+from retrieval.models.numpy_layers import unit
+from retrieval.models.registry import load_encoder
+from retrieval.runtime.select_encoder import quick_encoder
 
 EXAMPLES = range(1, 6)
 TESTED = (6, 17, 18, 19, 20)
@@ -78,12 +79,14 @@ def main() -> None:
     parser.add_argument("--captions", type=Path, required=True)
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--torch", action="store_true", help="learn in torch")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--near", type=float, default=LearnOptions().near)
     parser.add_argument("--every", type=int, default=1, help="take every n-th label and phrase")
     chosen = parser.parse_args()
 
-    bench = Bench(load_encoder(chosen.model, chosen.device), chosen)
+    load = load_encoder if chosen.torch else quick_encoder
+    bench = Bench(load(chosen.model, chosen.device), chosen)
     result = {"model": chosen.model, "seeds": chosen.seeds, "near": chosen.near}
     if chosen.labels is not None:
         result["labels"] = bench.labels(chosen.labels)
@@ -95,8 +98,9 @@ def main() -> None:
 class Bench:
     """Both measurements over one model."""
 
-    def __init__(self, towers: TorchEncoder, chosen: argparse.Namespace) -> None:
+    def __init__(self, towers: Encoder, chosen: argparse.Namespace) -> None:
         self.towers, self.chosen = towers, chosen
+        self.pupil = Pupil.of(towers)
         self.seconds: list[float] = []
         self.rows = read(chosen.captions)
         self.paths = [chosen.captions.parent / row["image"] for row in self.rows]
@@ -128,7 +132,7 @@ class Bench:
         views, _ = embed_views(self.towers, paths)
         mean = unit(views[:, 0].mean(axis=0))
         (word,) = self.towers.encode_texts([f"a photo of a {label}"])
-        guess = nearest_word(self.towers, "zzyzx", views[:, 0])
+        guess = nearest_word(self.pupil, "zzyzx", views[:, 0])
         ways = {"word": word, "photos": mean, "word + photos": unit(word + mean)}
         for seed in self.chosen.seeds:
             for way, like, given in (
@@ -143,15 +147,15 @@ class Bench:
     def _learn(self, views: Vectors, others: Vectors, like: str, options: LearnOptions):
         """Learn a name; return what encodes a sentence around it, and the shift."""
         started = time.monotonic()
-        lesson = prepare(self.towers, views, others, like, options)
-        tokens = learn_tokens(self.towers.prompts, lesson, options)
+        lesson = prepare(self.pupil, views, others, like, options)
+        tokens = learn_tokens(self.pupil.tower, lesson, options)
         self.seconds.append(time.monotonic() - started)
         slots = range(len(tokens))
 
         def encode(before: str, after: str) -> Vectors:
             return self.towers.encode_phrases([(before, slots, after)], tokens)[0]
 
-        return encode, lesson.shift.numpy()
+        return encode, lesson.shift
 
     def phrases(self) -> dict[str, object]:
         """Captions with a name in the place of a phrase, among all photos but the examples."""
@@ -193,7 +197,7 @@ class Bench:
             word,
             LearnOptions(like=word, seed=seed, near=self.chosen.near),
         )
-        guess = nearest_word(self.towers, "zzyzx", views[:, 0])
+        guess = nearest_word(self.pupil, "zzyzx", views[:, 0])
         options = LearnOptions(seed=seed, near=self.chosen.near)
         guessed, _ = self._learn(views, self.photos, guess, options)
         kept = np.setdiff1d(np.arange(len(self.photos)), examples)
@@ -223,7 +227,7 @@ def read(source: Path) -> list[dict]:
     return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
 
 
-def embed(towers: TorchEncoder, paths: Sequence[Path]) -> Vectors:
+def embed(towers: Encoder, paths: Sequence[Path]) -> Vectors:
     parts = []
     for start in range(0, len(paths), BATCH):
         photos = [
@@ -231,10 +235,6 @@ def embed(towers: TorchEncoder, paths: Sequence[Path]) -> Vectors:
         ]
         parts.append(towers.encode_images(photos))
     return np.concatenate(parts)
-
-
-def unit(vector: Vectors) -> Vectors:
-    return F.normalize(torch.from_numpy(vector), dim=-1).numpy()
 
 
 def whole(phrase: str) -> re.Pattern[str]:

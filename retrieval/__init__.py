@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from indexer.ingest.walker import WalkOptions
     from indexer.library.library import Library
     from indexer.library.lock import LockTimeout
+    from indexer.library.progress_note import RunProgress
     from indexer.library.tuning_report import SearchSetting, tune
     from indexer.library.verify import Finding
     from indexer.vectors.nprobe_tuning import RecallTarget
@@ -163,6 +164,7 @@ __all__ = [
     "RepairReport",
     "Reranker",
     "RerankerMissing",
+    "RunProgress",
     "Scoring",
     "SearchResults",
     "SearchSetting",
@@ -244,6 +246,7 @@ _HOMES = {
     "indexer.ingest.walker": ("WalkOptions",),
     "indexer.library.library": ("Library",),
     "indexer.library.lock": ("LockTimeout",),
+    "indexer.library.progress_note": ("RunProgress",),
     "indexer.library.tuning_report": (
         "SearchSetting",
         "tune",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.catalog.facets import FacetGroup
 from indexer.catalog.reader import catalog_path
+from indexer.core.encoder import Vectors
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import data_size, read_data
@@ -25,18 +27,21 @@ from indexer.ingest.index_report import IndexProgress, IndexReport
 from indexer.ingest.pipeline import index_folders
 from indexer.ingest.reindex import ReindexReport, reindex
 from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
-from indexer.library.library import Library
+from indexer.library.library import NEXT, Library
 from indexer.library.lock import LockTimeout
+from indexer.library.progress_note import RunProgress, run_progress
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
 from indexer.library.tuning_report import SearchSetting, tune
 from indexer.library.verify import Finding
 from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
-from retrieval.concepts.store import Concept, Concepts
+from retrieval._extras import require_torch
+from retrieval.concepts.store import Concept, Concepts, new_name
 from retrieval.errors import ItemMissing, QueryInvalid
 from retrieval.filters import Where, expression, narrowed, pairs_of
 from retrieval.numbered_sheet import MOST, SIDE, numbered_sheet
 from retrieval.runtime.model_choice import BUILTIN, ModelChoice
+from retrieval.search.downloads import DownloadFormat, download
 from retrieval.search.export import ExportMode, ExportReport, export_hits
 from retrieval.search.facets import MOST_VALUES, Facets, facets
 from retrieval.search.library_search import ModelPool, search_library
@@ -70,7 +75,17 @@ PathLike = str | os.PathLike[str]
 Picture = PathLike | bytes | Image.Image | NDArray[Any]
 """A photo to search with: its path, the bytes of its file, a picture, or an array of its pixels."""
 
+_PAGE = 500  # items that are read at once
+
 TARGETS = {"photos": Kind.PHOTO, "texts": Kind.TEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One item of a file: a photo, a passage, or a frame of a video and its time in seconds."""
+
+    id: int
+    time: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,11 +289,21 @@ class PhotoLibrary:
         """
         return hits_of([Candidate(id=id_, score=0.0)], [record_of(self._library, id_)])[0]
 
+    def frames(self, id_: int) -> list[Frame]:
+        """Return all items of the file that an item is of: the frames of a video, in their order.
+
+        Raises:
+            ItemMissing: the library has none of this id.
+        """
+        record_of(self._library, id_)
+        return [Frame(id=id_, time=time) for id_, time in self._library.view.of_one_file(id_)]
+
     def similar(self, photo: Hit | int | Picture, **how: Any) -> SearchResults:
         """Return photos like one; it takes what `search` takes beside the query.
 
         Args:
-            photo: a hit or the id of an item, which is not among the results; or any other photo.
+            photo: a hit or the id of an item, whose file is not among the results; or any other
+                photo.
             how: see `search`.
 
         Raises:
@@ -287,8 +312,16 @@ class PhotoLibrary:
         if not isinstance(photo, Hit | int):
             return self.search(image=photo, **how)
         id_ = photo if isinstance(photo, int) else photo.id
+        return self.search(self.similar_query(id_), **how)
+
+    def similar_query(self, id_: int) -> Query:
+        """Make a query for what is like an item, without its own file.
+
+        Raises:
+            ItemMissing: the library has no such item.
+        """
         asked = TermNames(library=self._library).item_query(id_)
-        return self.search(replace(asked, excluded=frozenset([id_])), **how)
+        return replace(asked, excluded=frozenset(frame.id for frame in self.frames(id_)))
 
     # Browse
 
@@ -395,6 +428,31 @@ class PhotoLibrary:
         request = _request(_query(text, image, where), page=page, **how)
         return matching_ids(self._library, self._models, request)
 
+    def items(self, ids: Sequence[int]) -> list[Hit]:
+        """Return items by their ids, as hits without a score; those that are gone are left out."""
+        found = [Candidate(id=id_, score=0.0) for id_ in ids]
+        return hits_of(found, self._library.records(ids))
+
+    def download(
+        self, ids: Sequence[int], form: str | DownloadFormat = DownloadFormat.LIST
+    ) -> Iterator[bytes]:
+        """Yield items as one file to save, in pieces; nothing of it is held in memory.
+
+        Args:
+            ids: of the items; those that are gone are left out.
+            form: "list" of paths, "csv", "json" (an object a line), or "zip" with copies of the
+                files and a manifest, which also lists what cannot be read.
+
+        Raises:
+            QueryInvalid: there is no such form.
+        """
+        starts = range(0, len(ids), _PAGE)
+        pages = (
+            [replace(hit, rank=start + hit.rank) for hit in self.items(ids[start : start + _PAGE])]
+            for start in starts
+        )
+        return download(pages, _form(form), self.original)
+
     def export(
         self, hits: Sequence[Hit], folder: PathLike, mode: str | ExportMode = ExportMode.COPY
     ) -> ExportReport:
@@ -425,9 +483,41 @@ class PhotoLibrary:
             self._counts = counts = _counted(self._library, generation)
         return counts
 
+    def indexing(self) -> RunProgress | None:
+        """Say how far the index run is that writes now, in whichever process; None for none."""
+        return run_progress(self.path) or run_progress(self.path / NEXT)
+
     def is_current(self) -> bool:
         """Tell whether the folder still holds the library that was opened, not none or another."""
         return self._lies is not None and _identity(self.path) == self._lies
+
+    def embed(self, *inputs: str | bytes) -> Vectors:
+        """Return the vectors of texts and photos by the model of the library.
+
+        Texts and photos of one meaning have vectors that point the same way.
+
+        Args:
+            inputs: texts, and the bytes of photos, in any order.
+
+        Returns:
+            One unit vector for each input, float32. Shape (inputs, dim).
+
+        Raises:
+            FileUnreadable: some bytes are no picture.
+        """
+        encoder = self._models.quick()
+        photos = [
+            read_data(each, size_hint=encoder.image_size)
+            for each in inputs
+            if isinstance(each, bytes)
+        ]
+        vectors = np.empty((len(inputs), encoder.dim), dtype=np.float32)
+        is_photo = np.array([isinstance(each, bytes) for each in inputs], dtype=np.bool_)
+        if photos:
+            vectors[is_photo] = encoder.encode_images(photos)
+        if len(photos) < len(inputs):
+            vectors[~is_photo] = encoder.encode_texts([e for e in inputs if isinstance(e, str)])
+        return vectors
 
     # Pictures
 
@@ -594,11 +684,28 @@ class PhotoLibrary:
         Raises:
             ConceptInvalid: the name is no word, or no photo can be read.
         """
+        self.check_name(name)
         from retrieval.concepts import LearnOptions, learn_concept  # and torch
 
         options, paths = LearnOptions(like=like, seed=seed), [Path(each) for each in photos]
-        encoder = self._models.in_torch()
+        encoder = self._models.quick()
         return learn_concept(self._library, encoder, name, paths, options, progress)
+
+    def check_name(self, name: str) -> None:
+        """Check, before any work is done, whether a name can be learned.
+
+        Raises:
+            ConceptInvalid: the name is no word.
+            ExtraMissing: learning needs packages that are not installed.
+            TwinlensError: the library's folder is closed to us.
+        """
+        new_name(name)
+        require_torch("learning a name")
+        Concepts(self.path).check_writable()
+
+    def knows_name(self, concept: Concept) -> bool:
+        """Tell whether a name was learned for the library's model, so that queries may hold it."""
+        return concept.fingerprint == self._library.fingerprint
 
     def names(self) -> list[Concept]:
         """Return the names that were learned and can be read."""
@@ -783,6 +890,15 @@ def _group(name: str) -> FacetGroup:
         return FacetGroup(name)
     except ValueError as error:
         raise QueryInvalid(f"a group is one of {', '.join(FacetGroup)}, not '{name}'") from error
+
+
+def _form(name: str) -> DownloadFormat:
+    """Return the form of a download that a word stands for."""
+    try:
+        return DownloadFormat(name)
+    except ValueError as error:
+        known = ", ".join(DownloadFormat)
+        raise QueryInvalid(f"a download is one of {known}, not '{name}'") from error
 
 
 def _sort(order: str | SortOrder) -> SortOrder:

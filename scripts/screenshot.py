@@ -1,6 +1,6 @@
 """Draw docs/page.webp: the page of `twinlens serve` with photos of the demo.
 
-    python scripts/screenshot.py [--query "a cat"] [--out docs/page.webp] [--width 1280] [--dark]
+    python scripts/screenshot.py [--query WORDS] [--out docs/page.webp] [--width 1280] [--dark]
 
 The photos come with scikit-image and scikit-learn; data/demo/photos.jsonl has their licences. It
 needs the extras `serve` and `demo`, playwright, and Chromium (its path in CHROMIUM, or on PATH).
@@ -46,7 +46,7 @@ QUALITY = 82
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--query", default="a cat")
+    parser.add_argument("--query", default="a motorcycle")
     parser.add_argument("--out", type=Path, default=Path("docs/page.webp"))
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--dark", action="store_true")

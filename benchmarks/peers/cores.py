@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from statistics import median
 
-from index import FORMATS, Measured, lines, measure
+from index import FORMATS, Measured, lines, measure, prepare_twinlens
 from measure import machine, show
 from prepare import make_photos, with_work, work_of
 from tools import TOOLS
@@ -34,6 +34,7 @@ def main() -> None:
     work = work_of(asked)
     tools = [TOOLS[name](work) for name in asked.tools]
     make_photos(work, "500px", asked.count, asked.photos)
+    prepare_twinlens(tools)
     print(f"{machine()}\n{work.arch}, random weights; " + "; ".join(tool.version for tool in tools))
     found = {
         cores: measure(work, tools, "500px", asked.repeats, cores=cores) for cores in asked.cores

@@ -52,6 +52,7 @@ def main() -> None:
         if count <= FEW:
             continue
         make_photos(work, size, count, asked.photos)
+        prepare_twinlens(tools)
         agreement(work, size)
         measured = measure(work, tools, size, asked.repeats)
         title = f"{count} photos of {size}"
@@ -87,6 +88,13 @@ def measure(
                     measured[stage]["photos/s"].append(rate)
                     say(f"  {stage}: {rate:.1f} photos/s")
     return measured
+
+
+def prepare_twinlens(tools: Sequence[Tool]) -> None:
+    """Let twinlens know the model."""
+    for tool in tools:
+        if isinstance(tool, Twinlens):
+            tool.blank(tool.work.arch, tool.spec)
 
 
 def agreement(work: Work, size: str) -> None:

@@ -24,18 +24,6 @@ from indexer.library.library import Library
 from indexer.metadata.extract import METADATA_VERSION
 
 COMMIT, BYTES, SPREAD = 10_000, 3_300_000, 0.5
-RCLIP_TABLE = """
-    CREATE TABLE images (
-        id INTEGER PRIMARY KEY, deleted BOOLEAN, filepath TEXT NOT NULL UNIQUE,
-        modified_at DATETIME NOT NULL, size INTEGER NOT NULL, vector BLOB NOT NULL,
-        indexing BOOLEAN, hash TEXT
-    );
-    CREATE UNIQUE INDEX existing_images ON images(filepath) WHERE deleted IS NULL;
-    CREATE INDEX hash_index ON images(hash) WHERE deleted IS NULL;
-    CREATE TABLE db_version (version INTEGER);
-    INSERT INTO db_version VALUES (4);
-"""
-"""As rclip 3.3.0 makes it (`rclip/db.py`)."""
 
 
 def main() -> None:
@@ -97,27 +85,15 @@ def entries(photos: Path, first: int, vectors: Vectors) -> Iterator[BatchEntry]:
 
 
 def fill_rclip(folder: Path, photos: Path, vectors: Vectors) -> None:
-    """Insert the vectors as rclip does: float32, one a row."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "db.sqlite3"
-    file.unlink(missing_ok=True)
+    """Insert the vectors as rclip does, float32, one a row, into the database that it made."""
     rows = (
-        (
-            None,
-            str(path_of(number, photos)),
-            number,
-            BYTES,
-            vector.tobytes(),
-            None,
-            f"{number:064x}",
-        )
+        (str(path_of(number, photos)), number, BYTES, vector.tobytes(), f"{number:064x}")
         for number, vector in enumerate(vectors)
     )
-    with sqlite3.connect(file) as database:
-        database.executescript(RCLIP_TABLE)
+    with sqlite3.connect(folder / "db.sqlite3") as database:
+        database.execute("DELETE FROM images")
         database.executemany(
-            "INSERT INTO images(deleted, filepath, modified_at, size, vector, indexing, hash)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO images(filepath, modified_at, size, vector, hash) VALUES (?, ?, ?, ?, ?)",
             rows,
         )
 

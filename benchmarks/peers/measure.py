@@ -78,8 +78,12 @@ def _pinned(cores: int | None) -> list[str]:
 
 
 def _environment(command: Command) -> dict[str, str]:
-    """Let each tool choose its threads from the cores it sees, and look for nothing on a hub."""
+    """Let each tool choose its threads from the cores it sees, and look for nothing on a hub.
+
+    Compiled modules are kept, as those of an installed package are.
+    """
     left = {name: value for name, value in os.environ.items() if not THREAD_SETTINGS.match(name)}
+    left.pop("PYTHONDONTWRITEBYTECODE", None)
     if not command.own:
         left.pop("PYTHONPATH", None)
     return left | {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"} | dict(command.env)
@@ -105,7 +109,7 @@ _UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bf16", "avx512_vnni": "VNNI", "a
 
 
 def version(python: Path | str, *packages: str) -> str:
-    """Return the versions of packages in an environment: "rclip 3.3.0, onnxruntime 1.32.0"."""
+    """Return the versions of packages in an environment: "rclip 4.0.8, onnxruntime 1.32.0"."""
     code = "import importlib.metadata as m, sys; print(*map(m.version, sys.argv[1:]))"
     done = subprocess.run(
         [str(python), "-c", code, *packages], check=True, capture_output=True, text=True

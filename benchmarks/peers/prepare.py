@@ -5,6 +5,7 @@ WORK/
   rclip/  clip-retrieval/  onnx/      environments, from the package index
   models/ARCH/                        weights.pt, visual.onnx, textual.onnx, the words' table
   photos/500px/  photos/12mp/         and few/ beside them: the first of each
+  cache/                              twinlens' own, of graphs and of the bank
 ```
 """
 
@@ -14,14 +15,16 @@ import argparse
 import os
 import shutil
 import sys
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Command, run
 
 HERE = Path(__file__).parent
-RCLIP, CLIP_RETRIEVAL = "rclip==3.3.0", "clip-retrieval==2.45.0"
+RCLIP, CLIP_RETRIEVAL = "rclip==4.0.8", "clip-retrieval==2.45.0"
+RCLIP_PYTHON = (3, 12)
+"""The oldest that rclip 4 runs on."""
+
 OLD_SETUPTOOLS = "setuptools<70"
 """clip-retrieval's clip-anytorch imports `pkg_resources.packaging`, which later ones lack."""
 
@@ -76,16 +79,41 @@ def work_of(asked: argparse.Namespace) -> Work:
     return work
 
 
-def environment(work: Work, name: str, *packages: str) -> None:
-    """Make a virtual environment with packages of the index, one by one, unless it is complete."""
-    folder, complete = work.folder / name, work.folder / name / "complete"
+def environment(work: Work, name: str, *packages: str, least: tuple[int, int] = (0, 0)) -> None:
+    """Make a virtual environment with packages of the index, one by one, unless it is complete.
+
+    Args:
+        work: the work folder.
+        name: of the environment's folder.
+        packages: as pip names them.
+        least: the oldest Python that they run on.
+    """
+    folder = work.folder / name
+    complete = folder / f"complete-{packages[0]}"
     if complete.exists():
         return
     say(f"installing {', '.join(packages)}")
-    venv.create(folder, with_pip=True, clear=True)
+    run(Command(argv=[interpreter(least), "-m", "venv", "--clear", str(folder)]))
     for package in packages:
         run(Command(argv=[str(work.python(name)), "-m", "pip", "install", "-q", package]))
     complete.touch()
+
+
+def interpreter(least: tuple[int, int]) -> str:
+    """Return a Python of a version or a newer one: this one, or one on the path.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    if sys.version_info[:2] >= least:
+        return sys.executable
+    names = (f"python{least[0]}.{minor}" for minor in range(least[1], least[1] + 4))
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise SystemExit(
+            f"no Python {least[0]}.{least[1]} or newer on the path, which a peer needs"
+        )
+    return found
 
 
 def make_weights(work: Work) -> None:

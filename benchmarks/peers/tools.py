@@ -1,8 +1,8 @@
 """The tools that are compared: how each indexes a folder of photos from nothing.
 
 All see the same photos and weights, choose threads and batches themselves as they come, and begin
-with an empty library. What a tool needs once, whatever it indexes (a model's files, twinlens' bank
-of generic captions), is there before.
+without a library. What a tool needs once, whatever it indexes (a model's files, twinlens' graphs
+and its bank of generic captions), is there before.
 """
 
 from __future__ import annotations
@@ -13,10 +13,22 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from measure import Command, run, version
-from prepare import CLIP_RETRIEVAL, HERE, OLD_SETUPTOOLS, RCLIP, Work, environment, say
+from prepare import (
+    CLIP_RETRIEVAL,
+    HERE,
+    OLD_SETUPTOOLS,
+    RCLIP,
+    RCLIP_PYTHON,
+    Work,
+    environment,
+    say,
+)
 
 RCLIP_MODEL = "ViT-B-32-256-datacomp_s34b_b86k"
-"""The folder where rclip 3.3.0 looks for its model, whatever weights are in it."""
+"""The folder where rclip 4.0.8 looks for its model, whatever weights are in it."""
+
+RCLIP_LEGAL = ("LICENSE", "OPENAI-CLIP-MIT.txt", "README.md", "THIRD_PARTY_NOTICES.md")
+"""Files that rclip fetches where they are not beside its model."""
 
 BATCH = ("--batch_size", "64")
 """Of clip-retrieval: as twinlens has it. At its own 256 it warms up for 108 s at each start."""
@@ -44,40 +56,51 @@ class Tool(ABC):
 
 
 class Twinlens(Tool):
-    """twinlens from this environment, with the peers' weights."""
+    """twinlens from this environment, with the ONNX pair that rclip reads."""
 
     name = "twinlens"
 
     @property
     def version(self) -> str:
         """Return its version, and those of what it computes with."""
-        return version(sys.executable, "torch", "faiss-cpu", "pillow")
+        return version(sys.executable, "twinlens", "openvino", "faiss-cpu", "pillow")
 
     @property
     def spec(self) -> str:
         """The model as twinlens names it."""
-        return f"{self.work.arch}/{self.work.weights}"
+        return str(self.work.model)
 
     def index(self, photos: Path, home: Path) -> Command:
-        """Lay out an empty library in `home`, and return the command that fills it."""
-        shutil.copytree(self.blank(self.work.arch, self.spec), home / "library")
-        return self.command("index", str(photos), "--library", str(home / "library"))
+        """Return the command that makes a library in `home`, or adds to the one there."""
+        where = ["--library", str(home / "library"), "--model", self.spec]
+        return self.command("index", str(photos), *where)
+
+    def search(self, home: Path, query: str) -> Command:
+        """Return the command that asks the library in `home`."""
+        return self.command("search", query, "--library", str(home / "library"))
 
     def command(self, *arguments: str) -> Command:
         """Return a `twinlens` command; that nothing matches is an answer, too."""
         argv = [sys.executable, "-m", "retrieval.cli", *arguments]
-        return Command(argv=argv, own=True, done=(0, 4))
+        env = {"TWINLENS_CACHE": str(self.work.folder / "cache")}
+        return Command(argv=argv, own=True, done=(0, 4), env=env)
 
     def blank(self, name: str, spec: str) -> Path:
-        """Return a library that knows a model and its bank, and no photo; make it once."""
+        """Return a library that knows a model and its bank, and no photo; make it once.
+
+        Both towers are ready then.
+        """
         folder, texts = self.work.folder / "blank" / name, self.work.folder / "texts"
         if not folder.exists():
-            say(f"embedding generic captions for twinlens with {name}")
+            say(f"preparing twinlens with {name}")
             texts.mkdir(exist_ok=True)
             (texts / "a.txt").write_text("Something to begin with.", encoding="utf-8")
             part = folder.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            run(self.command("index", str(texts), "--library", str(part), "--model", spec))
+            where = ["--library", str(part), "--model", spec]
+            run(self.command("index", str(texts), *where))
+            run(self.command("index", str(self.work.photos("500px", few=True)), *where))
+            run(self.command("forget", str(self.work.photos("500px", few=True)), *where[:2]))
             part.rename(folder)
         return folder
 
@@ -89,7 +112,7 @@ class Rclip(Tool):
 
     def __init__(self, work: Work) -> None:
         super().__init__(work)
-        environment(work, "rclip", RCLIP)
+        environment(work, "rclip", RCLIP, least=RCLIP_PYTHON)
         self._python = str(work.python("rclip"))
 
     @property
@@ -100,6 +123,10 @@ class Rclip(Tool):
     def index(self, photos: Path, home: Path) -> Command:
         """Lay out an empty library in `home`, and return the command that fills it."""
         return self.command(photos, home, "a dog")
+
+    def search(self, home: Path, query: str) -> Command:
+        """Return the command that asks the library in `home` about the photos beside it."""
+        return self.command(home.parent / "photos", home, "--no-indexing", query)
 
     def command(self, photos: Path, home: Path, *arguments: str) -> Command:
         """Return an `rclip` command below `photos`, its data in `home`."""
@@ -129,6 +156,8 @@ class Rclip(Tool):
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists():
                 link.symlink_to(self.work.model / name)
+        for name in RCLIP_LEGAL:
+            (home / name).touch()
 
 
 class Loop(Tool):

@@ -31,6 +31,10 @@ _ROOM = 1 << 16
 _PATIENCE_SECONDS = 2.0
 """A writer that begins or ends makes and deletes SQLite's files; that takes milliseconds."""
 
+_WRITER_SECONDS = 30.0
+READER_SECONDS = 2.0
+"""So long a statement waits for another process's lock. No writer of ours locks readers out."""
+
 _PAUSE_SECONDS = 0.01
 
 _PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_CANTOPEN")
@@ -59,12 +63,13 @@ class Connection(sqlite3.Connection):
         return self.seen is not None and _seen(self.catalog) != self.seen
 
 
-def connected(path: Path, *, mode: str = "rw") -> Connection:
+def connected(path: Path, *, mode: str = "rw", wait: float = _WRITER_SECONDS) -> Connection:
     """Connect to SQLite, and try again where a writer just begins or ends.
 
     Args:
         path: of the catalog.
         mode: "rw" never creates a file, "rwc" does.
+        wait: seconds in which another process may unlock the catalog.
 
     Raises:
         sqlite3.Error: see `failure`.
@@ -72,7 +77,7 @@ def connected(path: Path, *, mode: str = "rw") -> Connection:
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return _connected(path, mode)
+            return _connected(path, mode, wait)
         except sqlite3.Error as error:
             if not is_passing(error) or time.monotonic() > until:
                 raise
@@ -165,7 +170,7 @@ def _message(error: BaseException) -> str:
     return str(error)
 
 
-def _connected(path: Path, mode: str) -> Connection:
+def _connected(path: Path, mode: str, wait: float) -> Connection:
     """Connect to SQLite in the way that the folder allows."""
     way, seen = _way(path)
     connection = sqlite3.connect(
@@ -179,7 +184,7 @@ def _connected(path: Path, mode: str) -> Connection:
         connection.catalog, connection.seen = path, seen
         connection.create_function("same", 1, _same, deterministic=True)
         connection.create_function("written_in", 3, _written_in, deterministic=True)
-        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute(f"PRAGMA busy_timeout={round(1_000 * wait)}")
         if way == _ALONE:  # keeps in memory what would lie in the missing file
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.catalog.connection import (
+    READER_SECONDS,
     Connection,
     connected,
     failure,
@@ -117,6 +118,10 @@ class CatalogReader:
         """Return how many items of a kind have each word in captions, keywords and passages."""
         return self._read(lambda snapshot: read_words(snapshot, kind))
 
+    def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
+        """Return ids and times of all items of the file that an item is of, by id."""
+        return self._read(lambda snapshot: snapshot.of_one_file(id_))
+
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None = None, every: bool = False
     ) -> list[tuple[int, float]]:
@@ -208,7 +213,7 @@ class CatalogReader:
             self.close()
         if self._sqlite is None:
             try:
-                self._sqlite = connected(self._path)
+                self._sqlite = connected(self._path, wait=READER_SECONDS)
             except _UNREADABLE as error:
                 raise failure(self._path, error) from error
         return self._sqlite

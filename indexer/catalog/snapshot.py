@@ -148,6 +148,13 @@ class CatalogSnapshot:
         """Return the hashes of the contents of all files."""
         return {bytes(digest) for (digest,) in self.connection.execute("SELECT digest FROM files")}
 
+    def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
+        """Return ids and times of all items of the file that an item is of, by id."""
+        time = "time" if self.facts.format >= 4 else "NULL"
+        own = "(SELECT file_id FROM items WHERE id = ?)"
+        query = f"SELECT id, {time} FROM items WHERE file_id = {own} ORDER BY id"
+        return self.connection.execute(query, (id_,)).fetchall()
+
     def word_matches(
         self, text: str, kind: Kind, limit: int, *, among: Holds | None, every: bool
     ) -> list[tuple[int, float]]:

@@ -61,6 +61,7 @@ class DuplicateFile:
         width: of the upright picture in pixels.
         height: likewise.
         bytes: of the file.
+        id: of its item in the library.
         links: other names of the same file, which goes with them.
         alone: what it has and the kept copy lacks; dropping it would lose that.
     """
@@ -69,6 +70,7 @@ class DuplicateFile:
     width: int
     height: int
     bytes: int
+    id: int = 0
     links: tuple[Path, ...] = ()
     alone: tuple[str, ...] = ()
 
@@ -403,6 +405,7 @@ def _group(
             width=seen[id_].holds.width,
             height=seen[id_].holds.height,
             bytes=each.bytes,
+            id=id_,
             links=seen[id_].file.links,
             alone=lacking(traits[0], each),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from indexer.core.encoder import Encoder
@@ -15,6 +16,7 @@ from indexer.ingest.prefetch import reading_threads
 from indexer.ingest.walker import walk
 from indexer.library.library import Library
 from indexer.library.lock import LockTimeout
+from indexer.library.progress_note import ProgressNote
 from indexer.media.file_signature import kind_in
 
 
@@ -51,9 +53,11 @@ def index_folders(
     options = options or IndexOptions()
     library.check_model(encoder)
     roots, away = _reachable(library, folders, prune=options.prune)
-    run = IndexRun(library, encoder, options, progress)
+    note = ProgressNote(library.folder)
+    run = IndexRun(library, encoder, options, partial(_told, note, progress))
     with (
         library.writing(LockTimeout(seconds=options.wait_seconds)),
+        note,
         run.decoders,
         reading_threads(options.threads, run.decoders) as pool,
     ):
@@ -68,6 +72,22 @@ def index_folders(
         run.note_skips()
         library.refresh_index()
     return run.report(away)
+
+
+def _told(
+    note: ProgressNote, progress: Callable[[IndexProgress], None] | None, now: IndexProgress
+) -> None:
+    """Say how far a run is, to whoever looks at the library and to the caller."""
+    note.write(
+        met=now.met,
+        files=now.files,
+        photos=now.photos,
+        texts=now.texts,
+        skipped=now.skipped,
+        seconds=now.seconds,
+    )
+    if progress is not None:
+        progress(now)
 
 
 def _reachable(

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from filelock import FileLock
 
 from indexer.calibration.reference_set import banks_of, write_banks
 from indexer.catalog.changes import NewFile, Transaction
@@ -29,11 +28,15 @@ from indexer.core.permissions import close_to_others
 from indexer.core.types import Kind
 from indexer.library.batch import BatchEntry, IndexBatch, numbered
 from indexer.library.lock import LockTimeout, holding_lock, lock_of
+from indexer.library.progress_note import delete_note
 from indexer.library.reader import LibraryReader
 from indexer.library.skipped_files import SKIPPED, SkippedFiles
 from indexer.library.thumbnail_cache import ThumbnailCache
 from indexer.vectors.nprobe_tuning import RecallTarget
 from indexer.vectors.segments import Segment, is_ours
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 NEXT = "next"
 """Below a library: the set of another model that is being made; see `indexer.ingest.reindex`."""
@@ -108,6 +111,7 @@ class Library(LibraryReader):
             close_to_others(self.folder)
         self.vectors.reseal()
         self.catalog.note("writer", f"{os.getpid()} {time.time():.0f}")
+        delete_note(self.folder)
         self._sweep()
 
     def commit(self, batch: IndexBatch) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from indexer.catalog.reader import CatalogReader
 from indexer.core.errors import LibraryLocked, TwinlensError, explained
 from indexer.core.permissions import file_mode
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 def _nobody(message: str) -> None:
@@ -35,6 +37,8 @@ class LockTimeout:
 
 def lock_of(folder: Path) -> FileLock:
     """Make the lock of a library; the system frees it when its holder dies."""
+    from filelock import FileLock  # only writers need it, and it loads asyncio
+
     return FileLock(folder / "lock", mode=file_mode(folder))
 
 
@@ -46,6 +50,8 @@ def holding_lock(
     view: CatalogReader | None = None,
 ) -> Iterator[None]:
     """Hold a lock; while another process does, say which, and wait as long as patience lasts."""
+    from filelock import Timeout
+
     patience = patience or LockTimeout()
     try:
         try:

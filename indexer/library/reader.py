@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
@@ -332,8 +333,17 @@ class LibraryReader:
             hubness=tuple(kind for kind, bank in banks.items() if bank),
             described=self.catalog.described(),
             format=facts.format,
-            bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            bytes=sum(map(_bytes, self.folder.rglob("*"))),
         )
+
+
+def _bytes(path: Path) -> int:
+    """Return the size of a file; 0 for a folder, and for what another process has just deleted."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _catalog() -> type[CatalogWriter]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -160,11 +159,10 @@ def _path(hit: Hit) -> str:
 
 
 def _json(away: frozenset[Path], hit: Hit) -> str:
-    """One JSON object; that a file is reachable is left out."""
-    told = hit.as_json()
-    values = {name: told.pop(name) for name in HIT_FIELDS}
-    reach = {"reachable": False} if hit.path in away else {}
-    return json.dumps({**values, **reach, **told})
+    """One JSON object."""
+    from retrieval.search.downloads import json_line
+
+    return json_line(hit, away)
 
 
 def _write_csv(hits: Sequence[Hit]) -> None:

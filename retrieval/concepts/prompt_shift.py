@@ -5,18 +5,21 @@ Shapes: p photos (and views of them), n other photos, d dimension. All vectors h
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+
+from indexer.core.encoder import Vectors
+from retrieval.concepts.adam import Adam
+from retrieval.models.numpy_gradients import unit
+from retrieval.models.numpy_layers import sigmoid, softmax
 
 STEPS, RATE = 100, 0.02
-TEMPERATURE = 0.05  # of the softmax over other photos; 0.02 overfits to five photos
+TEMPERATURE = np.float32(0.05)  # of the softmax over other photos; 0.02 overfits to five photos
 MOST_SPARED = 0.1  # of the other photos: with very unlike examples, all would seem alike
 FEW = 50  # other photos, below which they say little about what the name is not
 ALONE = 0.9  # how alike two photos of one thing are, where one photo was given
 
 
-def find_direction(examples: Tensor, others: Tensor, word: Tensor, *, near: float) -> Tensor:
+def find_direction(examples: Vectors, others: Vectors, word: Vectors, *, near: float) -> Vectors:
     """Return the unit vector for which the examples score higher than other photos.
 
     It minimises `τ · InfoNCE + near · (1 - cosine with the plain word)`. Without enough other
@@ -30,17 +33,15 @@ def find_direction(examples: Tensor, others: Tensor, word: Tensor, *, near: floa
 
     Source: van den Oord et al. 2018 (InfoNCE, arXiv 1807.03748).
     """
-    move = torch.zeros_like(word, requires_grad=True)
-    adam = torch.optim.Adam([move], lr=RATE)
+    adam, move = Adam(word.shape), np.zeros_like(word)
     for _ in range(STEPS):
-        vector = F.normalize(word + move, dim=0)
-        loss = _apart(vector, examples, others) + near * (1.0 - vector @ word)
-        (move.grad,) = torch.autograd.grad(loss, [move])
-        adam.step()
-    return F.normalize(word + move, dim=0).detach()
+        vector, back = unit(word + move)
+        slope = _slope(vector, examples, others) - np.float32(near) * word
+        move -= adam.step(back(slope), RATE)
+    return unit(word + move)[0]
 
 
-def strangers(photos: Tensor, others: Tensor) -> Tensor:
+def strangers(photos: Vectors, others: Vectors) -> Vectors:
     """Leave out of the others those as like an example as the examples are among themselves.
 
     A library that a name is learned for holds more photos of the same thing.
@@ -51,17 +52,25 @@ def strangers(photos: Tensor, others: Tensor) -> Tensor:
     """
     if not len(others):
         return others
-    alike = (others @ photos.T).amax(dim=1)  # (n,)
-    among = (photos @ photos.T)[~torch.eye(len(photos), dtype=torch.bool)]  # (p · (p - 1),)
-    bound = among.median() if len(among) else torch.tensor(ALONE)
-    return others[alike < torch.maximum(bound, alike.quantile(1.0 - MOST_SPARED))]
+    alike = (others @ photos.T).max(axis=1)  # (n,)
+    among = (photos @ photos.T)[np.triu_indices(len(photos), k=1)]  # (p · (p - 1) / 2,)
+    bound = np.quantile(among, 0.5, method="lower") if len(among) else ALONE
+    kept: Vectors = others[alike < max(bound, np.quantile(alike, 1.0 - MOST_SPARED))]
+    return kept
 
 
-def _apart(vector: Tensor, examples: Tensor, others: Tensor) -> Tensor:
-    """Return `τ` times the InfoNCE loss of each example against all others, averaged."""
-    own = examples @ vector  # (p,)
+def _slope(vector: Vectors, examples: Vectors, others: Vectors) -> Vectors:
+    """Return the gradient of `τ` times the InfoNCE loss of each example against all others.
+
+    With s the scores of the examples and r the logsumexp of all others', both over τ, the loss is
+    the mean of `τ · (logaddexp(s, r) - s)`. Shape (d,).
+    """
     if len(others) < FEW:
-        return (1.0 - own).mean()
-    rivals = torch.logsumexp(others @ vector / TEMPERATURE, dim=0)
-    own = own / TEMPERATURE
-    return TEMPERATURE * (torch.logaddexp(own, rivals) - own).mean()
+        near: Vectors = -examples.mean(axis=0)
+        return near
+    scores = others @ vector / TEMPERATURE  # (n,)
+    top = scores.max()
+    rivals = top + np.log(np.exp(scores - top).sum())
+    missed = sigmoid(rivals - examples @ vector / TEMPERATURE)  # (p,)
+    away: Vectors = missed.mean() * (softmax(scores) @ others)
+    return away - missed @ examples / np.float32(len(examples))

@@ -15,10 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
-from torch.nn import functional as F
 
 from indexer.core.encoder import Encoder, Vectors
 from indexer.core.errors import FileUnreadable, TwinlensError
@@ -28,12 +25,12 @@ from indexer.decoding.render import read_picture
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.library.library import Library
 from retrieval._resources import resource
+from retrieval.concepts.adam import Adam
 from retrieval.concepts.prompt_shift import find_direction, strangers
 from retrieval.concepts.store import Concept, Concepts, TokenVectors, clean_name, new_name
 from retrieval.errors import ConceptInvalid, ModelUnavailable
-from retrieval.models import TorchEncoder
-from retrieval.models.phrases import Phrase
-from retrieval.models.soft_tokens import PromptTower
+from retrieval.models.numpy_layers import unit
+from retrieval.models.phrases import Phrase, PromptTower, TeachableEncoder
 
 SAMPLE = 1500  # photos of the library at random, to tell the examples from
 NEAREST = 500  # and those nearest to the plain word: other dogs, where Rex is a dog
@@ -115,9 +112,29 @@ class InversionSentences:
     """
 
     phrases: Sequence[Phrase]
-    targets: Tensor
-    start: Tensor
-    shift: Tensor
+    targets: Vectors
+    start: TokenVectors
+    shift: Vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pupil:
+    """A model that learns a name: its encoder, and its text tower with gradients."""
+
+    encoder: Encoder
+    tower: PromptTower
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Pupil:
+        """Return a model as one that learns.
+
+        Raises:
+            ModelUnavailable: its text tower cannot read vectors in the place of words.
+            ExtraMissing: it takes torch, which is not installed.
+        """
+        if not isinstance(encoder, TeachableEncoder):
+            raise ModelUnavailable(f"{encoder.name!r} has no text tower that could learn a name")
+        return cls(encoder=encoder, tower=encoder.prompt_tower())
 
 
 def learn_concept(
@@ -146,20 +163,21 @@ def learn_concept(
         TwinlensError: the library's folder is closed to us.
         ModelMismatch: the encoder is another model than the library's.
         ModelUnavailable: its text tower cannot read vectors in the place of words.
+        ExtraMissing: it takes torch, which is not installed.
     """
     started = time.monotonic()
     library.check_model(encoder)
-    called, towers = new_name(name), _towers(encoder)
+    called, pupil = new_name(name), Pupil.of(encoder)
     Concepts(library.folder).check_writable()
-    views, skipped = embed_views(towers, photos)
-    like = clean_name(options.like) if options.like else nearest_word(towers, called, views[:, 0])
-    lesson = prepare(towers, views, _others(library, towers, like, options.seed), like, options)
+    views, skipped = embed_views(encoder, photos)
+    like = clean_name(options.like) if options.like else nearest_word(pupil, called, views[:, 0])
+    lesson = prepare(pupil, views, _others(library, encoder, like, options.seed), like, options)
     concept = Concept(
         name=called,
-        tokens=learn_tokens(towers.prompts, lesson, options, progress),
+        tokens=learn_tokens(pupil.tower, lesson, options, progress),
         like=like,
-        model=towers.name,
-        fingerprint=towers.fingerprint,
+        model=encoder.name,
+        fingerprint=encoder.fingerprint,
         photos=len(views),
         steps=options.pace[0],
         seed=options.seed,
@@ -169,7 +187,7 @@ def learn_concept(
     return LearnedConcept(concept=concept, replaced=replaced, skipped=skipped, seconds=seconds)
 
 
-def embed_views(towers: TorchEncoder, photos: Sequence[Path]) -> tuple[Vectors, tuple[Skip, ...]]:
+def embed_views(encoder: Encoder, photos: Sequence[Path]) -> tuple[Vectors, tuple[Skip, ...]]:
     """Embed each photo once in every view, the plain one first. Shape (photos, views, dim).
 
     Raises:
@@ -179,13 +197,13 @@ def embed_views(towers: TorchEncoder, photos: Sequence[Path]) -> tuple[Vectors, 
     skipped: list[Skip] = []
     for path in dict.fromkeys(file for photo in photos for file in _files(photo)):
         try:
-            seen += _views(read_picture(path, size_hint=towers.image_size))
+            seen += _views(read_picture(path, size_hint=encoder.image_size))
         except FileUnreadable as error:
             skipped.append(Skip(path=path, reason=str(error)))
     if not seen:
         first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
         raise ConceptInvalid(f"no photo to learn from can be read{first}")
-    return towers.encode_images(seen).reshape(-1, _VIEWS, towers.dim), tuple(skipped)
+    return encoder.encode_images(seen).reshape(-1, _VIEWS, encoder.dim), tuple(skipped)
 
 
 def _files(path: Path) -> list[Path]:
@@ -200,12 +218,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def prepare(
-    towers: TorchEncoder, views: Vectors, others: Vectors, like: str, options: LearnOptions
+    pupil: Pupil, views: Vectors, others: Vectors, like: str, options: LearnOptions
 ) -> InversionSentences:
     """Find the shift from the plain word to the photos, and apply it to every sentence.
 
     Args:
-        towers: the model.
+        pupil: the model.
         views: the photos, each in several views, the plain one first. Shape (photos, views, dim).
         others: other photos. Shape (n, dim).
         like: the plain word.
@@ -214,22 +232,21 @@ def prepare(
     Raises:
         ConceptInvalid: the plain word is none to this model, or a whole sentence.
     """
-    start = towers.prompts.word_vectors(like)
+    start = pupil.tower.word_vectors(like)
     if not 1 <= len(start) <= MOST_TOKENS:
         raise ConceptInvalid(f"'{like}' is not one or two plain words; give them, e.g. --like dog")
     templates, contexts = _sentences("templates.txt"), _sentences("contexts.txt")
     texts = [sentence.format(like) for sentence in (*templates, *contexts)]
-    plain = torch.from_numpy(towers.encode_texts(texts))  # (phrases, dim)
-    word = F.normalize(plain[: len(templates)].mean(dim=0), dim=0)
-    examples, rest = torch.from_numpy(views), torch.from_numpy(others)
-    direction = find_direction(
-        examples.flatten(0, 1), strangers(examples[:, 0], rest), word, near=options.nearness
-    )
+    plain = pupil.encoder.encode_texts(texts)  # (phrases, dim)
+    word = unit(plain[: len(templates)].mean(axis=0))
+    examples = views.reshape(-1, views.shape[-1])
+    rest = strangers(views[:, 0], others)
+    shift = find_direction(examples, rest, word, near=options.nearness) - word
     return InversionSentences(
         phrases=[_phrase(each, len(start)) for each in (*templates, *contexts)],
-        targets=F.normalize(plain + (direction - word), dim=1),
+        targets=unit(plain + shift),
         start=start,
-        shift=direction - word,
+        shift=shift,
     )
 
 
@@ -244,41 +261,28 @@ def learn_tokens(
     Minimises the mean of 1 - cosine over sentences, by Adam with a rate that falls to zero.
     """
     steps, rate = options.pace
-    draw = torch.Generator().manual_seed(options.seed)
-    size = lesson.start.square().mean().sqrt()
-    change = torch.zeros_like(lesson.start, requires_grad=True)
-    targets = lesson.targets.to(lesson.start.device)
-    adam = torch.optim.Adam([change], lr=rate)
+    draw = np.random.default_rng(options.seed)
+    size = np.sqrt((lesson.start * lesson.start).mean())
+    tokens, adam = lesson.start.copy(), Adam(lesson.start.shape)
     for step in range(steps):
-        adam.param_groups[0]["lr"] = rate * (1.0 - step / steps)
-        rows = torch.randperm(len(lesson.phrases), generator=draw)[: options.batch]
-        embedded = tower.embed(
-            [lesson.phrases[row] for row in rows], lesson.start + size * change
-        )  # (batch, d)
-        loss = 1.0 - F.cosine_similarity(embedded, targets[rows.to(targets.device)]).mean()
-        (change.grad,) = torch.autograd.grad(loss, [change])
-        adam.step()
+        rows = draw.permutation(len(lesson.phrases))[: options.batch]
+        _, slope = tower.fit([lesson.phrases[row] for row in rows], tokens, lesson.targets[rows])
+        tokens -= size * adam.step(size * slope, rate * (1.0 - step / steps))
         if progress is not None:
             progress(step + 1, steps)
-    return _checked((lesson.start + size * change).detach().cpu().float().numpy())
+    return _checked(tokens)
 
 
-def nearest_word(towers: TorchEncoder, name: str, photos: Vectors) -> str:
+def nearest_word(pupil: Pupil, name: str, photos: Vectors) -> str:
     """Return the plain word that fits the photos best: the name itself, or one of a shipped list.
 
     A name such as "Rex" is no word that the model knows, so its photos tell what it is like.
     """
     words = [name, *_lines("things.txt")]
-    fits = towers.encode_texts([f"a photo of a {word}" for word in words]) @ photos.mean(axis=0)
-    known = 1 <= len(towers.prompts.word_vectors(name)) <= MOST_TOKENS
+    texts = pupil.encoder.encode_texts([f"a photo of a {word}" for word in words])
+    fits = texts @ photos.mean(axis=0)
+    known = 1 <= len(pupil.tower.word_vectors(name)) <= MOST_TOKENS
     return words[int(fits.argmax())] if known else words[1 + int(fits[1:].argmax())]
-
-
-def _towers(encoder: Encoder) -> TorchEncoder:
-    """Return the encoder, after checking that it has towers that can learn."""
-    if not isinstance(encoder, TorchEncoder):
-        raise ModelUnavailable(f"{encoder.name!r} has no text tower that could learn a name")
-    return encoder
 
 
 def _views(photo: Image.Image) -> Iterator[Image.Image]:
@@ -293,10 +297,10 @@ def _views(photo: Image.Image) -> Iterator[Image.Image]:
 _VIEWS = 3
 
 
-def _others(library: Library, towers: TorchEncoder, like: str, seed: int) -> Vectors:
+def _others(library: Library, encoder: Encoder, like: str, seed: int) -> Vectors:
     """Return photos of the library: some at random, and those nearest to the plain word."""
     drawn = library.sample(Kind.PHOTO, SAMPLE, seed=seed)
-    (near,) = library.search(towers.encode_texts([f"a photo of a {like}"]), Kind.PHOTO, NEAREST)
+    (near,) = library.search(encoder.encode_texts([f"a photo of a {like}"]), Kind.PHOTO, NEAREST)
     found = library.fetch([candidate.id for candidate in near], Kind.PHOTO)
     return np.unique(np.concatenate([drawn, found]), axis=0)
 

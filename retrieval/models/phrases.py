@@ -34,6 +34,40 @@ class PhraseEncoder(Encoder, Protocol):
         ...
 
 
+class PromptTower(Protocol):
+    """A text tower that says how vectors in the place of words should change."""
+
+    def word_vectors(self, words: str) -> NDArray[np.float32]:
+        """Return the vectors of words, none if they are cut off. Shape (tokens, width)."""
+        ...
+
+    def fit(
+        self, phrases: Sequence[Phrase], table: NDArray[np.float32], targets: Vectors
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Return `1 - cosine` of phrases and targets, averaged, and its gradient in the table.
+
+        Args:
+            phrases: at least one.
+            table: the vectors that the ranges name. Shape (rows, width).
+            targets: of unit length. Shape (phrases, dim).
+        """
+        ...
+
+
+@runtime_checkable
+class TeachableEncoder(PhraseEncoder, Protocol):
+    """An encoder whose text tower can learn names."""
+
+    def prompt_tower(self) -> PromptTower:
+        """Return the text tower, reading vectors in the place of words.
+
+        Raises:
+            ModelUnavailable: this model's cannot.
+            ExtraMissing: it takes torch, which is not installed.
+        """
+        ...
+
+
 def slot_ids(tokenize: Tokenize, phrases: Sequence[Phrase]) -> Ids:
     """Return token ids, with `-1 - row` for a slot. int64, shape (phrases, tokens).
 
@@ -51,6 +85,14 @@ def marked_ids(tokenize: Tokenize, phrases: Sequence[Phrase]) -> tuple[Ids, NDAr
     """Return token ids with a word in each slot, and where the slots are. Twice (b, tokens)."""
     one, other = (tokenize([_spelled(phrase, mark) for phrase in phrases]) for mark in MARKS)
     return one, one != other
+
+
+def words_between(tokenize: Tokenize, words: str) -> Ids:
+    """Return the ids of words without a text's beginning and end; none if they are cut off."""
+    _, before = marked_ids(tokenize, [(range(1),)])
+    ids, after = marked_ids(tokenize, [(words, range(1))])
+    end = int(after[0].argmax()) if after.any() else 0
+    return ids[0, int(before[0].argmax()) : end]
 
 
 def _spelled(phrase: Phrase, mark: str) -> str:

@@ -12,12 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from indexer.core.encoder import Vectors
 from retrieval.errors import ModelUnavailable
 from retrieval.models.loaded_model import Model
-from retrieval.models.phrases import Phrase, Tokenize, marked_ids, slot_ids
+from retrieval.models.phrases import Phrase, Tokenize, marked_ids, slot_ids, words_between
 
 _EMBEDDINGS = ("text.embed", "token_embedding", "text.token_embedding")
 """Where the built-in tower, open_clip's `CLIP` and its `CustomTextCLIP` keep their vectors."""
@@ -25,7 +29,7 @@ _EMBEDDINGS = ("text.embed", "token_embedding", "text.token_embedding")
 _filling = threading.Lock()
 
 
-class PromptTower:
+class TorchPrompts:
     """The text tower of a model, reading words and vectors alike. Its weights stay as they are.
 
     Raises:
@@ -47,13 +51,24 @@ class PromptTower:
         """What the model's cosines are divided by before a softmax over them."""
         return float((-self._model.towers.logit_scale.detach()).exp())
 
-    def word_vectors(self, words: str) -> Tensor:
+    def word_vectors(self, words: str) -> NDArray[np.float32]:
         """Return the vectors of words, none if they are cut off. Shape (tokens, width)."""
-        _, before = marked_ids(_tokenize(self._model), [(range(1),)])
-        ids, after = marked_ids(_tokenize(self._model), [(words, range(1))])
-        inside = slice(int(before[0].argmax()), int(after[0].argmax()) if after.any() else 0)
-        vectors: Tensor = self._plain(torch.from_numpy(ids[0, inside]).to(self._device))
-        return vectors.detach()
+        ids = torch.from_numpy(words_between(_tokenize(self._model), words)).to(self._device)
+        vectors: Tensor = self._plain(ids)
+        return vectors.detach().float().cpu().numpy()
+
+    def fit(
+        self, phrases: Sequence[Phrase], table: NDArray[np.float32], targets: Vectors
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Return `1 - cosine` of phrases and targets, averaged, and its gradient in the table.
+
+        Shapes: table and gradient (rows, width), targets (phrases, d) of unit length.
+        """
+        rows = torch.from_numpy(table).to(self._device).requires_grad_()
+        wanted = torch.from_numpy(targets).to(self._device)
+        loss = 1.0 - F.cosine_similarity(self.embed(phrases, rows), wanted).mean()
+        (gradient,) = torch.autograd.grad(loss, [rows])
+        return float(loss.detach()), gradient.cpu().numpy()
 
     def embed(self, phrases: Sequence[Phrase], table: Tensor) -> Tensor:
         """Embed phrases, differentiably in the table. Shape (phrases, d), not of unit length.

@@ -21,7 +21,7 @@ from retrieval.models.dual_encoder import DualEncoder, ImageTower, TextTower
 from retrieval.models.loaded_model import Model
 from retrieval.models.phrases import Phrase
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
-from retrieval.models.soft_tokens import PromptTower
+from retrieval.models.soft_tokens import TorchPrompts
 from retrieval.models.tokenizer import is_whole, unread
 
 BATCH = 64
@@ -199,20 +199,24 @@ class TorchEncoder:
             for batch in batches(texts, BATCH)
         )
 
-    @cached_property
-    def prompts(self) -> PromptTower:
-        """The text tower, reading vectors in the place of words.
+    def prompt_tower(self) -> TorchPrompts:
+        """Return the text tower, reading vectors in the place of words.
 
         Raises:
             ModelUnavailable: this model's cannot.
         """
-        return PromptTower(self._model, self.device)
+        return self._prompts
+
+    @cached_property
+    def _prompts(self) -> TorchPrompts:
+        """The text tower, reading vectors in the place of words."""
+        return TorchPrompts(self._model, self.device)
 
     @torch.inference_mode()
     def encode_phrases(self, phrases: Sequence[Phrase], table: NDArray[np.float32]) -> Vectors:
         """Embed phrases with slots for rows of a table. Shape (phrases, dim), unit norm."""
         rows = torch.from_numpy(table)
-        return self._join(self.prompts.embed(batch, rows) for batch in batches(phrases, BATCH))
+        return self._join(self._prompts.embed(batch, rows) for batch in batches(phrases, BATCH))
 
     def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """Preprocess one batch. Shape (b, 3, s, s)."""

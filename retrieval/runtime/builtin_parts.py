@@ -10,7 +10,7 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.model_folder import WEIGHTS, ModelDescription
 from retrieval.models.stored_weights import StoredWeights
 from retrieval.runtime.builtin_graphs import image_graph, text_graph
-from retrieval.runtime.graph import bytes_pay
+from retrieval.runtime.graph import bytes_pay, precision
 from retrieval.runtime.graph_cache import GraphCache, Tower
 from retrieval.runtime.graph_writing import float32_vectors, write_checked, write_graph
 from retrieval.runtime.probes import probe_photos
@@ -43,7 +43,7 @@ def make_part(model: Path, said: ModelDescription, folder: GraphCache, part: Tow
 def _make_images(weights: StoredWeights, said: ModelDescription, folder: GraphCache) -> None:
     """Write the image tower: with weights in bytes where that is quicker and says the same."""
     graph = image_graph(weights, said.architecture, said.image)
-    if not bytes_pay():
+    if not (bytes_pay(many=True) and precision(many=True) == "f32"):  # bfloat16 is as fast here
         write_graph(graph, folder, Tower.IMAGES)
         return
     photos = np.stack([said.image.pixels(photo) for photo in probe_photos(said.image.size)])

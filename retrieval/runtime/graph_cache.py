@@ -36,7 +36,7 @@ from indexer.core.permissions import make_private
 from indexer.core.types import Hubness
 from retrieval.models.preprocess import ImageSpec, image_spec
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when these files change: models of another format are made again."""
 
 CACHE_VARIABLE = "TWINLENS_CACHE"
@@ -70,8 +70,8 @@ class ModelInfo:
         hubness: how search corrects for hubs.
         words: how texts are cut; None if only torch can.
         context: tokens of a text at most.
-        pad: the id that fills texts up to `context`, for a text tower that is given ids; None for
-            one that is given the vectors of words.
+        pad: the id that fills texts up, for a text tower that is given ids; None for one that is
+            given the vectors of words.
     """
 
     name: str

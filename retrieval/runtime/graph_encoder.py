@@ -20,7 +20,7 @@ from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
 from retrieval.models.model_folder import TOKENIZER
-from retrieval.models.phrases import Phrase, slot_ids
+from retrieval.models.phrases import Phrase, PromptTower, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
 from retrieval.models.tokenizer import (
     FileTokenizer,
@@ -228,6 +228,19 @@ class EngineEncoder:
         embedded[slots] = table[-1 - ids[slots]]
         return self._joined([self._texts.run(embedded, ids)])
 
+    def prompt_tower(self) -> PromptTower:
+        """Return the text tower, reading vectors in the place of words.
+
+        Raises:
+            ModelUnavailable: this model's cannot.
+            ExtraMissing: it takes torch, which is not installed.
+        """
+        if not self.reads_instructions:
+            return self.towers.prompt_tower()
+        from retrieval.runtime.builtin_prompts import BuiltinPrompts  # learning alone needs it
+
+        return BuiltinPrompts(self._twin_folder(), self._words_reader.ids)
+
     def knows(self, word: str) -> bool:
         """Return whether a word is read as one; until there is a text tower here, all are."""
         foreign = self._about.words == TokenizerKind.FILE
@@ -329,7 +342,8 @@ class EngineEncoder:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
         ids = self._reader.ids(texts)
         if self._about.pad is not None:
-            return (padded(ids, self._about.context, self._about.pad),)
+            assert self._texts is not None
+            return (padded(ids, self._texts.length or ids.shape[1], self._about.pad),)
         return self._embedded(ids), ids
 
     def _embedded(self, ids: Ids) -> NDArray[np.float32]:

@@ -135,7 +135,7 @@ def _write(tower: nn.Module, folder: GraphCache, part: Tower, inputs: Inputs, wa
         Refused: its vectors are not torch's.
     """
     graph = convert_model(tower, example_input=tuple(map(torch.from_numpy, inputs)))
-    in_bytes = part == Tower.IMAGES and bytes_pay()
+    in_bytes = part == Tower.IMAGES and bytes_pay(many=True)
     forms = [with_weights_in_bytes(graph), graph] if in_bytes else [graph]
     write_checked(forms, folder, part, inputs, want.numpy())
 

@@ -40,9 +40,18 @@ class ModelChoice:
 
         return load_encoder(self._named(default), self.device)
 
+    def with_torch(self, default: str = BUILTIN) -> Encoder:
+        """Load the model in torch; a pair of ONNX files, which torch cannot run, without it."""
+        from retrieval.models.model_catalog import is_pair_on_hub, spec_of
+        from retrieval.models.onnx_pair import onnx_pair_of
+
+        spec = spec_of(self.spec or default)
+        pair = is_pair_on_hub(spec) or onnx_pair_of(spec) is not None
+        return self.quick(default) if pair else self.load(default)
+
     def measured(self, *, torch: bool = False) -> Encoder:
         """Load the model to measure it: in torch if that is installed or needed."""
-        return self.load() if torch or has_torch() else self.quick()
+        return self.with_torch() if torch or has_torch() else self.quick()
 
     def quick(self, default: str = BUILTIN, *, few: bool = False) -> Encoder:
         """Return the quickest encoder for it; with `few`, for a query alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +30,18 @@ from retrieval.runtime.graph_cache import (
     known_fingerprint,
     remember_fingerprint,
 )
-from retrieval.runtime.graph_writing import float32_vectors, write_checked, write_graph
+from retrieval.runtime.graph_writing import Refused, float32_vectors, write_checked, write_graph
 from retrieval.runtime.probes import TEXTS, probe_photos
+from retrieval.runtime.text_length import of_any_length
 from retrieval.runtime.weight_quantization import with_weights_in_bytes
 
 if TYPE_CHECKING:
     from retrieval.models.torch_encoder import TorchEncoder
 
 Phase = Callable[[str], AbstractContextManager[None]]
+
+_SAME = 0.99999
+"""Cosine of a text's vectors with and without what fills it up, both in float32."""
 
 _BROKEN = (RuntimeError, IndexError, AttributeError)
 """What OpenVINO raises for a file that is no graph, or one of other inputs and outputs."""
@@ -65,7 +69,7 @@ class OnnxSource:
         """
         raise ModelUnavailable(
             f"the model '{self._pair.name}' is a pair of ONNX files: it indexes and searches, but "
-            "cannot be trained or learn names; use a model of open_clip for that"
+            "cannot be trained or learn names; use the built-in model or one of open_clip for that"
         )
 
     def about(self) -> ModelInfo:
@@ -142,19 +146,32 @@ class OnnxSource:
         graph = _on_bytes(self._read(self._pair.visual), about)
         pixels = np.stack([about.image.pixels(each) for each in probe_photos(about.image.size)])
         want = _sound(float32_vectors(graph, folder, Tower.IMAGES, (pixels,)))
-        if bytes_pay():
-            forms = [with_weights_in_bytes(graph), graph]
-            write_checked(forms, folder, Tower.IMAGES, (pixels,), want)
-        else:
-            write_graph(graph, folder, Tower.IMAGES)
+        _write_quickest(graph, folder, Tower.IMAGES, pixels, want)
 
     def _prepare_texts(self, folder: GraphCache) -> None:
         """Write the text tower and its tokenizer: ids go in."""
         reader = self._write_tokenizer(folder)
-        graph = _on_ids(self._read(self._pair.textual), self._pair.context, self._pad)
+        source = self._read(self._pair.textual)
+        graph = _on_ids(source, self._pair.context, self._pad)
         ids = padded(reader.ids(TEXTS), self._pair.context, self._pad)
-        _sound(float32_vectors(graph, folder, Tower.TEXTS, (ids,)))
-        write_graph(graph, folder, Tower.TEXTS)
+        want = _sound(float32_vectors(graph, folder, Tower.TEXTS, (ids,)))
+        shorter = self._of_any_length(folder, reader, want)
+        graph, ids = (graph, ids) if shorter is None else (shorter, reader.ids(TEXTS))
+        _write_quickest(graph, folder, Tower.TEXTS, ids, want)
+
+    def _of_any_length(
+        self, folder: GraphCache, reader: Tokenizer, want: NDArray[np.float32]
+    ) -> Any:
+        """Return the text tower for texts of any length; None if their vectors would change."""
+        try:
+            source = of_any_length(self._read(self._pair.textual), self._pair.context)
+            graph = _on_ids(source, None, self._pad)
+            together = float32_vectors(graph, folder, Tower.TEXTS, (reader.ids(TEXTS),))
+            alone = float32_vectors(graph, folder, Tower.TEXTS, (reader.ids(TEXTS[:1]),))
+        except _BROKEN:
+            return None
+        got, wanted = np.concatenate([together, alone]), np.concatenate([want, want[:1]])
+        return graph if float((got * wanted).sum(axis=1).min()) >= _SAME else None
 
     def _write_tokenizer(self, folder: GraphCache) -> Tokenizer:
         """Write what cuts texts into tokens, and return it."""
@@ -211,6 +228,22 @@ class OnnxSource:
             raise ModelUnavailable(f"'{file}' is no ONNX file: {_line(error)}") from error
 
 
+def _write_quickest(
+    graph: Any,
+    folder: GraphCache,
+    part: Tower,
+    given: NDArray[Any],
+    want: NDArray[np.float32],
+) -> None:
+    """Write a tower, and then with weights in bytes where that pays and is near enough."""
+    write_graph(graph, folder, part)
+    if bytes_pay(many=part == Tower.IMAGES):
+        # Read again, its other numbers are halves: of a graph in memory they would be kept whole.
+        halves = core().read_model(folder.graph(part), config={"ENABLE_MMAP": False})
+        with suppress(Refused):
+            write_checked([with_weights_in_bytes(halves)], folder, part, (given,), want)
+
+
 def _on_bytes(graph: Any, about: ModelInfo) -> Any:
     """Return the image tower with its preprocessing: uint8 (b, s, s, 3) → vectors."""
     (old,) = graph.get_parameters()
@@ -220,13 +253,14 @@ def _on_bytes(graph: Any, about: ModelInfo) -> Any:
     return _fed(graph, {old: normalized(new, about.image)}, new)
 
 
-def _on_ids(graph: Any, context: int, pad: int) -> Any:
+def _on_ids(graph: Any, context: int | None, pad: int) -> Any:
     """Return the text tower on ids alone: int64 (b, context) → vectors.
 
-    A tower with a second input is given the mask of what is no padding.
+    A tower with a second input is given the mask of what is no padding. Without `context` it takes
+    any number of tokens.
     """
     first, *others = graph.get_parameters()
-    shape = [_length(first, 0), context]
+    shape = [_length(first, 0), context or -1]
     graph.reshape(dict.fromkeys(range(1 + len(others)), shape))
     new = ops.parameter(shape, np.int64, name="ids")
     mask = ops.not_equal(new, ops.constant(np.int64(pad)))

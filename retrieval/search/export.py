@@ -170,12 +170,14 @@ def _write_manifest(hits: Sequence[Hit], exported: dict[Path, str], folder: Path
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-            rows.writerows(_row(hit, exported[hit.path]) for hit in hits if hit.path in exported)
+            rows.writerows(
+                manifest_row(hit, exported[hit.path]) for hit in hits if hit.path in exported
+            )
 
     return place(folder, MANIFEST, fill)
 
 
-def _row(hit: Hit, name: str) -> tuple[object, ...]:
+def manifest_row(hit: Hit, name: str) -> tuple[object, ...]:
     """Return the row of a hit in the manifest, in the order of `COLUMNS`."""
     match = "" if hit.match is None else round(hit.match, 4)
     time = "" if hit.time is None else hit.time

@@ -232,7 +232,7 @@ class _Shown:
         deeper = levels > 1 or node.is_open
         below = self._level(group, node.below, levels - 1)[: self._limit] if deeper else ()
         return FacetValue(
-            value=printable(node.key),
+            value=node.label if group == FacetGroup.TYPES else printable(node.key),
             label=node.label,
             filter=written_filters(node.pairs),
             count=node.count,

@@ -81,8 +81,8 @@ class SearchModels:
         )
 
     def in_torch(self) -> Encoder:
-        """Return the encoder in torch."""
-        return self._once(self._encoders, True, lambda: self._choice.load(self._model))
+        """Return the encoder in torch, beside which a large reranker runs; see `with_torch`."""
+        return self._once(self._encoders, True, lambda: self._choice.with_torch(self._model))
 
     def _reranker(self, reranking: RerankChoice, encoder: Encoder) -> Reranker | None:
         """Return the reranker that a search asks for, or the built-in one."""

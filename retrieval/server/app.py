@@ -7,6 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from retrieval.server.duplicate_search import DuplicateSearch
+from retrieval.server.events import EventHub
+from retrieval.server.learning import NameLearning
 from retrieval.server.libraries import Libraries
 from retrieval.server.limits import Limits
 from retrieval.server.metrics import Metrics
@@ -39,6 +42,9 @@ def create_app(libraries: Libraries, settings: ServeSettings) -> FastAPI:
     app.state.libraries, app.state.settings = libraries, settings
     app.state.metrics, app.state.pictures = Metrics(), SentPictures(settings)
     app.state.workers = Workers("server", settings)
+    app.state.events = hub = EventHub(libraries, app.state.workers)
+    app.state.copies = {each.name: DuplicateSearch(each, hub.teller(each)) for each in libraries}
+    app.state.learning = NameLearning()
     answer_errors(app)
     for router in all_routers():
         app.include_router(router)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fastapi import Request
+
 from retrieval._enums import SortOrder
 from retrieval.api import PhotoLibrary
 from retrieval.search.query import Query
@@ -11,6 +13,7 @@ from retrieval.search.results import UNLIKELY, Hit, SearchResults
 from retrieval.search.search_request import by_date
 from retrieval.server.cursors import cursor_of, state_of
 from retrieval.server.hits import answered
+from retrieval.server.metrics import Metrics
 from retrieval.server.schemas import SearchAnswer, SearchChoices
 
 OVERLAP = 32
@@ -79,6 +82,13 @@ def found(
     if results.next is not None and results.hits:
         cursor = cursor_of({"offset": results.next, "after": results[-1].id}, question)
     return answered(results, query, cursor, name, library)
+
+
+def counted(request: Request, answer: SearchAnswer) -> SearchAnswer:
+    """Count the stages of a search in the server's metrics, and return its answer."""
+    metrics: Metrics = request.app.state.metrics
+    metrics.count_search(answer.took_ms)
+    return answer
 
 
 def _page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -18,6 +19,9 @@ from retrieval.server.settings import ServeSettings
 from retrieval.server.workers import Workers
 
 T = TypeVar("T")
+
+GRACE_SECONDS = 3.0
+"""So long the work in progress may take once the server is to end."""
 
 _VIEWERS = 8  # threads: a browser asks for six pictures at a time, and most wait for a decoder
 
@@ -69,7 +73,7 @@ class ServedLibrary:
         open_library: Callable[[Path], PhotoLibrary],
     ) -> None:
         self.folder, self.name, self.warm = folder, name, False
-        self._open_library = open_library
+        self._open_library, self._settings = open_library, settings
         self.workers = Workers(f"library-{name}", settings)
         self._viewers = Workers(f"pictures-{name}", settings, _VIEWERS)
         self._lock = threading.Lock()
@@ -126,20 +130,21 @@ class ServedLibrary:
         finally:
             self.warm = True
 
-    def close(self) -> None:
-        """Wait for the work that has begun, and let go of the files."""
-        self.workers.close()
-        self._viewers.close()
+    def close(self, seconds: float = GRACE_SECONDS) -> bool:
+        """Let go of the files; return whether the work that has begun ends within some seconds."""
+        ended = [pool.close(seconds) for pool in (self.workers, self._viewers)]
         with self._lock:
             self._retire()
+        return all(ended)
 
-    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
-        """Work on the library once; one that turns out broken is opened anew the next time."""
+    @contextmanager
+    def leased(self) -> Iterator[PhotoLibrary]:
+        """Lend the open library to a thread for as long as it likes; one that breaks is retired."""
         with self._lock:
             opened = self._current()
             opened.users += 1
         try:
-            return work(opened.library)
+            yield opened.library
         except LibraryDamaged:
             with self._lock:
                 self._retire(opened)
@@ -153,12 +158,19 @@ class ServedLibrary:
                 opened.users -= 1
                 self._close_unused(opened)
 
+    def _worked(self, work: Callable[[PhotoLibrary], T]) -> T:
+        """Work on the library once; one that turns out broken is opened anew the next time."""
+        with self.leased() as library:
+            return work(library)
+
     def _current(self) -> _Opened:
         """Return what lies in the folder now, opened."""
         if self._opened is not None and not self._opened.library.is_current():
             self._retire()
         if self._opened is None:
-            self._opened = _Opened(library=self._open_library(self.folder))
+            library = self._open_library(self.folder)
+            library.thumbnail_bytes = self._settings.thumbs_bytes
+            self._opened = _Opened(library=library)
         return self._opened
 
     def _retire(self, which: _Opened | None = None) -> None:
@@ -208,10 +220,10 @@ class Libraries:
             raise Problem("not_found", f"no library is called '{name}'; there are: {known}")
         return found
 
-    def close(self) -> None:
-        """Close all."""
-        for each in self:
-            each.close()
+    def close(self, seconds: float = GRACE_SECONDS) -> bool:
+        """Close all; return whether all work ends within some seconds."""
+        ended = [each.close(seconds) for each in self]
+        return all(ended)
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:
@@ -224,13 +236,16 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def libraries_of(request: Request) -> Libraries:
-    """Return the libraries of the server; a dependency of routes."""
+async def libraries_of(request: Request) -> Libraries:
+    """Return the libraries of the server; a dependency of routes.
+
+    Dependencies are asynchronous: FastAPI would start a thread for any other.
+    """
     found: Libraries = request.app.state.libraries
     return found
 
 
-def _chosen(
+async def _chosen(
     every: Annotated[Libraries, Depends(libraries_of)],
     library: Annotated[
         str | None, Query(description="The library to ask; the first one without.")

@@ -92,7 +92,7 @@ class Limits:
     async def _answered(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Answer a request whose body is here; end it when the client leaves."""
         left = asyncio.ensure_future(_left(receive))
-        answering = asyncio.ensure_future(self._app(scope, _replayed(body, left), send))
+        answering = asyncio.ensure_future(self._app(scope, _replayed(body, left), _yielding(send)))
         try:
             await asyncio.wait((answering, left), return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
@@ -119,6 +119,16 @@ async def _left(receive: Receive) -> None:
     """Wait until the client has left, or has been answered."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _yielding(send: Send) -> Send:
+    """Let others have their turn after each message: to a client that has left, none waits."""
+
+    async def sent(message: Message) -> None:
+        await send(message)
+        await asyncio.sleep(0)
+
+    return sent
 
 
 def _replayed(body: bytes, left: asyncio.Future[None]) -> Receive:

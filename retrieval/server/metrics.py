@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper bounds of the times that are counted, in seconds."""
@@ -14,9 +19,7 @@ class Histogram:
 
     def __init__(self, name: str, help_: str) -> None:
         self.name, self.help = name, help_
-        self._counts: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(
-            lambda: [0.0] * (len(BUCKETS) + 2)
-        )
+        self._counts: dict[Labels, list[float]] = defaultdict(lambda: [0.0] * (len(BUCKETS) + 2))
         self._alone = threading.Lock()
 
     def observe(self, seconds: float, **labels: str) -> None:
@@ -48,18 +51,23 @@ class Metrics:
         self.requests = Histogram("twinlens_request_seconds", "Time of requests by route.")
         self.stages = Histogram("twinlens_stage_seconds", "Time of searches by stage.")
 
+    def count_search(self, took_ms: Mapping[str, float]) -> None:
+        """Count the stages of one search."""
+        for stage, milliseconds in took_ms.items():
+            self.stages.observe(milliseconds / 1_000, stage=stage)
+
     def lines(self) -> list[str]:
         """Write all."""
         return [*self.requests.lines(), *self.stages.lines()]
 
 
-def gauge(name: str, help_: str, values: dict[tuple[tuple[str, str], ...], float]) -> list[str]:
-    """Write numbers of the moment, by labels."""
+def gauge(name: str, help_: str, values: Iterable[tuple[Labels, float]]) -> list[str]:
+    """Write numbers of the moment, each with its labels."""
     told = [f"# HELP {name} {help_}", f"# TYPE {name} gauge"]
-    return told + [f"{name}{_written(labels)} {value:g}" for labels, value in values.items()]
+    return told + [f"{name}{_written(labels)} {value:g}" for labels, value in values]
 
 
-def _written(labels: tuple[tuple[str, str], ...]) -> str:
+def _written(labels: Labels) -> str:
     """Write labels."""
     if not labels:
         return ""

@@ -46,6 +46,9 @@ STATUS = {
 }
 """The HTTP status of each code."""
 
+_UNREAD = ("slow", "too_large")
+"""Codes of requests whose bodies were not read to their end."""
+
 _OF_ERRORS: tuple[tuple[type[TwinlensError], str], ...] = (
     (ItemMissing, "not_found"),
     (FileUnreadable, "unreadable"),
@@ -80,6 +83,8 @@ class Problem(Exception):
         super().__init__(detail)
         self.code, self.detail, self.status = code, detail, STATUS[code]
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        if code in _UNREAD:
+            self.headers["Connection"] = "close"
 
 
 def problem_of(error: TwinlensError) -> Problem:

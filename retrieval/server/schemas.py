@@ -128,6 +128,8 @@ class SearchAnswer(Model):
 class SearchChoices(Model):
     """How a search is answered."""
 
+    model_config = ConfigDict(extra="ignore")
+
     target: Target = Field(default=Target.PHOTOS, alias="for", description="What to find.")
     instruct: str = Field(
         default="", max_length=LONGEST, description="What hits shall be like: no people"
@@ -154,8 +156,6 @@ class SearchChoices(Model):
 class SearchParameters(SearchChoices):
     """A search by a written query."""
 
-    model_config = ConfigDict(extra="ignore")
-
     q: str = Field(
         default="",
         max_length=LONGEST,
@@ -167,14 +167,38 @@ class SearchParameters(SearchChoices):
 class SearchBody(SearchChoices):
     """A search, spelled out."""
 
+    model_config = ConfigDict(extra="forbid")
+
     terms: list[TermModel] = Field(default=[], max_length=32)
     where: list[Annotated[str, Field(max_length=LONGEST)]] = Field(default=[], max_length=100)
+
+
+class FrameModel(Model):
+    """One item of a file."""
+
+    id: int
+    time: float | None = Field(description="Seconds into its video, of a frame.")
 
 
 class ItemAnswer(HitModel):
     """One item of a library, with its file."""
 
-    reachable: bool
+    frames: list[FrameModel] = Field(description="All items of its file, as frames of a video.")
+    bytes: int
+    reachable: bool = Field(description="Whether its file is there now.")
+
+
+class IndexingModel(Model):
+    """How far an index run is that writes to a library now, in whichever process."""
+
+    pid: int
+    since: datetime
+    met: int = Field(description="Files that it has met.")
+    files: int = Field(description="How many of these are done.")
+    photos: int = Field(description="Photos that are new.")
+    texts: int
+    skipped: int = Field(description="Files that could not be read.")
+    rate: float = Field(description="New photos a second.")
 
 
 class LibraryModel(Model):
@@ -188,12 +212,52 @@ class LibraryModel(Model):
     texts: int
     model: str
     generation: int = Field(description="It changes with every commit.")
+    indexing: IndexingModel | None = Field(description="Null where no index run writes to it.")
 
 
 class LibrariesAnswer(Model):
     """The libraries of the server, the default one first."""
 
     libraries: list[LibraryModel]
+
+
+EmbeddedText = Annotated[str, Field(min_length=1)]
+"""A text, or a picture as a data URI."""
+
+
+class EmbeddingsBody(BaseModel):
+    """What to embed, in the form of OpenAI's API; other fields of that are passed over."""
+
+    input: EmbeddedText | Annotated[list[EmbeddedText], Field(min_length=1, max_length=256)] = (
+        Field(description="Texts, and pictures as data:image/…;base64,…")
+    )
+    model: str | None = Field(default=None, description="The model of the library, if any.")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(default=None, description="Those of the model, if any.")
+
+
+class EmbeddingModel(Model):
+    """One vector of unit length: numbers, or float32 as base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class UsageModel(Model):
+    """How much was embedded, in words; a picture counts as one."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsAnswer(Model):
+    """The vectors, in the order of the input."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingModel]
+    model: str
+    usage: UsageModel
 
 
 class ProblemModel(BaseModel):

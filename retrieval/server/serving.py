@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -16,46 +17,79 @@ from indexer.core.errors import TwinlensError, UsageError
 from retrieval.api import PhotoLibrary
 from retrieval.server.app import create_app
 from retrieval.server.connections import GuardedConnection
-from retrieval.server.libraries import Libraries, ServedLibrary, unique_names
+from retrieval.server.libraries import GRACE_SECONDS, Libraries, ServedLibrary, unique_names
 from retrieval.server.settings import ServeSettings
-
-GRACE_SECONDS = 3
-"""So long the requests in progress may take once a signal has come."""
 
 HEADER_BYTES = 16_384
 """What the headers of a request may take."""
 
 
-def serve(
-    folders: Sequence[Path],
-    settings: ServeSettings,
-    *,
-    open_library: Callable[[Path], PhotoLibrary],
-    started: Callable[[str], None],
-) -> None:
-    """Serve libraries until a signal ends it.
+class LibraryServer:
+    """A server of some libraries: `run` it, and `stop` it from another thread or by a signal.
 
     Args:
         folders: of the libraries, the default one first.
         settings: of the server.
         open_library: opens the library in a folder.
-        started: called with the address once requests are answered.
+
+    Attributes:
+        address: of the page.
 
     Raises:
         UsageError: the port is in use, or the host is not this machine's.
     """
-    names = unique_names(folders)
-    with listening(settings) as listener:
-        libraries = Libraries(
-            [
-                ServedLibrary(folder, name, settings, open_library)
-                for folder, name in zip(folders, names, strict=True)
-            ]
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        settings: ServeSettings,
+        open_library: Callable[[Path], PhotoLibrary],
+    ) -> None:
+        self._listener = listening(settings)
+        self.address = settings.address(self._listener.getsockname()[1])
+        named = zip(folders, unique_names(folders), strict=True)
+        self.libraries = Libraries(
+            [ServedLibrary(folder, name, settings, open_library) for folder, name in named]
         )
-        try:
-            asyncio.run(_served(libraries, settings, listener, started))
-        finally:
-            libraries.close()
+        self.app = create_app(self.libraries, settings)
+        self._server = uvicorn.Server(_config(self.app))
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, started: Callable[[str], None] = lambda _: None) -> bool:
+        """Answer requests until the end; return whether all work has ended, too.
+
+        Args:
+            started: called with the address once requests are answered.
+        """
+        asyncio.run(self._run(started))
+        return self.libraries.close(GRACE_SECONDS)
+
+    def stop(self) -> None:
+        """Let the server end: streams at once, other requests within `GRACE_SECONDS`."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        """End the main loop and all streams; the second time, whatever is in progress."""
+        self._server.force_exit = self._server.should_exit
+        self._server.should_exit = True
+        self.app.state.closing.set()
+
+    async def _run(self, started: Callable[[str], None]) -> None:
+        """Answer requests until `_end`."""
+        self._loop = asyncio.get_running_loop()
+        self.app.state.closing = asyncio.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._loop.add_signal_handler(number, self._end)
+        warming = [asyncio.create_task(each.warm_up()) for each in self.libraries]
+        started(self.address)
+        await self._server._serve([self._listener])  # `serve` would take the signals
+        for task in warming:
+            task.cancel()
+        self.app.state.workers.close(0)
+        for copies in self.app.state.copies.values():
+            copies.close()
 
 
 def listening(settings: ServeSettings) -> socket.socket:
@@ -79,16 +113,10 @@ def listening(settings: ServeSettings) -> socket.socket:
         raise TwinlensError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-async def _served(
-    libraries: Libraries,
-    settings: ServeSettings,
-    listener: socket.socket,
-    started: Callable[[str], None],
-) -> None:
-    """Answer requests until a signal comes."""
-    app = create_app(libraries, settings)
-    app.state.closing = asyncio.Event()
-    config = uvicorn.Config(
+def _config(app: Callable[..., object]) -> uvicorn.Config:
+    """Return how uvicorn runs an application; what it says itself goes nowhere."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    return uvicorn.Config(
         app,
         http=GuardedConnection,
         ws="none",
@@ -96,25 +124,8 @@ async def _served(
         access_log=False,
         log_config=None,
         server_header=False,
-        date_header=True,
         proxy_headers=False,
         h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=round(GRACE_SECONDS),
     )
-    server = uvicorn.Server(config)
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        app.state.closing.set()
-        server.should_exit = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, end)
-    warming = [asyncio.create_task(each.warm_up()) for each in libraries]
-    started(settings.address(listener.getsockname()[1]))
-    await server._serve([listener])  # `serve` would take the signals
-    for task in warming:
-        task.cancel()
-    app.state.workers.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -12,6 +13,8 @@ from retrieval.server.problems import Problem
 from retrieval.server.settings import ServeSettings
 
 T = TypeVar("T")
+
+_PAUSE = 0.01
 
 
 class Workers:
@@ -53,9 +56,13 @@ class Workers:
                 "when the server is less busy",
             ) from error
 
-    def close(self) -> None:
-        """Wait for the work that has begun, and drop the rest."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+    def close(self, seconds: float) -> bool:
+        """Drop the work that waits; return whether what has begun ends within some seconds."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + seconds
+        while self._held and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        return not self._held
 
     def _submitted(self, work: Callable[[], T]) -> Future[T]:
         """Give some work to the threads, if there is room."""

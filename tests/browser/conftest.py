@@ -85,6 +85,14 @@ def server(library: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture
+def own_server(own_library: Path) -> Iterator[Server]:
+    """A server of `own_library`; ask for it before `new_tab`, so that tabs are closed first."""
+    chromium()
+    with serving(own_library) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, for the tests of one file: playwright's loop must not outlive them."""
@@ -109,7 +117,7 @@ def new_tab(browser: Browser) -> Iterator[NewTab]:
 
     yield open_tab
     for tab in tabs:
-        tab.page.context.close()
+        tab.close()
         tab.check()
 
 

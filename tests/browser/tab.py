@@ -67,6 +67,10 @@ class Tab:
             if split.scheme not in {"data", "blob", "about"} and split.netloc != own
         ]
 
+    def close(self) -> None:
+        """Close the tab; nothing asks the server any more."""
+        self.page.context.close()
+
     # What people do
 
     def open(self, query: str = "") -> None:

@@ -160,6 +160,7 @@ def test_export_all_that_match_as_a_zip(tab: Tab, album: Album, tmp_path: Path) 
     started.value.save_as(tmp_path / "photos.zip")
     with zipfile.ZipFile(tmp_path / "photos.zip") as archive:
         held = {Path(name).name: archive.read(name) for name in archive.namelist()}
+    assert held.pop("manifest.csv").count(b"\n") == DRAWN + 1
     assert held == {path.name: path.read_bytes() for path in album.drawn}
     assert {path: path.stat().st_mtime_ns for path in album.folder.rglob("*")} == before
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.album import Album
-from tests.browser.conftest import NewTab, chromium
-from tests.browser.serving import Server, serving
-from tests.browser.tab import Tab
+from tests.browser.conftest import NewTab
+from tests.browser.serving import Server
 
 LEARNS_WITHIN = 120_000  # milliseconds
 
 
-@pytest.fixture
-def own_tab(own_library: Path, new_tab: NewTab) -> Iterator[Tab]:
-    """A tab on a library that the test may change."""
-    chromium()
-    with serving(own_library) as running:
-        yield new_tab(running)
-
-
-def test_teach_a_name(own_tab: Tab) -> None:
-    tab = own_tab
+def test_teach_a_name(own_server: Server, new_tab: NewTab) -> None:
+    tab = new_tab(own_server)
     tab.open("q=in:rex")
     expect(tab.names).to_have_count(5)
     tab.page.locator("#grid .open").first.focus()

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.browser.album import Album
 from tests.browser.conftest import NewTab
 from tests.browser.serving import Server, serving, twinlens
 from tests.browser.tab import Tab
 
 BACK_WITHIN = 20_000  # milliseconds
-
-
-@pytest.fixture
-def own_server(own_library: Path) -> Iterator[Server]:
-    """A server of a library that the test may break."""
-    with serving(own_library) as running:
-        yield running
 
 
 def alert(tab: Tab) -> Locator:
@@ -35,12 +27,13 @@ def test_the_server_ends_and_comes_back(own_library: Path, new_tab: NewTab) -> N
         tab.expect_error("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED")
         tab.open("q=a+cat")
         expect(tab.names.first).to_have_text("cat.jpg")
-    expect(alert(tab)).to_contain_text("does not answer", timeout=BACK_WITHIN)
+    tab.search("a cup of coffee")
+    expect(alert(tab)).to_contain_text("The server does not answer")
     expect(tab.names.first).to_have_text("cat.jpg")  # what was found stays
     with serving(own_library, port=first.port):
-        expect(alert(tab)).to_have_count(0, timeout=BACK_WITHIN)
-        tab.search("a cup of coffee")
-        expect(tab.names.first).to_have_text("coffee-small.jpg")
+        expect(tab.names.first).to_have_text("coffee-small.jpg", timeout=BACK_WITHIN)  # by itself
+        expect(alert(tab)).to_have_count(0)
+        tab.close()
 
 
 def test_the_library_vanishes_and_comes_back(
@@ -52,7 +45,7 @@ def test_the_library_vanishes_and_comes_back(
     expect(tab.names.first).to_be_visible()
     away = own_library.rename(own_library.with_name("away"))
     tab.search("a cat")
-    expect(alert(tab)).to_contain_text("no library at", timeout=BACK_WITHIN)
+    expect(alert(tab)).to_contain_text(re.compile("no library at", re.I), timeout=BACK_WITHIN)
     away.rename(own_library)
     expect(tab.names.first).to_have_text("cat.jpg", timeout=BACK_WITHIN)  # by itself
     expect(alert(tab)).to_have_count(0)
@@ -71,13 +64,13 @@ def test_the_library_is_damaged_and_mended(
     broken.write_bytes(b"not a catalog" * 1000)
     broken.rename(catalog)
     tab.search("a cat")
-    expect(alert(tab)).to_contain_text("damaged", timeout=BACK_WITHIN)
+    expect(alert(tab)).to_contain_text(re.compile("damaged", re.I), timeout=BACK_WITHIN)
     Path(kept).rename(catalog)
     expect(tab.names.first).to_have_text("cat.jpg", timeout=BACK_WITHIN)
 
 
 def test_an_empty_library_says_how_to_fill_it(
-    tmp_path: Path, album_photo: Path, new_tab: NewTab
+    tmp_path: Path, album: Album, new_tab: NewTab
 ) -> None:
     library, photos = tmp_path / "new.lib", tmp_path / "photos"
     photos.mkdir()
@@ -87,12 +80,7 @@ def test_an_empty_library_says_how_to_fill_it(
         tab.open()
         command = tab.page.get_by_text(re.compile("twinlens index"))
         expect(command.first).to_be_visible()
-        shutil.copy(album_photo, photos)
+        shutil.copy(album.cat, photos)
         twinlens("index", photos, "--library", library)
-        expect(tab.names).to_have_text([album_photo.name], timeout=BACK_WITHIN)  # no reload
-
-
-@pytest.fixture
-def album_photo(album: object) -> Path:
-    """One photo of the album."""
-    return album.cat  # type: ignore[attr-defined]
+        expect(tab.names).to_have_text(["cat.jpg"], timeout=BACK_WITHIN)  # no reload
+        tab.close()

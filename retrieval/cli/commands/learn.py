@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 import retrieval
-from retrieval._extras import require_torch
 from retrieval.cli.console import list_skipped, note, printable
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import example, with_json, with_library, with_model
@@ -122,8 +121,7 @@ def command(request: LearnRequest, library: Path, model: ModelChoice, as_json: b
 
 def _learn(opened: Library, request: LearnRequest, model: ModelChoice) -> LearnedConcept:
     """Learn the name that was asked for."""
-    require_torch("learning a name")
-    encoder = model.load(opened.model)
+    encoder = model.quick(opened.model)
     options = retrieval.LearnOptions(like=request.like, seed=request.seed)
     with progress("learning", "steps") as report:
         return retrieval.learn_concept(

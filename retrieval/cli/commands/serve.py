@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -91,20 +92,20 @@ def command(  # noqa: PLR0913 - one an option
     Requires packages of an extra: pip install 'twinlens[serve]'.
     """
     require_extra("serve", ("fastapi", "uvicorn"), "serve")
-    from retrieval.search.library_search import ModelPool
-    from retrieval.server.serving import serve
     from retrieval.server.settings import ServeSettings
 
     settings = ServeSettings(
         host=host, port=port, token=token, names=names, thumbs_bytes=thumbs_size << 20
     )
     folders = [each.expanduser() for each in libraries] or [default_library()]
-    serve(
-        folders,
-        settings,
-        open_library=partial(_opened, model, ModelPool()),
-        started=partial(_started, token, open_browser),
-    )
+    from retrieval.search.library_search import ModelPool
+    from retrieval.server.serving import LibraryServer
+
+    server = LibraryServer(folders, settings, partial(_opened, model, ModelPool()))
+    ended = server.run(partial(_started, token, open_browser))
+    note("stopped serving")
+    if not ended:  # a thread that works on would keep the process
+        os._exit(ExitCode.DONE)
     return ExitCode.DONE
 
 

@@ -119,7 +119,8 @@ export function facets(state, signal) {
 
 /** @param {string} q @param {number} at @param {AbortSignal} [signal] @returns {Promise<Suggestion[]>} */
 export async function suggest(q, at, signal) {
-  return (await get("/suggest", { q, at }, signal)).suggestions;
+  const target = store.state.for === "photos" ? "" : store.state.for;
+  return (await get("/suggest", { q, at, for: target }, signal)).suggestions;
 }
 
 /** @returns {Promise<Library[]>} */

@@ -11,6 +11,7 @@ import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
 import { removeTerm, toggleFilter, weighTerm } from "./query.js";
 
+const MONTH = new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric" });
 const WEIGHTS = [0.5, 1, 2, 3];
 
 /** @param {Term} term @returns {HTMLLIElement} */
@@ -28,9 +29,31 @@ export function termChip(term) {
   );
 }
 
-/** @param {string} filter as written @returns {HTMLLIElement} */
-export function filterChip(filter) {
-  const { negated, name, value } = filterParts(filter);
+/**
+ * Make the chips of filters. The two ends of one year or month are one chip.
+ * @param {readonly string[]} filters as written
+ * @returns {HTMLLIElement[]}
+ */
+export function filterChips(filters) {
+  const since = filters.filter((each) => each.startsWith("after:"));
+  const until = filters.filter((each) => each.startsWith("before:"));
+  const label = since.length === 1 && until.length === 1 ? span(since[0].slice(6), until[0].slice(7)) : "";
+  if (!label) return filters.map((each) => filterChip(each));
+  const others = filters.filter((each) => each !== since[0] && each !== until[0]);
+  return [filterChip(`${since[0]} ${until[0]}`, { negated: false, name: "taken", value: label }), ...others.map((each) => filterChip(each))];
+}
+
+/** Name the year or the month between two dates; empty if they are no such ends. @param {string} since @param {string} until */
+function span(since, until) {
+  const [year, month = "0"] = since.split("-");
+  const next = month === "0" ? `${Number(year) + 1}` : month === "12" ? `${Number(year) + 1}-01` : `${year}-${String(Number(month) + 1).padStart(2, "0")}`;
+  if (until !== next || !/^\d{4}(-\d\d)?$/u.test(since)) return "";
+  return month === "0" ? year : MONTH.format(new Date(Number(year), Number(month) - 1));
+}
+
+/** @param {string} filter as written @param {ReturnType<typeof filterParts>} [parts] what is shown */
+function filterChip(filter, parts = filterParts(filter)) {
+  const { negated, name, value } = parts;
   const said = `${negated ? "not " : ""}${name} ${value}`;
   return h("li", { class: `chip filter${negated ? " minus" : ""}` },
     h("span", { class: "face" }, h("span", { class: "name" }, `${negated ? "not " : ""}${name}`), h("span", { class: "label" }, value)),

@@ -48,7 +48,7 @@ async function compared(place, signal) {
 /** @param {HTMLElement} place @param {Group[]} groups */
 function draw(place, groups) {
   const summary = h("p", { class: "summary", role: "status" });
-  const list = h("div", { class: "groups" });
+  const list = h("div", { class: "copies" });
   const more = h("button", { type: "button", class: "quiet", onclick: () => add() }, "Show more groups");
   const save = h("button", { type: "button", class: "primary", "aria-haspopup": "menu", onclick: (event) => openSave(event, groups) },
     icon("download"), "Save the list");

@@ -21,7 +21,7 @@ const FEW = 6; // values that a group shows at first
 const KEY = "twinlens.filters"; // whether the panel is open, in this browser
 
 const panel = byId("filters", HTMLElement);
-const list = h("div", { class: "groups" });
+const list = h("div", { class: "facets" });
 /** Groups that are shown whole, and values that are opened. @type {Set<string>} */
 const opened = new Set();
 let running = new AbortController();
@@ -40,6 +40,10 @@ export function startFilters() {
     if (event.key !== "Escape") return;
     event.stopPropagation();
     toggleFilters();
+  });
+  document.addEventListener("pointerdown", ({ target }) => {
+    const beside = target instanceof Element && !target.closest("#filters, [aria-controls=filters]");
+    if (beside && !panel.hidden && getComputedStyle(panel).position === "fixed") panel.hidden = true;
   });
   panel.hidden = localStorage.getItem(KEY) !== "open" || innerWidth < 1000;
   store.subscribe(follow);
@@ -100,9 +104,10 @@ function group(name, label, values) {
   const all = opened.has(name);
   const shown = all ? values : values.filter((value, at) => at < FEW || value.selected);
   const most = Math.max(...values.map((value) => value.count));
-  return h("section", { class: "group" }, h("h3", {}, label),
+  return h("section", { class: "facet" }, h("h3", {}, label),
     h("ul", {}, shown.map((value) => line(value, most, name === "dates" ? toggleDates : toggleFilter))),
     values.length > shown.length && h("button", { type: "button", class: "quiet", "data-key": `more ${name}`, onclick: () => { opened.add(name); show(); } }, `Show all ${count(values.length)}`),
+    (all || values.length === shown.length) && (current?.more?.[name] ?? 0) > 0 && h("p", { class: "fine" }, `and ${count(current?.more?.[name] ?? 0)} more`),
     all && values.length > FEW && h("button", { type: "button", class: "quiet", "data-key": `more ${name}`, onclick: () => { opened.delete(name); show(); } }, "Show fewer"),
   );
 }

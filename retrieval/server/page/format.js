@@ -23,7 +23,8 @@ export function counted(value, one, many = `${one}s`) {
  * @returns {Date | null}
  */
 export function taken(taken) {
-  const found = taken ? new Date(taken.replace(/(Z|[+-]\d\d:?\d\d)$/u, "")) : null;
+  const local = taken?.replace(/(Z|[+-]\d\d:?\d\d)$/u, "") ?? "";
+  const found = local ? new Date(local.length === 10 ? `${local}T00:00` : local) : null; // a day alone would be of UTC
   return found && !Number.isNaN(found.getTime()) ? found : null;
 }
 

@@ -47,6 +47,7 @@ class Grid {
   #shown = new Map();
   /** Pictures that were drawn, to be shown again without a flicker. @type {Map<string, HTMLImageElement>} */
   #images = new Map();
+  #scale = 1;
   #round = 0;
   #width = 0;
   #frame = 0;
@@ -63,7 +64,20 @@ class Grid {
   /** Height that a row should have. @returns {number} */
   get rowHeight() {
     const wanted = getComputedStyle(this.#element).getPropertyValue("--row-height");
-    return Number.parseFloat(wanted) || 200;
+    return (Number.parseFloat(wanted) || 200) * this.#scale;
+  }
+
+  /** How large the pictures are; 1 is usual. */
+  get scale() {
+    return this.#scale;
+  }
+
+  set scale(scale) {
+    this.#scale = Math.min(2.2, Math.max(0.5, scale));
+    const anchor = this.hasFocus ? this.active : this.#firstInSight();
+    const scrolled = scrollY > this.#top;
+    if (this.hits.length) this.#arrange();
+    if (scrolled) this.reveal(anchor);
   }
 
   /** How many pictures fill about two screens. @returns {number} */
@@ -74,21 +88,23 @@ class Grid {
   }
 
   /**
-   * Show hits. `fresh` says that they are of another search: the focus goes to the first.
+   * Show hits. `fresh` says that they are of another search: the focus stays on a hit that
+   * is among them, or goes to the first.
    * @param {readonly Hit[]} hits
    * @param {Breaks} breaks
    * @param {boolean} fresh
    */
   show(hits, breaks, fresh) {
+    const had = this.hasFocus;
+    const before = this.hits[this.active]?.id;
     this.hits = hits;
     this.#breaks = breaks;
     if (fresh) {
       this.#round += 1;
-      this.active = 0;
+      this.active = had ? Math.max(0, hits.findIndex((hit) => hit.id === before)) : 0;
     }
-    const had = this.hasFocus;
     this.#arrange();
-    if (had && fresh) this.focus(0);
+    if (had && fresh) this.focus(this.active);
   }
 
   /** Show where pictures will be. */
@@ -262,7 +278,7 @@ class Grid {
   /** @param {Hit} hit @param {number} width @returns {HTMLImageElement} */
   #image(hit, width) {
     const kept = this.#images.get(hit.thumb);
-    if (kept && !kept.isConnected) {
+    if (kept && !kept.isConnected && !kept.classList.contains("broken")) {
       kept.sizes = `${width}px`;
       kept.alt = spoken(hit);
       return kept;

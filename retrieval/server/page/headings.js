@@ -2,7 +2,7 @@
  * The headings above the pictures: days where the order is by date, else how likely hits are.
  *
  * @typedef {import("./types.js").Hit} Hit
- * @typedef {{from: number, to: number, first: Date | null, last: Date | null}} Days of hits in a row
+ * @typedef {{from: number, to: number, first: string, last: string}} Days of hits in a row, "2024-05-12"
  */
 
 import { capital, taken } from "./format.js";
@@ -12,6 +12,9 @@ const FULL = 0.7; // of a row: a day with so many pictures stands for itself
 
 const day = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const range = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+
+/** Headings that were written before: writing one takes longer than all else. @type {Map<string, string>} */
+const names = new Map();
 
 /**
  * Name the days of hits that are in order of time. Days with few pictures share a row and a heading.
@@ -64,9 +67,9 @@ function daysOf(hits) {
   /** @type {Days[]} */
   const found = [];
   hits.forEach((hit, at) => {
-    const date = taken(hit.about.taken);
+    const date = hit.about.taken?.slice(0, 10) ?? "";
     const before = found[found.length - 1];
-    if (before && before.first?.toDateString() === date?.toDateString()) before.to = at + 1;
+    if (before?.first === date) before.to = at + 1;
     else found.push({ from: at, to: at + 1, first: date, last: date });
   });
   return found;
@@ -79,8 +82,16 @@ function isShort({ from, to }, perRow) {
 
 /** @param {Days} days @returns {string} */
 function named({ first, last }) {
+  const key = `${first} ${last}`;
+  const label = names.get(key) ?? written(taken(first), taken(last));
+  names.set(key, label);
+  return label;
+}
+
+/** @param {Date | null} first @param {Date | null} last @returns {string} */
+function written(first, last) {
   if (!first || !last) return "Without a date";
-  if (first.toDateString() === last.toDateString()) return day.format(first);
+  if (first.getTime() === last.getTime()) return day.format(first);
   const [early, late] = first < last ? [first, last] : [last, first];
   return range.formatRange(early, late);
 }

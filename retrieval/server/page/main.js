@@ -25,6 +25,7 @@
  * elements, and texts are text nodes.
  */
 
+import { toast } from "./announce.js";
 import { ask, clearAll } from "./query.js";
 import { byId, fill, h } from "./dom.js";
 import { currentLibrary, onLibrary, startStatus } from "./status.js";
@@ -106,10 +107,13 @@ function startMoving() {
 function startLightbox() {
   /** @type {Promise<void> | undefined} */
   let loaded;
-  const load = () => (loaded ??= import("./lightbox.js").then((module) => module.startLightbox()));
+  const load = () => (loaded ??= import("./lightbox.js").then(
+    (module) => module.startLightbox(),
+    () => toast("The page could not be loaded whole; reload it"),
+  ));
   store.subscribe(({ photo }) => photo !== null && load());
   if (store.state.photo !== null) void load();
-  else setTimeout(load, 2000);
+  else setTimeout(load, 1000);
 }
 
 function start() {

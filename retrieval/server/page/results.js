@@ -13,6 +13,9 @@ import { store } from "./state.js";
 
 const SLOW = 200; // ms after which a running search is shown
 const KEPT = 12; // searches that Back shows at once
+const KEPT_HITS = 50_000; // of all of them
+const PAGE = 200;
+const LARGEST_PAGE = 1000;
 
 /** @typedef {{answer: Answer, hits: Hit[], next: string | null, top: number}} Kept */
 
@@ -66,9 +69,10 @@ class Results {
     if (!this.next || this.reading || this.status !== "ready") return;
     const running = this.#running;
     this.reading = true;
+    this.problem = null;
     this.#tell();
     try {
-      const answer = await search(store.state, { cursor: this.next, limit: 200 }, running.signal);
+      const answer = await search(store.state, { cursor: this.next, limit: Math.min(LARGEST_PAGE, Math.max(PAGE, this.hits.length)) }, running.signal);
       this.hits = this.hits.concat(answer.hits);
       this.next = answer.next;
     } catch (error) {
@@ -124,7 +128,11 @@ class Results {
     const { answer, hits, next } = this;
     this.#kept.delete(this.#asked);
     this.#kept.set(this.#asked, { answer, hits, next, top: scrollY });
-    for (const oldest of [...this.#kept.keys()].slice(0, -KEPT)) this.#kept.delete(oldest);
+    let room = KEPT_HITS;
+    [...this.#kept].reverse().forEach(([asks, { hits: held }], at) => {
+      room -= held.length;
+      if (at >= KEPT || (at && room < 0)) this.#kept.delete(asks);
+    });
   }
 
   #tell() {

@@ -124,7 +124,7 @@ function pressed(event) {
 async function fetchSuggestions() {
   asking.abort();
   asking = new AbortController();
-  const at = input.selectionStart ?? input.value.length;
+  const at = [...input.value.slice(0, input.selectionStart ?? undefined)].length; // characters, not UTF-16
   if (!input.value.trim()) return close();
   try {
     suggestions = await suggest(input.value, at, asking.signal);
@@ -165,8 +165,10 @@ function choose(place) {
 
 /** @param {Suggestion} suggestion */
 function take({ insert, from, to }) {
-  input.value = input.value.slice(0, from) + insert + input.value.slice(to);
-  const caret = from + insert.length;
+  const characters = [...input.value];
+  const before = characters.slice(0, from).join("") + insert;
+  input.value = before + characters.slice(to).join("");
+  const caret = before.length;
   input.setSelectionRange(caret, caret);
   close();
   if (insert.endsWith(":")) typed(); // a filter's name: its values are suggested next

@@ -17,23 +17,47 @@ const AGAIN = 3000; // ms until a server that does not answer is asked again
 let known = [];
 /** @type {(() => void)[]} */
 const listeners = [];
+/** @type {Set<(event: any) => void>} */
+const learning = new Set();
 const progress = h("p", { class: "progress", hidden: true });
 const fresh = h("button", { type: "button", class: "fresh", hidden: true, onclick: () => renew() }, "Show what is new");
 const choice = h("select", { "aria-label": "Library", hidden: true, onchange: () => store.set({ ...EMPTY, library: choice.value }) });
 /** The generation of the library that the results are of. */
 let shown = -1;
+let waiting = 0;
 
 /** Begin. */
 export function startStatus() {
   byId("corner", HTMLElement).prepend(fresh, progress, choice);
-  const source = events({ library: changed, index: indexing });
-  source.addEventListener("open", () => void read());
+  connect();
+  results.subscribe(() => {
+    if (mayPass() && !waiting) waiting = setTimeout(read, AGAIN);
+  });
   store.subscribe((state, before) => {
     if (state.library === before.library) return;
     shown = -1;
     show();
   });
   void read();
+}
+
+/** Follow the events; the browser connects again by itself, but where the server refused. */
+function connect() {
+  const source = events({ library: changed, index: indexing, learning: (event) => learning.forEach((listener) => listener(event)) });
+  source.addEventListener("open", () => void read());
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5 * AGAIN);
+  });
+}
+
+/**
+ * Follow how far the learning of a name is.
+ * @param {(event: {learns: string, done: number, total: number}) => void} listener
+ * @returns {() => void} ends it
+ */
+export function onLearning(listener) {
+  learning.add(listener);
+  return () => learning.delete(listener);
 }
 
 /** @param {() => void} listener called when the library that is shown changed */
@@ -48,14 +72,21 @@ export function currentLibrary() {
 }
 
 async function read() {
+  clearTimeout(waiting);
   try {
     known = await libraries();
+    waiting = mayPass() ? setTimeout(read, AGAIN) : 0;
   } catch {
-    setTimeout(read, AGAIN);
+    waiting = setTimeout(read, AGAIN);
     return;
   }
-  if (results.problem?.code === "offline") results.again();
   show();
+}
+
+/** Whether what is wrong may be over without anybody's doing: the server or the library is away. @returns {boolean} */
+function mayPass() {
+  const { problem } = results;
+  return problem !== null && (problem.code === "offline" || problem.code === "library_locked" || problem.status >= 500);
 }
 
 /** @param {Partial<Library> & {name: string}} event */
@@ -85,17 +116,19 @@ function showProgress(library) {
   const now = library?.indexing;
   progress.hidden = !now;
   if (!now) return;
-  const of = now.total ? ` of ${count(now.total)}` : "";
-  const rate = now.rate ? `, ${Math.round(now.rate)}/s` : "";
-  fill(progress, h("span", { class: "pulse", "aria-hidden": "true" }), now.photos === undefined ? "Indexing" : `Indexing ${counted(now.photos, "photo")}${of}${rate}`);
+  const done = now.met ? `: ${count(now.files ?? 0)} of ${counted(now.met, "file")}` : "";
+  const rate = now.rate ? `, ${Math.round(now.rate)} photos/s` : "";
+  fill(progress, h("span", { class: "pulse", "aria-hidden": "true" }), `Indexing${done}${rate}`);
 }
 
 /** Search again where nobody looks at the middle of a list; else offer it. @param {Library | null} library */
 function follow(library) {
-  if (!library || library.state !== "ready" || library.generation === shown) return;
+  if (!library || (library.state !== "ready" && library.state !== "empty")) return;
+  if (results.problem && results.problem.code !== "usage") return renew(); // what was wrong may be over
+  if (library.generation === shown) return;
   const first = shown < 0;
   shown = library.generation;
-  if (first && !results.problem && results.status !== "nothing") return;
+  if (first) return;
   if (scrollY < 80 && store.state.photo === null) renew();
   else fresh.hidden = false;
 }

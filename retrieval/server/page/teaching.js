@@ -6,6 +6,7 @@ import { asProblem } from "./results.js";
 import { counted } from "./format.js";
 import { fill, h } from "./dom.js";
 import { openDialog } from "./dialog.js";
+import { onLearning } from "./status.js";
 import { send } from "./api.js";
 
 const ENOUGH = 5; // photos from which a name is learned well
@@ -36,8 +37,12 @@ export function openTeaching(ids) {
 
   async function start() {
     for (const each of [name, like, learn]) each.disabled = true;
-    fill(state, h("progress", { "aria-label": "Learning" }), h("span", {}, "Learning the name. This takes about half a minute."));
     const learned = name.value.trim();
+    const bar = h("progress", { "aria-label": "Learning" });
+    fill(state, bar, h("span", {}, "Learning the name. This takes about half a minute."));
+    const stop = onLearning(({ learns, done, total }) => {
+      if (learns === learned && total) bar.value = done / total;
+    });
     try {
       await send("/names", { name: learned, items: ids.slice(0, MOST), like: like.value.trim() }, { signal: running.signal });
     } catch (error) {
@@ -46,6 +51,8 @@ export function openTeaching(ids) {
       fill(state, h("p", { class: "wrong" }, asProblem(error).message));
       name.focus();
       return;
+    } finally {
+      stop();
     }
     dialog.close();
     announce(`Learned the name ${learned}`);

@@ -8,8 +8,9 @@ import { announce } from "./announce.js";
 import { ask } from "./query.js";
 import { byId, fill, h } from "./dom.js";
 import { counted } from "./format.js";
-import { filterChip } from "./chips.js";
+import { filterChips } from "./chips.js";
 import { filtersAreOpen, toggleFilters } from "./filters.js";
+import { grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { results } from "./results.js";
 import { shortcuts } from "./keys.js";
@@ -17,6 +18,8 @@ import { store } from "./state.js";
 import { isAsked } from "./views.js";
 
 const ORDERS = /** @type {const} */ ([["score", "Best match"], ["date", "Newest first"], ["oldest", "Oldest first"]]);
+
+const SIZE = "twinlens.size"; // of the pictures, in this browser
 
 const total = h("p", { class: "total", id: "total" });
 const active = h("ul", { class: "chips", "aria-label": "Filters in use" });
@@ -26,13 +29,14 @@ const instruction = h("input", { type: "text", id: "instruction", maxlength: 500
 const instructForm = h("form", { class: "instruct", hidden: true, onsubmit: (event) => { event.preventDefault(); instruct(instruction.value); } },
   h("label", { for: "instruction" }, "Instruction"), instruction,
   h("button", { type: "button", class: "remove", "aria-label": "Remove the instruction", onclick: () => { instruct(""); openInstruction(false); } }, icon("close")));
+const sizes = h("input", { type: "range", class: "sizes", min: 0.5, max: 2.2, step: 0.1, "aria-label": "Size of the pictures", title: "Size of the pictures", oninput: () => resize(Number(sizes.value)) });
 const order = h("select", { "aria-label": "Order", onchange: () => ask({ sort: /** @type {State["sort"]} */ (order.value) }) });
 const tabs = h("div", { class: "tabs", role: "group", "aria-label": "What to find" }, tab("photos", "Photos"), tab("texts", "Texts"));
 
 /** Begin. */
 export function startToolbar() {
   byId("tools", HTMLElement).append(
-    h("div", { class: "line" }, filterButton, tabs, total, h("span", { class: "space" }), instructButton, order),
+    h("div", { class: "line" }, filterButton, tabs, total, h("span", { class: "space" }), instructButton, sizes, order),
     instructForm, active,
   );
   instruction.addEventListener("keydown", (event) => {
@@ -44,7 +48,12 @@ export function startToolbar() {
   store.subscribe(show);
   results.subscribe(showTotal);
   show(store.state);
-  shortcuts({ keys: ["i"], label: "Write an instruction", scope: "grid", run: () => openInstruction(true) });
+  resize(Number(localStorage.getItem(SIZE)) || 1);
+  shortcuts(
+    { keys: ["]"], label: "Larger pictures", scope: "grid", run: () => resize(grid.scale + 0.1) },
+    { keys: ["["], label: "Smaller pictures", scope: "grid", run: () => resize(grid.scale - 0.1) },
+    { keys: ["i"], label: "Write an instruction", scope: "grid", run: () => openInstruction(true) },
+  );
 }
 
 /** @param {State} state */
@@ -52,9 +61,10 @@ function show(state) {
   const usual = isAsked(state) ? "score" : "date";
   const orders = ORDERS.filter(([value]) => value !== "score" || isAsked(state));
   fill(order, orders.map(([value, label]) => h("option", { value: value === usual ? "" : value, selected: value === (state.sort || usual) }, label)));
-  order.hidden = state.for === "texts";
+  order.hidden = sizes.hidden = state.for === "texts";
   for (const each of tabs.children) each.setAttribute("aria-pressed", String(each.getAttribute("value") === state.for));
-  fill(active, state.filters.map(filterChip), state.filters.length > 1 && h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => ask({ filters: [] }) }, "Remove all")));
+  const chips = filterChips(state.filters);
+  fill(active, chips, chips.length > 1 && h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => ask({ filters: [] }) }, "Remove all")));
   active.hidden = !state.filters.length;
   filterButton.setAttribute("aria-expanded", String(filtersAreOpen()));
   if (document.activeElement !== instruction) instruction.value = state.instruct;
@@ -74,6 +84,13 @@ function showTotal() {
 function said({ total, complete }) {
   const texts = store.state.for === "texts";
   return `${complete ? "" : "More than "}${counted(total, texts ? "text" : "photo")}`;
+}
+
+/** @param {number} scale */
+function resize(scale) {
+  grid.scale = scale;
+  sizes.value = String(grid.scale);
+  localStorage.setItem(SIZE, sizes.value);
 }
 
 /** @param {string} text */

@@ -84,7 +84,7 @@
  * @property {number} count
  * @property {boolean} selected
  * @property {FacetValue[]} [children]
- * @typedef {{total: number, facets: Record<string, FacetValue[]>}} Facets
+ * @typedef {{total: number, facets: Record<string, FacetValue[]>, more?: Record<string, number>}} Facets `more` are left out
  *
  * @typedef {object} Suggestion
  * @property {string} kind
@@ -103,9 +103,8 @@
  * @property {number} texts
  * @property {string} model
  * @property {number} generation
- * @property {string} [path]
  * @property {Indexing | null} [indexing]
- * @typedef {{pid?: number, since?: string, photos?: number, total?: number | null, rate?: number | null}} Indexing
+ * @typedef {{pid?: number, since?: string, met?: number, files?: number, photos?: number, rate?: number | null}} Indexing `files` of those that were `met` are done
  */
 
 export {};

@@ -32,7 +32,7 @@ export function isAsked({ words, terms }) {
 export function showViews(library) {
   const { status, problem } = results;
   const away = library && library.state !== "ready" && library.state !== "opening" ? libraryView(library) : null;
-  fill(notes, status === "ready" || status === "nothing" ? hints() : null, problem && results.hits.length ? slip(problem.message) : null);
+  fill(notes, status === "ready" || (status === "nothing" && !away) ? hints() : null, problem && results.hits.length ? slip(problem.code === "offline" ? "the server does not answer; what is shown is of the search before" : problem.message) : null);
   if (away && !results.hits.length) fill(place, away);
   else if (problem && !results.hits.length) fill(place, failure());
   else if (status === "nothing") fill(place, nothing());
@@ -102,21 +102,20 @@ function failure() {
   );
 }
 
-/** @param {Library} library @returns {HTMLElement} */
-function libraryView({ name, state, message, path, indexing }) {
-  const at = path ? ` --library ${quoted(path)}` : "";
+/** What a library is, and what helps: the server says which command does. @param {Library} library @returns {HTMLElement} */
+function libraryView({ name, state, message, indexing }) {
   const titles = { empty: "This library has no photos yet", missing: "The library is not there", locked: "The library is being changed", damaged: "The library is damaged" };
-  const commands = { empty: `twinlens index ~/Pictures${at}`, missing: `twinlens index ~/Pictures${at}`, damaged: `twinlens check --repair${path ? ` ${quoted(path)}` : ""}`, locked: "" };
   const next = {
     empty: indexing ? "They appear here as soon as they are indexed." : "Index a folder, and they appear here:",
     missing: "The page goes on as soon as it is back. To make one:", damaged: "To repair it:", locked: "The page goes on as soon as it is free.",
   };
   const kind = /** @type {keyof typeof titles} */ (state);
+  const [, reason = message, written = ""] = /^(.*?)(?:;[^;]*)? with: (.*)$/su.exec(message) ?? [];
   return h("section", { class: "message", role: "status" },
     h("h2", {}, titles[kind] ?? `The library is ${state}`),
-    message && kind !== "empty" && h("p", {}, capital(message)),
+    reason && kind !== "empty" && h("p", {}, capital(reason)),
     h("p", {}, next[kind]),
-    commands[kind] && !indexing && command(commands[kind]),
+    written && !indexing && command(written.replace(/\bFOLDER\b/u, "~/Pictures")),
     h("p", { class: "fine" }, `Library ${name}`),
   );
 }
@@ -136,9 +135,4 @@ function way(label, run) {
 function said(filter) {
   const { negated, name, value } = filterParts(filter);
   return `“${negated ? "not " : ""}${name} ${value}”`;
-}
-
-/** Write a path for a shell. @param {string} path @returns {string} */
-function quoted(path) {
-  return /^[\w@%+=:,./~-]+$/u.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

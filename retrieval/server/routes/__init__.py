@@ -5,8 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from retrieval.server.routes import (
+    browse,
+    duplicates,
+    embeddings,
+    events,
     items,
     library_list,
+    names,
     operations,
     page,
     pictures,
@@ -19,10 +24,15 @@ def all_routers() -> list[APIRouter]:
     """Return the routers of the server, in the order of the API's description."""
     return [
         search.router,
+        browse.router,
+        duplicates.router,
+        names.router,
         query_pictures.router,
         items.router,
         pictures.router,
+        embeddings.router,
         library_list.router,
+        events.router,
         operations.router,
         page.router,
     ]

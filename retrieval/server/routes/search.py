@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 
 from retrieval.api import PhotoLibrary
 from retrieval.search.term_names import PictureSource, QueryTerm
-from retrieval.server.finding import found
+from retrieval.server.finding import counted, found
 from retrieval.server.libraries import ChosenLibrary
 from retrieval.server.pictures import SentPictures
 from retrieval.server.schemas import SearchAnswer, SearchBody, SearchParameters
@@ -16,7 +16,7 @@ from retrieval.server.schemas import SearchAnswer, SearchBody, SearchParameters
 router = APIRouter(prefix="/api/v1", tags=["search"])
 
 
-def _pictures(request: Request) -> PictureSource:
+async def _pictures(request: Request) -> PictureSource:
     """Return what gives the pictures that were sent."""
     sent: SentPictures = request.app.state.pictures
     return sent.image
@@ -28,7 +28,10 @@ Pictures = Annotated[PictureSource, Depends(_pictures)]
 
 @router.get("/search", operation_id="search")
 async def search(
-    chosen: ChosenLibrary, pictures: Pictures, asked: Annotated[SearchParameters, Query()]
+    request: Request,
+    chosen: ChosenLibrary,
+    pictures: Pictures,
+    asked: Annotated[SearchParameters, Query()],
 ) -> SearchAnswer:
     """Find photos or texts by a written query; without one, all, the newest first."""
 
@@ -36,12 +39,15 @@ async def search(
         query = library.query(asked.q, pictures=pictures)
         return found(library, query, asked, asked.question, chosen.name)
 
-    return await chosen.run(work)
+    return counted(request, await chosen.run(work))
 
 
 @router.post("/search", operation_id="search_by_terms")
 async def search_by_terms(
-    chosen: ChosenLibrary, pictures: Pictures, asked: Annotated[SearchBody, Body()]
+    request: Request,
+    chosen: ChosenLibrary,
+    pictures: Pictures,
+    asked: Annotated[SearchBody, Body()],
 ) -> SearchAnswer:
     """Find photos or texts by terms and filters; without any, all, the newest first."""
 
@@ -51,4 +57,4 @@ async def search_by_terms(
         query = library.query(terms=terms, where=where, pictures=pictures)
         return found(library, query, asked, asked.question, chosen.name)
 
-    return await chosen.run(work)
+    return counted(request, await chosen.run(work))

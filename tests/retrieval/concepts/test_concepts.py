@@ -125,7 +125,7 @@ def test_a_words_own_vectors_in_its_place_change_nothing(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     encoder: TorchEncoder = request.getfixturevalue(which)
-    table = encoder.prompts.word_vectors("golden retriever").numpy()
+    table = encoder.prompt_tower().word_vectors("golden retriever")
     slots = range(len(table))
     read = encoder.encode_phrases([("a photo of a", slots, "on grass"), (slots,)], table)
     texts = ["a photo of a golden retriever on grass", "golden retriever"]

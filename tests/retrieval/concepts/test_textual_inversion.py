@@ -20,7 +20,13 @@ from indexer.ingest.pipeline import index_folders
 from indexer.library.library import Library
 from retrieval.cli import main
 from retrieval.concepts import Concepts, LearnOptions, learn_concept
-from retrieval.concepts.textual_inversion import GIVEN_PACE, GUESSED_PACE, learn_tokens, prepare
+from retrieval.concepts.textual_inversion import (
+    GIVEN_PACE,
+    GUESSED_PACE,
+    Pupil,
+    learn_tokens,
+    prepare,
+)
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TorchEncoder, load_encoder
 from retrieval.search import Searcher, parse_query
@@ -103,9 +109,10 @@ def test_a_guessed_word_is_given_more_time(options: LearnOptions, pace: tuple[in
 def test_the_steps_are_taken(builtin: TorchEncoder, options: LearnOptions) -> None:
     examples = builtin.encode_images([Image.fromarray(skimage.data.coffee())])[:, None]
     others = builtin.encode_images([Image.fromarray(skimage.data.astronaut())])
-    lesson = prepare(builtin, examples, others, "cup", options)
+    pupil = Pupil.of(builtin)
+    lesson = prepare(pupil, examples, others, "cup", options)
     seen: list[tuple[int, int]] = []
-    learn_tokens(builtin.prompts, lesson, options, lambda *done: seen.append(done))
+    learn_tokens(pupil.tower, lesson, options, lambda *done: seen.append(done))
     assert seen == [(step + 1, options.steps) for step in range(options.steps or 0)]
 
 

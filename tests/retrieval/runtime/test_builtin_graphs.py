@@ -15,10 +15,12 @@ from retrieval.errors import ModelUnavailable
 from retrieval.models.checkpoint import load_checkpoint
 from retrieval.models.dual_encoder import DualEncoderConfig
 from retrieval.models.model_folder import BUILTIN, WEIGHTS, describe, folder_of
+from retrieval.models.numpy_layers import unit
 from retrieval.models.reference_vectors import generic_captions
 from retrieval.models.stored_weights import StoredWeights
 from retrieval.runtime import builtin_parts, graph
 from retrieval.runtime.graph_cache import Tower, engine_folder
+from retrieval.runtime.graph_encoder import EngineEncoder
 from tests.fakes import COLOURS, draw
 from tests.tiny import CODED, CONFIG, tiny_model
 
@@ -70,8 +72,9 @@ def test_the_ten_best_are_those_of_torch() -> None:
 
 
 def test_weights_in_bytes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda: True)
-    monkeypatch.setattr(graph, "precision", lambda *, many: "f32")  # noqa: ARG005
+    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda *, many: True)  # noqa: ARG005
+    for module in (graph, builtin_parts):
+        monkeypatch.setattr(module, "precision", lambda *, many: "f32")  # noqa: ARG005
     quick = quick_encoder("builtin", "cpu")
     want = load_encoder("builtin", "cpu").encode_images(photos())
     assert (quick.encode_images(photos()) * want).sum(axis=1).min() > 0.999
@@ -80,7 +83,7 @@ def test_weights_in_bytes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole is not None
     in_bytes = folder.graph(Tower.IMAGES).with_suffix(".bin").stat().st_size
     said = describe(whole)
-    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda: False)
+    monkeypatch.setattr(builtin_parts, "bytes_pay", lambda *, many: False)  # noqa: ARG005
     builtin_parts.make_part(whole, said, folder, Tower.IMAGES)
     assert in_bytes < 0.6 * folder.graph(Tower.IMAGES).with_suffix(".bin").stat().st_size
 
@@ -120,3 +123,23 @@ def test_nothing_half_made_is_left(cache: Path, tmp_path: Path) -> None:
     quick_encoder(str(folder), "cpu").encode_texts(["red"])
     (kept,) = (path for path in cache.glob("engines-*/*") if path.is_dir())
     assert {path.name for path in kept.iterdir()} == {"texts.xml", "texts.bin", "compiled"}
+
+
+def test_the_text_tower_learns_by_torchs_gradient() -> None:
+    quick, torchs = quick_encoder("builtin", "cpu"), load_encoder("builtin", "cpu")
+    assert isinstance(quick, EngineEncoder)
+    ours, theirs = quick.prompt_tower(), torchs.prompt_tower()
+    words = theirs.word_vectors("golden retriever")
+    np.testing.assert_array_equal(ours.word_vectors("golden retriever"), words)
+    assert ours.word_vectors("word " * 70).shape == (0, words.shape[1])
+    rng = np.random.default_rng(0)
+    table = words + rng.normal(scale=0.1, size=words.shape).astype(np.float32)
+    targets = unit(rng.normal(size=(3, 256)).astype(np.float32))
+    phrases = [
+        ("a photo of a", range(2), "on grass"),
+        (range(1, 2), range(1)),  # the other way round
+        ("see", range(3), "in a much longer sentence than the other two are"),
+    ]
+    (loss, slope), (want, wanted) = (tower.fit(phrases, table, targets) for tower in (ours, theirs))
+    assert loss == pytest.approx(want, abs=1e-5)
+    np.testing.assert_allclose(slope, wanted, atol=1e-4 * np.abs(wanted).max())

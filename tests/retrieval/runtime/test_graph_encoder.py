@@ -71,7 +71,7 @@ def test_vectors_are_those_of_torch(spec: str, photos: list[Image.Image]) -> Non
 
 def test_phrases_with_slots_have_the_vectors_of_torch(spec: str) -> None:
     quick, torchs = quick_encoder(spec, "cpu"), load_encoder(spec, "cpu")
-    words = torchs.prompts.word_vectors("red dog").numpy()
+    words = torchs.prompt_tower().word_vectors("red dog")
     table = np.concatenate([words, words[::-1] * 1.5])
     phrases = [("a photo of", range(2, 4), "on a beach"), (range(1),), ("a cat",)]
     assert isinstance(quick, EngineEncoder)

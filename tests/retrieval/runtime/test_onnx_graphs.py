@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def encoder(exported: Exported) -> EngineEncoder:
 def test_texts(exported: Exported, encoder: EngineEncoder) -> None:
     cosines = (encoder.encode_texts(TEXTS) * exported.texts(TEXTS)).sum(axis=1)
     assert cosines.min() >= 0.999
+
+
+def test_texts_are_as_long_as_they_are_where_nothing_sees_the_rest(
+    exported: Exported, encoder: EngineEncoder
+) -> None:
+    """SigLIP's tower looks at what fills a text up, the others do not."""
+    encoder.encode_texts(["a dog"])
+    tower = encoder._texts
+    assert tower is not None
+    looks_at_all = read_onnx_pair(exported.folder, "any").canonical
+    assert tower.length == (64 if looks_at_all else None)
+    alone = encoder.encode_texts(["a dog"])
+    beside = encoder.encode_texts(["a dog", "a dog runs on the beach beside two people"])[:1]
+    assert (alone * beside).sum() >= 0.9999
 
 
 def test_photos(exported: Exported, encoder: EngineEncoder) -> None:
@@ -121,3 +136,37 @@ def test_weights_beside_a_graph_are_part_of_the_model(tmp_path: Path) -> None:
     before = pair.fingerprint()
     (pair.textual.parent / "onnx__MatMul_7").write_bytes(b"weights")
     assert pair.fingerprint() != before
+
+
+def test_evaluating(exported: Exported, tmp_path: Path) -> None:
+    """Recall is that of open_clip's own vectors: counted here by another formula."""
+    names = ("chelsea", "rocket", "coffee", "astronaut")
+    photos = [Image.fromarray(getattr(samples, name)()).convert("RGB") for name in names]
+    for name, photo in zip(names, photos, strict=True):
+        photo.save(tmp_path / f"{name}.png")
+    rows = [{"image": f"{name}.png", "captions": [f"a {name}"]} for name in names]
+    data = tmp_path / "pairs.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    scores = exported.texts([f"a {name}" for name in names]) @ exported.images(photos).T
+    ranks = (scores >= np.diag(scores)[:, None]).sum(axis=1)
+    want = 100.0 * float((ranks == 1).mean())
+    asked = ["evaluate", "--data", str(data), "--no-hubness", "--json"]
+    ran = CliRunner().invoke(main, [*asked, "--model", str(exported.folder)])
+    assert ran.exit_code == 0, ran.stderr
+    assert json.loads(ran.stdout)["text_to_image"]["R@1"] == want
+    both = [*asked, "--compare", str(exported.folder), "builtin"]
+    assert CliRunner().invoke(main, both).exit_code == 0
+
+
+def test_learning_a_name_is_refused_in_one_line(exported: Exported, tmp_path: Path) -> None:
+    Image.fromarray(samples.chelsea()).save(tmp_path / "cat.png")
+    at = ["--library", str(tmp_path / "library")]
+    model = ["--model", str(exported.folder)]
+    assert CliRunner().invoke(main, ["index", str(tmp_path), *at, *model]).exit_code == 0
+    ran = CliRunner().invoke(main, ["learn", "Tabby", str(tmp_path / "cat.png"), *at])
+    assert ran.exit_code == 1
+    assert ran.stderr == (
+        f"twinlens: the model '{exported.folder}' is a pair of ONNX files: it indexes and "
+        "searches, but cannot be trained or learn names; use the built-in model or one of "
+        "open_clip for that\n"
+    )
