@@ -28,6 +28,7 @@ the reliability of `match` in ten steps.
 | calibration error | mean distance of `match` and truth over ten steps, of the first 20 hits |
 | answered refused | questions with a right photo in their first ten hits of which none is shown |
 | absent refused | questions without any right photo of which none is shown |
+| absent doubted | those, and questions of which all hits are marked as unlikely |
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ MOST = 0.6  # of a photo's captions say what it surely shows
 COMMON = 0.02  # of the photos show what is common
 FEWEST = 3  # photos that show a word that is asked for
 ASKED = 150  # questions of a kind
-STEERED = 30  # with an instruction: each takes a second
+OTHERS = 5  # instructions to a word
 FIRST, SHOWN, TRIED = 10, 20, 50
 
 ALIKE = {
@@ -111,6 +112,7 @@ class Told:
     right: list[float] = field(default_factory=list)
     answered: list[bool] = field(default_factory=list)
     absent: list[bool] = field(default_factory=list)
+    doubted: list[bool] = field(default_factory=list)
 
 
 def main() -> None:
@@ -169,8 +171,7 @@ def questions(
     by_kind = defaultdict(list)
     for number in rng.permutation(len(kept)):
         by_kind[kept[number].kind].append(kept[number])
-    most = {"instruct": STEERED}
-    return [each for kind, some in by_kind.items() for each in some[: most.get(kind, ASKED)]]
+    return [each for some in by_kind.values() for each in some[:ASKED]]
 
 
 def of_words(rows: Sequence[dict], rng: np.random.Generator) -> Iterator[Question]:
@@ -188,7 +189,7 @@ def of_words(rows: Sequence[dict], rng: np.random.Generator) -> Iterator[Questio
         yield Question(text=named(word, rng), kind=kind, right=right[word])
     if len(told) < len(rows):
         return  # nobody knows what else is on labelled photos
-    for word in asked:
+    for word in np.repeat(asked, OTHERS).tolist():
         other = str(rng.choice(asked))
         wanted = bool(rng.integers(2))
         both = {
@@ -273,12 +274,11 @@ all (a base of a monument, a fire behind a chair, a tub, ice) are not in the lis
 def measured(searcher: Searcher, asked: Sequence[Question]) -> Iterator[dict]:
     """Ask all plainly, under a filter, and those with an instruction under it."""
     for condition, where in (("plain", ""), ("filter", " in:one"), ("instruct", "")):
-        told, steered = Told(), 0
+        told = Told()
         for question in asked:
             if (question.kind == "instruct") == (condition == "instruct"):
                 ask(searcher, question, where, told)
-            elif condition == "instruct" and question.kind == "absent" and steered < STEERED:
-                steered += 1
+            elif condition == "instruct" and question.kind == "absent":
                 with_wish = Question(
                     text=question.text, kind="absent", right=question.right, instruct="no people"
                 )
@@ -295,6 +295,7 @@ def ask(searcher: Searcher, question: Question, where: str, told: Told) -> None:
     answers = searcher.answer(request)
     if question.kind == "absent":
         told.absent.append(not answers.found)
+        told.doubted.append(not any(hit.likely for hit in answers.hits))
         return
     ranked = answers.hits or searcher.search(query, top=TRIED, instruct=question.instruct)
     right = rights(question, ranked)
@@ -336,6 +337,7 @@ def figures(told: Told) -> dict:
         "answered refused": mean(told.answered),
         "absent": len(told.absent),
         "absent refused": mean(told.absent),
+        "absent doubted": mean(told.doubted),
         "reliability": reliability,
     }
 
