@@ -265,7 +265,10 @@ def _in(value: str) -> Filter:
     """Tell a path from the name of a folder. A path may lie there in other code points."""
     if not (value.startswith(("/", "./", "../", "~")) or Path(value).is_absolute()):
         return InFolder(folder=value)
-    folder = Path(value).expanduser().resolve()
+    try:
+        folder = Path(value).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise QueryInvalid(f"in:{readable(value)} is not a path; write in:/photos/2019") from error
     every = tuple(InFolder(folder=Path(each)) for each in writings(str(folder)))
     return every[0] if len(every) == 1 else AnyOf(filters=every)
 
