@@ -10,6 +10,7 @@
 | `camera:"=Apple iPhone 12"` | photos of the camera of just that name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
+| `text:"total"` | photos that show these words, if their text was read |
 | `type:jpg` `type:raw` `type:video` | files of that type |
 | `orientation:portrait` | photos of that orientation: landscape, portrait, square |
 | `rating:4` | photos with so many stars or more |
@@ -46,9 +47,10 @@ from indexer.core.filters import (
     NearPosition,
     Not,
     PlaceName,
+    ShowsText,
 )
 from indexer.core.gazetteer import gazetteer
-from indexer.core.text_normalization import same, writings
+from indexer.core.text_normalization import same, tokens, writings
 from indexer.core.types import Orientation, readable
 from retrieval.errors import QueryInvalid
 
@@ -76,7 +78,7 @@ _SPELLINGS = {
 
 _EITHER = frozenset({"near", "camera", "in", "type", "orientation"})
 FILTER_NAMES = (
-    *("after", "before", "near", "camera", "in", "tag", "type", "orientation", "rating"),
+    *("after", "before", "near", "camera", "in", "tag", "text", "type", "orientation", "rating"),
     "min-rating",
 )
 _NAMES = "|".join(FILTER_NAMES)
@@ -273,6 +275,13 @@ def _in(value: str) -> Filter:
     return every[0] if len(every) == 1 else AnyOf(filters=every)
 
 
+def _shown(value: str) -> ShowsText:
+    """Read words that a photo shows."""
+    if not tokens(value):
+        raise QueryInvalid(f'text:{value} has no letters or digits; write e.g. text:"total"')
+    return ShowsText(text=readable(value))
+
+
 def _type(value: str) -> FileType:
     """Read a type of files, "jpg" or ".jpg"."""
     name = value.lower().lstrip(".")
@@ -308,6 +317,7 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "camera": _camera,
     "in": _in,
     "tag": lambda value: HasTag(name=readable(value)),
+    "text": _shown,
     "type": _type,
     "orientation": _orientation,
     "rating": _rated,
