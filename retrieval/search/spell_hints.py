@@ -17,8 +17,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
+from indexer.core.text_normalization import STOP_WORDS
 from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
 
@@ -85,20 +85,25 @@ def spelling(unknown: Sequence[str], text: str) -> str:
     strange = [word for word in unknown if not _dictionary("en").known([word])]
     language = _language(words_of(text), unknown, strange)
     if language:
-        return f"that looks {language}; the model reads English; {_OTHER}"
+        return f"that looks {LANGUAGES[language]}; the model reads English; {_OTHER}"
     meant = {word: _meant(word) for word in strange}
     hints = (f"did you mean '{other}' for '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)
 
 
+def language_of_words(words: Sequence[str]) -> str:
+    """Return the language of words in Latin letters as a key of `LANGUAGES`; "" for English."""
+    return _language(words, words, [each for each in words if not _dictionary("en").known([each])])
+
+
 def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[str]) -> str:
-    """Name the language of some words, of which English lacks those that are strange, or "".
+    """Return the language of some words, of which English lacks those that are strange, or "".
 
     Where English lacks none, a lone word may still be far more usual in another language.
     """
     if not strange and len(words) > 1:
         return ""
-    for code, language in LANGUAGES.items():
+    for code in LANGUAGES:
         there = _dictionary(code)
         if len(there.known(words)) < len(set(words)):
             continue
@@ -106,7 +111,7 @@ def _language(words: Sequence[str], unknown: Sequence[str], strange: Sequence[st
         if short and there.frequency(words[0]) < USUAL:
             continue
         if strange or any(_is_rather(word, there) for word in unknown):
-            return language
+            return code
     return ""
 
 
