@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.catalog.picture_words import shown_words
 from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
 from indexer.core.filters import AllOf
 from indexer.core.types import Candidate, Kind
@@ -49,6 +50,7 @@ from retrieval.search.results import (
     calibrated,
     hits_of,
     one_a_video,
+    with_lines,
     with_match,
 )
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
@@ -148,13 +150,22 @@ class Searcher:
         if not isinstance(request, SearchRequest):
             query = request if isinstance(request, Query) else parse_query(request)
             request = SearchRequest(query=query)
-        if request.query.is_filter:
-            return self._listed(request)
+        results = self._listed(request) if request.query.is_filter else self._matched(request)
+        return replace(results, hits=self._with_lines(results.hits, request.query))
+
+    def _matched(self, request: SearchRequest) -> SearchResults:
+        """Return a page of what matches best, calibrated."""
         page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
         results = calibrated(hits, request, found=found, looked_for=reach)
         return replace(results, took_ms=times.milliseconds)
+
+    def _with_lines(self, hits: list[Hit], query: Query) -> list[Hit]:
+        """Give hits the lines of their pictures that have words of the query."""
+        words = shown_words(query.words, query.where)
+        lines = self._library.view.lines([hit.id for hit in hits]) if words else {}
+        return with_lines(hits, lines, words) if lines else hits
 
     def _listed(self, request: SearchRequest) -> SearchResults:
         """Return a page of all that the filters let through, by date."""
