@@ -1,4 +1,8 @@
-"""The library of photos as one Python object: what the command line does, with the same answers."""
+"""The library of photos as one Python object: what the command line does, with the same answers.
+
+What only a change of the library needs is imported by the method that makes it: a server has its
+page up before that.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +24,12 @@ from indexer.core.encoder import Vectors
 from indexer.core.errors import FileUnreadable, LibraryMissing, UsageError
 from indexer.core.types import Candidate, Kind, LibraryInfo
 from indexer.decoding.render import data_size, read_data
-from indexer.duplicates.finder import DuplicateGroup, find_duplicates
 from indexer.duplicates.similarity import ALIKE
-from indexer.ingest.index_options import IndexOptions
-from indexer.ingest.index_report import IndexProgress, IndexReport
-from indexer.ingest.pipeline import index_folders
-from indexer.ingest.reindex import ReindexReport, reindex
 from indexer.library.item_files import PIXELS, ItemFiles, Original, Thumbnail
 from indexer.library.library import NEXT, Library
 from indexer.library.lock import LockTimeout
 from indexer.library.progress_note import RunProgress, run_progress
 from indexer.library.thumbnail_cache import DEFAULT_BYTES
-from indexer.library.tuning_report import SearchSetting, tune
-from indexer.library.verify import Finding
 from indexer.media.thumbnail import as_webp
 from retrieval._enums import SortOrder
 from retrieval._extras import require_torch
@@ -63,10 +60,17 @@ from retrieval.search.term_names import (
     record_of,
     strangers_query,
 )
-from retrieval.upkeep import RepairReport, check, repair
 
 if TYPE_CHECKING:
+    from indexer.duplicates.finder import DuplicateGroup
+    from indexer.ingest.index_options import IndexOptions
+    from indexer.ingest.index_report import IndexProgress, IndexReport
+    from indexer.ingest.reading import ReadingProgress, ReadingReport
+    from indexer.ingest.reindex import ReindexReport
+    from indexer.library.tuning_report import SearchSetting
+    from indexer.library.verify import Finding
     from retrieval.concepts import LearnedConcept
+    from retrieval.upkeep import RepairReport
 
 QUERY_PIXELS = 1024
 """A photo that a query brings as bytes is decoded at least so large; models read less."""
@@ -267,7 +271,8 @@ class PhotoLibrary:
 
         Args:
             text: words in the grammar of the command line. In place of a path, a term may be
-                "item:ID", a photo of the library, or "picture:KEY", one of the caller's. Without
+                "item:ID", a photo of the library that is not among the hits, or "picture:KEY", one
+                of the caller's. Without
                 words, terms and filters, all is found, the newest first.
             terms: further terms.
             where: filters beside those in the words.
@@ -467,6 +472,8 @@ class PhotoLibrary:
         self, *folders: PathLike, alike: float = ALIKE, progress: Progress | None = None
     ) -> list[DuplicateGroup]:
         """Return groups of photos that are there more than once, in all or below some folders."""
+        from indexer.duplicates.finder import find_duplicates
+
         report = progress or (lambda _done, _total: None)
         return find_duplicates(
             self._library, [_path(each) for each in folders], alike=alike, progress=report
@@ -606,9 +613,40 @@ class PhotoLibrary:
             LibraryLocked: another process is writing.
             ModelMismatch: the library was made with another model than the one that was named.
         """
+        from indexer.ingest.pipeline import index_folders
+
         encoder, roots = self._models.quick(), [_path(each) for each in folders]
         with self._library.writing(self._timeout):
             return index_folders(self._library, encoder, roots, options=options, progress=progress)
+
+    def read(
+        self,
+        *folders: PathLike,
+        again: bool = False,
+        progress: Callable[[ReadingProgress], None] | None = None,
+    ) -> ReadingReport:
+        """Read the text that photos show, below some folders or everywhere; searches then find it.
+
+        Args:
+            folders: read the photos below these; all if none is named.
+            again: read those, too, that were read before or seem to show no text.
+            progress: called after each photo.
+
+        Raises:
+            UsageError: the extra `ocr` is missing.
+            LibraryLocked: another process is writing.
+        """
+        from indexer.ingest.reading import ReadingOptions, read_photos
+        from retrieval.models.text_gate import text_gate
+
+        wait = self._timeout.seconds
+        return read_photos(
+            self._library,
+            [_path(each) for each in folders],
+            gate=text_gate(self._library.fingerprint),
+            options=ReadingOptions(again=again, wait_seconds=wait),
+            progress=progress,
+        )
 
     def forget(self, folder: PathLike) -> int:
         """Drop all that lies below a folder, or one file; return how many files were dropped."""
@@ -633,6 +671,8 @@ class PhotoLibrary:
             UsageError: it holds nothing, or files of it are out of reach.
             LibraryLocked: another process is writing.
         """
+        from indexer.ingest.reindex import reindex
+
         choice = replace(self._choice, spec=model)
         done = reindex(
             self.path,
@@ -654,6 +694,8 @@ class PhotoLibrary:
             recall: share of the true ten nearest to find, in the mean; 1 for an exact index.
             exact_up_to: search so many photos exactly in any case.
         """
+        from indexer.library.tuning_report import tune
+
         aim = self._library.vectors.aim()
         aim = replace(
             aim,
@@ -723,6 +765,8 @@ class PhotoLibrary:
 
     def check(self) -> list[Finding]:
         """Look at every file of the library, and return what is wrong."""
+        from retrieval.upkeep import check
+
         return check(self.path)
 
     def repair(self) -> RepairReport:
@@ -732,6 +776,8 @@ class PhotoLibrary:
             LibraryDamaged: the catalog is beyond mending.
             LibraryLocked: another process is writing.
         """
+        from retrieval.upkeep import repair
+
         self._library.close()
         try:
             return repair(self.path, patience=self._timeout)
@@ -833,6 +879,8 @@ def _query(text: str | Query | None, image: Picture | None, where: Where | None)
         QueryInvalid: nothing is asked for, or it cannot be understood.
     """
     if isinstance(text, Query):
+        if image is not None:
+            raise QueryInvalid("a Query holds its photos itself; leave out `image`")
         return text if where is None else narrowed(text, expression(where))
     pieces = ([] if image is None else [_opened(image)]) + ([text] if text else [])
     if where is None:

@@ -41,6 +41,7 @@ class Exported:
     folder: Path
     images: Callable[[Sequence[Image.Image]], NDArray[np.float32]]
     texts: Callable[[Sequence[str]], NDArray[np.float32]]
+    tokenizer: Any = None
 
 
 def clip_pair(folder: Path) -> Exported:
@@ -112,6 +113,45 @@ def xlm_pair(folder: Path) -> Exported:
     return _export(folder, module, plain, {"context_length": 64}, pad="<pad>", preprocess={})
 
 
+def nllb_pair(folder: Path) -> Exported:
+    """A model of many languages that must be told which one a text is in, NLLB's."""
+    from transformers import M2M100Config, NllbTokenizer
+
+    cutter = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
+    cutter.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    cutter.train_from_iterator(
+        SENTENCES, trainers.BpeTrainer(vocab_size=200, special_tokens=special)
+    )
+    trained = json.loads(cutter.to_str())["model"]
+    merges = [tuple(pair) for pair in trained["merges"]]
+    plain = NllbTokenizer(vocab=trained["vocab"], merges=merges)
+    plain.save_pretrained(folder / "textual")
+    M2M100Config(
+        vocab_size=len(plain),
+        d_model=64,
+        encoder_layers=2,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=128,
+        decoder_ffn_dim=128,
+        max_position_embeddings=80,
+        pad_token_id=plain.pad_token_id,
+    ).save_pretrained(folder / "textual")
+    text = {
+        "hf_model_name": str(folder / "textual"),
+        "hf_model_pretrained": False,
+        "hf_pooler_type": "cls_pooler",
+        "hf_proj_type": "linear",
+        "context_length": 64,
+    }
+    module = open_clip.CustomTextCLIP(embed_dim=32, vision_cfg=VISION, text_cfg=text)
+    cut = HFTokenizer(str(folder / "textual"), context_length=64)
+    (folder / "textual" / "config.json").unlink()
+    return _export(folder, module, cut, {"context_length": 64}, pad="<pad>", preprocess={})
+
+
 def _export(
     folder: Path,
     module: torch.nn.Module,
@@ -158,7 +198,7 @@ def _export(
     def texts(words: Sequence[str]) -> NDArray[np.float32]:
         return F.normalize(module.encode_text(plain(list(words))), dim=-1).numpy()
 
-    return Exported(folder, images, texts)
+    return Exported(folder, images, texts, plain)
 
 
 class _Call(torch.nn.Module):

@@ -11,8 +11,8 @@ import json
 import os
 import unicodedata
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property, partial
 from itertools import compress
@@ -22,8 +22,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.snapshot import STOP_WORDS, CatalogSnapshot
-from indexer.core.text_normalization import same
+from indexer.catalog.meta import REWRITTEN
+from indexer.catalog.snapshot import CatalogSnapshot
+from indexer.core.text_normalization import STOP_WORDS, same
 from indexer.core.types import Kind, Orientation
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -34,7 +35,8 @@ Rows: TypeAlias = NDArray[np.int64]
 
 MOST_STARS = 5
 
-_MASKS = 128  # that are kept: 100 KB each where there are 100,000 photos
+_FILES = 16_384  # that are read at once: more take more memory, and hardly less time
+_MASKS = 64  # that are kept: 100 KB each where there are 100,000 photos
 _SECOND = 19  # bytes of "2019-07-14T18:03:00"
 _MONTH = 7  # letters of "2019-07"
 _SEPARATOR = os.fsencode(os.sep)
@@ -72,6 +74,32 @@ class FacetTree:
     codes: NDArray[np.int64]
     steps: NDArray[np.int64]
 
+    def joined(self, other: FacetTree, offset: int, alike: Callable[[str], str]) -> FacetTree:
+        """Return a tree that has the values of another, too.
+
+        Args:
+            other: of further photos.
+            offset: the row of the first of these.
+            alike: what is equal for two writings of one key.
+        """
+        keys, parents = list(self.keys), self.parents.tolist()
+        row_of = {alike(key): row for row, key in enumerate(keys)}
+        moved: list[int] = []  # where each value of the other one stands here
+        for key, parent in zip(other.keys, other.parents.tolist(), strict=True):
+            row = row_of.setdefault(alike(key), len(keys))
+            if row == len(keys):
+                keys.append(key)
+                parents.append(moved[parent] if parent >= 0 else -1)
+            moved.append(row)
+        new = [step for row in range(len(self.keys), len(keys)) for step in _steps(row, parents)]
+        return FacetTree(
+            keys=tuple(keys),
+            parents=np.array(parents, dtype=np.int64),
+            rows=np.concatenate([self.rows, other.rows + offset]),
+            codes=np.concatenate([self.codes, np.array(moved, dtype=np.int64)[other.codes]]),
+            steps=np.concatenate([self.steps, np.array(new, dtype=np.int64).reshape(-1, 2)]),
+        )
+
     def counts(self, mask: Mask) -> NDArray[np.int64]:
         """Count the photos of each value among some. Shape (values,)."""
         values = len(self.keys)
@@ -86,12 +114,14 @@ class FacetColumns:
 
     Attributes:
         generation: which commit it is.
+        last: the highest number of a file; files that are added have higher ones.
         ids: of the first item of each file of photos, or of each passage. Shape (photos,).
         taken: when, as ISO texts; empty where it is not known. Shape (photos,).
         trees: the values by group.
     """
 
     generation: int
+    last: int
     ids: NDArray[np.int64]
     taken: NDArray[np.bytes_]
     trees: dict[FacetGroup, FacetTree]
@@ -115,48 +145,143 @@ class FacetColumns:
             self.masks.popitem(last=False)
         return self.masks[key]
 
+    def followed_by(self, more: FacetColumns) -> FacetColumns:
+        """Return what these say, and what files say that were added since."""
+        if not len(more.ids):
+            return replace(self, generation=more.generation)
+        offset = len(self.ids)
+        return FacetColumns(
+            generation=more.generation,
+            last=max(self.last, more.last),
+            ids=np.concatenate([self.ids, more.ids]),
+            taken=np.concatenate([self.taken, more.taken]),
+            trees={
+                group: tree.joined(more.trees[group], offset, _ALIKE.get(group, str))
+                for group, tree in self.trees.items()
+            },
+        )
+
     @property
     def everything(self) -> Mask:
         """All photos. Shape (photos,)."""
         return np.ones(len(self.ids), dtype=np.bool_)
 
 
-def read_columns(snapshot: CatalogSnapshot, kind: Kind) -> FacetColumns:
-    """Read what all photos, or all texts, of a commit say."""
-    files, ids = _items(snapshot, kind)
+def read_columns(
+    snapshot: CatalogSnapshot, kind: Kind, before: FacetColumns | None = None
+) -> FacetColumns:
+    """Read what all photos, or all texts, of a commit say.
+
+    Args:
+        snapshot: the commit.
+        kind: of the items.
+        before: what they said in an earlier commit; where files were only added since, only those
+            are read.
+    """
+    if before is not None and not only_added(snapshot, before.generation):
+        before = None
+    last = before.last if before is not None else 0
+    (end,) = snapshot.connection.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()
+    for start in range(last, max(end, last + 1), _FILES):
+        part = _read(snapshot, kind, _Span(after=start, until=start + _FILES))
+        before = part if before is None else before.followed_by(part)
+    assert before is not None
+    return replace(before, last=max(end, last))
+
+
+def only_added(snapshot: CatalogSnapshot, since: int) -> bool:
+    """Return whether files were only added since a commit: none was changed, moved or removed."""
+    changed = snapshot.meta.get(REWRITTEN, "")
+    return changed.isdecimal() and int(changed) <= since
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Span:
+    """Files that are read at once: their numbers lie above `after`, up to `until`."""
+
+    after: int
+    until: int
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Both numbers."""
+        return self.after, self.until
+
+
+def _read(snapshot: CatalogSnapshot, kind: Kind, span: _Span) -> FacetColumns:
+    """Read what some files say."""
+    files, ids = _items(snapshot, kind, span)
     told = snapshot.facts.format >= 3 and kind == Kind.PHOTO
-    photos = _photos(snapshot, files) if told else _Photos()
+    photos = _photos(snapshot, files, span) if told else _Photos()
     taken = np.zeros(len(ids), dtype=f"S{_SECOND}")
     taken[photos.rows] = np.array([each or "" for each in photos.taken], dtype=taken.dtype)
-    folders, types = _paths(snapshot, kind, files)
+    folders, types = _paths(snapshot, kind, files, span)
+    columns: dict[FacetGroup, _Column] = {
+        FacetGroup.DATES: (photos.rows, photos.month, _years),
+        FacetGroup.PLACES: (photos.rows, photos.place, _regions),
+        FacetGroup.CAMERAS: (photos.rows, photos.camera, _alone),
+        FacetGroup.FOLDERS: folders,
+        FacetGroup.KEYWORDS: _keywords(snapshot, files, span) if told else _NOTHING,
+        FacetGroup.TYPES: types,
+        FacetGroup.RATINGS: (photos.rows, photos.rating, _stars),
+        FacetGroup.ORIENTATIONS: (photos.rows, photos.held, _alone),
+    }
     return FacetColumns(
         generation=int(snapshot.generation),
+        last=span.until,
         ids=ids,
         taken=taken,
-        trees={
-            FacetGroup.DATES: _tree(photos.rows, photos.month, _years),
-            FacetGroup.PLACES: _tree(photos.rows, photos.place, _regions, alike=_ascii_lower),
-            FacetGroup.CAMERAS: _tree(photos.rows, photos.camera, _alone, alike=same),
-            FacetGroup.FOLDERS: folders,
-            FacetGroup.KEYWORDS: _keywords(snapshot, files) if told else _tree(),
-            FacetGroup.TYPES: types,
-            FacetGroup.RATINGS: _tree(photos.rows, photos.rating, _stars),
-            FacetGroup.ORIENTATIONS: _tree(photos.rows, photos.held, _alone),
-        },
+        trees={group: _tree(*each, _ALIKE.get(group, str)) for group, each in columns.items()},
     )
 
 
-def read_words(snapshot: CatalogSnapshot, kind: Kind) -> dict[str, int]:
-    """Count how many photos, or passages, have each word in captions and keywords; most first."""
-    if snapshot.facts.format < 3:
-        return {}
-    ids = set(_items(snapshot, kind)[1].tolist())
-    rows = snapshot.connection.execute("SELECT rowid, text FROM words WHERE text != ''")
+@dataclass(frozen=True, kw_only=True)
+class CaptionWords:
+    """The words of captions, keywords and passages.
+
+    Attributes:
+        generation: of the commit in which they were read.
+        last: the highest id of an item.
+        counts: how many photos, or passages, have each word.
+    """
+
+    generation: int
+    last: int
+    counts: Mapping[str, int]
+
+
+def read_words(
+    snapshot: CatalogSnapshot, kind: Kind, before: CaptionWords | None = None
+) -> CaptionWords:
+    """Count how many photos, or passages, have each word in captions and keywords.
+
+    Args:
+        snapshot: the commit.
+        kind: of the items.
+        before: what was counted in an earlier commit; where files were only added since, only those
+            are read.
+    """
     counted: Counter[str] = Counter()
-    for id_, text in rows:
-        if id_ in ids:
-            counted.update(set(text.split()))
-    return {word: count for word, count in counted.most_common() if _is_telling(word)}
+    after = 0
+    if before is not None and only_added(snapshot, before.generation):
+        after = before.last
+        counted.update(before.counts)
+    for text in _texts(snapshot, kind, after) if snapshot.facts.format >= 3 else ():
+        counted.update(word for word in set(text.split()) if _is_telling(word))
+    last = snapshot.facts.next_id - 1
+    return CaptionWords(generation=int(snapshot.generation), last=last, counts=counted)
+
+
+def _texts(snapshot: CatalogSnapshot, kind: Kind, after: int) -> Iterator[str]:
+    """Yield the texts of the items behind an id; the frames of a video have one."""
+    video = "AND (time IS NULL OR items.id = (SELECT min(id) FROM items x WHERE x.file_id = f.id))"
+    rows = snapshot.connection.execute(
+        "SELECT words.text FROM words JOIN items ON items.id = words.rowid "
+        "JOIN files f ON f.id = items.file_id WHERE words.rowid > ? AND words.text != '' "
+        f"AND f.kind = ? {video if snapshot.facts.format >= 4 else ''}",
+        (after, kind),
+    )
+    yield from (text for (text,) in rows)
 
 
 def _is_telling(word: str) -> bool:
@@ -165,6 +290,11 @@ def _is_telling(word: str) -> bool:
 
 
 _NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+
+_Column: TypeAlias = tuple[Rows, Sequence[Any], Callable[[Any], tuple[str, ...]]]
+"""Rows of photos, the value of each, and what returns the keys that a value counts for."""
+
+_NOTHING: _Column = (_NO_ROWS, (), lambda _: ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +310,14 @@ class _Photos:
     held: Sequence[str | None] = ()
 
 
-def _items(snapshot: CatalogSnapshot, kind: Kind) -> tuple[Rows, Rows]:
+def _items(snapshot: CatalogSnapshot, kind: Kind, span: _Span) -> tuple[Rows, Rows]:
     """Return the files of a kind, ascending, and the first item of each; of texts each passage."""
     once = "min(items.id)", "GROUP BY file_id"
     item, grouped = once if kind == Kind.PHOTO else ("items.id", "")
     found = snapshot.connection.execute(
         f"SELECT file_id, {item} FROM items JOIN files ON files.id = file_id "
-        f"WHERE kind = ? {grouped} ORDER BY file_id, items.id",
-        (kind,),
+        f"WHERE kind = ? AND files.id > ? AND files.id <= ? {grouped} ORDER BY file_id, items.id",
+        (kind, *span.ends),
     )
     files, ids = _columns(found.fetchall(), 2)
     return np.array(files, dtype=np.int64), np.array(ids, dtype=np.int64)
@@ -199,11 +329,12 @@ _HELD = f"""
     WHEN width > 0 THEN '{Orientation.SQUARE}' END"""
 
 
-def _photos(snapshot: CatalogSnapshot, files: Rows) -> _Photos:
+def _photos(snapshot: CatalogSnapshot, files: Rows, span: _Span) -> _Photos:
     """Read what photos say about themselves."""
     said = snapshot.connection.execute(
         f"SELECT file_id, taken, substr(taken, 1, {_MONTH}), place, camera, rating, {_HELD} "
-        "FROM photos ORDER BY file_id"
+        "FROM photos WHERE file_id > ? AND file_id <= ? ORDER BY file_id",
+        span.ends,
     )
     of, *columns = _columns(said.fetchall(), 7)
     rows, known = _rows_of(files, of)
@@ -228,16 +359,19 @@ def _rows_of(files: Rows, some: Sequence[int]) -> tuple[Rows, Mask]:
     return rows[known], known
 
 
-def _paths(snapshot: CatalogSnapshot, kind: Kind, files: Rows) -> tuple[FacetTree, FacetTree]:
+def _paths(
+    snapshot: CatalogSnapshot, kind: Kind, files: Rows, span: _Span
+) -> tuple[_Column, _Column]:
     """Read in which folders files lie, and of which types they are by their suffix."""
-    found = snapshot.connection.execute("SELECT id, path FROM files WHERE kind = ?", (kind,))
+    found = snapshot.connection.execute(
+        "SELECT id, path FROM files WHERE kind = ? AND id > ? AND id <= ?", (kind, *span.ends)
+    )
     paths: dict[int, bytes] = dict(found.fetchall())
     roots = {path for (path,) in snapshot.connection.execute("SELECT path FROM roots")}
     parted = [paths[file].rpartition(_SEPARATOR) for file in files.tolist()]
     rows, ends = np.arange(len(files)), [name.rpartition(b".")[1:] for _, _, name in parted]
     folders = [folder or _SEPARATOR for folder, _, _ in parted]
-    inside = partial(_folders, roots=roots)
-    return _tree(rows, folders, inside, alike=_composed), _tree(rows, ends, _suffix)
+    return (rows, folders, partial(_folders, roots=roots)), (rows, ends, _suffix)
 
 
 def _suffix(end: tuple[bytes, bytes]) -> tuple[str, ...]:
@@ -246,19 +380,22 @@ def _suffix(end: tuple[bytes, bytes]) -> tuple[str, ...]:
     return ((dot + letters).lower().decode("ascii", "replace"),) if dot else ()
 
 
-def _keywords(snapshot: CatalogSnapshot, files: Rows) -> FacetTree:
-    """Read the keywords, spelt as most photos spell them."""
-    found = snapshot.connection.execute("SELECT tag, file_id FROM tags").fetchall()
+def _keywords(snapshot: CatalogSnapshot, files: Rows, span: _Span) -> _Column:
+    """Read the keywords, spelt as most of these photos spell them."""
+    tagged = "SELECT tag, file_id FROM tags WHERE file_id > ? AND file_id <= ?"
+    found = snapshot.connection.execute(tagged, span.ends).fetchall()
     tags, of = _columns(found, 2)
     rows, known = _rows_of(files, of)
-    spelt = _spelt(snapshot) if len(rows) else {}
-    return _tree(rows, [spelt.get(tag, tag) for tag in compress(tags, known)], _alone, alike=same)
+    spelt = _spelt(snapshot, span) if len(rows) else {}
+    return rows, [spelt.get(tag, tag) for tag in compress(tags, known)], _alone
 
 
-def _spelt(snapshot: CatalogSnapshot) -> dict[str, str]:
+def _spelt(snapshot: CatalogSnapshot, span: _Span) -> dict[str, str]:
     """Return how each keyword is spelt most."""
     lists = snapshot.connection.execute(
-        "SELECT keywords, count(*) FROM photos WHERE keywords != '[]' GROUP BY keywords"
+        "SELECT keywords, count(*) FROM photos WHERE keywords != '[]' "
+        "AND file_id > ? AND file_id <= ? GROUP BY keywords",
+        span.ends,
     )
     counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for keywords, count in lists:
@@ -268,11 +405,10 @@ def _spelt(snapshot: CatalogSnapshot) -> dict[str, str]:
 
 
 def _tree(
-    rows: Rows = _NO_ROWS,
-    values: Sequence[Any] = (),
-    path: Callable[[Any], tuple[str, ...]] = lambda _: (),
-    *,
-    alike: Callable[[str], str] = str,
+    rows: Rows,
+    values: Sequence[Any],
+    path: Callable[[Any], tuple[str, ...]],
+    alike: Callable[[str], str],
 ) -> FacetTree:
     """Lay out the values of photos as a tree.
 
@@ -322,11 +458,16 @@ class _TreeBuilder:
         row = self._rows[name] = len(self.keys)
         self.keys.append(key)
         self.parents.append(parent)
-        above = row
-        while above >= 0:
-            self.steps.append((row, above))
-            above = self.parents[above]
+        self.steps += _steps(row, self.parents)
         return row
+
+
+def _steps(row: int, parents: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield a value with each that it counts for: itself, and those above it."""
+    above = row
+    while above >= 0:
+        yield row, above
+        above = parents[above]
 
 
 def _alone(value: str) -> tuple[str, ...]:
@@ -368,3 +509,12 @@ def _composed(text: str) -> str:
 def _ascii_lower(text: str) -> str:
     """Return a text as SQLite compares it: A to Z as small letters, and no others."""
     return text.encode(errors="surrogatepass").lower().decode(errors="surrogatepass")
+
+
+_ALIKE: dict[FacetGroup, Callable[[str], str]] = {
+    FacetGroup.PLACES: _ascii_lower,
+    FacetGroup.CAMERAS: same,
+    FacetGroup.FOLDERS: _composed,
+    FacetGroup.KEYWORDS: same,
+}
+"""What is equal for two writings of one value, where that is not the value itself."""

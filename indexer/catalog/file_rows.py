@@ -103,10 +103,11 @@ def move_roots(connection: Connection, old: Path, new: Path) -> None:
     set_roots(connection, sorted(come), sorted(gone - come))
 
 
-def add(connection: Connection, files: Sequence[NewFile]) -> None:
-    """Insert files and their items, in place of any other at their paths."""
+def add(connection: Connection, files: Sequence[NewFile]) -> int:
+    """Insert files and their items, in place of any other at their paths; count these others."""
     paths = [file.state.path for file in files]
-    forget(connection, list(ids_at(connection, paths).values()))
+    replaced = list(ids_at(connection, paths).values())
+    forget(connection, replaced)
     insert(connection, schema.files, [_file_values(file.state) for file in files])
     ids = ids_at(connection, paths)
     items = [
@@ -126,6 +127,7 @@ def add(connection: Connection, files: Sequence[NewFile]) -> None:
     photo_rows.put(connection, told)
     read = {ids[file.state.path]: file.reading for file in files if file.reading is not None}
     reading_rows.put(connection, read)
+    return len(replaced)
 
 
 def _times(file: NewFile) -> Sequence[float | None]:

@@ -18,6 +18,9 @@ words, format 3 no videos; those before 5 know no inodes and no checksums of row
 indexes, and hold words of scripts without spaces whole; those before 6 know no text in photos. In a
 library that format 1 began, no vector carries a hubness."""
 
+REWRITTEN = "rewritten"
+"""The fact that says in which commit rows were last changed or removed, and not only added."""
+
 NO_HUBNESS = {"hubness_k": "0", "photo_bank": "0", "text_bank": "0"}
 """The facts that format 1 did not write: its vectors carry no hubness, now and for ever."""
 

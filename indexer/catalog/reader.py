@@ -22,11 +22,11 @@ from indexer.catalog.connection import (
     is_worth_another,
     patience,
 )
-from indexer.catalog.facets import FacetColumns, read_columns, read_words
+from indexer.catalog.facets import CaptionWords, FacetColumns, read_columns, read_words
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
-from indexer.core.types import ItemFile, Kind, Record
+from indexer.core.types import ItemFile, Kind, Record, TextLine
 
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
 """What reading a catalog raises where its rows are not what was written."""
@@ -102,6 +102,10 @@ class CatalogReader:
         """Return the items of these ids in their order; an id without an item gives none."""
         return self._read(lambda snapshot: snapshot.records(ids))
 
+    def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
+        """Return the lines of text that photos show, by their ids; those without text give none."""
+        return self._read(lambda snapshot: snapshot.lines(ids))
+
     def file_of(self, item: int) -> ItemFile | None:
         """Return the file of an item; None if there is no such item."""
         return self._read(lambda snapshot: snapshot.file_of(item))
@@ -110,13 +114,13 @@ class CatalogReader:
         """Return the hashes of the contents of all files."""
         return self._read(lambda snapshot: snapshot.digests())
 
-    def columns(self, kind: Kind) -> FacetColumns:
-        """Return what all items of a kind say, to count them by it; a video is one."""
-        return self._read(lambda snapshot: read_columns(snapshot, kind))
+    def columns(self, kind: Kind, before: FacetColumns | None = None) -> FacetColumns:
+        """Return what all items of a kind say, to count them by it; see `read_columns`."""
+        return self._read(lambda snapshot: read_columns(snapshot, kind, before))
 
-    def caption_words(self, kind: Kind) -> dict[str, int]:
-        """Return how many items of a kind have each word in captions, keywords and passages."""
-        return self._read(lambda snapshot: read_words(snapshot, kind))
+    def caption_words(self, kind: Kind, before: CaptionWords | None = None) -> CaptionWords:
+        """Return how many items of a kind have each word; see `read_words`."""
+        return self._read(lambda snapshot: read_words(snapshot, kind, before))
 
     def of_one_file(self, id_: int) -> list[tuple[int, float | None]]:
         """Return ids and times of all items of the file that an item is of, by id."""
@@ -128,7 +132,8 @@ class CatalogReader:
         """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         A word score is the item's BM25 over the logarithm of the number of items, so that it
-        means the same in a small library and a large one: a rare word counts about 1.
+        means the same in a small library and a large one: a rare word counts about 1. Words that a
+        photo shows count, too; see `indexer.catalog.picture_words`.
 
         Args:
             text: the words.

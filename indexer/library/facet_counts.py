@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.facets import FacetColumns, FacetGroup, FacetTree, Mask
+from indexer.catalog.facets import CaptionWords, FacetColumns, FacetGroup, FacetTree, Mask
 from indexer.catalog.reader import CatalogReader
 from indexer.core.filters import AllOf, AnyOf, Filter, Not
 from indexer.core.types import Kind
@@ -55,15 +55,20 @@ class FacetCounter:
     What the photos say is read once a commit, and each filter is asked for once.
 
     Args:
-        view: the catalog, for reading.
+        view: the catalog, for reading; it is this object's own.
         catalog: returns the catalog that knows filters.
     """
 
     def __init__(self, view: CatalogReader, catalog: Callable[[], CatalogWriter]) -> None:
         self._view, self._catalog = view, catalog
         self._columns: dict[Kind, FacetColumns] = {}
-        self._words: dict[Kind, tuple[int, dict[str, int]]] = {}
+        self._words: dict[Kind, CaptionWords] = {}
         self._alone = threading.RLock()
+
+    def close(self) -> None:
+        """Close the catalog that is read."""
+        with self._alone:
+            self._view.close()
 
     def count(
         self,
@@ -111,20 +116,20 @@ class FacetCounter:
         return self._at_one_commit(kind, found)
 
     def words(self, kind: Kind) -> Mapping[str, int]:
-        """Return how many items have each word in captions and keywords, the most used first."""
+        """Return how many items have each word in captions and keywords."""
         with self._alone:
-            generation = self._view.facts().generation
-            if kind not in self._words or self._words[kind][0] != generation:
-                self._words[kind] = generation, self._view.caption_words(kind)
-            return self._words[kind][1]
+            known = self._words.get(kind)
+            if known is None or known.generation != self._view.facts().generation:
+                known = self._words[kind] = self._view.caption_words(kind, known)
+            return known.counts
 
     def columns(self, kind: Kind) -> FacetColumns:
         """Return what the items of a kind say as of the last commit."""
         with self._alone:
             known = self._columns.get(kind)
             if known is None or known.generation != self._view.facts().generation:
-                self._columns[kind] = self._view.columns(kind)
-            return self._columns[kind]
+                known = self._columns[kind] = self._view.columns(kind, known)
+            return known
 
     def _at_one_commit(self, kind: Kind, read: Callable[[FacetColumns], T]) -> T:
         """Return what is read of one commit; filters are read in transactions of their own."""

@@ -47,6 +47,7 @@ _OPTIONS = (
     ("camera", "NAME", "Taken with a camera that has these words in its name: x100."),
     ("in", "FOLDER", "In this folder: a path, or words of the folder's name."),
     ("tag", "WORD", "With this keyword. If repeated, with all of them."),
+    ("text", "WORDS", "Showing these words, once `twinlens read` has read the photos."),
     ("type", "TYPE", "Of this file type: jpg, heic, png, raw or video."),
     ("orientation", "HOW", "In this orientation: landscape, portrait or square."),
     ("min-rating", "STARS", "Rated with STARS stars or more."),
@@ -177,7 +178,10 @@ def with_question(function: F) -> Callable[..., Any]:
 
 
 def with_scoring(function: F) -> Callable[..., Any]:
-    """Add `--hubness`, `--ensemble` and `--words`; the command takes `scoring: Scoring`."""
+    """Add `--hubness`, `--ensemble`, `--words`, `--language`.
+
+    The command takes `scoring: Scoring`.
+    """
 
     @with_hubness
     @click.option(
@@ -192,9 +196,16 @@ def with_scoring(function: F) -> Callable[..., Any]:
         show_default=True,
         help="Also match words in captions, keywords, file names, folders and places.",
     )
+    @click.option(
+        "--language",
+        metavar="CODE",
+        default="",
+        help="Language of the query, such as de, for models that must be told it (NLLB) "
+        "[default: a guess from the words].",
+    )
     @wraps(function)
-    def wrapped(*, hubness: bool, ensemble: bool, words: bool, **others: Any) -> Any:
-        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words)
+    def wrapped(*, hubness: bool, ensemble: bool, words: bool, language: str, **others: Any) -> Any:
+        scoring = Scoring(hubness=hubness, ensemble=ensemble, words=words, language=language)
         return function(scoring=scoring, **others)
 
     return wrapped

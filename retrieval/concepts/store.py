@@ -20,11 +20,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.core.errors import TwinlensError, is_open, permit
 from indexer.core.permissions import make_folder
-from indexer.core.text_normalization import same
+from indexer.core.text_normalization import STOP_WORDS, same
 from indexer.core.types import Skip
 from retrieval.errors import ConceptInvalid
 
@@ -79,6 +78,14 @@ class Concepts:
             except UNREADABLE as error:
                 skipped.append(Skip(path=path, reason=f"broken concept ({error}); learn it again"))
         return sorted(concepts, key=lambda concept: same_name(concept.name)), skipped
+
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """Return what changes with the files: their names and dates."""
+        try:
+            with os.scandir(self._folder) as found:
+                return tuple(sorted((each.name, each.stat().st_mtime_ns) for each in found))
+        except OSError:
+            return ()
 
     def save(self, concept: Concept) -> bool:
         """Write a learned name; return whether it replaced one of the same name.

@@ -14,7 +14,10 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, normalizers
 
+from retrieval.models.languages import ENGLISH
+
 PAD = 0
+_FLORES = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 WHOLE = 3  # ids of a text of one word: its beginning, the word, its end
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -99,14 +102,35 @@ class WordPieceTokenizer:
 
 
 class FileTokenizer:
-    """A file of the package `tokenizers` that `write_file_tokenizer` made complete."""
+    """A file of the package `tokenizers` that `write_file_tokenizer` made complete.
+
+    Attributes:
+        languages: ids of the tokens that say which language a text is in, by FLORES code; only
+            NLLB has such tokens.
+    """
 
     def __init__(self, file: Path) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.languages = {
+            token.content: id_ for id_, token in added.items() if _FLORES.fullmatch(token.content)
+        }
 
-    def ids(self, texts: Sequence[str]) -> Ids:
-        """Return ids, shape (texts, longest)."""
-        return _encoded(self._tokenizer, list(map(mended, texts)))
+    def ids(self, texts: Sequence[str], language: str = ENGLISH) -> Ids:
+        """Return ids, shape (texts, longest).
+
+        Args:
+            texts: in one language.
+            language: a key of `languages`, if there are any.
+        """
+        mended_texts = list(map(mended, texts))
+        found = _encoded(self._tokenizer, mended_texts)
+        if not self.languages:
+            return found
+        says = np.isin(found, list(self.languages.values()))
+        if not says.any(axis=1).all():  # the file leaves the token to its user
+            return _encoded(self._tokenizer, [language + text for text in mended_texts])
+        return np.where(says, self.languages[language], found)
 
 
 def write_file_tokenizer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
+from retrieval.models.languages import ENGLISH
 from retrieval.models.model_folder import TOKENIZER
 from retrieval.models.phrases import Phrase, PromptTower, slot_ids
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank, save_bank
@@ -176,12 +177,23 @@ class EngineEncoder:
         return self._joined(seen), np.concatenate([empty, *(each[1] for each in seen)])
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts. Shape (texts, dim), unit norm."""
+        """Embed texts, in English where the model must be told. Shape (texts, dim), unit norm."""
+        return self.encode_in(texts, ENGLISH)
+
+    def languages(self) -> Collection[str]:
+        """Return the languages that the model must be told, in FLORES codes; mostly none."""
+        if self._about.words != TokenizerKind.FILE or self._texts is None:
+            return ()
+        return self._file_reader.languages
+
+    def encode_in(self, texts: Sequence[str], language: str) -> Vectors:
+        """Embed texts of a language of `languages`. Shape (texts, dim), unit norm."""
         if self._texts is None:
             return self.towers.encode_texts(texts)
         order = np.argsort([len(text) for text in texts], kind="stable")
         size = self._texts.batch or TEXTS
-        read = [self._words(batch) for batch in _batches([texts[row] for row in order], size)]
+        batches = _batches([texts[row] for row in order], size)
+        read = [self._words(batch, language) for batch in batches]
         vectors = self._joined(self._texts.run_all(read))
         return vectors[np.argsort(order)] if len(texts) else vectors
 
@@ -282,8 +294,13 @@ class EngineEncoder:
         if self.reads_instructions:
             return self._words_reader
         if self._about.words == TokenizerKind.FILE:
-            return FileTokenizer(self._homes[Tower.TEXTS].tokenizer)
+            return self._file_reader
         return ClipTokenizer(self._homes[Tower.TEXTS].pairs, self._about.context)
+
+    @cached_property
+    def _file_reader(self) -> FileTokenizer:
+        """What cuts texts into tokens, of a pair of ONNX files."""
+        return FileTokenizer(self._homes[Tower.TEXTS].tokenizer)
 
     @cached_property
     def _words_reader(self) -> Tokenizer:
@@ -338,9 +355,10 @@ class EngineEncoder:
             for batch in _batches(images, self._images.batch or PHOTOS)
         )
 
-    def _words(self, texts: Sequence[str]) -> Arrays:
+    def _words(self, texts: Sequence[str], language: str) -> Arrays:
         """Look up the vectors of the words of texts. Shapes (b, n, w) and (b, n)."""
-        ids = self._reader.ids(texts)
+        told = self._about.words == TokenizerKind.FILE
+        ids = self._file_reader.ids(texts, language) if told else self._reader.ids(texts)
         if self._about.pad is not None:
             assert self._texts is not None
             return (padded(ids, self._texts.length or ids.shape[1], self._about.pad),)

@@ -57,10 +57,14 @@ def download(
     if form == DownloadFormat.ZIP:
         yield from _zipped((hit for page in pages for hit in page), opened)
         return
+    if form == DownloadFormat.LIST:
+        yield from _listed(pages)
+        return
     if form == DownloadFormat.CSV:
         yield _csv([HIT_FIELDS])
+    lines = _json_lines if form == DownloadFormat.JSON else _table
     for page in pages:
-        yield _PAGES[form](page)
+        yield lines(page)
 
 
 def json_line(hit: Hit, away: Collection[Path]) -> str:
@@ -71,9 +75,13 @@ def json_line(hit: Hit, away: Collection[Path]) -> str:
     return json.dumps({**values, **reach, **told})
 
 
-def _listed(page: Collection[Hit]) -> bytes:
-    """Return the paths, one a line, as the system knows them."""
-    return b"".join(os.fsencode(hit.path) + b"\n" for hit in page)
+def _listed(pages: Iterable[Collection[Hit]]) -> Iterator[bytes]:
+    """Yield the paths, each once and one a line, as the system knows them."""
+    seen: set[Path] = set()
+    for page in pages:
+        new = [path for path in dict.fromkeys(hit.path for hit in page) if path not in seen]
+        seen.update(new)
+        yield b"".join(os.fsencode(path) + b"\n" for path in new)
 
 
 def _json_lines(page: Collection[Hit]) -> bytes:
@@ -98,13 +106,6 @@ def _csv(rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return readable(text.getvalue()).encode()
-
-
-_PAGES: dict[DownloadFormat, Callable[[Collection[Hit]], bytes]] = {
-    DownloadFormat.LIST: _listed,
-    DownloadFormat.JSON: _json_lines,
-    DownloadFormat.CSV: _table,
-}
 
 
 def _zipped(hits: Iterable[Hit], opened: OpenOriginal) -> Iterator[bytes]:

@@ -57,11 +57,13 @@ class Scoring:
         hubness: hold back what is near to every query, across kinds; else a score is the cosine.
         ensemble: search for photos of a bare name by several sentences about it.
         words: also match words in captions, keywords, file names, folders and places.
+        language: of the words, as "de" or "deu_Latn", for models that must be told; empty to guess.
     """
 
     hubness: bool = True
     ensemble: bool = ENSEMBLE
     words: bool = True
+    language: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

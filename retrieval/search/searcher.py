@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.catalog.picture_words import shown_words
 from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
 from indexer.core.filters import AllOf
 from indexer.core.types import Candidate, Kind
@@ -17,6 +18,7 @@ from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
 from retrieval.errors import ItemMissing
+from retrieval.models.languages import ENGLISH, LanguageEncoder, flores_code
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -39,6 +41,7 @@ from retrieval.search.lexical_fusion import (
 )
 from retrieval.search.match_probability import MatchCalibrator, ScoreSample, lifted_to
 from retrieval.search.query import Query, Searchable, Term, parse_query
+from retrieval.search.query_language import language_of
 from retrieval.search.rerank_stage import Note, RerankStage, photo_of
 from retrieval.search.results import (
     Hit,
@@ -47,6 +50,7 @@ from retrieval.search.results import (
     calibrated,
     hits_of,
     one_a_video,
+    with_lines,
     with_match,
 )
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
@@ -146,13 +150,22 @@ class Searcher:
         if not isinstance(request, SearchRequest):
             query = request if isinstance(request, Query) else parse_query(request)
             request = SearchRequest(query=query)
-        if request.query.is_filter:
-            return self._listed(request)
+        results = self._listed(request) if request.query.is_filter else self._matched(request)
+        return replace(results, hits=self._with_lines(results.hits, request.query))
+
+    def _matched(self, request: SearchRequest) -> SearchResults:
+        """Return a page of what matches best, calibrated."""
         page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
         results = calibrated(hits, request, found=found, looked_for=reach)
         return replace(results, took_ms=times.milliseconds)
+
+    def _with_lines(self, hits: list[Hit], query: Query) -> list[Hit]:
+        """Give hits the lines of their pictures that have words of the query."""
+        words = shown_words(query.words, query.where)
+        lines = self._library.view.lines([hit.id for hit in hits]) if words else {}
+        return with_lines(hits, lines, words) if lines else hits
 
     def _listed(self, request: SearchRequest) -> SearchResults:
         """Return a page of all that the filters let through, by date."""
@@ -331,7 +344,11 @@ class Searcher:
         """Embed each query of `_encoded_queries`, a name by its prompts. Shape (1, dim) each."""
         prompts = request.scoring.ensemble and request.kind == Kind.PHOTO
         return [
-            self._encode(each, named=prompts and prompt_ensemble.is_name(each.text))
+            self._encode(
+                each,
+                named=prompts and prompt_ensemble.is_name(each.text),
+                language=request.scoring.language,
+            )
             for each in _encoded_queries(request.query)
         ]
 
@@ -386,18 +403,22 @@ class Searcher:
             return None
         return ScoreScale(mean=float(scores.mean()), spread=float(scores.std()))
 
-    def _encode(self, query: Query, *, named: bool) -> Vectors:
+    def _encode(self, query: Query, *, named: bool, language: str) -> Vectors:
         """Embed the query with the tower of its kind, a name by its sentences. Shape (1, dim)."""
         if query.item is not None:
             return self._stored(query.item)
         if query.kind == Kind.TEXT:
-            encode = (
-                partial(prompt_ensemble.ensemble, self._encoder)
-                if named
-                else self._encoder.encode_texts
-            )
-            return encode([query.text])
+            return self._encode_words(query.text, named=named, language=language)
         return self._encoder.encode_images([photo_of(query, size_hint=self._encoder.image_size)])
+
+    def _encode_words(self, text: str, *, named: bool, language: str) -> Vectors:
+        """Embed words; a model that must be told their language is told. Shape (1, dim)."""
+        encoder = self._encoder
+        if isinstance(encoder, LanguageEncoder) and (known := encoder.languages()):
+            code = flores_code(language or language_of(text), known)
+            if code != ENGLISH:  # our sentences about a name are English
+                return encoder.encode_in([text], code)
+        return prompt_ensemble.ensemble(encoder, [text]) if named else encoder.encode_texts([text])
 
     def _stored(self, item: int) -> Vectors:
         """Return the vector of a photo of the library, as it was stored. Shape (1, dim).

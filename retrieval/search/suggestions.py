@@ -123,6 +123,7 @@ class Suggester:
         self._library = library
         self._known: dict[Kind, _Vocabulary] = {}
         self._alone = threading.Lock()
+        self._named: tuple[object, list[str]] = (None, [])
 
     def complete(
         self,
@@ -151,8 +152,12 @@ class Suggester:
 
     @property
     def _names(self) -> list[str]:
-        """The learned names."""
-        return [concept.name for concept in Concepts(self._library.folder).read()[0]]
+        """The learned names, read when their files have changed."""
+        concepts = Concepts(self._library.folder)
+        stamp = concepts.stamp()
+        if self._named[0] != stamp:
+            self._named = stamp, [concept.name for concept in concepts.read()[0]]
+        return self._named[1]
 
     def _vocabulary(self, kind: Kind) -> _Vocabulary:
         """Return what the library holds, at most so many seconds old."""

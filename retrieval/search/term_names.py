@@ -114,6 +114,8 @@ def record_of(library: Library, id_: int) -> Record:
 def strangers_query(names: TermNames, text: str | None, terms: Sequence[QueryTerm]) -> Query:
     """Make a query of written words and of terms; of neither, one that finds everything.
 
+    Photos of the library that it asks for are not among its hits, nor are other frames of a video.
+
     Raises:
         QueryInvalid: it cannot be understood.
         ItemMissing: a term names what is not there.
@@ -122,12 +124,25 @@ def strangers_query(names: TermNames, text: str | None, terms: Sequence[QueryTer
     asked = [*_terms_of(written), *map(names.term, terms)]
     if len(asked) > MOST_TERMS:
         raise QueryInvalid(f"{len(asked):,} terms are too many; use at most {MOST_TERMS}")
+    without = _asked_for(names.library, asked)
     if not terms:
-        return written
+        return replace(written, excluded=without)
     alone = len(asked) == 1 and asked[0].weight > 0
     text_of_all = " ".join(each.query.text for each in asked).strip()
     query = asked[0].query if alone else compose(asked, text=text_of_all)
-    return replace(query, where=written.where, filters=written.filters, notes=written.notes)
+    return replace(
+        query,
+        where=written.where,
+        filters=written.filters,
+        notes=written.notes,
+        excluded=without,
+    )
+
+
+def _asked_for(library: Library, terms: Sequence[Term]) -> frozenset[int]:
+    """Return the items of the files that added terms name."""
+    named = [term.query.item for term in terms if term.weight > 0 and term.query.item is not None]
+    return frozenset(id_ for item in named for id_, _ in library.view.of_one_file(item))
 
 
 def _terms_of(query: Query) -> list[Term]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 
 from retrieval.server.duplicate_search import DuplicateSearch
 from retrieval.server.events import EventHub
@@ -23,6 +24,15 @@ from retrieval.server.security import Security
 from retrieval.server.settings import ServeSettings
 from retrieval.server.workers import Workers
 
+_NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "logs": False,
+    "metrics": False,
+    "operation_spans": False,
+    "tracing": False,
+}
+"""Nothing is reported to anyone, whatever the environment says."""
+
 _PROBLEM: dict[str, Any] = {
     "description": "A problem: what is wrong, and what to do.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemModel"}}},
@@ -37,6 +47,7 @@ def create_app(libraries: Libraries, settings: ServeSettings) -> FastAPI:
         version="1",
         docs_url=None,  # it loads its scripts from another host
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
         responses={"4XX": _PROBLEM | {"model": ProblemModel}, "5XX": _PROBLEM, 422: _PROBLEM},
     )
     app.state.libraries, app.state.settings = libraries, settings

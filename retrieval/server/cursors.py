@@ -32,7 +32,7 @@ def state_of(cursor: str, question: str) -> dict[str, Any]:
         if check == _check(body, question):
             state: dict[str, Any] = json.loads(body)
             return state
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError):  # nothing that was ever made here
         pass
     raise Problem(
         "usage", "the cursor is not of this search; leave it out to begin with the first page"

@@ -134,7 +134,7 @@ class EventHub:
         """Look at the libraries for as long as somebody listens."""
         while self._queues:
             for served in self._libraries:
-                with suppress(Problem, TwinlensError):  # too busy to look
+                with suppress(Problem, TwinlensError, OSError):  # too busy, or going just now
                     self._noted(await self._workers.run(partial(described, served)))
             await asyncio.sleep(EVERY_SECONDS)
 

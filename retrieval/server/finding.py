@@ -14,11 +14,15 @@ from retrieval.search.search_request import by_date
 from retrieval.server.cursors import cursor_of, state_of
 from retrieval.server.hits import answered
 from retrieval.server.metrics import Metrics
+from retrieval.server.problems import Problem
 from retrieval.server.schemas import SearchAnswer, SearchChoices
 
 OVERLAP = 32
 """Hits before a page that are looked at again: where a commit has moved the last hit of the page
 before by no more than that, the next page follows it without a gap."""
+
+FARTHEST = 10_000_000
+"""Where the last page begins at the latest: anyone can write a cursor."""
 
 MOST_DATED = 1_000
 """Of a query with words so many of the best hits are ordered by date."""
@@ -45,8 +49,10 @@ class Place:
         """
         if not cursor:
             return cls()
-        state = state_of(cursor, question)
-        return cls(offset=int(state["offset"]), after=int(state["after"]))
+        match state_of(cursor, question):
+            case {"offset": int(offset), "after": int(after)} if 0 <= offset <= FARTHEST:
+                return cls(offset=offset, after=after)
+        raise Problem("usage", f"pages end at {FARTHEST:,} hits; narrow the search by filters")
 
     def begin(self, hits: list[Hit], first: int) -> int:
         """Return which of some hits begins the page.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -122,13 +122,18 @@ class ServedLibrary:
         return LibraryStatus(state=LibraryState.EMPTY, message=fill, model=model, counts=counts)
 
     async def warm_up(self) -> None:
-        """Open the library and load its models, if it can be; what is wrong `status` says."""
+        """Open the library and load its models, if it can be; what is wrong `status` says.
+
+        Then it reads what filters and completions are made of, beside the first searches.
+        """
         try:
             await self.run(_probe)
         except (TwinlensError, Problem):
             return
         finally:
             self.warm = True
+        with suppress(TwinlensError, Problem):
+            await self.run(_browse)
 
     def close(self, seconds: float = GRACE_SECONDS) -> bool:
         """Let go of the files; return whether the work that has begun ends within some seconds."""
@@ -190,6 +195,12 @@ class ServedLibrary:
 def _probe(library: PhotoLibrary) -> None:
     """Search once: it loads the models, and reads what searches read."""
     library.search(library.query("a photo"), k=1)
+
+
+def _browse(library: PhotoLibrary) -> None:
+    """Read what photos say; it is kept, and only what is added is read again."""
+    library.facets()
+    library.suggest("a photo")
 
 
 def _state_of(error: TwinlensError) -> LibraryState:

@@ -120,7 +120,12 @@ export function facets(state, signal) {
 /** @param {string} q @param {number} at @param {AbortSignal} [signal] @returns {Promise<Suggestion[]>} */
 export async function suggest(q, at, signal) {
   const target = store.state.for === "photos" ? "" : store.state.for;
-  return (await get("/suggest", { q, at, for: target }, signal)).suggestions;
+  // The server counts characters; here, those beyond the first 65,536 count twice.
+  const characters = [...q];
+  /** @param {number} count @returns {number} */
+  const here = (count) => characters.slice(0, count).join("").length;
+  const { suggestions } = await get("/suggest", { q, at: [...q.slice(0, at)].length, for: target }, signal);
+  return suggestions.map((/** @type {Suggestion} */ each) => ({ ...each, from: here(each.from), to: here(each.to) }));
 }
 
 /** @returns {Promise<Library[]>} */

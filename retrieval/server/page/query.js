@@ -8,9 +8,9 @@
 import { filtersIn, sameTerm } from "./grammar.js";
 import { EMPTY, store } from "./state.js";
 
-/** Search for what looks like a photo; filters stay. @param {number} item */
+/** Show what looks most like a photo, however little; filters stay. @param {number} item */
 export function moreLikeThis(item) {
-  ask({ words: "", terms: [{ item, weight: 1 }] });
+  ask({ words: "", terms: [{ item, weight: 1 }], threshold: 0 });
 }
 
 /** Add a term, or give it the other sign. @param {Term} term */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,16 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage import data as samples
 
+from indexer.core.encoder import Vectors
 from indexer.core.types import Kind
 from retrieval import load_encoder, quick_encoder
 from retrieval.cli import main
 from retrieval.errors import ModelUnavailable
 from retrieval.models.onnx_pair import read_onnx_pair
 from retrieval.models.reference_vectors import generic_captions
+from retrieval.models.tokenizer import FileTokenizer, write_file_tokenizer
 from retrieval.runtime.graph_encoder import EngineEncoder
-from tests.onnx_pairs import Exported, clip_pair, rclip_pair, siglip_pair, xlm_pair
+from tests.onnx_pairs import Exported, clip_pair, nllb_pair, rclip_pair, siglip_pair, xlm_pair
 
 TEXTS = (
     *("a dog", "Two people, walking along the SEA!", "", "it's a_red car &amp; snow"),
@@ -170,3 +172,66 @@ def test_learning_a_name_is_refused_in_one_line(exported: Exported, tmp_path: Pa
         "searches, but cannot be trained or learn names; use the built-in model or one of "
         "open_clip for that\n"
     )
+
+
+@pytest.fixture(scope="module")
+def nllb(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return nllb_pair(tmp_path_factory.mktemp("nllb") / "model")
+
+
+GERMAN, JAPANESE = "eine Katze schläft auf dem Sofa", "雪の中の赤い車"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("a dog", "eng_Latn"), (GERMAN, "deu_Latn"), (JAPANESE, "jpn_Jpan")]
+)
+def test_a_model_that_must_be_told_the_language_is_told(
+    nllb: Exported, text: str, code: str
+) -> None:
+    """open_clip's tokenizer is told by `src_lang` of the one of Transformers that it calls."""
+    encoder = quick_encoder(str(nllb.folder))
+    assert isinstance(encoder, EngineEncoder)
+    assert {"eng_Latn", "deu_Latn", "jpn_Jpan"} <= set(encoder.languages())
+    nllb.tokenizer.tokenizer.src_lang = code
+    want = nllb.texts([text])
+    assert (encoder.encode_in([text], code) * want).sum() >= 0.999
+    assert ((encoder.encode_texts([text]) * want).sum() >= 0.999) == (code == "eng_Latn")
+
+
+def test_a_tokenizer_without_the_language_is_given_it(nllb: Exported, tmp_path: Path) -> None:
+    """Some exports leave the token to their reader."""
+    plain = json.loads((nllb.folder / "textual" / "tokenizer.json").read_text())
+    template = plain["post_processor"]
+    template["single"] = [part for part in template["single"] if "eng_Latn" not in str(part)]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(plain))
+    for name in ("tokenizer.json", "whole.json"):
+        source = nllb.folder / "textual" / "tokenizer.json"
+        source = source if name == "whole.json" else tmp_path / name
+        write_file_tokenizer(source, tmp_path / f"made-{name}", context=64, pad=1, canonical=False)
+    own, whole = (FileTokenizer(tmp_path / f"made-{name}.json") for name in ("tokenizer", "whole"))
+    for code in ("eng_Latn", "deu_Latn"):
+        np.testing.assert_array_equal(own.ids([GERMAN], code), whole.ids([GERMAN], code))
+
+
+def test_the_search_tells_the_language(
+    nllb: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(samples.chelsea()).save(tmp_path / "cat.png")
+    at = ["--library", str(tmp_path / "library")]
+    model = ["--model", str(nllb.folder)]
+    assert CliRunner().invoke(main, ["index", str(tmp_path), *at, *model]).exit_code == 0
+    told: list[str] = []
+    real = EngineEncoder.encode_in
+
+    def noted(self: EngineEncoder, texts: Sequence[str], language: str) -> Vectors:
+        told.append(language)
+        return real(self, texts, language)
+
+    monkeypatch.setattr(EngineEncoder, "encode_in", noted)
+    for more in ([], ["--language", "fr"], ["--language", "nob_Latn"]):
+        ran = CliRunner().invoke(main, ["search", GERMAN, "--threshold", "0", *at, *more])
+        assert (ran.exit_code, ran.stderr) == (0, "")
+    assert told == ["deu_Latn", "fra_Latn", "nob_Latn"]
+    ran = CliRunner().invoke(main, ["search", GERMAN, "--language", "xx", *at])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "the model knows no language 'xx'; give two letters, such as de" in ran.stderr
