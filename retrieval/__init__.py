@@ -32,12 +32,14 @@ if TYPE_CHECKING:
         MetadataSummary,
         Orientation,
         Skip,
+        TextLine,
     )
     from indexer.decoding.pool import DecodeOptions
     from indexer.duplicates.finder import DuplicateFile, DuplicateGroup, find_duplicates
     from indexer.ingest.index_options import IndexOptions
     from indexer.ingest.index_report import IndexProgress, IndexReport
     from indexer.ingest.pipeline import index_folders
+    from indexer.ingest.reading import ReadingProgress, ReadingReport
     from indexer.ingest.reindex import ReindexReport, reindex
     from indexer.ingest.walker import WalkOptions
     from indexer.library.library import Library
@@ -159,6 +161,8 @@ __all__ = [
     "Query",
     "QueryInvalid",
     "QueryTerm",
+    "ReadingProgress",
+    "ReadingReport",
     "RecallTarget",
     "ReindexReport",
     "RepairReport",
@@ -174,6 +178,7 @@ __all__ = [
     "SortOrder",
     "Suggestion",
     "Term",
+    "TextLine",
     "TrainConfig",
     "TrainObserver",
     "TrainProgress",
@@ -229,6 +234,7 @@ _HOMES = {
         "MetadataSummary",
         "Orientation",
         "Skip",
+        "TextLine",
     ),
     "indexer.decoding.pool": ("DecodeOptions",),
     "indexer.duplicates.finder": (
@@ -239,6 +245,7 @@ _HOMES = {
     "indexer.ingest.index_options": ("IndexOptions",),
     "indexer.ingest.index_report": ("IndexProgress", "IndexReport"),
     "indexer.ingest.pipeline": ("index_folders",),
+    "indexer.ingest.reading": ("ReadingProgress", "ReadingReport"),
     "indexer.ingest.reindex": (
         "ReindexReport",
         "reindex",

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from indexer.duplicates.finder import DuplicateGroup
     from indexer.ingest.index_options import IndexOptions
     from indexer.ingest.index_report import IndexProgress, IndexReport
+    from indexer.ingest.reading import ReadingProgress, ReadingReport
     from indexer.ingest.reindex import ReindexReport
     from indexer.library.tuning_report import SearchSetting
     from indexer.library.verify import Finding
@@ -617,6 +618,35 @@ class PhotoLibrary:
         encoder, roots = self._models.quick(), [_path(each) for each in folders]
         with self._library.writing(self._timeout):
             return index_folders(self._library, encoder, roots, options=options, progress=progress)
+
+    def read(
+        self,
+        *folders: PathLike,
+        again: bool = False,
+        progress: Callable[[ReadingProgress], None] | None = None,
+    ) -> ReadingReport:
+        """Read the text that photos show, below some folders or everywhere; searches then find it.
+
+        Args:
+            folders: read the photos below these; all if none is named.
+            again: read those, too, that were read before or seem to show no text.
+            progress: called after each photo.
+
+        Raises:
+            UsageError: the extra `ocr` is missing.
+            LibraryLocked: another process is writing.
+        """
+        from indexer.ingest.reading import ReadingOptions, read_photos
+        from retrieval.models.text_gate import text_gate
+
+        wait = self._timeout.seconds
+        return read_photos(
+            self._library,
+            [_path(each) for each in folders],
+            gate=text_gate(self._library.fingerprint),
+            options=ReadingOptions(again=again, wait_seconds=wait),
+            progress=progress,
+        )
 
     def forget(self, folder: PathLike) -> int:
         """Drop all that lies below a folder, or one file; return how many files were dropped."""

@@ -19,20 +19,24 @@ from typing import NamedTuple, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from indexer.core.errors import FileUnreadable
 from indexer.core.file_access import NOT_REACHABLE, unreachable
-from indexer.core.types import Kind, clock, printable, readable, spot
+from indexer.core.types import Kind, TextLine, clock, printable, readable, spot
 from indexer.decoding.render import read_picture
 from retrieval.output_files import PAGE_MARK, check_page, written
 
 THUMBNAIL = 480  # pixels of the longer side: sharp at 240 CSS pixels on a dense screen
+FRAME, FRAME_COLOUR = 2, "#d2571e"  # pixels and colour of a frame around a line of text
 QUALITY = 80  # of the JPEG; about 30 KB a thumbnail
 
 
 class SheetAnswer(Protocol):
-    """One hit of a search, as the sheet shows it; `retrieval.search.Hit` is one."""
+    """One hit of a search, as the sheet shows it; `retrieval.search.Hit` is one.
+
+    One with `lines` of text in its picture, as a hit has, gets them framed and quoted.
+    """
 
     @property
     def rank(self) -> int:
@@ -179,8 +183,8 @@ def _by_kind(row: SheetRow) -> list[tuple[Kind, list[_Tile]]]:
     return [(kind, [tile for tile in tiles if tile.answer.kind == kind]) for kind in kinds]
 
 
-def _picture(path: Path, time: float | None = None) -> _Picture:
-    """Read a photo or a frame as a thumbnail, or say why it cannot be shown."""
+def _picture(path: Path, time: float | None = None, lines: Sequence[TextLine] = ()) -> _Picture:
+    """Read a photo or a frame as a thumbnail with lines framed, or say why it cannot be shown."""
     plain = _Picture(
         name=_shown(path.name),
         label=_shown(spot(path.name, time)),
@@ -194,7 +198,20 @@ def _picture(path: Path, time: float | None = None) -> _Picture:
         reason = f"{NOT_REACHABLE}: {error}" if _away(path) else str(error)
         return replace(plain, reason=reason)
     photo.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    _frame(photo, lines)
     return replace(plain, uri=_data_uri(photo), width=photo.width, height=photo.height)
+
+
+def _frame(photo: Image.Image, lines: Sequence[TextLine]) -> None:
+    """Draw a frame around each line of text."""
+    pen = ImageDraw.Draw(photo)
+    for line in lines:
+        left, top, width, height = line.box
+        corners = (left, top, left + width, top + height)
+        sides = (photo.width, photo.height, photo.width, photo.height)
+        box = [share * side for share, side in zip(corners, sides, strict=True)]
+        around = (box[0] - FRAME, box[1] - FRAME, box[2] + FRAME, box[3] + FRAME)
+        pen.rectangle(around, outline=FRAME_COLOUR, width=FRAME)
 
 
 def _address(path: Path, time: float | None = None) -> str:

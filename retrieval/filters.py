@@ -114,6 +114,11 @@ def tag(name: str) -> FilterExpression:
     return _one("tag", name)
 
 
+def shows_text(words: str) -> FilterExpression:
+    """Photos that show these words side by side, if their text was read."""
+    return _one("text", words)
+
+
 def file_type(name: str) -> FilterExpression:
     """Files of a type: "jpg", "heic", "raw", "video"."""
     return _one("type", name)

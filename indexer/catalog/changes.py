@@ -63,6 +63,18 @@ class CatalogPhoto:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnreadPhoto:
+    """A photo whose text was not read yet: the ids of its file and item, and its state."""
+
+    file: int
+    item: int
+    path: Path
+    size: int
+    mtime_ns: int
+    digest: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """The text that was read in a photo, and what read it; no lines where it shows none."""
 

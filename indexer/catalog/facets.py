@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.catalog.meta import REWRITTEN
-from indexer.catalog.snapshot import STOP_WORDS, CatalogSnapshot
-from indexer.core.text_normalization import same
+from indexer.catalog.snapshot import CatalogSnapshot
+from indexer.core.text_normalization import STOP_WORDS, same
 from indexer.core.types import Kind, Orientation
 
 Mask: TypeAlias = NDArray[np.bool_]

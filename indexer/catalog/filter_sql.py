@@ -22,13 +22,14 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal_column,
     not_,
     or_,
     select,
     true,
 )
 
-from indexer.catalog import fulltext, schema
+from indexer.catalog import fulltext, picture_words, schema
 from indexer.core.filters import (
     AllOf,
     AnyOf,
@@ -43,10 +44,11 @@ from indexer.core.filters import (
     NearPosition,
     Not,
     PlaceName,
+    ShowsText,
     Told,
 )
 from indexer.core.gazetteer import EARTH_KM, chord, on_sphere
-from indexer.core.text_normalization import same, writings
+from indexer.core.text_normalization import same, tokens, writings
 from indexer.core.types import Orientation
 
 
@@ -70,6 +72,8 @@ def compiled(where: Filter) -> ColumnElement[bool]:
         case HasTag(name=name):
             tagged = select(schema.tags.c.file_id).where(schema.tags.c.tag.in_(_tags(name)))
             return schema.items.c.file_id.in_(tagged)
+        case ShowsText(text=text):
+            return _shows(text)
         case FileType(suffixes=suffixes):
             return _ends_with(suffixes)
         case _:
@@ -89,6 +93,8 @@ def read_by(where: Filter) -> set[TableClause]:
             return {schema.words}
         case HasTag():
             return {schema.tags}
+        case ShowsText():
+            return {schema.picture_words}
         case _:
             return {schema.photos}
 
@@ -249,6 +255,16 @@ def _tags(name: str) -> list[str]:
 def _word_in(name: str, column: str) -> ColumnElement[bool]:
     """Match words in a column of the full-text index."""
     return schema.items.c.id.in_(select(schema.words.c.rowid).where(fulltext.phrase(name, column)))
+
+
+def _shows(text: str) -> ColumnElement[bool]:
+    """Match photos that show words; an expression of no word matches none."""
+    words = tokens(text)
+    if not words:
+        return false()
+    shown = literal_column("picture_words").op("MATCH", is_comparison=True)
+    expression = shown(picture_words.phrase_expression(words))
+    return schema.items.c.id.in_(select(schema.picture_words.c.rowid).where(expression))
 
 
 def _ends_with(suffixes: Sequence[str]) -> ColumnElement[bool]:

@@ -26,7 +26,7 @@ from indexer.catalog.facets import CaptionWords, FacetColumns, read_columns, rea
 from indexer.catalog.meta import LibraryMeta, VectorSnapshot
 from indexer.catalog.snapshot import CatalogSnapshot, Holds
 from indexer.core.errors import LibraryDamaged, mending
-from indexer.core.types import ItemFile, Kind, Record
+from indexer.core.types import ItemFile, Kind, Record, TextLine
 
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError)
 """What reading a catalog raises where its rows are not what was written."""
@@ -102,6 +102,10 @@ class CatalogReader:
         """Return the items of these ids in their order; an id without an item gives none."""
         return self._read(lambda snapshot: snapshot.records(ids))
 
+    def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
+        """Return the lines of text that photos show, by their ids; those without text give none."""
+        return self._read(lambda snapshot: snapshot.lines(ids))
+
     def file_of(self, item: int) -> ItemFile | None:
         """Return the file of an item; None if there is no such item."""
         return self._read(lambda snapshot: snapshot.file_of(item))
@@ -128,7 +132,8 @@ class CatalogReader:
         """Return ids and BM25 scores of the items of a kind that share words, best first.
 
         A word score is the item's BM25 over the logarithm of the number of items, so that it
-        means the same in a small library and a large one: a rare word counts about 1.
+        means the same in a small library and a large one: a rare word counts about 1. Words that a
+        photo shows count, too; see `indexer.catalog.picture_words`.
 
         Args:
             text: the words.

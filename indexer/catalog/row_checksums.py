@@ -53,6 +53,11 @@ class MetaCopy:
     roots: list[bytes]
     schema: int
 
+    @property
+    def generation(self) -> int:
+        """After how many commits it was written."""
+        return int(self.meta.get("generation", 0))
+
 
 def watch(connection: sqlite3.Connection) -> None:
     """Note from now on which files a transaction changes, whatever statement does it."""

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.catalog import picture_words
 from indexer.catalog.connection import Connection
 from indexer.catalog.meta import (
     Ids,
@@ -31,18 +32,10 @@ from indexer.catalog.meta import (
     plan_key,
     seal_key,
 )
-from indexer.core.text_normalization import sought
-from indexer.core.types import ItemFile, Kind, Metadata, Record, SegmentRow
+from indexer.core.text_normalization import STOP_WORDS, sought
+from indexer.core.types import ItemFile, Kind, Metadata, Record, SegmentRow, TextLine
 
 WORD = re.compile(r"\w+")
-STOP_WORDS = frozenset(
-    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
-    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
-    | {"to", "was", "we", "were", "who", "with", "you", "your"}
-    | {"image", "images", "photo", "photos", "picture", "pictures"}
-)
-"""English words that most captions have, or that are true of every hit: they select nothing."""
-
 _MOST_ID = 2**63  # SQLite takes no larger number
 
 _MANY = 64  # words of a query that count
@@ -175,7 +168,50 @@ class CatalogSnapshot:
         }
         found = islice(_passing(self.connection.execute(_WORDED, values), among), limit)
         items = math.log(self.facts.next_id + 1)
-        return [(id_, bm25 / items) for id_, bm25 in found]
+        scored = [(id_, bm25 / items) for id_, bm25 in found]
+        if kind != Kind.PHOTO or self.facts.format < 6:
+            return scored
+        return self._with_picture_words(scored, telling, limit, among=among, every=every)
+
+    def _with_picture_words(
+        self,
+        scored: Sequence[tuple[int, float]],
+        words: Sequence[tuple[str, ...]],
+        limit: int,
+        *,
+        among: Holds | None,
+        every: bool,
+    ) -> list[tuple[int, float]]:
+        """Add the photos that show words; one that is also called so counts the higher score."""
+        items = self.facts.next_id
+        shown = picture_words.matches(self.connection, words, items, every=every)
+        if not shown:
+            return list(scored)
+        ids = np.fromiter(shown, dtype=np.int64)
+        passing = ids if among is None else ids[among(ids)]
+        best = dict(scored)
+        for id_ in passing.tolist():
+            best[id_] = max(best.get(id_, 0.0), shown[id_])
+        return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit]
+
+    def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
+        """Return the lines of text that photos show, by their ids; those without text give none."""
+        found: dict[int, list[TextLine]] = {}
+        if self.facts.format < 6:
+            return {}
+        for start in range(0, len(ids), _CHUNK):
+            some = ids[start : start + _CHUNK]
+            query = f"{_LINES} WHERE items.id IN ({', '.join('?' * len(some))}) {_IN_ORDER}"
+            for id_, text, confidence, box in self.connection.execute(query, some):
+                line = TextLine(text=text, confidence=confidence, box=tuple(json.loads(box)))
+                found.setdefault(id_, []).append(line)
+        return {id_: tuple(lines) for id_, lines in found.items()}
+
+
+_LINES = """
+    SELECT items.id, lines.text, lines.confidence, lines.box
+    FROM lines JOIN items ON items.file_id = lines.file_id"""
+_IN_ORDER = "ORDER BY items.id, lines.number"
 
 
 _FILE = """

@@ -46,10 +46,11 @@ from indexer.catalog.changes import (
     Merge,
     NewFile,
     Transaction,
+    UnreadPhoto,
 )
 from indexer.catalog.connection import failure
 from indexer.catalog.filter_ids import IdSet
-from indexer.catalog.filter_sql import below, compiled
+from indexer.catalog.filter_sql import below, compiled, read_by
 from indexer.catalog.meta import (
     FORMAT,
     REWRITTEN,
@@ -148,7 +149,7 @@ class CatalogWriter(CatalogReader):
         Raises:
             UsageError: the library is of a format before filters.
         """
-        frames = self._described_format() >= 4
+        frames = self._described_format(where) >= 4
         with self._reading() as connection:
             return filter_ids.selected(connection, kind, where, frames=frames)
 
@@ -177,7 +178,7 @@ class CatalogWriter(CatalogReader):
         dated = items.join(files).outerjoin(photos, photos.c.file_id == files.c.id)
         found = select(items.c.id).select_from(dated)
         query = found.where(files.c.kind == kind, compiled(where))
-        if self._described_format() >= 4 and not frames:
+        if self._described_format(where) >= 4 and not frames:
             first = select(func.min(items.c.id)).where(items.c.time.is_not(None))
             firsts = first.group_by(items.c.file_id)
             query = query.where(or_(items.c.time.is_(None), items.c.id.in_(firsts)))
@@ -192,7 +193,7 @@ class CatalogWriter(CatalogReader):
         apart = frames or kind == Kind.TEXT
         counted = func.count(items.c.id) if apart else func.count(items.c.file_id.distinct())
         query = select(counted).select_from(items.join(files))
-        self._described_format()
+        self._described_format(where)
         with self._reading() as connection:
             return connection.scalar(query.where(files.c.kind == kind, compiled(where))) or 0
 
@@ -280,6 +281,43 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             return [CatalogPhoto(**row._asdict()) for row in connection.execute(wanted)]
 
+    def unread(
+        self, reader: str, roots: Sequence[Path] = (), *, again: bool = False
+    ) -> list[UnreadPhoto]:
+        """Return the photos below these folders, or all, whose text this reader has not read.
+
+        Args:
+            reader: what reads; what another one read counts as unread.
+            roots: folders; none for all.
+            again: return those that were read, too.
+        """
+        files, items, readings = schema.files.c, schema.items.c, schema.readings.c
+        joined = schema.items.join(schema.files).outerjoin(
+            schema.readings, readings.file_id == files.id
+        )
+        fresh = [] if again else [or_(readings.reader.is_(None), readings.reader != reader)]
+        among = [or_(*map(below, roots))] if roots else []
+        wanted = (
+            select(
+                files.id.label("file"),
+                items.id.label("item"),
+                *(files.path, files.size, files.mtime_ns, files.digest),
+            )
+            .select_from(joined)
+            .where(files.kind == Kind.PHOTO, items.time.is_(None), *fresh, *among)
+            .order_by(items.id)
+        )
+        with self._reading() as connection:
+            return [UnreadPhoto(**row._asdict()) for row in connection.execute(wanted)]
+
+    def still_there(self, photos: Iterable[UnreadPhoto]) -> list[UnreadPhoto]:
+        """Return those of some photos that the catalog still holds as they were."""
+        asked = list(photos)
+        columns = select(schema.files.c.id, schema.files.c.digest)
+        rows = self._rows_in(columns, schema.files.c.id, [photo.file for photo in asked])
+        held = {row.id: row.digest for row in rows}
+        return [photo for photo in asked if held.get(photo.file) == photo.digest]
+
     def _rows_in(self, query: Any, column: Column[Any], values: Iterable[Any]) -> list[Row[Any]]:
         """Run a query for the rows whose column has one of the values."""
         with self._reading() as connection:
@@ -357,17 +395,21 @@ class CatalogWriter(CatalogReader):
             fault = f"is broken (a row cannot be read: {error})"
             raise LibraryDamaged(self._path, fault, mending(self._path.parent)) from error
 
-    def _described_format(self) -> int:
-        """Return the format of a catalog that knows metadata, which a filter needs.
+    def _described_format(self, where: Filter) -> int:
+        """Return the format of a catalog that knows what a filter needs.
 
         Raises:
-            UsageError: it knows none.
+            UsageError: it does not.
         """
         format_ = self.facts().format
         if format_ < 3:
             raise UsageError(
                 f"{self._path.parent} has no dates, places and words yet; add them with: "
                 "twinlens index FOLDER"
+            )
+        if format_ < 6 and schema.picture_words in read_by(where):
+            raise UsageError(
+                f"{self._path.parent} has no text of photos yet; read it with: twinlens read"
             )
         return format_
 

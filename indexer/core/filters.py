@@ -84,6 +84,13 @@ class HasTag:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowsText:
+    """Photos that show these words side by side; case, accents and misread letters aside."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileType:
     """Files with one of these suffixes, such as ".jpg"."""
 
@@ -128,4 +135,4 @@ class Not:
 Told: TypeAlias = DateRange | NearPosition | PlaceName | CameraName | HasOrientation | MinRating
 """Filters of what the row of a photo says."""
 
-Filter: TypeAlias = Told | InFolder | HasTag | FileType | AllOf | AnyOf | Not
+Filter: TypeAlias = Told | InFolder | HasTag | ShowsText | FileType | AllOf | AnyOf | Not

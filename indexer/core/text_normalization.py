@@ -10,6 +10,14 @@ import re
 import unicodedata
 from itertools import groupby
 
+STOP_WORDS = frozenset(
+    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "is"}
+    | {"it", "its", "my", "of", "on", "or", "our", "she", "that", "the", "their", "they", "this"}
+    | {"to", "was", "we", "were", "who", "with", "you", "your"}
+    | {"image", "images", "photo", "photos", "picture", "pictures"}
+)
+"""English words that most captions have, or that are true of every hit: they select nothing."""
+
 _ACCENTED = ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW", "SYRIAC")
 """Scripts in which a mark upon a letter may be left out."""
 

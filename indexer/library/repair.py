@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str]
     except _UNREADABLE as error:
         why = str(error)
     copy = row_checksums.read_copy(meta.get(row_checksums.COPY, ""))
-    copy = copy or max(copies_of_facts(broken), key=_age, default=None)
+    copy = copy or max(copies_of_facts(broken), key=attrgetter("generation"), default=None)
     if copy is None and "format" not in meta:
         raise LibraryDamaged(broken, f"cannot be read ({why})", _BEYOND)
     if copy is not None:
@@ -175,11 +175,6 @@ def _facts(connection: sqlite3.Connection, broken: Path) -> tuple[dict[str, str]
     with suppress(*_UNREADABLE, TypeError):
         roots = [bytes(path) for (path,) in connection.execute("SELECT path FROM roots")]
     return meta, roots
-
-
-def _age(copy: row_checksums.MetaCopy) -> int:
-    """Return after how many commits a copy of the facts was written."""
-    return int(copy.meta.get("generation", 0))
 
 
 def _rows(connection: sqlite3.Connection, table: str, key: str) -> Iterator[_Row]:

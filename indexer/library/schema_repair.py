@@ -13,13 +13,15 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlalchemy import create_engine
 
 from indexer.catalog import row_checksums
-from indexer.catalog.schema import TABLES, driver, schema
+from indexer.catalog.meta import FORMAT
+from indexer.catalog.schema import TABLES, driver, picture_text, schema
 
 _PAGE = 4096  # bytes, as SQLite makes a file unless it is told otherwise
 _PAGES = slice(28, 32)  # where the first page says how many there are
@@ -66,7 +68,7 @@ def write_with_schema(path: Path, connection: sqlite3.Connection, part: Path) ->
         shutil.copyfile(log, part.with_name(f"{part.name}-wal"))
     pages = max(1, part.stat().st_size // _PAGE)
     with part.open("r+b") as file:
-        file.write(_first_page(rows, pages))
+        file.write(_first_page(rows, pages, _format(path)))
 
 
 def copies_of_facts(path: Path) -> Iterator[row_checksums.MetaCopy]:
@@ -81,10 +83,16 @@ def copies_of_facts(path: Path) -> Iterator[row_checksums.MetaCopy]:
                 break
 
 
-def _first_page(rows: Sequence[_Row], pages: int) -> bytes:
+def _format(path: Path) -> int:
+    """Return the format of a catalog as the copy of its facts says; today's if that is lost."""
+    copies = max(copies_of_facts(path), key=attrgetter("generation"), default=None)
+    return FORMAT if copies is None else int(copies.meta.get("format", FORMAT))
+
+
+def _first_page(rows: Sequence[_Row], pages: int, format_: int) -> bytes:
     """Write a first page with the right schema; tables begin where the broken one says.
 
-    Where it says nothing, they begin where they do in a new catalog.
+    Where it says nothing, they begin where they do in a new catalog of that format.
     """
     with _fresh() as fresh:
         made: dict[str, int] = dict(_master(fresh))
@@ -94,9 +102,9 @@ def _first_page(rows: Sequence[_Row], pages: int) -> bytes:
         if len(lost) == len(others):
             at |= dict(zip(lost, others, strict=True))
         fresh.execute("PRAGMA writable_schema=ON")
-        for name in lost if rows else ():  # an older format does not have it
-            if name not in at:
-                fresh.execute("DELETE FROM sqlite_master WHERE name = ?", (name,))
+        absent = [name for name in lost if name not in at] if rows else _newer(fresh, format_)
+        for name in absent:
+            fresh.execute("DELETE FROM sqlite_master WHERE name = ?", (name,))
         for name, root in at.items():
             if type(root) is int and (made[name] and 1 < root <= pages):
                 fresh.execute("UPDATE sqlite_master SET rootpage=? WHERE name=?", (root, name))
@@ -104,6 +112,15 @@ def _first_page(rows: Sequence[_Row], pages: int) -> bytes:
         page = bytearray(fresh.serialize()[:_PAGE])
     page[_PAGES] = pages.to_bytes(4, "big")
     return bytes(page)
+
+
+def _newer(fresh: sqlite3.Connection, format_: int) -> list[str]:
+    """Return the names of what a catalog of a format does not have yet."""
+    if format_ >= FORMAT:
+        return []
+    tables = (*picture_text.tables, "picture_words")
+    made = fresh.execute("SELECT name, tbl_name FROM sqlite_master").fetchall()
+    return [name for name, table in made if str(table).startswith(tables)]
 
 
 def _fresh() -> closing[sqlite3.Connection]:

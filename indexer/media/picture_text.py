@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,10 +29,16 @@ SIZE_HINT = 750
 SURE = 0.5
 """The least confidence of a line, the mean probability of its letters; lower ones are noise."""
 
+SURE_ALONE = 0.9
+"""The same of a line of a single letter: most shapes of a picture look like some letter."""
+
+MOST_OF_PICTURE = 0.5
+"""A single letter that covers so much of a picture is the picture itself, taken for a letter."""
+
 PACKAGE = "rapidocr"
 
 
-def check_reader() -> None:
+def check_text_reader() -> None:
     """Refuse to read text where the package that reads it is missing.
 
     Raises:
@@ -46,11 +52,8 @@ def check_reader() -> None:
 
 
 def reader_name() -> str:
-    """Name what reads: photos that another version read are read again when asked for."""
-    try:
-        return f"{PACKAGE} {version(PACKAGE)}"
-    except PackageNotFoundError:
-        return PACKAGE
+    """Name what reads, with its major version: what another one read is read again."""
+    return f"{PACKAGE} {version(PACKAGE).partition('.')[0]}"
 
 
 def read_lines(image: Image.Image) -> tuple[TextLine, ...]:
@@ -67,12 +70,19 @@ def read_lines(image: Image.Image) -> tuple[TextLine, ...]:
     found = _reader()(np.ascontiguousarray(np.asarray(small)[:, :, ::-1]))
     if found.txts is None:
         return ()
-    lines = zip(found.txts, found.scores, found.boxes, strict=True)
-    return tuple(
+    lines = (
         TextLine(text=text.strip(), confidence=round(float(score), 3), box=_box(corners, small))
-        for text, score, corners in lines
-        if text.strip() and score >= SURE
+        for text, score, corners in zip(found.txts, found.scores, found.boxes, strict=True)
     )
+    return tuple(line for line in lines if not is_noise(line))
+
+
+def is_noise(line: TextLine) -> bool:
+    """Tell whether a line is more likely a shape than text."""
+    letters = sum(char.isalnum() for char in line.text)
+    if letters > 1:
+        return line.confidence < SURE
+    return not letters or line.confidence < SURE_ALONE or line.share > MOST_OF_PICTURE
 
 
 def _box(corners: NDArray[np.float32], image: Image.Image) -> tuple[float, float, float, float]:

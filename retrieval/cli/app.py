@@ -20,7 +20,8 @@ from retrieval.cli.console import note
 from retrieval.cli.exit_codes import ExitCode
 
 COMMANDS = (
-    *("index", "search", "serve", "mcp", "export", "duplicates", "watch", "learn", "info"),
+    *("index", "read", "search", "serve", "mcp", "export", "duplicates", "watch", "learn"),
+    "info",
     *("check", "tune", "forget", "move-root", "reindex", "models"),
     *("evaluate", "train", "train-reranker", "blend", "demo"),
 )

@@ -47,6 +47,7 @@ _OPTIONS = (
     ("camera", "NAME", "Taken with a camera that has these words in its name: x100."),
     ("in", "FOLDER", "In this folder: a path, or words of the folder's name."),
     ("tag", "WORD", "With this keyword. If repeated, with all of them."),
+    ("text", "WORDS", "Showing these words, once `twinlens read` has read the photos."),
     ("type", "TYPE", "Of this file type: jpg, heic, png, raw or video."),
     ("orientation", "HOW", "In this orientation: landscape, portrait or square."),
     ("min-rating", "STARS", "Rated with STARS stars or more."),

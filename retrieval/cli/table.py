@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.style import Style
 from rich.table import Table
@@ -80,7 +80,16 @@ def write_table(
         told = [f"{hit.score:.3f}"] * scored + [percent(hit.match)] * matches
         told += [_day(hit)] * dated + [printable(hit.text)] * texts
         table.add_row(str(hit.rank), *map(Text, told), _link(hit, width, away, dim=texts))
+        if hit.lines:
+            empty = (len(table.columns) - 1) * [""]
+            table.add_row(*empty, Text(_quoted(hit, width), style="dim"))
     console.print(table)
+
+
+def _quoted(hit: Hit, width: int) -> str:
+    """Quote the lines of a photo's text that match, as far as there is room."""
+    text = "“" + printable(" · ".join(line.text for line in hit.lines)) + "”"
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _day(hit: Hit) -> str:

@@ -20,11 +20,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog.snapshot import STOP_WORDS
 from indexer.core.atomic_io import UNREADABLE, read_sealed, replacing, sealed
 from indexer.core.errors import TwinlensError, is_open, permit
 from indexer.core.permissions import make_folder
-from indexer.core.text_normalization import same
+from indexer.core.text_normalization import STOP_WORDS, same
 from indexer.core.types import Skip
 from retrieval.errors import ConceptInvalid
 

@@ -10,6 +10,7 @@
 | `camera:"=Apple iPhone 12"` | photos of the camera of just that name |
 | `in:2019` `in:/photos/2019` | files in folders of that name; below that folder |
 | `tag:family` | photos with that keyword |
+| `text:"total"` | photos that show these words, if their text was read |
 | `type:jpg` `type:raw` `type:video` | files of that type |
 | `orientation:portrait` | photos of that orientation: landscape, portrait, square |
 | `rating:4` | photos with so many stars or more |
@@ -46,10 +47,11 @@ from indexer.core.filters import (
     NearPosition,
     Not,
     PlaceName,
+    ShowsText,
 )
 from indexer.core.gazetteer import gazetteer
-from indexer.core.text_normalization import same, writings
-from indexer.core.types import Orientation, readable
+from indexer.core.text_normalization import same, tokens, writings
+from indexer.core.types import Orientation, printable, readable
 from retrieval.errors import QueryInvalid
 
 NEAR_KM = 25.0
@@ -76,7 +78,7 @@ _SPELLINGS = {
 
 _EITHER = frozenset({"near", "camera", "in", "type", "orientation"})
 FILTER_NAMES = (
-    *("after", "before", "near", "camera", "in", "tag", "type", "orientation", "rating"),
+    *("after", "before", "near", "camera", "in", "tag", "text", "type", "orientation", "rating"),
     "min-rating",
 )
 _NAMES = "|".join(FILTER_NAMES)
@@ -265,9 +267,19 @@ def _in(value: str) -> Filter:
     """Tell a path from the name of a folder. A path may lie there in other code points."""
     if not (value.startswith(("/", "./", "../", "~")) or Path(value).is_absolute()):
         return InFolder(folder=value)
-    folder = Path(value).expanduser().resolve()
+    try:
+        folder = Path(value).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise QueryInvalid(f"in:{printable(value)} is not a path; write in:/photos/2019") from error
     every = tuple(InFolder(folder=Path(each)) for each in writings(str(folder)))
     return every[0] if len(every) == 1 else AnyOf(filters=every)
+
+
+def _shown(value: str) -> ShowsText:
+    """Read words that a photo shows."""
+    if not tokens(value):
+        raise QueryInvalid(f'text:{value} has no letters or digits; write e.g. text:"total"')
+    return ShowsText(text=readable(value))
 
 
 def _type(value: str) -> FileType:
@@ -305,6 +317,7 @@ _READERS: Mapping[str, Callable[[str], Filter]] = {
     "camera": _camera,
     "in": _in,
     "tag": lambda value: HasTag(name=readable(value)),
+    "text": _shown,
     "type": _type,
     "orientation": _orientation,
     "rating": _rated,

@@ -13,7 +13,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, overload
 
-from indexer.core.types import Candidate, Kind, Metadata, Record, spot
+from indexer.core.text_normalization import tokens
+from indexer.core.types import Candidate, Kind, Metadata, Record, TextLine, spot
 from indexer.library.thumbnail_cache import thumbnail_version
 from retrieval._enums import HIT_FIELDS
 
@@ -49,8 +50,9 @@ class Hit:
         plain: the score without the instruction.
         obeys: probability that it follows the instruction; None if there is none, or if it was not
             reranked.
-        all_words: whether the file's name, caption or keywords have all words of the query, and
-            these are rare.
+        all_words: whether the file's name, caption or keywords, or the text that the photo shows,
+            have all words of the query, and these are rare.
+        lines: of the text that the photo shows, those with a word of the query.
         digest: a hash of the content of the file.
     """
 
@@ -66,6 +68,7 @@ class Hit:
     plain: float = 0.0
     obeys: float | None = None
     all_words: bool = False
+    lines: tuple[TextLine, ...] = ()
     digest: bytes = field(default=b"", compare=False, repr=False)
 
     @property
@@ -112,6 +115,7 @@ def _metadata_values(hit: Hit) -> dict[str, object]:
         "title": about.title,
         "caption": about.caption,
         "also": [str(hit.path.with_name(name)) for name in about.also],
+        "lines": [{"text": line.text, "box": list(line.box)} for line in hit.lines],
     }
     return {name: value for name, value in told.items() if value not in (None, "", [])}
 
@@ -136,6 +140,29 @@ def hits_of(
             digest=record.digest,
         )
         for rank, record in enumerate(records, start=1)
+    ]
+
+
+def with_lines(
+    hits: Sequence[Hit], lines: Mapping[int, Sequence[TextLine]], words: Collection[str]
+) -> list[Hit]:
+    """Give each hit the lines of its picture that have one of these words.
+
+    Args:
+        hits: of one page.
+        lines: that photos show, by their ids.
+        words: tokens that are looked for, misread ones among them.
+    """
+    return [
+        replace(
+            hit,
+            lines=tuple(
+                line
+                for line in lines.get(hit.id, ())
+                if not set(words).isdisjoint(tokens(line.text))
+            ),
+        )
+        for hit in hits
     ]
 
 
@@ -267,8 +294,8 @@ def calibrated(
 def verdict(results: SearchResults, request: SearchRequest) -> str:
     """Say why a page has no hit, or how many were left out as too unlikely; empty as a rule."""
     if results.hits:
-        asked = request.page.top or len(results) + results.left_out
-        left_out = min(asked - len(results), results.left_out)
+        wanted = request.page.top or len(results) + results.left_out
+        left_out = min(wanted - len(results), results.left_out)
         return f"{left_out:,} more left out as too unlikely" if left_out else ""
     if results.found and results.total:
         return f"nothing more matches beyond the first {results.total:,}"

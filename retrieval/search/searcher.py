@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from indexer.calibration.score_stats import FEWEST_QUERIES
+from indexer.catalog.picture_words import shown_words
 from indexer.core.encoder import Encoder, ReleasableEncoder, TruncatingEncoder, Vectors
 from indexer.core.filters import AllOf
 from indexer.core.types import Candidate, Kind
@@ -49,6 +50,7 @@ from retrieval.search.results import (
     calibrated,
     hits_of,
     one_a_video,
+    with_lines,
     with_match,
 )
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
@@ -148,13 +150,22 @@ class Searcher:
         if not isinstance(request, SearchRequest):
             query = request if isinstance(request, Query) else parse_query(request)
             request = SearchRequest(query=query)
-        if request.query.is_filter:
-            return self._listed(request)
+        results = self._listed(request) if request.query.is_filter else self._matched(request)
+        return replace(results, hits=self._with_lines(results.hits, request.query))
+
+    def _matched(self, request: SearchRequest) -> SearchResults:
+        """Return a page of what matches best, calibrated."""
         page, times = request.page, StageTimes()
         reach = max(page.reach, POOL) if page.top else 0
         hits, found = self._ranked(request, reach, times)
         results = calibrated(hits, request, found=found, looked_for=reach)
         return replace(results, took_ms=times.milliseconds)
+
+    def _with_lines(self, hits: list[Hit], query: Query) -> list[Hit]:
+        """Give hits the lines of their pictures that have words of the query."""
+        words = shown_words(query.words, query.where)
+        lines = self._library.view.lines([hit.id for hit in hits]) if words else {}
+        return with_lines(hits, lines, words) if lines else hits
 
     def _listed(self, request: SearchRequest) -> SearchResults:
         """Return a page of all that the filters let through, by date."""
@@ -245,16 +256,16 @@ class Searcher:
         """
         if not isinstance(self._encoder, TruncatingEncoder):
             return ""
-        asked = [term.query for term in joined(query.terms)] or [query]
-        return truncation_hint(self._encoder, [each.text for each in asked if each.text])
+        parts = [term.query for term in joined(query.terms)] or [query]
+        return truncation_hint(self._encoder, [each.text for each in parts if each.text])
 
     def doubt(self, query: Query, kind: Kind = Kind.PHOTO) -> str:
         """Say which words of a query may be misspelt or not English; empty as a rule.
 
         In doubt is what the model has to cut into pieces, and the library's own words lack.
         """
-        asked = [term.query for term in query.terms] or [query]
-        text = " ".join(each.text for each in asked if each.path is None)
+        parts = [term.query for term in query.terms] or [query]
+        text = " ".join(each.text for each in parts if each.path is None)
         if self._reader.reads_name(text):
             return ""
         unknown = unknown_words(self._encoder, text)
@@ -317,7 +328,7 @@ class Searcher:
         if any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms):
             return NO_BOOSTS
         named = self._library.word_matches(query.words, kind, SHARED, where=query.where, every=True)
-        score = partial(scores_of, self._library, replace(composed, taken=()), kind)
+        score = partial(scores_of, self._library, replace(composed, negative=()), kind)
         return exact_match_boosts(named, score, target)
 
     def _reranks(self, request: SearchRequest) -> RerankStage | None:

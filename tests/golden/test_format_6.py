@@ -61,3 +61,16 @@ def test_older_formats_become_it(tmp_path: Path, format_: int) -> None:
         assert opened.info().format == 6
         assert not any(file.reading for file in opened.catalog.holdings())
     assert check(older) == []
+
+
+@pytest.mark.parametrize(("format_", "photos"), [(5, 3), (6, 3)])
+def test_a_lost_first_page_is_mended_in_either_format(
+    tmp_path: Path, format_: int, photos: int
+) -> None:
+    broken = Path(shutil.copytree(GOLDEN.with_name(f"library-{format_}"), tmp_path / "library"))
+    pages = (broken / "catalog.sqlite").read_bytes()
+    (broken / "catalog.sqlite").write_bytes(bytes(4096) + pages[4096:])
+    repair(broken)
+    assert check(broken) == []
+    with Library.open(broken) as opened:
+        assert opened.info().photos == photos

@@ -18,7 +18,9 @@ from indexer.core.errors import LibraryMissing
 from indexer.ingest.ignore_rules import EXCLUDED_DIRS
 from indexer.ingest.walker import FoundFile, WalkOptions, walk
 from indexer.media.image import MAX_MEGAPIXELS, TRUNCATED
+from indexer.media.picture_text import check_text_reader
 from indexer.media.video import MOST_FRAMES
+from retrieval.cli.commands.read import read_with_progress
 from retrieval.cli.console import counted, list_damaged, list_kept, list_new_skips, note
 from retrieval.cli.exit_codes import ExitCode
 from retrieval.cli.options import (
@@ -143,13 +145,15 @@ def with_prune(function: F) -> Callable[..., Any]:
 @with_model("the library's own, else builtin")
 @with_index_options
 @with_prune
+@click.option("--ocr", is_flag=True, help="Then read the text that photos show: see twinlens read.")
 @with_patience
 @with_json
-def command(
+def command(  # noqa: PLR0913 - an option each
     folders: tuple[Path, ...],
     library: Path,
     model: ModelChoice,
     options: IndexOptions,
+    ocr: bool,
     patience: LockTimeout,
     as_json: bool,
 ) -> int:
@@ -165,6 +169,8 @@ def command(
     A video is found by its frames. A RAW file and the video of a Live Photo form one item with
     the photo of the same name.
     """
+    if ocr:
+        check_text_reader()
     encoder = model.quick(model_of(library))
     with (
         opened_or_made(library, encoder) as opened,
@@ -186,6 +192,9 @@ def command(
         note("to index the readable part of truncated photos, add --allow-truncated")
     note(passed_over(done.passed_over))
     click.echo(json.dumps(_as_json(done)) if as_json else sentence(done, report.aside))
+    if ocr:
+        with retrieval.PhotoLibrary.open(library, timeout=patience) as photos:
+            read_with_progress(photos, folders)
     if sys.stderr.isatty() and not as_json:
         from retrieval.cli.better_model import better_model_hint
 
