@@ -46,9 +46,19 @@ export function startSelecting() {
     { keys: ["x"], label: "Select, or take out of the selection", scope: "grid", run: () => inGrid(toggle) },
     { keys: ["X"], label: "Select all from the last one to here", scope: "grid", run: () => inGrid(extend) },
     { keys: ["Mod+a"], label: "Select all that are shown", scope: "grid", run: () => inGrid(selectShown) },
+    { keys: ["e"], label: "Export what is selected", scope: "grid", run: () => press("export") },
+    { keys: ["n"], label: "Give a name to what is selected", scope: "grid", run: () => press("name") },
     { keys: ["x"], label: "Select, or take out of the selection", scope: "lightbox", run: toggleLarge },
     { keys: ["Escape"], label: "Drop the selection", scope: "grid", run: drop },
   );
+}
+
+/** Press a button of the bar, if it is there. @param {string} name @returns {false | void} */
+function press(name) {
+  const found = bar.hidden ? null : bar.querySelector(`[data-name="${name}"]`);
+  if (!(found instanceof HTMLElement)) return false;
+  found.focus(); // it gets the focus back when what it opens is closed
+  found.click();
 }
 
 /** Do something with the picture that has the focus. @param {(index: number) => void} run @returns {false | void} */

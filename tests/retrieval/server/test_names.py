@@ -174,7 +174,7 @@ def _wait_for(condition: object) -> None:
 
 
 def test_a_process_that_ends_is_an_error(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "_environment", lambda: {"PATH": "", "PYTHONPATH": "/nowhere"})
+    monkeypatch.setattr(learning, "_environment", lambda: {"PYTHONHOME": "/nowhere"})
     with running(own) as server:
         answer = server.post("/api/v1/names", {"name": "Rex", "items": [1]})
         assert (answer.status, answer.code) == (500, "failed")
