@@ -55,7 +55,7 @@ class FacetCounter:
     What the photos say is read once a commit, and each filter is asked for once.
 
     Args:
-        view: the catalog, for reading.
+        view: the catalog, for reading; it is this object's own.
         catalog: returns the catalog that knows filters.
     """
 
@@ -64,6 +64,11 @@ class FacetCounter:
         self._columns: dict[Kind, FacetColumns] = {}
         self._words: dict[Kind, CaptionWords] = {}
         self._alone = threading.RLock()
+
+    def close(self) -> None:
+        """Close the catalog that is read."""
+        with self._alone:
+            self._view.close()
 
     def count(
         self,

@@ -95,6 +95,8 @@ class LibraryReader:
     def close(self) -> None:
         """Close the files."""
         self.view.close()
+        if "facets" in vars(self):
+            self.facets.close()
         if "catalog" in vars(self):
             self.catalog.close()
 
@@ -106,7 +108,8 @@ class LibraryReader:
     @cached_property
     def facets(self) -> FacetCounter:
         """Counts what the library holds by what it says about itself."""
-        return FacetCounter(self.view, lambda: self.catalog)
+        own = CatalogReader(catalog_path(self.folder))  # searches need not wait for it
+        return FacetCounter(own, lambda: self.catalog)
 
     @cached_property
     def patch_tokens(self) -> PatchTokenCache:

@@ -34,6 +34,9 @@ class LibraryServer:
 
     Attributes:
         address: of the page.
+        libraries: that it serves.
+        app: what answers.
+        warming: the tasks that load the models.
 
     Raises:
         UsageError: the port is in use, or the host is not this machine's.
@@ -54,6 +57,7 @@ class LibraryServer:
         self.app = create_app(self.libraries, settings)
         self._server = uvicorn.Server(_config(self.app))
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.warming: list[asyncio.Task[None]] = []
 
     def run(self, started: Callable[[str], None] = lambda _: None) -> bool:
         """Answer requests until the end; return whether all work has ended, too.
@@ -82,10 +86,10 @@ class LibraryServer:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._loop.add_signal_handler(number, self._end)
-        warming = [asyncio.create_task(each.warm_up()) for each in self.libraries]
+        self.warming = [asyncio.create_task(each.warm_up()) for each in self.libraries]
         started(self.address)
         await self._server._serve([self._listener])  # `serve` would take the signals
-        for task in warming:
+        for task in self.warming:
             task.cancel()
         self.app.state.workers.close(0)
         for copies in self.app.state.copies.values():

@@ -165,6 +165,19 @@ def test_export_all_that_match_as_a_zip(tab: Tab, album: Album, tmp_path: Path) 
     assert {path: path.stat().st_mtime_ns for path in album.folder.rglob("*")} == before
 
 
+def test_all_likely_matches_can_be_selected(tab: Tab) -> None:
+    tab.open("q=a+cat")
+    expect(tab.names.first).to_have_text("cat.jpg")
+    tab.page.locator("#grid .open").first.focus()
+    tab.press("x")
+    bar = tab.page.get_by_role("region", name="Selection")
+    bar.get_by_role("button", name="Select all likely matches").click()
+    expect(bar.get_by_role("button", name="Select all likely matches")).to_have_count(0)
+    chosen = tab.page.locator("#grid .tile.selected .caption b").all_text_contents()
+    assert {"cat.jpg", *(f"rex-{number}.jpg" for number in range(1, 6))} <= set(chosen)
+    assert "drawn-00.jpg" not in chosen
+
+
 def test_hostile_words_are_shown_as_text(tab: Tab) -> None:
     tab.open("q=in:hostile")
     expect(tab.names).to_have_text([HOSTILE_NAME])
