@@ -24,6 +24,10 @@ from retrieval.server.security import HEADERS
 LOG = logging.getLogger("twinlens.server")
 
 
+IS_HEAD = "is_head"
+"""Under which the state of a request says that nobody takes the body of the answer."""
+
+
 class Requests:
     """ASGI middleware, the outermost one.
 
@@ -42,7 +46,7 @@ class Requests:
         sent = _Sent(send, secrets.token_hex(8), is_head=scope["method"] == "HEAD")
         scope.setdefault("state", {})[REQUEST_ID] = sent.id
         if scope["method"] == "HEAD":
-            scope["method"] = "GET"
+            scope["method"], scope["state"][IS_HEAD] = "GET", True
         begun = time.perf_counter()
         try:
             await self._app(scope, receive, sent)

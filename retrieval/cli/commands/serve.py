@@ -92,8 +92,10 @@ def command(  # noqa: PLR0913 - one an option
     Requires packages of an extra: pip install 'twinlens[serve]'.
     """
     require_extra("serve", ("fastapi", "uvicorn"), "serve")
+    from retrieval.server.memory import keep_little_memory
     from retrieval.server.settings import ServeSettings
 
+    keep_little_memory()
     settings = ServeSettings(
         host=host, port=port, token=token, names=names, thumbs_bytes=thumbs_size << 20
     )

@@ -70,7 +70,6 @@
  * @property {{nearest: Hit | null} | null} nothing set where nothing matches
  * @property {string} message
  * @property {string[]} hints
- * @property {string | null} [meant] the query as it was probably meant
  * @property {Record<string, number>} took_ms
  * @property {string} model
  * @property {{terms: Term[], filters: string[]}} query how it was understood
