@@ -20,9 +20,9 @@ import { store } from "./state.js";
 const KEY = "twinlens.about"; // whether what is known of a photo is shown, in this browser
 const SWIPE = 50; // pixels
 
-const stage = h("div", { class: "stage", tabindex: -1, autofocus: true });
+const stage = h("div", { class: "stage", tabindex: -1 });
 const about = h("aside", { class: "about", "aria-label": "About the photo" });
-const place = h("p", { class: "place" });
+const place = h("p", { class: "place", role: "status" });
 const previous = button("left", "The photo before", () => step(-1));
 const next = button("right", "The next photo", () => step(1));
 const toggle = button("info", "About the photo", () => showAbout(dialog.classList.contains("bare")));
@@ -193,7 +193,8 @@ function film(hit) {
   const video = h("video", { controls: true, preload: "metadata", playsinline: true, poster: thumbAt(hit.thumb, 1024), "aria-label": spoken(hit) });
   video.src = `${hit.original}#t=${hit.time}`;
   video.addEventListener("loadedmetadata", () => {
-    if (hit.time && Math.abs(video.currentTime - hit.time) > 0.5) video.currentTime = hit.time;
+    const time = hit.time ?? 0;
+    if (Math.abs(video.currentTime - time) > 0.5) video.currentTime = time;
   }, { once: true });
   video.addEventListener("error", () => {
     video.replaceWith(...photo(hit), h("p", { class: "missing" }, `This browser does not play the film; it is found at ${clock(hit.time ?? 0)}`));
@@ -271,7 +272,7 @@ function stars(rating) {
 function showPlace(id) {
   const at = grid.hits.findIndex((hit) => hit.id === id);
   const total = Math.max(results.answer?.total ?? 0, grid.hits.length);
-  place.textContent = at < 0 ? "" : `${count(at + 1)} of ${count(total)}`;
+  fill(place, at < 0 ? "" : `${count(at + 1)} of ${count(total)}`, h("span", { class: "unseen" }, shown ? spoken(shown) : ""));
   previous.disabled = at <= 0;
   next.disabled = at < 0 || at + 1 >= grid.hits.length;
 }
