@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -87,7 +88,11 @@ def walked(folder: Path, command: list[str]) -> list[str]:
     os.set_blocking(reader, False)
     settings = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{source}", "WALKED": str(pipe)}
     argv = [sys.executable, "-m", "retrieval.cli", *command]
-    subprocess.run(argv, check=True, env=settings, capture_output=True)
+    screen, terminal = pty.openpty()  # a table is for people
+    errors = subprocess.DEVNULL
+    subprocess.run(argv, check=True, env=settings, stdout=terminal, stderr=errors)
+    os.close(terminal)
+    os.close(screen)
     files = os.read(reader, 1 << 16).decode().split()
     os.close(reader)
     return sorted({file.removeprefix(source + os.sep) for file in files})

@@ -3,7 +3,7 @@
 # that tell captions, the signs of instructions, looks, and the weights of all of them. The pairs are
 # those that scripts/train_builtin.sh makes. The models of captions take most of the time, ten minutes
 # each on two cores with AMX. A run that was stopped goes on after the last of them that is
-# finished.
+# finished. Afterwards, fit_match.sh fits how likely hits are right and follow an instruction.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin pairs=runs/pairs

@@ -55,14 +55,16 @@ def main() -> None:
     ours: Costs = defaultdict(list)
     theirs: Costs = defaultdict(list)
     for number in range(asked.repeats):
-        say(f"round {number + 1} of {asked.repeats}")
+        say(f"round {number + 1} of {asked.repeats}, load {os.getloadavg()[0]:.1f}")
         for tool, found in ((twinlens, ours), (rclip, theirs)):
             for name, cost in one_round(tool, work):
                 found[name].append(cost)
         for name, (own, other) in cold.items():
             ours[name].append(run(own))
             theirs[name].append(run(other))
-    rows = list(lines(ours, theirs))
+        if number + 1 < asked.repeats:
+            show(lines(ours, theirs, asked.count), formats=FORMATS)  # so far
+    rows = list(lines(ours, theirs, asked.count))
     show(rows, formats=FORMATS)
     print(per_photo(ours, theirs, asked.count))
     print(f"load {os.getloadavg()[0]:.1f} at the end")
@@ -129,15 +131,14 @@ def build(blank: Path, out: Path, *more: str) -> None:
     run(Command(argv=[*script, "--out", str(out), *more], own=True))
 
 
-def lines(ours: Costs, theirs: Costs) -> Iterator[Row]:
+def lines(ours: Costs, theirs: Costs, count: int) -> Iterator[Row]:
     """Yield the table: each command of twinlens beside rclip's of the same round."""
-    count = len(ours["new"])
     for name, with_search, shown in SHOWN:
         found = ours[name]
         if with_search:
             searches = ours["search16" if name == "new16" else "search"]
-            found = [both(found[at], searches[at]) for at in range(count)]
-        yield row(shown, found, theirs[name])
+            found = [both(one, other) for one, other in zip(found, searches, strict=True)]
+        yield row(shown.format(count), found, theirs[name])
     for name in ours:
         if name not in KEYS:
             yield row(name, ours[name], theirs[name])
@@ -146,11 +147,11 @@ def lines(ours: Costs, theirs: Costs) -> Iterator[Row]:
 SHOWN = (
     ("new16", False, "16 photos, new library"),
     ("new16", True, "the same, then a search"),
-    ("new", False, "all photos but 16, new library"),
+    ("new", False, "{} photos, new library"),
     ("new", True, "the same, then a search"),
     ("more16", False, "16 more photos"),
     ("more16", True, "the same, then a search"),
-    ("search", False, "cold search of these photos"),
+    ("search", False, "cold search, {} photos"),
 )
 KEYS = frozenset({"new16", "search16", "new", "more16", "search"})
 

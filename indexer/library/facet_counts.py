@@ -55,7 +55,7 @@ class FacetCounter:
     What the photos say is read once a commit, and each filter is asked for once.
 
     Args:
-        view: the catalog, for reading.
+        view: the catalog, for reading; it is this object's own.
         catalog: returns the catalog that knows filters.
     """
 
@@ -64,6 +64,11 @@ class FacetCounter:
         self._columns: dict[Kind, FacetColumns] = {}
         self._words: dict[Kind, CaptionWords] = {}
         self._alone = threading.RLock()
+
+    def close(self) -> None:
+        """Close the catalog that is read."""
+        with self._alone:
+            self._view.close()
 
     def count(
         self,
@@ -98,17 +103,6 @@ class FacetCounter:
             return FacetCounts(total=int(every.sum()), groups=found)
 
         return self._at_one_commit(kind, counted)
-
-    def newest(self, kind: Kind, where: Filter | None) -> NDArray[np.int64]:
-        """Return the items that pass a filter, newest first; of a video its first. Shape (n,)."""
-
-        def found(columns: FacetColumns) -> NDArray[np.int64]:
-            passing = self._mask(columns, kind, where)
-            rows = columns.newest
-            ids: NDArray[np.int64] = columns.ids[rows[passing[rows]]]
-            return ids
-
-        return self._at_one_commit(kind, found)
 
     def words(self, kind: Kind) -> Mapping[str, int]:
         """Return how many items have each word in captions and keywords."""

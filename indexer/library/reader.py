@@ -22,7 +22,7 @@ from indexer.core.errors import (
     mending,
     way_out,
 )
-from indexer.core.filters import AllOf, Filter
+from indexer.core.filters import Filter
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
 from indexer.library.facet_counts import FacetCounter
 from indexer.vectors.flat_index import Ids
@@ -95,6 +95,8 @@ class LibraryReader:
     def close(self) -> None:
         """Close the files."""
         self.view.close()
+        if "facets" in vars(self):
+            self.facets.close()
         if "catalog" in vars(self):
             self.catalog.close()
 
@@ -106,7 +108,8 @@ class LibraryReader:
     @cached_property
     def facets(self) -> FacetCounter:
         """Counts what the library holds by what it says about itself."""
-        return FacetCounter(self.view, lambda: self.catalog)
+        own = CatalogReader(catalog_path(self.folder))  # searches need not wait for it
+        return FacetCounter(own, lambda: self.catalog)
 
     @cached_property
     def patch_tokens(self) -> PatchTokenCache:
@@ -300,14 +303,6 @@ class LibraryReader:
         """
         among = None if where is None else self._selected(kind, where).holds
         return self.view.word_matches(text, kind, limit, among=among, every=every)
-
-    def count_passing(self, kind: Kind, where: Filter | None, *, frames: bool) -> int:
-        """Count the items of a kind that a filter lets through; a video once, unless by frames.
-
-        Raises:
-            UsageError: the library is of a format before filters.
-        """
-        return self.catalog.count_passing(kind, where or AllOf(), frames=frames)
 
     @_at_one_commit
     def counts(self) -> dict[Kind, int]:

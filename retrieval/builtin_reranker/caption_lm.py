@@ -26,7 +26,7 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -48,7 +48,8 @@ LONGEST = 24  # words of a text that are read
 SHORTEST = 4  # words below which a text is a name, not a caption
 
 _SURER = 2.0  # chosen on the dev photos that choose the weights of the fusion
-_COUPLES = 64  # told at once: 15 MB of keys and values
+_COUPLES = 16  # told at once: what is computed of them stays in the cache
+_STATES = 256  # for which the vocabulary is asked at once: 2.6 MB of logits
 _NEVER = -1e9
 _SCALE = ":scale"
 
@@ -106,9 +107,8 @@ class CaptionLM:
             ids = [_marked(words[:: -1 if number % 2 else 1]) for words in read]
             return _pointwise_information(self.models[number], ids, tokens, asked)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for each in pool.map(tell, range(len(self.models))):
-                told[wanted] += each[back.reshape(-1)]
+        for each in _threads().map(tell, range(len(self.models))):
+            told[wanted] += each[back.reshape(-1)]
         return _SURER * told / len(self.models)
 
     def read(self, text: str) -> list[int]:
@@ -119,6 +119,16 @@ class CaptionLM:
     def _places(self) -> dict[str, int]:
         """Where each word stands."""
         return {word: place for place, word in enumerate(self.words, start=UNKNOWN + 1)}
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads in which the models run. New ones would have to ask for memory anew."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="caption-lm")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def no_telling() -> CaptionLM:
@@ -147,13 +157,14 @@ def _pointwise_information(
     photos, photo = np.unique(couples[:, 1], return_inverse=True)
     rows = [ids[place] for place in texts]
     nobody = np.stack([np.arange(len(rows)), np.zeros(len(rows), int)], axis=1)
-    alone = _likely(weights, rows, _keys(weights, _nothing(weights)), nobody)
-    seen = _keys(weights, _sights(weights, tokens[photos]))
+    alone = _likely(weights, rows, _nothing(weights), nobody)
+    parts = np.array_split(tokens[photos], -(-len(photos) // _COUPLES))
+    seen = np.concatenate([_sights(weights, part) for part in parts])
     return _likely(weights, rows, seen, np.stack([text, photo], axis=1)) - alone[text]
 
 
 def _likely(
-    weights: Weights, rows: Sequence[list[int]], seen: list[tuple[Floats, Floats]], couples: Places
+    weights: Weights, rows: Sequence[list[int]], sights: Floats, couples: Places
 ) -> NDArray[np.float64]:
     """Sum log p of the known words of texts beside photos. Couples (c, 2) of places → (c,)."""
     likely = np.zeros(len(couples))
@@ -164,45 +175,83 @@ def _likely(
         text, photo = couples[some].T
         once, text = np.unique(text, return_inverse=True)
         ids = padded([rows[place] for place in once])
-        logits = _decoded(weights, ids[:, :-1], text, [(k[photo], v[photo]) for k, v in seen])
-        following = ids[text, 1:]
-        said = np.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
-        logs = np.where(following > UNKNOWN, said - _log_total(logits), 0.0)
-        likely[some] = logs.sum(axis=1, dtype=np.float64)
+        states = _decoded(weights, ids[:, :-1], text, sights[photo])
+        likely[some] = _said(weights, states, ids[text, 1:]).sum(axis=1, dtype=np.float64)
     return likely
 
 
-def _decoded(
-    weights: Weights, ids: Places, text: Places, seen: list[tuple[Floats, Floats]]
-) -> Floats:
-    """Return the logits of the word after each, beside photos. (t, n), (c,) → (c, n, words).
+def _said(weights: Weights, states: Floats, following: Places) -> Floats:
+    """Return log p of each word that follows a state; 0 of those that are not known.
 
-    Until they first look at a photo, the words of a text are the same beside each.
+    States (c, n, w), words (c, n) → (c, n). The vocabulary is asked for some states at a time: its
+    logits then stay in the cache.
+    """
+    logs = np.zeros(following.shape, dtype=np.float32)
+    known = following > UNKNOWN
+    asked, words = states[known], following[known]
+    found = np.empty(len(words), dtype=np.float32)
+    table = {"words.weight": weights["embed.weight"], "words.bias": weights["bias"]}
+    for start in range(0, len(words), _STATES):
+        some = slice(start, start + _STATES)
+        logits = _linear(table, "words", asked[some])
+        said = logits[np.arange(len(logits)), words[some]]
+        found[some] = said - _log_total(logits)
+    logs[known] = found
+    return logs
+
+
+def _decoded(weights: Weights, ids: Places, text: Places, sights: Floats) -> Floats:
+    """Return the state from which the word after each is told, beside photos.
+
+    Words (t, n), texts (c,), photos (c, m, w) → (c, n, w). Until they first look at a photo, the
+    words of a text are the same beside each.
     """
     n = ids.shape[1]
     later = np.triu(np.full((n, n), _NEVER, dtype=np.float32), 1)
     x = weights["embed.weight"][ids] + weights["place"][:n]
-    for number, (keys, values) in enumerate(seen):
+    blocks = sum(name.endswith(".key_value.weight") for name in weights)
+    for number in range(blocks):
         block = f"blocks.{number}."
         normed = _norm(weights, f"{block}norm1", x)
         q, k, v = np.split(_linear(weights, f"{block}qkv", normed), 3, axis=2)
         attended = _attend(_by_head(q), _by_head(k), _by_head(v), later)
         x = x + _linear(weights, f"{block}proj", attended)
         q = _linear(weights, f"{block}query", _norm(weights, f"{block}norm2", x))
+        asked = _asked_of_photos(weights, block, q)
         if number == 0:
-            x, q = x[text], q[text]
-        x = x + _linear(weights, f"{block}look", _attend(_by_head(q), keys, values))
+            x, asked = x[text], asked[text]
+        x = x + _linear(weights, f"{block}look", _looked(weights, block, asked, sights))
         inner = _gelu(_linear(weights, f"{block}fc1", _norm(weights, f"{block}norm3", x)))
         x = x + _linear(weights, f"{block}fc2", inner)
-    table = {"words.weight": weights["embed.weight"], "words.bias": weights["bias"]}
-    return _linear(table, "words", _norm(weights, "norm", x))
+    return _norm(weights, "norm", x)
 
 
-def _keys(weights: Weights, sights: Floats) -> list[tuple[Floats, Floats]]:
-    """Return keys and values of photos in each block. (p, m, w) → (p, h, m, w/h) each."""
-    blocks = sum(name.endswith(".key_value.weight") for name in weights)
-    both = (_linear(weights, f"blocks.{n}.key_value", sights) for n in range(blocks))
-    return [(_by_head(k), _by_head(v)) for k, v in (np.split(each, 2, axis=2) for each in both)]
+def _asked_of_photos(weights: Weights, block: str, q: Floats) -> Floats:
+    """Multiply queries by the weights of the keys: `q (S Wᵀ)ᵀ = (q W) Sᵀ`. (b, n, w) → (b, hn, w).
+
+    A text has fewer words than a photo has tokens, so this costs less than the keys of all photos.
+    The bias of the keys adds the same to each token, which softmax takes away again.
+    """
+    b, n, w = q.shape
+    keys = weights[f"{block}key_value.weight"][:w].reshape(HEADS, w // HEADS, w)
+    asked = q.reshape(b * n, HEADS, w // HEADS).swapaxes(0, 1) @ keys  # (h, bn, w)
+    by_query: Floats = asked.reshape(HEADS, b, n, w).swapaxes(0, 1).reshape(b, HEADS * n, w)
+    return by_query
+
+
+def _looked(weights: Weights, block: str, asked: Floats, sights: Floats) -> Floats:
+    """Attend to photos, and only then multiply by the weights of the values. → (c, n, w)."""
+    c, rows, w = asked.shape
+    n = rows // HEADS
+    scores = asked @ sights.swapaxes(1, 2)  # (c, hn, m)
+    scores *= np.float32((w // HEADS) ** -0.5)
+    mixed = _softmax(scores) @ sights  # (c, hn, w)
+    values = weights[f"{block}key_value.weight"][w:].reshape(HEADS, w // HEADS, w)
+    by_head = mixed.reshape(c, HEADS, n, w).swapaxes(0, 1).reshape(HEADS, c * n, w)
+    seen: NDArray[Any] = (by_head @ values.swapaxes(1, 2)).reshape(HEADS, c, n, w // HEADS)
+    looked: Floats = seen.transpose(1, 2, 0, 3).reshape(c, n, w)
+    looked += weights[f"{block}key_value.bias"][w:]
+    return looked
 
 
 def _sights(weights: Weights, tokens: Floats) -> Floats:
@@ -221,11 +270,17 @@ def _attend(q: Floats, k: Floats, v: Floats, later: Floats | None = None) -> Flo
     scores = q @ k.swapaxes(2, 3) * np.float32(q.shape[-1] ** -0.5)
     if later is not None:
         scores = scores + later
-    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    scores /= scores.sum(axis=-1, keepdims=True)
     c, h, n, d = q.shape
-    attended: Floats = (scores @ v).swapaxes(1, 2).reshape(c, n, h * d)
+    attended: Floats = (_softmax(scores) @ v).swapaxes(1, 2).reshape(c, n, h * d)
     return attended
+
+
+def _softmax(scores: Floats) -> Floats:
+    """Return shares by scores, and overwrite these. (…, m) → (…, m)."""
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    return scores
 
 
 def _by_head(x: Floats) -> Floats:

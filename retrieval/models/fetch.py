@@ -110,6 +110,9 @@ def fetch_onnx_pair(repository: str, progress: Progress = lambda _done, _total: 
         ModelUnavailable: no such repository, or it is no pair; no network; the connection broke;
             a file is not what the hub says it is; the disk is full; another process fetches it.
     """
+    if not constants.ENDPOINT.startswith(("http://", "https://")):
+        named = constants.ENDPOINT
+        raise ModelUnavailable(f"HF_ENDPOINT is '{named}'; give a whole address: https://{named}")
     reason = why_absent()
     if reason is not None:
         raise ModelUnavailable(f"cannot fetch '{repository}': {reason}")

@@ -47,17 +47,22 @@ class FusionWeights:
         instructed: v, in both directions.
         obeying: log-odds that a candidate follows the instruction, for each unit by which the
             instruction changes its score; 0 if that was never measured.
+        obeying_offset: these log-odds where the instruction does not change the score. Fitted with
+            `obeying` by `scripts/fit_obeying.py`.
     """
 
     text_to_image: float = 0.0
     image_to_text: float = 0.0
     instructed: float = 0.0
     obeying: float = 0.0
+    obeying_offset: float = 0.0
 
     def __post_init__(self) -> None:
         for weight in (self.text_to_image, self.image_to_text, self.instructed, self.obeying):
             if not (math.isfinite(weight) and weight >= 0):
                 raise UsageError(f"fusion: a weight must be 0 or above, not {weight}")
+        if not math.isfinite(self.obeying_offset):
+            raise UsageError(f"fusion: obeying_offset must be finite, not {self.obeying_offset}")
 
     def weight(self, *, query: Kind, item: Kind) -> float:
         """Return w of a direction; 0 within one kind, for which a reranker is not trained."""
@@ -74,7 +79,7 @@ class FusionWeights:
         """
         if not self.obeying:
             return np.full(len(change), np.nan)
-        likely: Scores = 1 / (1 + np.exp(-self.obeying * change))
+        likely: Scores = 1 / (1 + np.exp(-self.obeying * change - self.obeying_offset))
         return likely
 
 

@@ -81,27 +81,27 @@ class ComposedQuery:
         vector: of the added terms. Shape (1, dim).
         alpha: share of the hubness that is subtracted from a score.
         unit: the scale of unrelated scores; None if the library cannot estimate it.
-        taken: the negative terms.
+        negative: the negative terms.
     """
 
     vector: Vectors
     alpha: float
     unit: ScoreScale | None
-    taken: tuple[NegativeTerm, ...] = ()
+    negative: tuple[NegativeTerm, ...] = ()
 
 
-def mixed(asked: Sequence[ComposedQuery], weights: Sequence[float]) -> ComposedQuery:
+def mixed(queries: Sequence[ComposedQuery], weights: Sequence[float]) -> ComposedQuery:
     """Combine several terms into one query.
 
     Args:
-        asked: the vectors of each term; negative terms have the alpha 0.
+        queries: the vectors of each term; negative terms have the alpha 0.
         weights: one for each term, below 0 for negative terms; one at least is above 0.
     """
-    units = [each.unit or _UNKNOWN for each in asked]
-    known = all(each.unit for each in asked)
+    units = [each.unit or _UNKNOWN for each in queries]
+    known = all(each.unit for each in queries)
     shares = np.array(weights) / ([unit.spread for unit in units] if known else 1.0)
     shares /= shares[shares > 0].sum()
-    terms = list(zip(asked, units, shares.tolist(), strict=True))
+    terms = list(zip(queries, units, shares.tolist(), strict=True))
     added = [term for term in terms if term[2] > 0]
     vectors = [share * each.vector for each, _, share in added]
     unit = ScoreScale(
@@ -112,7 +112,7 @@ def mixed(asked: Sequence[ComposedQuery], weights: Sequence[float]) -> ComposedQ
         vector=np.sum(vectors, axis=0, dtype=np.float32),
         alpha=sum(share * each.alpha for each, _, share in added),
         unit=unit if known else None,
-        taken=tuple(
+        negative=tuple(
             NegativeTerm(vector=each.vector[0], floor=unit.floor, weight=-share)
             for each, unit, share in terms
             if share < 0
@@ -137,7 +137,7 @@ def joined(terms: Sequence[Term]) -> list[Term]:
 
 def candidates(
     library: Library,
-    asked: ComposedQuery,
+    query: ComposedQuery,
     kind: Kind,
     k: int,
     *,
@@ -150,14 +150,14 @@ def candidates(
     score. So the search ends when the k-th score is no lower than the last examined item's score
     without the negative terms.
     """
-    pool = max(POOL, 2 * k) if asked.taken else k
+    pool = max(POOL, 2 * k) if query.negative else k
     never = np.array(sorted(excluded), dtype=np.int64) if excluded else None
     while True:
         (found,) = library.search(
-            asked.vector, kind, pool, alpha=asked.alpha, where=where, excluded=never
+            query.vector, kind, pool, alpha=query.alpha, where=where, excluded=never
         )
-        best = _lowered(library, asked, kind, found)[:k]
-        if not asked.taken or len(found) < pool or best[-1].score >= found[-1].score:
+        best = _lowered(library, query, kind, found)[:k]
+        if not query.negative or len(found) < pool or best[-1].score >= found[-1].score:
             return best
         pool *= 4
 
@@ -173,24 +173,24 @@ def shown_as(query: Query) -> list[Query]:
 
 
 def without(
-    library: Library, taken: Sequence[NegativeTerm], kind: Kind, ids: Sequence[int], k: int
+    library: Library, terms: Sequence[NegativeTerm], kind: Kind, ids: Sequence[int], k: int
 ) -> list[Candidate]:
     """Return the first `k` of some items that show nothing of the negative terms.
 
     Args:
         library: that holds the items.
-        taken: the negative terms. With a floor of -1 every item shows some of them: then the items
+        terms: the negative terms. With a floor of -1 every item shows some of them: then the items
             that show the least are returned, best first.
         kind: of the items.
         ids: of the items, in the order in which they are wanted.
         k: how many.
     """
-    ranked = any(each.floor <= -1.0 for each in taken)
+    ranked = any(each.floor <= -1.0 for each in terms)
     found: list[Candidate] = []
     for start in range(0, len(ids), _PORTION):
         some = ids[start : start + _PORTION]
         items = library.fetch(some, kind)  # (n, dim)
-        costs = np.sum([each.cost(items) for each in taken], axis=0)
+        costs = np.sum([each.cost(items) for each in terms], axis=0)
         found += [
             Candidate(id=id_, score=-float(cost))
             for id_, cost in zip(some, costs, strict=True)
@@ -202,31 +202,31 @@ def without(
 
 
 def scores_of(
-    library: Library, asked: ComposedQuery, kind: Kind, ids: Sequence[int]
+    library: Library, query: ComposedQuery, kind: Kind, ids: Sequence[int]
 ) -> NDArray[np.float32]:
     """Return the scores of some items. Shape (ids,)."""
-    scores = library.score(asked.vector, kind, ids, alpha=asked.alpha)
-    if not asked.taken:
+    scores = library.score(query.vector, kind, ids, alpha=query.alpha)
+    if not query.negative:
         return scores
     items = library.fetch(ids, kind)  # (n, dim)
-    lowered: NDArray[np.float32] = scores - _cost(asked, items)
+    lowered: NDArray[np.float32] = scores - _cost(query, items)
     return lowered
 
 
-def _cost(asked: ComposedQuery, items: Vectors) -> NDArray[np.float32]:
+def _cost(query: ComposedQuery, items: Vectors) -> NDArray[np.float32]:
     """Return how far all negative terms lower each item's score. Shape (n,)."""
-    cost: NDArray[np.float32] = np.sum([taken.cost(items) for taken in asked.taken], axis=0)
+    cost: NDArray[np.float32] = np.sum([each.cost(items) for each in query.negative], axis=0)
     return cost
 
 
 def _lowered(
-    library: Library, asked: ComposedQuery, kind: Kind, found: Sequence[Candidate]
+    library: Library, query: ComposedQuery, kind: Kind, found: Sequence[Candidate]
 ) -> list[Candidate]:
     """Subtract the negative terms from the scores of candidates, and sort them again."""
-    if not asked.taken or not found:
+    if not query.negative or not found:
         return list(found)
     items = library.fetch([each.id for each in found], kind)  # (n, dim)
-    cost = _cost(asked, items)
+    cost = _cost(query, items)
     lowered = [
         Candidate(id=each.id, score=each.score - float(less))
         for each, less in zip(found, cost, strict=True)

@@ -51,7 +51,7 @@ from indexer.core.filters import (
 )
 from indexer.core.gazetteer import gazetteer
 from indexer.core.text_normalization import same, tokens, writings
-from indexer.core.types import Orientation, readable
+from indexer.core.types import Orientation, printable, readable
 from retrieval.errors import QueryInvalid
 
 NEAR_KM = 25.0
@@ -267,7 +267,10 @@ def _in(value: str) -> Filter:
     """Tell a path from the name of a folder. A path may lie there in other code points."""
     if not (value.startswith(("/", "./", "../", "~")) or Path(value).is_absolute()):
         return InFolder(folder=value)
-    folder = Path(value).expanduser().resolve()
+    try:
+        folder = Path(value).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise QueryInvalid(f"in:{printable(value)} is not a path; write in:/photos/2019") from error
     every = tuple(InFolder(folder=Path(each)) for each in writings(str(folder)))
     return every[0] if len(every) == 1 else AnyOf(filters=every)
 

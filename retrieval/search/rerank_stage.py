@@ -82,14 +82,14 @@ class RerankStage:
         hits, rest = hits[:MOST], hits[MOST:]
         if not hits:
             return []
-        sights = self._sights(query, hits)
+        features = self._features(query, hits)
         texts = [query.words if kind == Kind.PHOTO else hit.text for hit in hits]
         known = {text: self._reads(text) for text in set(texts)}
         read = [known[text] for text in texts]
         texts = [text if reads else "" for text, reads in zip(texts, read, strict=True)]
         wishes = ["", instruction] if instruction else [""]
-        asked = [(text, wish) for wish in wishes for text in texts]
-        scores = self._scores(asked, sights * len(wishes)).reshape(len(wishes), len(texts))
+        queries = [(text, wish) for wish in wishes for text in texts]
+        scores = self._scores(queries, features * len(wishes)).reshape(len(wishes), len(texts))
         first = np.array([hit.score for hit in hits])
         fusion = self.reranker.fusion
         words = np.where(read, scores[0], np.nan)
@@ -115,18 +115,18 @@ class RerankStage:
         return [replace(hit, rank=rank) for rank, hit in enumerate([*ordered, *rest], start=1)]
 
     def _scores(
-        self, asked: Sequence[QueryInstruction], sights: Sequence[ImageFeatures | None]
+        self, queries: Sequence[QueryInstruction], features: Sequence[ImageFeatures | None]
     ) -> Scores:
         """Score what can be seen; NaN for the rest. Shape (hits,)."""
-        scores = np.full(len(asked), np.nan)
-        seen = [(place, sight) for place, sight in enumerate(sights) if sight is not None]
+        scores = np.full(len(queries), np.nan)
+        seen = [(place, sight) for place, sight in enumerate(features) if sight is not None]
         if seen:
             places = [place for place, _ in seen]
-            found = self.reranker.score([asked[n] for n in places], [sight for _, sight in seen])
+            found = self.reranker.score([queries[n] for n in places], [sight for _, sight in seen])
             scores[places] = found
         return scores
 
-    def _sights(self, query: Query, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
+    def _features(self, query: Query, hits: Sequence[Hit]) -> list[ImageFeatures | None]:
         """Return the photo of each pair as the reranker reads it: the query's, or each hit's."""
         if query.kind != Kind.PHOTO:
             return self._of_hits(hits)
@@ -141,14 +141,14 @@ class RerankStage:
         shape = self.reranker.token_shape
         ids = [hit.id for hit in hits]
         kept = self.library.patch_tokens.read(ids, shape) if shape else [None] * len(ids)
-        sights: list[ImageFeatures | None] = list(kept)
-        missing = [place for place, sight in enumerate(sights) if sight is None]
+        features: list[ImageFeatures | None] = list(kept)
+        missing = [place for place, sight in enumerate(features) if sight is None]
         fresh = self._read([hits[place] for place in missing])
         for place, sight in zip(missing, fresh, strict=True):
-            sights[place] = sight
+            features[place] = sight
         if shape is not None:
-            self._keep({ids[place]: sights[place] for place in missing})
-        return sights
+            self._keep({ids[place]: features[place] for place in missing})
+        return features
 
     def _read(self, hits: Sequence[Hit | Record]) -> list[ImageFeatures | None]:
         """Read photos from their files; count those that cannot be read, and name the first."""

@@ -294,8 +294,8 @@ def calibrated(
 def verdict(results: SearchResults, request: SearchRequest) -> str:
     """Say why a page has no hit, or how many were left out as too unlikely; empty as a rule."""
     if results.hits:
-        asked = request.page.top or len(results) + results.left_out
-        left_out = min(asked - len(results), results.left_out)
+        wanted = request.page.top or len(results) + results.left_out
+        left_out = min(wanted - len(results), results.left_out)
         return f"{left_out:,} more left out as too unlikely" if left_out else ""
     if results.found and results.total:
         return f"nothing more matches beyond the first {results.total:,}"

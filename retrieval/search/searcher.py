@@ -278,16 +278,16 @@ class Searcher:
         """
         if not isinstance(self._encoder, TruncatingEncoder):
             return ""
-        asked = [term.query for term in joined(query.terms)] or [query]
-        return truncation_hint(self._encoder, [each.text for each in asked if each.text])
+        parts = [term.query for term in joined(query.terms)] or [query]
+        return truncation_hint(self._encoder, [each.text for each in parts if each.text])
 
     def doubt(self, query: Query, kind: Kind = Kind.PHOTO) -> str:
         """Say which words of a query may be misspelt or not English; empty as a rule.
 
         In doubt is what the model has to cut into pieces, and the library's own words lack.
         """
-        asked = [term.query for term in query.terms] or [query]
-        text = " ".join(each.text for each in asked if each.path is None)
+        parts = [term.query for term in query.terms] or [query]
+        text = " ".join(each.text for each in parts if each.path is None)
         if self._reader.reads_name(text):
             return ""
         unknown = unknown_words(self._encoder, text)
@@ -349,7 +349,7 @@ class Searcher:
         if any(term.query.kind == Kind.PHOTO and term.weight > 0 for term in query.terms):
             return NO_BOOSTS
         named = self._library.word_matches(query.words, kind, SHARED, where=query.where, every=True)
-        score = partial(scores_of, self._library, replace(composed, taken=()), kind)
+        score = partial(scores_of, self._library, replace(composed, negative=()), kind)
         return exact_match_boosts(named, score, target)
 
     def _reranks(self, request: SearchRequest) -> RerankStage | None:

@@ -10,9 +10,10 @@ import gzip
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ _SCRIPTS = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "H
 _LATIN = ("LATIN", "FEMININE", "MASCULINE", "MICRO", "MODIFIER")
 _OTHER = "for other languages, run: twinlens models fetch multilingual"
 _NO_WORD = "qzxjvkwq"  # of a model that knows it, all words are known
+_PORTION = 10_000  # words
 _SHOWN = 60  # characters of what is not read
 
 
@@ -211,16 +213,22 @@ class Dictionary:
     """The words of a language and how usual they are, in little memory: a server keeps seven.
 
     Args:
-        counts: how often each word is said.
+        counts: how often each word is said, in some portions.
     """
 
-    def __init__(self, counts: Mapping[str, int]) -> None:
-        hashes = _hashes(counts)
-        order = np.argsort(hashes)
-        usual = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
-        self._hashes, self._usual = hashes[order], usual[order] / usual.sum()
-        self._letters = sorted(set().union(*counts))
-        self._longest = max(map(len, counts))
+    def __init__(self, counts: Iterable[Mapping[str, int]]) -> None:
+        letters: set[str] = set()
+        hashes, said, self._longest = [], [], 0
+        for portion in counts:
+            hashes.append(_hashes(portion))
+            said.append(np.fromiter(portion.values(), dtype=np.int64, count=len(portion)))
+            letters.update(*portion)
+            self._longest = max(self._longest, *map(len, portion))
+        every, usual = np.concatenate(hashes), np.concatenate(said)
+        order = np.argsort(every)
+        self._hashes = every[order]
+        self._usual = (usual[order] / usual.sum()).astype(np.float32)
+        self._letters = sorted(letters)
 
     def known(self, words: Iterable[str]) -> set[str]:
         """Return those of some words that the language has."""
@@ -259,5 +267,18 @@ def _hashes(words: Collection[str]) -> NDArray[np.int64]:
 @cache
 def _dictionary(language: str) -> Dictionary:
     """Return the words of a language."""
-    packed = files("spellchecker").joinpath("resources", f"{language}.json.gz").read_bytes()
-    return Dictionary(json.loads(gzip.decompress(packed)))
+    return Dictionary(_portions(language))
+
+
+def _portions(language: str) -> Iterator[dict[str, int]]:
+    """Yield how often each word of a language is said, some thousand words at a time.
+
+    A word stands on a line of its own. A whole dictionary would take ten times the memory of what
+    is kept of it, and leave holes in it.
+    """
+    file = files("spellchecker").joinpath("resources", f"{language}.json.gz")
+    with file.open("rb") as packed, gzip.open(packed) as unpacked:
+        while lines := b"".join(islice(unpacked, _PORTION)).strip():
+            told = lines.removeprefix(b"{").removesuffix(b"}").strip().removesuffix(b",")
+            if told:
+                yield json.loads(b"{%b}" % told)

@@ -16,10 +16,12 @@ class GuardedConnection(H11Protocol):
     """A connection of the server, with a limit of time for what uvicorn waits for without one.
 
     Attributes:
+        most: connections at once; one more is ended at once.
         head_seconds: in which the headers of a request have to be there.
         stall_seconds: in which a client has to read some of an answer.
     """
 
+    most = 512
     head_seconds = 10.0
     stall_seconds = 30.0
 
@@ -30,6 +32,9 @@ class GuardedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection: the first headers are awaited."""
         super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.abort()
+            return
         self._head.start(self.head_seconds)
 
     def data_received(self, data: bytes) -> None:

@@ -49,11 +49,10 @@ class Place:
         """
         if not cursor:
             return cls()
-        state = state_of(cursor, question)
-        offset, after = int(state["offset"]), int(state["after"])
-        if not 0 <= offset <= FARTHEST:
-            raise Problem("usage", f"pages end at {FARTHEST:,} hits; narrow the search by filters")
-        return cls(offset=offset, after=after)
+        match state_of(cursor, question):
+            case {"offset": int(offset), "after": int(after)} if 0 <= offset <= FARTHEST:
+                return cls(offset=offset, after=after)
+        raise Problem("usage", f"pages end at {FARTHEST:,} hits; narrow the search by filters")
 
     def begin(self, hits: list[Hit], first: int) -> int:
         """Return which of some hits begins the page.

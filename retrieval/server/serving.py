@@ -8,7 +8,8 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -34,6 +35,9 @@ class LibraryServer:
 
     Attributes:
         address: of the page.
+        libraries: that it serves.
+        app: what answers.
+        warming: the tasks that load the models.
 
     Raises:
         UsageError: the port is in use, or the host is not this machine's.
@@ -54,6 +58,7 @@ class LibraryServer:
         self.app = create_app(self.libraries, settings)
         self._server = uvicorn.Server(_config(self.app))
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.warming: list[asyncio.Task[None]] = []
 
     def run(self, started: Callable[[str], None] = lambda _: None) -> bool:
         """Answer requests until the end; return whether all work has ended, too.
@@ -61,13 +66,28 @@ class LibraryServer:
         Args:
             started: called with the address once requests are answered.
         """
-        asyncio.run(self._run(started))
+        with self._ended_by_signals():
+            asyncio.run(self._run(started))
         return self.libraries.close(GRACE_SECONDS)
 
     def stop(self) -> None:
         """Let the server end: streams at once, other requests within `GRACE_SECONDS`."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._end)
+
+    @contextmanager
+    def _ended_by_signals(self) -> Iterator[None]:
+        """End at Ctrl-C and TERM, if it runs in the thread that gets them."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {each: signal.signal(each, lambda *_: self.stop()) for each in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _end(self) -> None:
         """End the main loop and all streams; the second time, whatever is in progress."""
@@ -79,13 +99,10 @@ class LibraryServer:
         """Answer requests until `_end`."""
         self._loop = asyncio.get_running_loop()
         self.app.state.closing = asyncio.Event()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._loop.add_signal_handler(number, self._end)
-        warming = [asyncio.create_task(each.warm_up()) for each in self.libraries]
+        self.warming = [asyncio.create_task(each.warm_up()) for each in self.libraries]
         started(self.address)
         await self._server._serve([self._listener])  # `serve` would take the signals
-        for task in warming:
+        for task in self.warming:
             task.cancel()
         self.app.state.workers.close(0)
         for copies in self.app.state.copies.values():

@@ -54,6 +54,7 @@
  * @property {string} thumb address of the small picture
  * @property {string} original address of the file
  * @property {About} about
+ * @property {{text: string, box: number[]}[]} lines of text in the photo; boxes in shares of it
  *
  * @typedef {object} ItemParts What one item has beside what a hit has.
  * @property {{id: number, time: number}[]} [frames] of a film
@@ -70,7 +71,6 @@
  * @property {{nearest: Hit | null} | null} nothing set where nothing matches
  * @property {string} message
  * @property {string[]} hints
- * @property {string | null} [meant] the query as it was probably meant
  * @property {Record<string, number>} took_ms
  * @property {string} model
  * @property {{terms: Term[], filters: string[]}} query how it was understood

@@ -11,7 +11,7 @@ import { ask, clearAll, toggleFilter } from "./query.js";
 import { byId, fill, h } from "./dom.js";
 import { capital, percent } from "./format.js";
 import { copy } from "./tiles.js";
-import { filterParts } from "./grammar.js";
+import { filterParts, parse } from "./grammar.js";
 import { icon } from "./icons.js";
 import { results } from "./results.js";
 import { store } from "./state.js";
@@ -42,11 +42,31 @@ export function showViews(library) {
 /** @returns {HTMLElement | null} */
 function hints() {
   const lines = results.answer?.hints ?? [];
-  const meant = results.answer?.meant;
-  if (!lines.length && !meant) return null;
-  return h("ul", { class: "hints" },
-    meant && h("li", {}, "Did you mean ", h("button", { type: "button", class: "link", onclick: () => ask({ words: meant }) }, meant), "?"),
-    lines.map((line) => h("li", {}, capital(line))));
+  if (!lines.length) return null;
+  const told = new Map(lines.map((line) => [meantBy(line) || line, line])); // two hints may mean the same
+  return h("ul", { class: "hints" }, [...told].map(([meant, line]) => {
+    if (meant === line) return h("li", {}, capital(line));
+    return h("li", {}, "Did you mean ", h("button", { type: "button", class: "link", onclick: () => askFor(meant) }, meant), "?");
+  }));
+}
+
+/** Put what a hint says may be meant into the words of the query; empty if it says nothing like that. @param {string} line */
+function meantBy(line) {
+  const { words } = store.state;
+  let meant = words;
+  for (const [, other, word] of line.matchAll(/did you mean '([^']+)' for '([^']+)'\?/gu)) {
+    const exactly = word.replace(/[.*+?^${}()|[\]\\]/gu, "\\$&");
+    meant = meant.replace(new RegExp(`(?<![\\p{L}\\p{N}])${exactly}(?![\\p{L}\\p{N}])`, "giu"), () => other);
+  }
+  const [, written = "", filter = ""] = /^'(.+?)' is searched for as words; did you mean (\S+:\S+)\?$/u.exec(line) ?? [];
+  if (filter) meant = meant.replace(written, () => filter);
+  return meant === words ? "" : meant;
+}
+
+/** Search for other words, which may hold filters. @param {string} written */
+function askFor(written) {
+  const { words, terms, filters } = parse(written);
+  ask({ words, terms: [...store.state.terms, ...terms], filters: [...store.state.filters, ...filters] });
 }
 
 /** @param {string} message @returns {HTMLElement} */

@@ -29,6 +29,7 @@ from retrieval.concepts.textual_inversion import (
 )
 from retrieval.errors import ConceptInvalid, ModelUnavailable
 from retrieval.models import TorchEncoder, load_encoder
+from retrieval.runtime.select_encoder import quick_encoder
 from retrieval.search import Searcher, parse_query
 from tests.fakes import ColourEncoder
 
@@ -114,6 +115,21 @@ def test_the_steps_are_taken(builtin: TorchEncoder, options: LearnOptions) -> No
     seen: list[tuple[int, int]] = []
     learn_tokens(pupil.tower, lesson, options, lambda *done: seen.append(done))
     assert seen == [(step + 1, options.steps) for step in range(options.steps or 0)]
+
+
+def test_a_tower_without_torch_learns_the_same_tokens(builtin: TorchEncoder) -> None:
+    """Ten steps with numpy's gradients, and with torch's."""
+    options = LearnOptions(like="cup", steps=10)
+    examples = builtin.encode_images([Image.fromarray(skimage.data.coffee())])[:, None]
+    others = builtin.encode_images([Image.fromarray(skimage.data.astronaut())])
+    pupil = Pupil.of(builtin)
+    lesson = prepare(pupil, examples, others, "cup", options)
+    without = Pupil.of(quick_encoder("builtin", "cpu")).tower
+    assert not isinstance(without, type(pupil.tower))
+    want = learn_tokens(pupil.tower, lesson, options)
+    got = learn_tokens(without, lesson, options)
+    moved = np.abs(want - lesson.start).max()
+    np.testing.assert_allclose(got, want, atol=0.02 * moved)
 
 
 def test_the_same_seed_learns_the_same(

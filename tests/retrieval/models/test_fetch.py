@@ -200,6 +200,13 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     assert not cache.exists()
 
 
+def test_a_mirror_without_its_protocol(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "hub.example")
+    with pytest.raises(ModelUnavailable, match=r"give a whole address: https://hub\.example"):
+        fetch_onnx_pair(NAME)
+    assert not cache.exists()
+
+
 def test_offline(served: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable, match="HF_HUB_OFFLINE is set"):

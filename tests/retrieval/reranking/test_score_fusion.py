@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,15 @@ def test_a_weight_belongs_to_a_direction() -> None:
 def test_a_weight_is_a_number_from_0_on(weight: float) -> None:
     with pytest.raises(UsageError, match="a weight must be 0 or above"):
         FusionWeights(instructed=weight)
+
+
+def test_a_candidate_obeys_by_how_far_its_score_changes() -> None:
+    fusion = FusionWeights(obeying=0.5, obeying_offset=math.log(3))
+    likely = fusion.obeys(np.array([0.0, 2 * math.log(2), -2 * math.log(3)]))
+    assert likely == pytest.approx([3 / 4, 6 / 7, 1 / 2])  # odds of 3, of 3 * 2, of 3 / 3
+
+
+def test_where_obeying_was_never_measured_nobody_knows() -> None:
+    assert np.isnan(FusionWeights(instructed=0.1).obeys(np.array([1.0, 2.0]))).all()
+    with pytest.raises(UsageError, match="obeying_offset must be finite, not nan"):
+        FusionWeights(obeying_offset=math.nan)

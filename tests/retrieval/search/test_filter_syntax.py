@@ -182,3 +182,9 @@ def test_a_folder_is_found_in_whatever_code_points_it_lies() -> None:
 def test_a_value_is_written_so_that_it_is_read_again(value: str) -> None:
     pairs = [("tag", value), ("-camera", value)]
     assert split_filters(f"a {written_filters(pairs)} dog") == ("a dog", pairs)
+
+
+@pytest.mark.parametrize("value", ["~nobody-here/a", "/a\0b", "/a\ud800"])
+def test_what_is_no_path_is_refused(value: str) -> None:
+    with pytest.raises(QueryInvalid, match=r"in:.* is not a path"):
+        parse_filters([("in", value)])

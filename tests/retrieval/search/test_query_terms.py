@@ -177,7 +177,7 @@ def test_terms_are_mixed_in_units_of_their_spread() -> None:
     assert asked.unit is not None
     assert asked.unit.mean == pytest.approx(0.2)
     assert asked.unit.spread == pytest.approx(2 / 15)
-    (taken,) = asked.taken
+    (taken,) = asked.negative
     assert (taken.floor, taken.weight) == pytest.approx((0.25, 1.0))
 
 
@@ -248,7 +248,7 @@ def test_taking_away_finds_what_a_full_sort_finds(seed: int, k: int, weight: flo
         vector=query[None],
         alpha=0.0,
         unit=None,
-        taken=(NegativeTerm(vector=away, floor=0.3, weight=weight),),
+        negative=(NegativeTerm(vector=away, floor=0.3, weight=weight),),
     )
     found = candidates(_Rows(items), asked, Kind.PHOTO, k)  # type: ignore[arg-type]
     scores = items @ query - weight * np.maximum(0, items @ away - 0.3)

@@ -62,6 +62,7 @@ def slow(folder: Path, **settings: float) -> Iterator[tuple[Running, Slow]]:
     """A server with slow routes beside its own."""
     with running(folder, settings=ServeSettings(port=0, **settings)) as server:  # type: ignore[arg-type]
         routes = Slow(server.server.app)
+        _until(lambda: all(task.done() for task in server.server.warming))
         try:
             yield server, routes
         finally:
@@ -151,6 +152,20 @@ def test_headers_that_are_too_long_are_refused(site: Running) -> None:
     assert site.raw(long).startswith(b"HTTP/1.1 400 ")
 
 
+def test_connections_beyond_all_limits_are_ended(
+    coloured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GuardedConnection, "most", 1)
+    with running(coloured) as server:
+        connections = server.server._server.server_state.connections
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20):
+            _until(lambda: len(connections) == 1)
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as more:
+                assert _ended(more)
+        _until(lambda: not connections)
+        assert server.get("/healthz").status == 200
+
+
 def test_a_client_that_does_not_read_is_let_go(
     coloured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +227,6 @@ def test_what_takes_too_long_is_ended(coloured: Path) -> None:
 def test_work_that_nobody_waits_for_is_not_begun(coloured: Path) -> None:
     with slow(coloured, workers=1) as (server, routes):
         workers = server.server.libraries.named(None).workers
-        _until(lambda: workers.held == 0)  # it has warmed up
         ask = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with socket.create_connection(("127.0.0.1", server.port)) as first:
             first.sendall(ask)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import skimage
@@ -80,6 +82,27 @@ def test_it_says_where_it_is_and_ends_at_a_signal(photos: Path, number: int) -> 
         assert (process.returncode, out, told) == (0, "", "stopped serving\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_while_it_begins(photos: Path, number: int) -> None:
+    with started("--library", photos) as (process, _):
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        assert (process.returncode, told) == (0, "stopped serving\n")
+
+
+def test_many_clients_get_the_answers_of_one(photos: Path) -> None:
+    queries = ["a cat", "a cup of coffee", "a rocket", "- a cat", "a cat - coffee", "type:png"]
+    with PhotoLibrary.open(photos, create=False) as library:
+        alone = [[hit.path.name for hit in library.search(each)] for each in queries]
+    with started("--library", photos) as (_, line), ThreadPoolExecutor(8) as clients:
+        paths = [f"/api/v1/search?q={quote(each)}&limit=10" for each in queries]
+        for _ in range(3):
+            answers = list(clients.map(lambda path: ask(line, path), paths * 2))
+            assert [status for status, _ in answers] == [200] * len(answers)
+            found = [[hit["name"] for hit in json.loads(body)["hits"]] for _, body in answers]
+            assert found == alone * 2
+
+
 def test_open_streams_do_not_keep_it(photos: Path) -> None:
     with started("--library", photos) as (process, line):
         port = urlsplit(line.split()[2].rstrip(";")).port
@@ -136,11 +159,28 @@ def test_it_opens_the_browser(photos: Path, tmp_path: Path) -> None:
         assert opened.read_text() == line.split()[2].rstrip(";")
 
 
+def test_the_access_log_names_routes_alone(photos: Path) -> None:
+    with started("--library", photos, "--access-log") as (process, line):
+        assert ask(line, "/api/v1/search?q=my-secret&limit=1")[0] == 200
+        assert ask(line, "/my-secret")[0] == 404
+        process.terminate()
+        _, told = process.communicate(timeout=60)
+    assert re.search(r" GET /api/v1/search 200 \d+ ms [0-9a-f]{16}\n", told)
+    assert re.search(r" GET none 404 \d+ ms [0-9a-f]{16}\n", told)
+    assert "secret" not in told
+
+
 def test_a_library_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     with started("--library", tmp_path / "none") as (_, line):
         assert line.startswith("serving at ")
         status, body = ask(line, "/api/v1/libraries")
         assert (status, json.loads(body)["libraries"][0]["state"]) == (200, "missing")
+
+
+def test_the_facade_loads_no_torch() -> None:
+    code = "import sys, retrieval.api, retrieval.server.serving; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_it_needs_no_torch(photos: Path) -> None:
