@@ -42,7 +42,7 @@ def in_torch(ids: np.ndarray) -> np.ndarray:
     ends = torch.zeros(1, width)
     x = x + w["before"] * torch.cat([ends, x[:-1]]) + w["after"] * torch.cat([x[1:], ends])
     gate = torch.sigmoid(F.linear(x, w["gate.weight"], w["gate.bias"]))
-    both = torch.cat([(gate * x).sum(0) / gate.sum(), x.amax(0)])
+    both = torch.cat([(gate * x).sum(0) / gate.sum().clamp(min=1e-3), x.amax(0)])
     pooled = F.layer_norm(both, (2 * width,), w["pool.weight"], w["pool.bias"])
     hidden = F.gelu(F.linear(pooled, w["fc1.weight"], w["fc1.bias"]))
     out = F.linear(pooled, w["linear.weight"], w["linear.bias"])
