@@ -21,6 +21,7 @@ from indexer.core.types import readable
 from indexer.library.item_files import Original
 from retrieval.server.conditional import Part, Unsatisfiable, is_known, part_of
 from retrieval.server.problems import Problem
+from retrieval.server.requests import IS_HEAD
 
 _CHUNK = 1 << 18  # bytes that are read at once
 
@@ -80,8 +81,8 @@ class OriginalResponse(Response):
             self.headers["content-range"] = self._part.content_range(original.size)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file."""
-        del scope
+        """Send the file; of HEAD nothing is read."""
+        rest = 0 if scope["state"].get(IS_HEAD) else self._part.length
         left = asyncio.ensure_future(_left(receive))
         try:
             await send(
@@ -91,14 +92,15 @@ class OriginalResponse(Response):
                     "headers": self.raw_headers,
                 }
             )
-            await self._send_body(send, left)
+            await self._send_body(send, left, rest)
         finally:
             left.cancel()
             self._file.close()
 
-    async def _send_body(self, send: Send, left: asyncio.Future[None]) -> None:
+    async def _send_body(self, send: Send, left: asyncio.Future[None], rest: int) -> None:
         """Send the bytes of the part, as long as somebody takes them."""
-        rest = self._part.length
+        if not rest:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         await run_in_threadpool(self._file.seek, self._part.first)
         while rest and not left.done():
             data = await run_in_threadpool(self._file.read, min(_CHUNK, rest))
@@ -106,8 +108,6 @@ class OriginalResponse(Response):
                 return
             rest -= len(data)
             await send({"type": "http.response.body", "body": data, "more_body": bool(rest)})
-        if not self._part.length:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _left(receive: Receive) -> None:

@@ -17,6 +17,7 @@ import { selection } from "./selection.js";
 import { shortcuts } from "./keys.js";
 import { store } from "./state.js";
 import { tileChoices } from "./tiles.js";
+import { isAsked } from "./views.js";
 
 const PAGE = 16_384; // ids asked for at once
 
@@ -195,12 +196,12 @@ function markTiles() {
 /** @returns {(HTMLElement | null)[]} */
 function parts() {
   const shown = grid.hits.filter((hit) => !selection.has(hit.id)).length;
-  const { total = 0, complete = true } = results.answer ?? {};
-  const more = results.next !== null && selection.query === null;
+  const words = isAsked(store.state); // then all photos are answers, and the likely ones are meant
+  const more = selection.query === null && (words || results.next !== null);
   return [
     h("strong", { class: "count" }, said()),
     shown ? button("shown", `Select all ${count(grid.hits.length)} shown`, selectShown) : null,
-    more ? button("matching", complete ? `Select all ${count(total)} matching` : "Select all that match", () => void attempt(selectMatching)) : null,
+    more ? button("matching", words ? "Select all likely matches" : `Select all ${count(results.answer?.total ?? 0)} matching`, () => void attempt(selectMatching)) : null,
     h("span", { class: "apart" },
       button("name", "Give a name…", teach, "tag"),
       button("export", "Export", openExport, "download"),

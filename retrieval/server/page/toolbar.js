@@ -75,15 +75,17 @@ function show(state) {
 function showTotal() {
   const { answer, status } = results;
   const text = status === "ready" && answer ? said(answer) : "";
+  const changed = total.textContent !== text;
   total.textContent = text;
-  if (status === "ready") announce(text);
+  if (status === "ready" && changed) announce(text);
   else if (status === "nothing") announce("Nothing matches");
 }
 
 /** @param {import("./types.js").Answer} answer @returns {string} */
 function said({ total, complete }) {
   const texts = store.state.for === "texts";
-  return `${complete ? "" : "More than "}${counted(total, texts ? "text" : "photo")}`;
+  const whole = results.next === null; // then all are here, and can be counted
+  return `${complete || whole ? "" : "More than "}${counted(whole ? results.hits.length : total, texts ? "text" : "photo")}`;
 }
 
 /** @param {number} scale */

@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 import skimage
 
-from indexer.ingest.pipeline import index_folders
-from indexer.library.library import Library
 from retrieval.api import PhotoLibrary
 from retrieval.concepts.store import Concept, Concepts
-from retrieval.models import load_encoder
 from retrieval.server import learning
 from tests.retrieval.server.colours import drawn, index, running
 from tests.retrieval.server.test_events import listening
@@ -102,9 +99,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("chelsea.png", "coffee.png", "moon.png"):
         (home / "photos" / name).write_bytes((DATA / name).read_bytes())
     (home / "photos" / "note.txt").write_text("a cat\n", encoding="utf-8")
-    encoder = load_encoder("builtin", "cpu")
-    with Library.create(home / "library", encoder) as library:
-        index_folders(library, encoder, [home / "photos"])
+    with PhotoLibrary.open(home / "library", "builtin") as library:
+        library.index(home / "photos")
     return home / "library"
 
 

@@ -238,6 +238,18 @@ def test_a_range_of_a_copy_that_has_changed_gets_the_whole_file(site: Site) -> N
     assert site.get(path, Range="bytes=0-9", If_Range='"old"').status == 200
 
 
+def test_of_head_the_file_is_not_read(site: Site) -> None:
+    path = f"{site.item('red.jpg')}/original"
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    for _ in range(2):  # the connection can be used again
+        connection.request("HEAD", path)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"")
+        size = (site.photos / "red.jpg").stat().st_size
+        assert response.headers["content-length"] == str(size)
+    connection.close()
+
+
 def test_names_and_types(site: Site) -> None:
     text = site.get(f"{site.item('page.txt')}/original")
     assert text.headers["content-type"] == "text/plain; charset=utf-8"
