@@ -257,7 +257,8 @@ def draw(told: Lessons, settings: Settings, step: int) -> NDArray[np.int64]:
     rows = []
     for number, share in enumerate(SHARES.values()):
         (own,) = np.nonzero(told.language == number)
-        rows.append(rng.choice(own, int(share * settings.batch), replace=False))
+        count = int(share * settings.batch)
+        rows.append(rng.choice(own, count, replace=len(own) < count))
     return np.concatenate(rows)
 
 
