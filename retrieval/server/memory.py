@@ -11,8 +11,8 @@ _LARGE = 4 << 20
 """Bytes from which an array lies in pages of its own, which are given back with it."""
 
 _SPARE = 32 << 20
-"""Free bytes that are kept: one search asks for about as many as the one before, and fresh pages cost
-as much as what is computed in them."""
+"""Free bytes that are kept: one search asks for about as many as the one before, and fresh pages
+cost as much as what is computed in them."""
 
 _ARENAS = 2
 
