@@ -287,12 +287,13 @@ class PhotoLibrary:
         return query if where is None else narrowed(query, expression(where))
 
     def item(self, id_: int) -> Hit:
-        """Return an item by its id, as a hit without a score.
+        """Return an item by its id, as a hit without a score, with all text that it shows.
 
         Raises:
             ItemMissing: the library has none of this id.
         """
-        return hits_of([Candidate(id=id_, score=0.0)], [record_of(self._library, id_)])[0]
+        (hit,) = hits_of([Candidate(id=id_, score=0.0)], [record_of(self._library, id_)])
+        return replace(hit, lines=self._library.view.lines([id_]).get(id_, ()))
 
     def frames(self, id_: int) -> list[Frame]:
         """Return all items of the file that an item is of: the frames of a video, in their order.

@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,7 +37,6 @@ MOST_STARS = 5
 
 _FILES = 16_384  # that are read at once: more take more memory, and hardly less time
 _MASKS = 64  # that are kept: 100 KB each where there are 100,000 photos
-_SECOND = 19  # bytes of "2019-07-14T18:03:00"
 _MONTH = 7  # letters of "2019-07"
 _SEPARATOR = os.fsencode(os.sep)
 
@@ -116,25 +115,14 @@ class FacetColumns:
         generation: which commit it is.
         last: the highest number of a file; files that are added have higher ones.
         ids: of the first item of each file of photos, or of each passage. Shape (photos,).
-        taken: when, as ISO texts; empty where it is not known. Shape (photos,).
         trees: the values by group.
     """
 
     generation: int
     last: int
     ids: NDArray[np.int64]
-    taken: NDArray[np.bytes_]
     trees: dict[FacetGroup, FacetTree]
     masks: OrderedDict[Hashable, Mask] = field(default_factory=OrderedDict, compare=False)
-
-    @cached_property
-    def newest(self) -> NDArray[np.int64]:
-        """The rows of the photos, the newest first, those without a date last. Shape (photos,)."""
-        by_id = np.argsort(self.ids, kind="stable")
-        dates, back = np.unique(self.taken[by_id], return_inverse=True)
-        later = len(dates) - back.reshape(-1)  # an empty text is the earliest
-        rows: NDArray[np.int64] = by_id[np.argsort(later, kind="stable")]
-        return rows
 
     def mask(self, key: Hashable, find: Callable[[], Mask]) -> Mask:
         """Return which photos are meant by a key, found once and kept for a while."""
@@ -154,7 +142,6 @@ class FacetColumns:
             generation=more.generation,
             last=max(self.last, more.last),
             ids=np.concatenate([self.ids, more.ids]),
-            taken=np.concatenate([self.taken, more.taken]),
             trees={
                 group: tree.joined(more.trees[group], offset, _ALIKE.get(group, str))
                 for group, tree in self.trees.items()
@@ -213,8 +200,6 @@ def _read(snapshot: CatalogSnapshot, kind: Kind, span: _Span) -> FacetColumns:
     files, ids = _items(snapshot, kind, span)
     told = snapshot.facts.format >= 3 and kind == Kind.PHOTO
     photos = _photos(snapshot, files, span) if told else _Photos()
-    taken = np.zeros(len(ids), dtype=f"S{_SECOND}")
-    taken[photos.rows] = np.array([each or "" for each in photos.taken], dtype=taken.dtype)
     folders, types = _paths(snapshot, kind, files, span)
     columns: dict[FacetGroup, _Column] = {
         FacetGroup.DATES: (photos.rows, photos.month, _years),
@@ -230,7 +215,6 @@ def _read(snapshot: CatalogSnapshot, kind: Kind, span: _Span) -> FacetColumns:
         generation=int(snapshot.generation),
         last=span.until,
         ids=ids,
-        taken=taken,
         trees={group: _tree(*each, _ALIKE.get(group, str)) for group, each in columns.items()},
     )
 
@@ -302,7 +286,6 @@ class _Photos:
     """What the rows of `photos` say, a list each."""
 
     rows: Rows = field(default_factory=lambda: _NO_ROWS)
-    taken: Sequence[str | None] = ()
     month: Sequence[str | None] = ()
     place: Sequence[str] = ()
     camera: Sequence[str] = ()
@@ -332,15 +315,15 @@ _HELD = f"""
 def _photos(snapshot: CatalogSnapshot, files: Rows, span: _Span) -> _Photos:
     """Read what photos say about themselves."""
     said = snapshot.connection.execute(
-        f"SELECT file_id, taken, substr(taken, 1, {_MONTH}), place, camera, rating, {_HELD} "
+        f"SELECT file_id, substr(taken, 1, {_MONTH}), place, camera, rating, {_HELD} "
         "FROM photos WHERE file_id > ? AND file_id <= ? ORDER BY file_id",
         span.ends,
     )
-    of, *columns = _columns(said.fetchall(), 7)
+    of, *columns = _columns(said.fetchall(), 6)
     rows, known = _rows_of(files, of)
     if not known.all():  # of files without items
         columns = [list(compress(column, known)) for column in columns]
-    names = ("taken", "month", "place", "camera", "rating", "held")
+    names = ("month", "place", "camera", "rating", "held")
     return _Photos(rows=rows, **dict(zip(names, columns, strict=True)))
 
 

@@ -187,16 +187,6 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             return list(connection.scalars(ordered))
 
-    def count_passing(self, kind: Kind, where: Filter, *, frames: bool) -> int:
-        """Count the items of a kind that a filter lets through; a video once, unless by frames."""
-        items, files = schema.items, schema.files
-        apart = frames or kind == Kind.TEXT
-        counted = func.count(items.c.id) if apart else func.count(items.c.file_id.distinct())
-        query = select(counted).select_from(items.join(files))
-        self._described_format(where)
-        with self._reading() as connection:
-            return connection.scalar(query.where(files.c.kind == kind, compiled(where))) or 0
-
     def described(self) -> MetadataSummary:
         """Summarise the metadata of all photos."""
         if self.facts().format < 3:

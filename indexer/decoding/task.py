@@ -13,11 +13,11 @@ from math import ceil
 from pathlib import Path
 
 from indexer.core.file_types import MediaType
-from indexer.core.types import Metadata
+from indexer.core.types import Metadata, TextLine
 from indexer.decoding.messages import DecodedFile, DecodeRequest
 from indexer.media.content_hash import depth_and_pages, shown_digest
 from indexer.media.image import BAD_DATA, Claim, decoded, free, opened, read_photo
-from indexer.media.picture_text import read_lines
+from indexer.media.picture_text import GLANCE_HINT, read_lines, shows_text
 from indexer.media.raw import read_raw
 from indexer.media.thumbnail import as_webp, colour_profile
 from indexer.media.video import read_frame, read_video
@@ -48,12 +48,20 @@ def decode(body: bytes, look: DecodeRequest, claim: Claim = free) -> DecodedFile
     if look.thumbnail:
         return DecodedFile(photos=(), about=Metadata(), webp=_thumbnail(body, look, claim))
     if look.lines:
-        (photo,) = _one(body, look, claim).photos
-        return DecodedFile(photos=(), about=Metadata(), lines=read_lines(photo))
+        return DecodedFile(photos=(), about=Metadata(), lines=_lines(body, look, claim))
     seen = _one(body, look, claim) if look.one else _whole(body, look, claim)
     if look.square is None:
         return seen
     return replace(seen, photos=tuple(map(look.square.cut, seen.photos)))
+
+
+def _lines(body: bytes, look: DecodeRequest, claim: Claim) -> tuple[TextLine, ...]:
+    """Read the text that a file shows; one that shows none at a glance is not decoded again."""
+    (small,) = _one(body, replace(look, size_hint=GLANCE_HINT), claim).photos
+    if not shows_text(small):
+        return ()
+    (photo,) = _one(body, look, claim).photos
+    return read_lines(photo)
 
 
 def _one(body: bytes, look: DecodeRequest, claim: Claim) -> DecodedFile:

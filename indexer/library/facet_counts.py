@@ -104,17 +104,6 @@ class FacetCounter:
 
         return self._at_one_commit(kind, counted)
 
-    def newest(self, kind: Kind, where: Filter | None) -> NDArray[np.int64]:
-        """Return the items that pass a filter, newest first; of a video its first. Shape (n,)."""
-
-        def found(columns: FacetColumns) -> NDArray[np.int64]:
-            passing = self._mask(columns, kind, where)
-            rows = columns.newest
-            ids: NDArray[np.int64] = columns.ids[rows[passing[rows]]]
-            return ids
-
-        return self._at_one_commit(kind, found)
-
     def words(self, kind: Kind) -> Mapping[str, int]:
         """Return how many items have each word in captions and keywords."""
         with self._alone:

@@ -22,7 +22,7 @@ from indexer.core.errors import (
     mending,
     way_out,
 )
-from indexer.core.filters import AllOf, Filter
+from indexer.core.filters import Filter
 from indexer.core.types import Candidate, Kind, LibraryInfo, Record
 from indexer.library.facet_counts import FacetCounter
 from indexer.vectors.flat_index import Ids
@@ -303,14 +303,6 @@ class LibraryReader:
         """
         among = None if where is None else self._selected(kind, where).holds
         return self.view.word_matches(text, kind, limit, among=among, every=every)
-
-    def count_passing(self, kind: Kind, where: Filter | None, *, frames: bool) -> int:
-        """Count the items of a kind that a filter lets through; a video once, unless by frames.
-
-        Raises:
-            UsageError: the library is of a format before filters.
-        """
-        return self.catalog.count_passing(kind, where or AllOf(), frames=frames)
 
     @_at_one_commit
     def counts(self) -> dict[Kind, int]:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.core.filters import AllOf
 from indexer.library.library import Library
 from retrieval.errors import QueryInvalid
 from retrieval.search.library_search import SearchModels, search_library
@@ -51,9 +55,7 @@ def count_matches(library: Library, models: SearchModels, request: SearchRequest
         QueryInvalid: as `search_library`, which also says what else may be raised.
     """
     if request.query.is_filter:
-        where, frames = request.query.where, request.frames
-        count = library.count_passing(request.kind, where, frames=frames)
-        return MatchCount(count=count, exact=True)
+        return MatchCount(count=len(_listed(library, request)), exact=True)
     depth = _FIRST
     while True:
         page = replace(request, page=Page(top=depth), without_faint=True)
@@ -72,7 +74,7 @@ def matching_ids(library: Library, models: SearchModels, request: SearchRequest)
     """
     if not 0 < request.page.top <= MOST_IDS:
         raise QueryInvalid(f"a page has from 1 to {MOST_IDS:,} ids, not {request.page.top:,}")
-    if request.query.is_filter and not request.frames:
+    if request.query.is_filter:
         return _passing_ids(library, request)
     found = search_library(library, models, replace(request, without_faint=True))
     return MatchingIds(
@@ -85,11 +87,16 @@ def matching_ids(library: Library, models: SearchModels, request: SearchRequest)
 
 def _passing_ids(library: Library, request: SearchRequest) -> MatchingIds:
     """Return one page of what the filters let through, the newest first."""
-    page = request.page
-    ids = library.facets.newest(request.kind, request.query.where)
+    ids, page = _listed(library, request), request.page
     return MatchingIds(
         ids=tuple(ids[page.offset : page.reach].tolist()),
         total=len(ids),
         complete=True,
         next=page.reach if page.reach < len(ids) else None,
     )
+
+
+def _listed(library: Library, request: SearchRequest) -> NDArray[np.int64]:
+    """Return the ids of all that the filters let through, the newest first. Shape (n,)."""
+    where = request.query.where or AllOf()
+    return library.listed(request.kind, where, frames=request.frames)

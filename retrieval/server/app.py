@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 
 from retrieval.server.duplicate_search import DuplicateSearch
@@ -18,7 +17,6 @@ from retrieval.server.pictures import SentPictures
 from retrieval.server.problems import MEDIA_TYPE, answer_errors
 from retrieval.server.requests import Requests
 from retrieval.server.routes import all_routers
-from retrieval.server.routes.page import FOLDER
 from retrieval.server.schemas import ProblemModel
 from retrieval.server.security import Security
 from retrieval.server.settings import ServeSettings
@@ -59,7 +57,6 @@ def create_app(libraries: Libraries, settings: ServeSettings) -> FastAPI:
     answer_errors(app)
     for router in all_routers():
         app.include_router(router)
-    app.mount("/page", StaticFiles(directory=FOLDER))
     app.add_middleware(Limits, settings=settings)  # the last one that is added comes first
     app.add_middleware(Security, settings=settings)
     app.add_middleware(Requests, metrics=app.state.metrics)

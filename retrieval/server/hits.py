@@ -13,6 +13,7 @@ from retrieval.search.results import UNLIKELY, Hit, SearchResults
 from retrieval.server.schemas import (
     About,
     HitModel,
+    LineModel,
     NothingModel,
     QueryModel,
     SearchAnswer,
@@ -67,6 +68,7 @@ def shown(hit: Hit, library: str) -> HitModel:
         thumb=_link(hit.id, "thumb", library, hit.version) if hit.version else None,
         original=_link(hit.id, "original", library),
         about=_about(hit),
+        lines=[LineModel(text=line.text, box=line.box) for line in hit.lines],
     )
 
 

@@ -8,6 +8,7 @@ No line says what was searched for: a request is named by the pattern of its rou
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import time
 import traceback
@@ -20,6 +21,8 @@ from retrieval.server.limits import ClientLeft
 from retrieval.server.metrics import Metrics
 from retrieval.server.problems import REQUEST_ID, Problem, problem_of, response_of
 from retrieval.server.security import HEADERS
+
+_DEBUG = "TWINLENS_DEBUG"
 
 LOG = logging.getLogger("twinlens.server")
 
@@ -62,7 +65,9 @@ class Requests:
         problem = _meant(error)
         if problem.code == "failed":
             where = traceback.extract_tb(error.__traceback__)[-1]
-            LOG.error("%s: %s at %s:%s", sent.id, type(error).__name__, where.name, where.lineno)
+            shown = error if os.environ.get(_DEBUG) else None  # it may hold what was searched for
+            place = (type(error).__name__, where.name, where.lineno)
+            LOG.error("%s: %s at %s:%s", sent.id, *place, exc_info=shown)
         if not sent.status:
             await response_of(problem, sent.id)(scope, receive, sent)
 

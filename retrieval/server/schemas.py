@@ -53,6 +53,15 @@ class About(Model):
     also: list[str] = Field(default=[], description="Names of files of the same shot beside it.")
 
 
+class LineModel(Model):
+    """A line of text that a photo shows."""
+
+    text: str
+    box: tuple[float, float, float, float] = Field(
+        description="Left, top, width and height, as shares of the picture's width and height."
+    )
+
+
 class HitModel(Model):
     """One photo, frame of a video, or passage of a text, as a search found it."""
 
@@ -73,6 +82,9 @@ class HitModel(Model):
     thumb: str | None
     original: str | None
     about: About
+    lines: list[LineModel] = Field(
+        description="Text that the photo shows: the lines that match; of an item, all of them."
+    )
 
 
 class TermModel(Model):

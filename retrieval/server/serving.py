@@ -8,7 +8,8 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -65,13 +66,28 @@ class LibraryServer:
         Args:
             started: called with the address once requests are answered.
         """
-        asyncio.run(self._run(started))
+        with self._ended_by_signals():
+            asyncio.run(self._run(started))
         return self.libraries.close(GRACE_SECONDS)
 
     def stop(self) -> None:
         """Let the server end: streams at once, other requests within `GRACE_SECONDS`."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._end)
+
+    @contextmanager
+    def _ended_by_signals(self) -> Iterator[None]:
+        """End at Ctrl-C and TERM, if it runs in the thread that gets them."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {each: signal.signal(each, lambda *_: self.stop()) for each in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _end(self) -> None:
         """End the main loop and all streams; the second time, whatever is in progress."""
@@ -83,9 +99,6 @@ class LibraryServer:
         """Answer requests until `_end`."""
         self._loop = asyncio.get_running_loop()
         self.app.state.closing = asyncio.Event()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._loop.add_signal_handler(number, self._end)
         self.warming = [asyncio.create_task(each.warm_up()) for each in self.libraries]
         started(self.address)
         await self._server._serve([self._listener])  # `serve` would take the signals

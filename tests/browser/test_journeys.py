@@ -75,6 +75,18 @@ def test_drop_a_photo(tab: Tab, album: Album) -> None:
     assert tab.query == {}
 
 
+def test_what_is_no_picture_is_refused_in_words(tab: Tab, album: Album) -> None:
+    tab.expect_error("api/v1/queries")
+    tab.open()
+    expect(tab.names.first).to_be_visible()
+    message = tab.page.locator("#toast")
+    drop(tab.page, album.folder / "captions.txt", "text/plain")
+    expect(message).to_contain_text("no picture")
+    drop(tab.page, album.folder / "broken.jpg")
+    expect(message).to_contain_text("cannot be searched with")
+    assert tab.query == {}
+
+
 def test_take_a_term_away(tab: Tab) -> None:
     tab.open("q=a+motorcycle")
     expect(tab.names.first).to_have_text("motorcycle.jpg")
@@ -190,6 +202,24 @@ def test_hostile_words_are_shown_as_text(tab: Tab) -> None:
     tab.page.get_by_role("button", name="Filters").click()
     assert tab.page.evaluate("window.pwned") is None
     assert tab.page.locator("#grid b b, #grid script, dialog script").count() == 0
+
+
+def test_a_suggestion_becomes_a_filter(tab: Tab) -> None:
+    tab.open()
+    tab.box.press_sequentially("camera:can")
+    option = tab.page.get_by_role("option", name=re.compile("Canon EOS R5"))
+    expect(option).to_be_visible()
+    tab.press("ArrowDown", "Enter")
+    expect(tab.page.get_by_role("list", name="Filters in use")).to_contain_text("Canon EOS R5")
+    expect(tab.names).to_have_text(["motorcycle.jpg", "temple.jpg", "coffee.jpg"])
+
+
+def test_texts_are_answers_too(tab: Tab) -> None:
+    tab.open("q=a+cat")
+    expect(tab.names.first).to_have_text("cat.jpg")
+    tab.page.get_by_role("button", name="Texts", exact=True).click()
+    expect(tab.page.locator("#grid .words").first).to_have_text(CAPTIONS[0])
+    assert tab.query == {"q": "a cat", "for": "texts"}
 
 
 def test_nothing_leaves_the_machine(tab: Tab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 from playwright.sync_api import Locator, expect
@@ -67,6 +68,23 @@ def test_the_library_is_damaged_and_mended(
     expect(alert(tab)).to_contain_text(re.compile("damaged", re.I), timeout=BACK_WITHIN)
     Path(kept).rename(catalog)
     expect(tab.names.first).to_have_text("cat.jpg", timeout=BACK_WITHIN)
+
+
+def test_the_library_is_locked_and_freed(own_library: Path, new_tab: NewTab) -> None:
+    locker = sqlite3.connect(own_library / "catalog.sqlite", isolation_level=None)
+    locker.execute("PRAGMA locking_mode=EXCLUSIVE")
+    locker.execute("BEGIN EXCLUSIVE")
+    with serving(own_library) as running:
+        tab = new_tab(running)
+        tab.expect_error("409")
+        tab.open("q=a+cat")
+        told = tab.page.get_by_role("heading", name="The library is being changed")
+        expect(told).to_be_visible(timeout=BACK_WITHIN)
+        locker.execute("ROLLBACK")
+        locker.close()
+        expect(tab.names.first).to_have_text("cat.jpg", timeout=BACK_WITHIN)  # by itself
+        expect(told).to_have_count(0)
+        tab.close()
 
 
 def test_an_empty_library_says_how_to_fill_it(

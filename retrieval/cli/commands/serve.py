@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import webbrowser
 from functools import partial
@@ -73,6 +74,11 @@ TOKEN_VARIABLE = "TWINLENS_TOKEN"
     show_default=True,
     help="What the thumbnails of a library may take on the disk.",
 )
+@click.option(
+    "--access-log",
+    is_flag=True,
+    help="Print a line for each request, on stderr; it does not say what was searched for.",
+)
 @with_model("the library's own")
 def command(  # noqa: PLR0913 - one an option
     libraries: tuple[Path, ...],
@@ -82,6 +88,7 @@ def command(  # noqa: PLR0913 - one an option
     token: str | None,
     names: tuple[str, ...],
     thumbs_size: int,
+    access_log: bool,
     model: ModelChoice,
 ) -> int:
     """Search in the browser: serve a page and an HTTP API.
@@ -96,6 +103,9 @@ def command(  # noqa: PLR0913 - one an option
     from retrieval.server.settings import ServeSettings
 
     keep_little_memory()
+    if access_log:
+        logging.basicConfig(format="%(asctime)s %(message)s")
+        logging.getLogger("twinlens.server").setLevel(logging.INFO)
     settings = ServeSettings(
         host=host, port=port, token=token, names=names, thumbs_bytes=thumbs_size << 20
     )

@@ -4,11 +4,14 @@ import { Problem } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 
 const SHOWN = 3500; // ms
+const place = byId("toast", HTMLElement);
+const spoken = byId("spoken", HTMLElement);
 let timer = 0;
 
 /** Say something to those who listen, silently for those who see. @param {string} text */
 export function announce(text) {
-  byId("spoken", HTMLElement).textContent = text;
+  onTop(spoken);
+  spoken.textContent = text;
 }
 
 /**
@@ -17,13 +20,20 @@ export function announce(text) {
  * @param {{label: string, run: () => void}} [action]
  */
 export function toast(text, action) {
-  const place = byId("toast", HTMLElement);
+  onTop(place);
   const hide = () => place.classList.remove("shown");
   const act = action && h("button", { type: "button", class: "quiet", onclick: () => { hide(); action.run(); } }, action.label);
   fill(place, h("span", {}, text), act);
   place.classList.add("shown");
   clearTimeout(timer);
   timer = setTimeout(hide, action ? 2 * SHOWN : SHOWN);
+}
+
+/** Put an element where it is seen and read: in the dialog that lies over all else. @param {HTMLElement} element */
+function onTop(element) {
+  const dialogs = document.querySelectorAll("dialog[open]");
+  const host = dialogs[dialogs.length - 1] ?? document.body;
+  if (element.parentElement !== host) host.append(element);
 }
 
 /**

@@ -333,7 +333,7 @@ class Grid {
 /** @type {Hit} */
 const NO_HIT = {
   id: 0, rank: 0, score: 0, match: null, likely: null, likelihood: null, kind: "photo", path: "", name: "",
-  folder: "", time: null, text: "", width: 1, height: 1, thumb: "", original: "", about: {},
+  folder: "", time: null, text: "", width: 1, height: 1, thumb: "", original: "", about: {}, lines: [],
 };
 
 /** @param {Element} element within a tile @returns {number} */

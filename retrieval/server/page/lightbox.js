@@ -15,14 +15,14 @@ import { grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { item, thumbAt } from "./api.js";
 import { asProblem, results } from "./results.js";
-import { store } from "./state.js";
+import { remember, remembered, store } from "./state.js";
 
-const KEY = "twinlens.about"; // whether what is known of a photo is shown, in this browser
+const KEY = "about"; // whether what is known of a photo is shown, in this browser
 const SWIPE = 50; // pixels
 
-const stage = h("div", { class: "stage", tabindex: -1, autofocus: true });
+const stage = h("div", { class: "stage", tabindex: -1 });
 const about = h("aside", { class: "about", "aria-label": "About the photo" });
-const place = h("p", { class: "place" });
+const place = h("p", { class: "place", role: "status" });
 const previous = button("left", "The photo before", () => step(-1));
 const next = button("right", "The next photo", () => step(1));
 const toggle = button("info", "About the photo", () => showAbout(dialog.classList.contains("bare")));
@@ -47,7 +47,7 @@ export function startLightbox() {
   stage.addEventListener("click", (event) => {
     if (event.target === stage) close();
   });
-  showAbout(localStorage.getItem(KEY) === "shown" || (localStorage.getItem(KEY) === null && innerWidth >= 1000));
+  showAbout(remembered(KEY) === "shown" || (remembered(KEY) === null && innerWidth >= 1000));
   swipe();
   store.subscribe(({ photo }) => follow(photo));
   follow(store.state.photo);
@@ -145,7 +145,7 @@ function draw(hit) {
   for (const id of [1, -1]) preload(id);
 }
 
-/** @param {Hit} hit @returns {HTMLElement[]} */
+/** @param {Hit} hit @returns {(HTMLElement | SVGElement)[]} */
 function photo(hit) {
   const small = picture(hit, 256);
   small.classList.add("blurred");
@@ -153,8 +153,29 @@ function photo(hit) {
   large.addEventListener("load", () => small.remove(), { once: true });
   large.addEventListener("error", () => small.classList.remove("blurred"), { once: true });
   large.addEventListener("click", () => zoom(hit, large));
-  if (large.complete && large.naturalWidth) return [large];
-  return [small, large];
+  const marked = frames(hit);
+  if (large.complete && large.naturalWidth) return [large, ...marked];
+  return [small, large, ...marked];
+}
+
+/** Frame the lines of text that match; the drawing lies as the picture does. @param {Hit} hit @returns {SVGElement[]} */
+function frames(hit) {
+  if (!hit.lines.length || !hit.width || !hit.height) return [];
+  const drawing = svg("svg", { class: "frames", "aria-hidden": "true", viewBox: `0 0 ${hit.width} ${hit.height}` });
+  for (const { box: [left = 0, top = 0, width = 0, height = 0] } of hit.lines) {
+    drawing.append(svg("rect", {
+      x: left * hit.width, y: top * hit.height, width: width * hit.width, height: height * hit.height,
+      "vector-effect": "non-scaling-stroke",
+    }));
+  }
+  return [drawing];
+}
+
+/** @param {"svg" | "rect"} tag @param {Record<string, string | number>} props @returns {SVGElement} */
+function svg(tag, props) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(props)) element.setAttribute(name, String(value));
+  return element;
 }
 
 /** @param {Hit} hit @param {256 | 1024} width @returns {HTMLImageElement} */
@@ -172,7 +193,8 @@ function film(hit) {
   const video = h("video", { controls: true, preload: "metadata", playsinline: true, poster: thumbAt(hit.thumb, 1024), "aria-label": spoken(hit) });
   video.src = `${hit.original}#t=${hit.time}`;
   video.addEventListener("loadedmetadata", () => {
-    if (hit.time && Math.abs(video.currentTime - hit.time) > 0.5) video.currentTime = hit.time;
+    const time = hit.time ?? 0;
+    if (Math.abs(video.currentTime - time) > 0.5) video.currentTime = time;
   }, { once: true });
   video.addEventListener("error", () => {
     video.replaceWith(...photo(hit), h("p", { class: "missing" }, `This browser does not play the film; it is found at ${clock(hit.time ?? 0)}`));
@@ -200,6 +222,7 @@ function drawAbout(hit) {
       row("Position", told.latitude != null && told.longitude != null && position(told.latitude, told.longitude)),
       row("Camera", told.camera && searchable(told.camera, filter("camera", `=${told.camera}`))),
       row("Lens", told.lens),
+      row("Text", hit.lines.length ? h("q", { class: "read" }, hit.lines.map(({ text }) => text).join(" · ")) : ""),
       row("Rating", told.rating ? stars(told.rating) : ""),
       row("Keywords", told.keywords?.length ? h("ul", { class: "keywords" }, told.keywords.map((each) => h("li", {}, searchable(each, filter("tag", each))))) : ""),
       row("Size", [shape, parts.bytes ? size(parts.bytes) : ""].filter(Boolean).join(" · ")),
@@ -249,7 +272,7 @@ function stars(rating) {
 function showPlace(id) {
   const at = grid.hits.findIndex((hit) => hit.id === id);
   const total = Math.max(results.answer?.total ?? 0, grid.hits.length);
-  place.textContent = at < 0 ? "" : `${count(at + 1)} of ${count(total)}`;
+  fill(place, at < 0 ? "" : `${count(at + 1)} of ${count(total)}`, h("span", { class: "unseen" }, shown ? spoken(shown) : ""));
   previous.disabled = at <= 0;
   next.disabled = at < 0 || at + 1 >= grid.hits.length;
 }
@@ -270,7 +293,7 @@ function act(run) {
 function showAbout(visible) {
   dialog.classList.toggle("bare", !visible);
   toggle.setAttribute("aria-pressed", String(visible));
-  if (dialog.open) localStorage.setItem(KEY, visible ? "shown" : "hidden");
+  if (dialog.open) remember(KEY, visible ? "shown" : "hidden");
 }
 
 function swipe() {

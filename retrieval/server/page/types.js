@@ -54,6 +54,7 @@
  * @property {string} thumb address of the small picture
  * @property {string} original address of the file
  * @property {About} about
+ * @property {{text: string, box: number[]}[]} lines of text in the photo; boxes in shares of it
  *
  * @typedef {object} ItemParts What one item has beside what a hit has.
  * @property {{id: number, time: number}[]} [frames] of a film

@@ -79,11 +79,7 @@ def add(catalog: CatalogWriter, count: int, seed: int) -> list[NewFile]:
 
 def listed(columns: FacetColumns) -> dict[str, object]:
     """What columns say, whatever the order of their values."""
-    told: dict[str, object] = {
-        "ids": columns.ids.tolist(),
-        "taken": columns.taken.tolist(),
-        "newest": columns.newest.tolist(),
-    }
+    told: dict[str, object] = {"ids": columns.ids.tolist()}
     for group, tree in columns.trees.items():
         names = [key.casefold() if group in _FOLDED else key for key in tree.keys]
         parents = [names[row] if row >= 0 else "" for row in tree.parents.tolist()]

@@ -18,7 +18,13 @@ class KnowsAll(ColourEncoder):
 
 @pytest.mark.parametrize(
     ("model", "unknown"),
-    [("best", ["собака"]), ("good", []), ("multilingual", []), ("hf-hub:any/other", [])],
+    [
+        ("fast", ["собака"]),
+        ("best", []),
+        ("good", []),
+        ("multilingual", []),
+        ("hf-hub:any/other", []),
+    ],
 )
 def test_another_script(model: str, unknown: list[str]) -> None:
     encoder = KnowsAll(name=spec_of(model), fingerprint=model)

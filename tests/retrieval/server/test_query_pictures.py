@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from indexer.decoding.pool import shared_decoders
 from retrieval.server.pictures import SentPictures
 from retrieval.server.problems import Problem
 from retrieval.server.settings import ServeSettings
@@ -99,6 +100,16 @@ def test_broken_pictures_cost_themselves_alone(site: Running, red: bytes, tmp_pa
             assert answer.code == "usage"
     assert paths(site.get("/api/v1/search?q=red"))[0] == "red.png"
     assert send(site, red).status == 200
+
+
+def test_a_decoder_that_dies_costs_nothing_else(site: Running, tmp_path: Path) -> None:
+    send(site, draw(tmp_path / "first.png", "red", "green").read_bytes())
+    decoders = shared_decoders()
+    for process in list(decoders._all):
+        process._popen.kill()
+        process._popen.wait(20)
+    again = send(site, draw(tmp_path / "second.png", "green", "blue").read_bytes())
+    assert again.status == 200
 
 
 def test_pictures_expire(red: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

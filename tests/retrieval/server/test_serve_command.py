@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -156,6 +157,17 @@ def test_it_opens_the_browser(photos: Path, tmp_path: Path) -> None:
             assert time.monotonic() < end
             time.sleep(0.05)
         assert opened.read_text() == line.split()[2].rstrip(";")
+
+
+def test_the_access_log_names_routes_alone(photos: Path) -> None:
+    with started("--library", photos, "--access-log") as (process, line):
+        assert ask(line, "/api/v1/search?q=my-secret&limit=1")[0] == 200
+        assert ask(line, "/my-secret")[0] == 404
+        process.terminate()
+        _, told = process.communicate(timeout=60)
+    assert re.search(r" GET /api/v1/search 200 \d+ ms [0-9a-f]{16}\n", told)
+    assert re.search(r" GET none 404 \d+ ms [0-9a-f]{16}\n", told)
+    assert "secret" not in told
 
 
 def test_a_library_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
