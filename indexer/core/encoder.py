@@ -123,6 +123,20 @@ class VocabularyEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class MultilingualEncoder(Encoder, Protocol):
+    """An encoder that may have a second text tower, for other languages than English."""
+
+    @property
+    def other_languages(self) -> tuple[str, ...]:
+        """The codes of the languages that the second tower reads; empty without one."""
+        ...
+
+    def is_foreign(self, text: str) -> bool:
+        """Return whether a text is read as one in another language than English."""
+        ...
+
+
+@runtime_checkable
 class TruncatingEncoder(Encoder, Protocol):
     """An encoder that can say which part of a long text it truncates."""
 

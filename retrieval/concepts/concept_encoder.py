@@ -11,7 +11,13 @@ from itertools import accumulate, pairwise
 import numpy as np
 from PIL import Image
 
-from indexer.core.encoder import Encoder, TruncatingEncoder, Vectors, VocabularyEncoder
+from indexer.core.encoder import (
+    Encoder,
+    MultilingualEncoder,
+    TruncatingEncoder,
+    Vectors,
+    VocabularyEncoder,
+)
 from indexer.core.types import Hubness, Kind, Skip
 from indexer.library.library import Library
 from retrieval.concepts.store import Concept, Concepts, TokenVectors
@@ -96,6 +102,15 @@ class ConceptEncoder:
     def knows(self, word: str) -> bool:
         """Return whether a word is read as one."""
         return not isinstance(self.plain, VocabularyEncoder) or self.plain.knows(word)
+
+    @property
+    def other_languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it reads beside English; empty for none."""
+        return self.plain.other_languages if isinstance(self.plain, MultilingualEncoder) else ()
+
+    def is_foreign(self, text: str) -> bool:
+        """Return whether a text is read as one in another language than English."""
+        return isinstance(self.plain, MultilingualEncoder) and self.plain.is_foreign(text)
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""

@@ -38,6 +38,19 @@ def generic_captions() -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def nearest_caption(bank: Vectors, vector: Vectors) -> str:
+    """Return the generic caption whose vector is nearest; empty where a bank lacks them.
+
+    Args:
+        bank: vectors of texts, those of the generic captions first. Shape (bank, dim).
+        vector: of unit length. Shape (dim,).
+    """
+    captions = generic_captions()
+    if len(bank) < len(captions):
+        return ""
+    return captions[int(np.argmax(bank[: len(captions)] @ vector))]
+
+
 def save_bank(path: Path, vectors: Vectors, *, fingerprint: str) -> None:
     """Write reference vectors of the model with this fingerprint. Shape (bank, dim)."""
     tensors = {"vectors": vectors.astype(np.float16)}

@@ -18,6 +18,7 @@ from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.dual_encoder import DualEncoder, ImageTower, TextTower
+from retrieval.models.language_tower import LanguageTower, encoded_by_language, language_tower
 from retrieval.models.loaded_model import Model
 from retrieval.models.phrases import Phrase
 from retrieval.models.reference_vectors import bank_file, generic_captions, load_bank
@@ -176,6 +177,8 @@ class TorchEncoder:
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""
+        if self._languages is not None and self._languages.is_foreign(text):
+            return unread(text, self._languages.ids)
         return unread(text, lambda texts: self.tokenize(texts).cpu().numpy())
 
     @property
@@ -190,9 +193,27 @@ class TorchEncoder:
         module = self._model.module
         return module.visual if isinstance(module, DualEncoder) else None
 
-    @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts. Shape (texts, dim), unit norm."""
+        """Embed texts, each with the tower of its language. Shape (texts, dim), unit norm."""
+        return encoded_by_language(self._languages, texts, self._encode_english)
+
+    @property
+    def other_languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it reads beside English; empty for none."""
+        return self._languages.languages if self._languages is not None else ()
+
+    def is_foreign(self, text: str) -> bool:
+        """Return whether a text is read as one in another language than English."""
+        return self._languages is not None and self._languages.is_foreign(text)
+
+    @cached_property
+    def _languages(self) -> LanguageTower | None:
+        """The text tower for other languages than English; None if there is none."""
+        return language_tower(self._model.folder, self.fingerprint)
+
+    @torch.inference_mode()
+    def _encode_english(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts with the one tower that every model has. Shape (texts, dim), unit norm."""
         towers = self._model.towers
         return self._join(
             towers.encode_text(self.tokenize(batch).to(self.device))

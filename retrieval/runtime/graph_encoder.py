@@ -19,6 +19,7 @@ from indexer.core.resize import ImageInputSpec
 from indexer.core.types import Hubness, Kind
 from retrieval.errors import ModelUnavailable
 from retrieval.models.clip_tokenizer import ClipTokenizer
+from retrieval.models.language_tower import LanguageTower, encoded_by_language, language_tower
 from retrieval.models.languages import ENGLISH
 from retrieval.models.model_folder import TOKENIZER
 from retrieval.models.phrases import Phrase, PromptTower, slot_ids
@@ -177,8 +178,24 @@ class EngineEncoder:
         return self._joined(seen), np.concatenate([empty, *(each[1] for each in seen)])
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts, in English where the model must be told. Shape (texts, dim), unit norm."""
-        return self.encode_in(texts, ENGLISH)
+        """Embed texts, each with the tower of its language. Shape (texts, dim), unit norm.
+
+        Where the model must be told the language, it is English.
+        """
+        return encoded_by_language(self._languages, texts, self._encode_english)
+
+    @property
+    def other_languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it reads beside English; empty for none."""
+        return self._languages.languages if self._languages is not None else ()
+
+    def is_foreign(self, text: str) -> bool:
+        """Return whether a text is read as one in another language than English."""
+        return self._languages is not None and self._languages.is_foreign(text)
+
+    def _encode_english(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts with the one tower that every model has. Shape (texts, dim), unit norm."""
+        return self.encode_in(texts, ENGLISH) if texts else self._joined([])
 
     def languages(self) -> Collection[str]:
         """Return the languages that the model must be told, in FLORES codes; mostly none."""
@@ -260,6 +277,8 @@ class EngineEncoder:
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; empty for none."""
+        if self._languages is not None and self._languages.is_foreign(text):
+            return unread(text, self._languages.ids)
         return unread(text, self._reader.ids) if self._has_texts else self.towers.unread(text)
 
     @property
@@ -309,6 +328,11 @@ class EngineEncoder:
         if not file.is_file():
             raise ModelUnavailable(f"model '{file.parent}' lacks {TOKENIZER}")
         return WordPieceTokenizer(file, self._about.context)
+
+    @cached_property
+    def _languages(self) -> LanguageTower | None:
+        """The text tower for other languages than English; None if there is none."""
+        return language_tower(self._source.folder, self.fingerprint)
 
     @cached_property
     def _layers(self) -> BuiltinLayers:

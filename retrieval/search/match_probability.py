@@ -134,7 +134,8 @@ class MatchCalibrator:
         query: a photo or words.
         item: the kind of the hits.
         items: number of items of that kind that are searched, above 0.
-        text: the words of the query.
+        text: the words of the query, or English ones about the same.
+        length: how many words of the query say something; 0 for as many as `text` has.
     """
 
     unit: ScoreScale
@@ -144,6 +145,7 @@ class MatchCalibrator:
     items: int
     here: ScoreSample | None = None
     text: str = ""
+    length: int = 0
 
     def probability(self, score: float) -> float:
         """Return how likely a hit of this score is a match, from 0 to 1."""
@@ -206,7 +208,7 @@ class MatchCalibrator:
         usual = _network().usual
         said = [usual.get(word, _NEVER_SAID) for word in self._words]
         return {
-            "words": math.log(len(self._words)),
+            "words": math.log(self.length or len(self._words)),
             "sharpness": math.log(self.own.spread / self.unit.spread),
             "variety": math.log(self.here.spread / self.own.spread),
             "level": (self.own.mean - self.unit.mean) / self.unit.spread,

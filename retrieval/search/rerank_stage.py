@@ -27,6 +27,11 @@ Note = Callable[[str], None]
 """Called with a line for the person who searches."""
 
 
+def _all_english(_: str) -> bool:
+    """Take every text for English."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class RerankStage:
     """Reranks the hits of one library.
@@ -36,12 +41,15 @@ class RerankStage:
         reranker: the model.
         size_hint: pixels per side that it reads; a decoder may stop at twice that.
         note: receives the names of photos that cannot be read, and what is truncated.
+        foreign: tells texts in other languages than English: a reranker that reads patch tokens
+            knows English words alone.
     """
 
     library: Library
     reranker: Reranker
     size_hint: int
     note: Note
+    foreign: Callable[[str], bool] = _all_english
 
     def applies(self, query: Query, kind: Kind, instruction: str) -> bool:
         """Return whether the rerank stage changes anything in this direction of search.
@@ -53,7 +61,13 @@ class RerankStage:
             return False
         fusion = self.reranker.fusion
         steered = bool(instruction) and fusion.instructed > 0
-        return query.kind != kind and (steered or fusion.weight(query=query.kind, item=kind) > 0)
+        words = query.kind == Kind.PHOTO or self._reads(query.words)
+        weight = fusion.weight(query=query.kind, item=kind) if words else 0.0
+        return query.kind != kind and (steered or weight > 0)
+
+    def _reads(self, text: str) -> bool:
+        """Return whether the reranker knows the language of a text."""
+        return self.reranker.token_shape is None or not self.foreign(text)
 
     def rescored(
         self, query: Query, hits: Sequence[Hit], kind: Kind, instruction: str = ""
@@ -70,12 +84,16 @@ class RerankStage:
             return []
         features = self._features(query, hits)
         texts = [query.words if kind == Kind.PHOTO else hit.text for hit in hits]
+        known = {text: self._reads(text) for text in set(texts)}
+        read = [known[text] for text in texts]
+        texts = [text if reads else "" for text, reads in zip(texts, read, strict=True)]
         wishes = ["", instruction] if instruction else [""]
         queries = [(text, wish) for wish in wishes for text in texts]
         scores = self._scores(queries, features * len(wishes)).reshape(len(wishes), len(texts))
         first = np.array([hit.score for hit in hits])
         fusion = self.reranker.fusion
-        plain = combine_scores(first, scores[0], fusion.weight(query=query.kind, item=kind))
+        words = np.where(read, scores[0], np.nan)
+        plain = combine_scores(first, words, fusion.weight(query=query.kind, item=kind))
         total, obeys = plain, np.full(len(hits), np.nan)
         if instruction:
             change = scores[1] - scores[0]

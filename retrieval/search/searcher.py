@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypedDict
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from indexer.library.library import Library
 from retrieval._enums import ENSEMBLE, POOL, SortOrder
 from retrieval.concepts import reader_of
 from retrieval.errors import ItemMissing
+from retrieval.models.language_router import telling_words
 from retrieval.models.languages import ENGLISH, LanguageEncoder, flores_code
+from retrieval.models.reference_vectors import nearest_caption
 from retrieval.reranking import Reranker
 from retrieval.search import prompt_ensemble
 from retrieval.search.composed_query import (
@@ -54,7 +57,20 @@ from retrieval.search.results import (
     with_match,
 )
 from retrieval.search.search_request import Page, RerankChoice, Scoring, SearchRequest
-from retrieval.search.spell_hints import spelling, truncation_hint, unknown_words
+from retrieval.search.spell_hints import (
+    is_foreign,
+    languages_of,
+    spelling,
+    truncation_hint,
+    unknown_words,
+)
+
+
+class _Said(TypedDict):
+    """The part of a `MatchCalibrator` that comes from the words of a query."""
+
+    text: str
+    length: int
 
 
 class Searcher:
@@ -84,7 +100,13 @@ class Searcher:
         self._reader = reader_of(library, encoder)
         self._encoder = self._reader.encoder
         self._rerank_stage = (
-            RerankStage(library=library, reranker=reranker, size_hint=encoder.image_size, note=note)
+            RerankStage(
+                library=library,
+                reranker=reranker,
+                size_hint=encoder.image_size,
+                note=note,
+                foreign=partial(is_foreign, encoder),
+            )
             if reranker
             else None
         )
@@ -269,9 +291,8 @@ class Searcher:
         if self._reader.reads_name(text):
             return ""
         unknown = unknown_words(self._encoder, text)
-        return spelling(
-            [each for each in unknown if not self._library.word_matches(each, kind, 1)], text
-        )
+        lacking = [each for each in unknown if not self._library.word_matches(each, kind, 1)]
+        return spelling(lacking, text, languages_of(self._encoder))
 
     def _candidates(
         self,
@@ -346,11 +367,15 @@ class Searcher:
         return [
             self._encode(
                 each,
-                named=prompts and prompt_ensemble.is_name(each.text),
+                named=prompts and self._is_name(each.text),
                 language=request.scoring.language,
             )
             for each in _encoded_queries(request.query)
         ]
+
+    def _is_name(self, text: str) -> bool:
+        """Return whether sentences about a text may be made: they are English."""
+        return prompt_ensemble.is_name(text) and not is_foreign(self._encoder, text)
 
     def _composed(self, request: SearchRequest, vectors: Sequence[Vectors]) -> ComposedQuery:
         """Turn a query, of one term or several, into what the items are scored by."""
@@ -393,8 +418,19 @@ class Searcher:
             query=query.kind,
             item=kind,
             items=max(1, items),
-            text=query.words,
+            **self._said(query.words, composed.vector),
         )
+
+    def _said(self, words: str, vector: Vectors) -> _Said:
+        """Return what the words of a query tell of a match.
+
+        How common a thing is was counted in English captions. So in another language it is as
+        common as what the nearest generic caption speaks of.
+        """
+        if not is_foreign(self._encoder, words):
+            return {"text": words, "length": 0}
+        like = nearest_caption(self._encoder.bank(Kind.TEXT), vector[0])
+        return {"text": like or words, "length": telling_words(words)}
 
     def _own_scale(self, composed: ComposedQuery, kind: Kind) -> ScoreScale | None:
         """Return the scale of generic items for this query, if there are enough to tell."""

@@ -18,8 +18,14 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.core.encoder import Encoder, TruncatingEncoder, VocabularyEncoder
+from indexer.core.encoder import (
+    Encoder,
+    MultilingualEncoder,
+    TruncatingEncoder,
+    VocabularyEncoder,
+)
 from indexer.core.text_normalization import STOP_WORDS
+from retrieval.models.language_router import SCRIPTS, other_scripts
 from retrieval.models.model_catalog import reads_english_alone
 from retrieval.models.reference_vectors import generic_captions
 
@@ -56,8 +62,11 @@ _SHOWN = 60  # characters of what is not read
 def unknown_words(encoder: Encoder, text: str) -> list[str]:
     """Return the words of a text, in lower case, that are not in a model's vocabulary.
 
-    Of a model that cannot tell, all words are known.
+    Of a model that cannot tell, all words are known. Of a text in another language that the model
+    reads, only words in a script that it does not read are unknown.
     """
+    if is_foreign(encoder, text):
+        return [word for word in dict.fromkeys(words_of(text)) if other_scripts(word) - SCRIPTS]
     if not isinstance(encoder, VocabularyEncoder):
         return []
     codes = {word.lower() for word in _words(text) if word.isupper() and len(word) <= LONGEST_CODE}
@@ -70,16 +79,32 @@ def unknown_words(encoder: Encoder, text: str) -> list[str]:
     ]
 
 
-def spelling(unknown: Sequence[str], text: str) -> str:
+def is_foreign(encoder: Encoder, text: str) -> bool:
+    """Return whether a model reads a text as one in another language than English."""
+    return isinstance(encoder, MultilingualEncoder) and encoder.is_foreign(text)
+
+
+def languages_of(encoder: Encoder) -> str:
+    """Name what a model reads, in a few words."""
+    others = encoder.other_languages if isinstance(encoder, MultilingualEncoder) else ()
+    return f"English and {len(others)} other languages" if others else "English"
+
+
+def spelling(unknown: Sequence[str], text: str, reads: str = "English") -> str:
     """Say what may be meant by the unknown words of a text; empty where nothing comes near.
 
     A text is in another language if that has all its words, and English lacks one that is unknown,
     or has it far more seldom.
+
+    Args:
+        unknown: words of the text.
+        text: the whole of it.
+        reads: what the model reads, see `languages_of`.
     """
     for word in unknown:
         if script := script_of(word):
             return (
-                f"the model reads English; '{shortened(word)}' ({script}) is searched for only in "
+                f"the model reads {reads}; '{shortened(word)}' ({script}) is searched for only in "
                 f"captions, keywords and names; {_OTHER}"
             )
     if not unknown:
@@ -87,7 +112,7 @@ def spelling(unknown: Sequence[str], text: str) -> str:
     strange = [word for word in unknown if not _dictionary("en").known([word])]
     language = _language(words_of(text), unknown, strange)
     if language:
-        return f"that looks {LANGUAGES[language]}; the model reads English; {_OTHER}"
+        return f"that looks {LANGUAGES[language]}; the model reads {reads}; {_OTHER}"
     meant = {word: _meant(word) for word in strange}
     hints = (f"did you mean '{other}' for '{word}'?" for word, other in meant.items() if other)
     return " ".join(hints)

@@ -11,14 +11,14 @@ import { count } from "./format.js";
 import { icon } from "./icons.js";
 import { shortcuts } from "./keys.js";
 import { toggleDates, toggleFilter } from "./query.js";
-import { store } from "./state.js";
+import { remember, remembered, store } from "./state.js";
 
 const GROUPS = /** @type {const} */ ([
   ["dates", "Date"], ["places", "Place"], ["cameras", "Camera"], ["folders", "Folder"], ["keywords", "Keyword"],
   ["ratings", "Rating"], ["types", "File type"], ["orientations", "Shape"],
 ]);
 const FEW = 6; // values that a group shows at first
-const KEY = "twinlens.filters"; // whether the panel is open, in this browser
+const KEY = "filters"; // whether the panel is open, in this browser
 
 const panel = byId("filters", HTMLElement);
 const list = h("div", { class: "facets" });
@@ -45,7 +45,7 @@ export function startFilters() {
     const beside = target instanceof Element && !target.closest("#filters, [aria-controls=filters]");
     if (beside && !panel.hidden && getComputedStyle(panel).position === "fixed") panel.hidden = true;
   });
-  panel.hidden = localStorage.getItem(KEY) !== "open" || innerWidth < 1000;
+  panel.hidden = remembered(KEY) !== "open" || innerWidth < 1000;
   store.subscribe(follow);
   follow(store.state);
   shortcuts({ keys: ["\\"], label: "Show or hide the filters", scope: "grid", run: toggleFilters });
@@ -59,7 +59,7 @@ export function filtersAreOpen() {
 /** Show or hide the panel. */
 export function toggleFilters() {
   panel.hidden = !panel.hidden;
-  localStorage.setItem(KEY, panel.hidden ? "closed" : "open");
+  remember(KEY, panel.hidden ? "closed" : "open");
   const button = document.querySelector("[aria-controls=filters]");
   button?.setAttribute("aria-expanded", String(!panel.hidden));
   if (panel.hidden) /** @type {HTMLElement | null} */ (button)?.focus();

@@ -14,12 +14,12 @@ import { grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { results } from "./results.js";
 import { shortcuts } from "./keys.js";
-import { store } from "./state.js";
+import { remember, remembered, store } from "./state.js";
 import { isAsked } from "./views.js";
 
 const ORDERS = /** @type {const} */ ([["score", "Best match"], ["date", "Newest first"], ["oldest", "Oldest first"]]);
 
-const SIZE = "twinlens.size"; // of the pictures, in this browser
+const SIZE = "size"; // of the pictures, in this browser
 
 const total = h("p", { class: "total", id: "total" });
 const active = h("ul", { class: "chips", "aria-label": "Filters in use" });
@@ -48,7 +48,7 @@ export function startToolbar() {
   store.subscribe(show);
   results.subscribe(showTotal);
   show(store.state);
-  resize(Number(localStorage.getItem(SIZE)) || 1);
+  resize(Number(remembered(SIZE)) || 1);
   shortcuts(
     { keys: ["]"], label: "Larger pictures", scope: "grid", run: () => resize(grid.scale + 0.1) },
     { keys: ["["], label: "Smaller pictures", scope: "grid", run: () => resize(grid.scale - 0.1) },
@@ -92,7 +92,7 @@ function said({ total, complete }) {
 function resize(scale) {
   grid.scale = scale;
   sizes.value = String(grid.scale);
-  localStorage.setItem(SIZE, sizes.value);
+  remember(SIZE, sizes.value);
 }
 
 /** @param {string} text */
