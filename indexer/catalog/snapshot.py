@@ -161,8 +161,10 @@ class CatalogSnapshot:
         if self.facts.format < 3 or not telling:
             return []
         expressions = [f"({any_of(each)})" for each in telling]
+        joined = (" AND " if every else " OR ").join(expressions)
+        columns = "" if self.facts.format < 6 else "{text folders name place} : "
         values = {
-            "asked_words": (" AND " if every else " OR ").join(expressions),
+            "asked_words": f"{columns}({joined})",
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }
