@@ -8,7 +8,6 @@ import { byId, fill, h } from "./dom.js";
 import { counted, count } from "./format.js";
 import { EMPTY, store } from "./state.js";
 import { events, libraries } from "./api.js";
-import { recountFilters } from "./filters.js";
 import { results } from "./results.js";
 
 const AGAIN = 3000; // ms until a server that does not answer is asked again
@@ -144,5 +143,4 @@ function follow(library) {
 function renew() {
   fresh.hidden = true;
   results.again();
-  recountFilters();
 }
