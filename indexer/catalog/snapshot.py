@@ -171,7 +171,7 @@ class CatalogSnapshot:
         found = islice(_passing(self.connection.execute(_WORDED, values), among), limit)
         items = math.log(self.facts.next_id + 1)
         scored = [(id_, bm25 / items) for id_, bm25 in found]
-        if kind != Kind.PHOTO or self.facts.format < 6:
+        if kind != Kind.PHOTO or self.facts.format < 6 or not self._has_lines:
             return scored
         return self._with_picture_words(scored, telling, limit, among=among, every=every)
 
@@ -196,10 +196,15 @@ class CatalogSnapshot:
             best[id_] = max(best.get(id_, 0.0), shown[id_])
         return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit]
 
+    @cached_property
+    def _has_lines(self) -> bool:
+        """Whether any photo shows text, as far as it was read."""
+        return self.connection.execute("SELECT 1 FROM lines LIMIT 1").fetchone() is not None
+
     def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
         """Return the lines of text that photos show, by their ids; those without text give none."""
         found: dict[int, list[TextLine]] = {}
-        if self.facts.format < 6:
+        if self.facts.format < 6 or not self._has_lines:
             return {}
         for start in range(0, len(ids), _CHUNK):
             some = ids[start : start + _CHUNK]
