@@ -144,7 +144,7 @@ class ScoreNormalizer:
             count: how many rows, at most. Shape (at most count, dim) or (at most count, dim + 1).
         """
         rows, deleted = self._vectors.rows(kind)
-        ids = np.setdiff1d(rows.ids, deleted) if len(deleted) else rows.ids
+        ids = rows.ids[~np.isin(rows.ids, deleted)] if len(deleted) else rows.ids
         held = ids if holds is None else ids[holds(ids)]
         telling = held if len(held) >= FEWEST_TO_TELL else ids
         places = np.arange(len(telling))

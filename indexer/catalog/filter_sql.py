@@ -94,7 +94,7 @@ def read_by(where: Filter) -> set[TableClause]:
         case HasTag():
             return {schema.tags}
         case ShowsText():
-            return {schema.picture_words}
+            return {schema.words}
         case _:
             return {schema.photos}
 
@@ -262,9 +262,9 @@ def _shows(text: str) -> ColumnElement[bool]:
     words = tokens(text)
     if not words:
         return false()
-    shown = literal_column("picture_words").op("MATCH", is_comparison=True)
+    shown = literal_column("words").op("MATCH", is_comparison=True)
     expression = shown(picture_words.phrase_expression(words))
-    return schema.items.c.id.in_(select(schema.picture_words.c.rowid).where(expression))
+    return schema.items.c.id.in_(select(schema.words.c.rowid).where(expression))
 
 
 def _ends_with(suffixes: Sequence[str]) -> ColumnElement[bool]:

@@ -38,7 +38,7 @@ def row(
 ) -> dict[str, Any]:
     """Return the words of an item, as a row of the index."""
     told = {"text": _token_text(passage), "place": ""} if about is None else _metadata_words(about)
-    return {"rowid": id_, **told, **_path_words(path, roots)}
+    return {"rowid": id_, "seen": "", **told, **_path_words(path, roots)}
 
 
 def rename(connection: Connection, paths: Mapping[int, Path], roots: Sequence[Path]) -> None:
@@ -79,17 +79,10 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
             connection.backup(copy)
         except sqlite3.Error as error:
             raise _no_room(error) from error
-        for index in _indexes(copy):
-            try:
-                copy.execute(f"INSERT INTO {index}({index}) VALUES ('integrity-check')")
-            except sqlite3.DatabaseError as error:
-                yield f"the full-text index does not match the texts: {error}"
-
-
-def _indexes(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of the full-text indexes that a catalog has."""
-    made = "SELECT name FROM sqlite_master WHERE name IN ('words', 'picture_words')"
-    return [str(name) for (name,) in connection.execute(made)]
+        try:
+            copy.execute("INSERT INTO words(words) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            yield f"the full-text index does not match the texts: {error}"
 
 
 @contextmanager

@@ -18,9 +18,21 @@ def migrate(connection: Connection, format_: int) -> None:
     if format_ < 5:
         _add_identity(connection)
         _write_words_anew(connection)
+    elif format_ < 6:
+        _add_seen(connection)
     _sum_up(connection)
-    if not connection.dialect.has_table(connection, schema.readings.name):
-        schema.create_picture_text(schema.schema, connection)
+    schema.picture_text.create_all(connection)
+
+
+def _add_seen(connection: Connection) -> None:
+    """Write the words again with room for the text in photos, which was not read yet."""
+    columns = ("rowid", "text", "folders", "name", "place")
+    result = connection.execute(select(*(schema.words.c[name] for name in columns)))
+    words = [{**row._asdict(), "seen": ""} for row in result]
+    connection.exec_driver_sql("DROP TABLE words")
+    schema.create_words(schema.schema, connection)
+    for start in range(0, len(words), _ROWS):
+        connection.execute(schema.words.insert(), words[start : start + _ROWS])
 
 
 def _sum_up(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from indexer.core.filters import AllOf, AnyOf, Filter, ShowsText
+from indexer.core.filters import AllOf, AnyOf, Filter, Not, ShowsText
 from indexer.core.text_normalization import STOP_WORDS, sought, tokens
 
 FULL_SHARE = 0.1
@@ -43,8 +43,6 @@ SHORTEST = 4
 """Letters of a word that is looked for misread: a shorter one has too many neighbours."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-_CHUNK = 500  # values in one IN (...)
 
 Phrases = tuple[str, ...]
 """One word of a query as phrases of which one is enough; see `text_normalization.sought`."""
@@ -86,37 +84,29 @@ def weight(share: float) -> float:
 
 _SHOWING = """
     SELECT items.id, readings.share
-    FROM picture_words JOIN items ON items.id = picture_words.rowid + 0
+    FROM words JOIN items ON items.id = words.rowid + 0
     JOIN readings ON readings.file_id = items.file_id
-    WHERE picture_words MATCH ?"""
+    WHERE words MATCH ?"""
 
 
 def _expression(connection: sqlite3.Connection, word: Phrases) -> str:
     """Return an expression of FTS5 for a word, and what it may have been misread as."""
     forms = [form for phrase in word for form in (phrase, *misreadings(phrase))]
-    if not _known(connection, word):
-        forms += _known(connection, [form for phrase in word for form in one_edit_away(phrase)])
-    return " OR ".join(f'"{form}"' for form in dict.fromkeys(forms))
+    if not _is_shown(connection, word):
+        forms += [form for phrase in word for form in one_edit_away(phrase)]
+    return in_pictures(forms)
 
 
-def _known(connection: sqlite3.Connection, forms: Sequence[str]) -> list[str]:
-    """Return those of some words that photos show; a phrase of several counts as one."""
-    single = [form for form in forms if " " not in form]
-    if len(single) < len(forms):
-        return list(forms)
-    return [term for chunk in _chunks(single) for term in _terms(connection, chunk)]
+def _is_shown(connection: sqlite3.Connection, phrases: Phrases) -> bool:
+    """Tell whether any photo shows one of some phrases."""
+    shown = "SELECT rowid FROM words WHERE words MATCH ? LIMIT 1"
+    return connection.execute(shown, (in_pictures(phrases),)).fetchone() is not None
 
 
-def _terms(connection: sqlite3.Connection, forms: Sequence[str]) -> Iterator[str]:
-    """Yield those of a few words that the full-text index knows."""
-    marks = ", ".join("?" * len(forms))
-    wanted = f"SELECT term FROM picture_words_vocabulary WHERE term IN ({marks})"
-    yield from (str(term) for (term,) in connection.execute(wanted, forms))
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut values into runs that fit one statement."""
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+def in_pictures(phrases: Sequence[str]) -> str:
+    """Return an expression of FTS5 that matches any of some phrases in pictures."""
+    either = " OR ".join(f'"{phrase}"' for phrase in dict.fromkeys(phrases))
+    return f"seen : ({either})"
 
 
 def shown_words(text: str, where: Filter | None) -> frozenset[str]:
@@ -128,18 +118,22 @@ def shown_words(text: str, where: Filter | None) -> frozenset[str]:
     """
     asked = {token for phrases in sought(text) for phrase in phrases for token in phrase.split()}
     asked -= STOP_WORDS
-    asked |= {token for each in _text_filters(where) for token in tokens(each.text)}
-    return frozenset(form for token in asked for form in (token, *misreadings(token)))
+    asked |= {token for each in text_filters(where) for token in tokens(each.text)}
+    return frozenset(
+        form for token in asked for form in (token, token.removesuffix("s"), *misreadings(token))
+    )
 
 
-def _text_filters(where: Filter | None) -> Iterator[ShowsText]:
-    """Yield what a filter says about text that must be there."""
+def text_filters(where: Filter | None) -> Iterator[ShowsText]:
+    """Yield the filters of text in photos that a filter consists of."""
     match where:
         case ShowsText():
             yield where
         case AllOf(filters=filters) | AnyOf(filters=filters):
             for each in filters:
-                yield from _text_filters(each)
+                yield from text_filters(each)
+        case Not(filter=each):
+            yield from text_filters(each)
 
 
 def phrase_expression(tokens: Sequence[str]) -> str:
@@ -149,7 +143,7 @@ def phrase_expression(tokens: Sequence[str]) -> str:
         phrases += [
             " ".join((*tokens[:at], form, *tokens[at + 1 :])) for form in misreadings(token)
         ]
-    return " OR ".join(f'"{phrase}"' for phrase in phrases)
+    return in_pictures(phrases)
 
 
 @cache

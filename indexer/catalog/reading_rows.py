@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, bindparam, select, update
 
 from indexer.catalog import schema
 from indexer.catalog.changes import Reading
@@ -36,9 +36,10 @@ def _put_words(connection: Connection, readings: Mapping[int, Reading]) -> None:
     """Index the words of photos, by the ids of their files."""
     items = select(schema.items.c.id, schema.items.c.file_id)
     theirs = connection.execute(items.where(schema.items.c.file_id.in_(list(readings))))
-    rows = [{"rowid": row.id, "text": _words(readings[row.file_id].lines)} for row in theirs]
+    rows = [{"of": row.id, "to": _words(readings[row.file_id].lines)} for row in theirs]
     if rows:
-        connection.execute(schema.picture_words.insert(), rows)
+        words = update(schema.words).where(schema.words.c.rowid == bindparam("of"))
+        connection.execute(words.values(seen=bindparam("to", type_=Text)), rows)
 
 
 def _words(lines: Sequence[TextLine]) -> str:
@@ -49,8 +50,8 @@ def _words(lines: Sequence[TextLine]) -> str:
 def drop(connection: Connection, file_ids: Sequence[int]) -> None:
     """Delete what was read in photos."""
     items = select(schema.items.c.id).where(schema.items.c.file_id.in_(file_ids))
-    words = schema.picture_words
-    connection.execute(words.delete().where(words.c.rowid.in_(items)))
+    words = update(schema.words).where(schema.words.c.rowid.in_(items), schema.words.c.seen != "")
+    connection.execute(words.values(seen=""))
     for table in (schema.readings, schema.lines):
         connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
 

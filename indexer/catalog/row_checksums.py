@@ -2,7 +2,7 @@
 
 SQLite detects a broken page, but not a changed value. So the table `sums` holds two CRC-32 for each
 file: one of its rows in `files`, `items`, `photos` and `tags`, and in `readings` and `lines` if it
-has any there; and one of its rows in `words` and, likewise, in `picture_words`. They
+has any there; and one of its rows in `words`. They
 are computed once a commit, for the files that it changed. One more row in `sums` covers `folders`.
 The few rows about the whole library (`meta`, `roots`) have a copy with a checksum, so that each can
 repair the other.
@@ -175,13 +175,12 @@ def _sums(connection: sqlite3.Connection, ids: Sequence[int]) -> list[tuple[int,
         for id_, *values in connection.execute(f"{columns} ORDER BY {ORDERS[table]}", ids):
             rows[id_][table].append(tuple(values))
     spoken: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for index in _there(connection, ("words", "picture_words")):
-        words = (
-            f"SELECT items.file_id, {index}.* FROM items JOIN {index} ON {index}.rowid = items.id "
-            f"WHERE items.file_id IN ({_marks(ids)}) ORDER BY items.id"
-        )
-        for id_, *values in connection.execute(words, ids):
-            spoken[id_].append(tuple(values))
+    words = (
+        "SELECT items.file_id, words.* FROM items JOIN words ON words.rowid = items.id "
+        f"WHERE items.file_id IN ({_marks(ids)}) ORDER BY items.id"
+    )
+    for id_, *values in connection.execute(words, ids):
+        spoken[id_].append(tuple(values))
     sums = [
         (id_, rows_sum(theirs), _crc(spoken[id_]))
         for id_, theirs in rows.items()

@@ -163,14 +163,12 @@ lines = Table(
     Column("confidence", Float, nullable=False),
     Column("box", JSON, nullable=False),
 )
-picture_words = table("picture_words", *map(column, ("rowid", "text")))
-"""SQLite's full-text index of the text in photos, by the photo's item id as `rowid`."""
-
 TABLES = (*schema.tables, *picture_text.tables)
 """The names of all tables but the full-text indexes."""
 
-words = table("words", *map(column, ("rowid", "text", "folders", "name", "place")))
-"""SQLite's full-text index of items, by their id as `rowid`."""
+words = table("words", *map(column, ("rowid", "text", "folders", "name", "place", "seen")))
+"""SQLite's full-text index of items, by their id as `rowid`. `seen` is the text in photos, and came
+with format 6."""
 
 
 _SINCE = {
@@ -198,20 +196,18 @@ def create_words(_schema: MetaData, connection: Connection, **_: Any) -> None:
     """
     connection.exec_driver_sql(
         "CREATE VIRTUAL TABLE words USING fts5"
-        "(text, folders, name, place, tokenize = 'porter ascii')"
+        "(text, folders, name, place, seen, tokenize = 'porter ascii')"
     )
 
 
 @event.listens_for(schema, "after_create")
 def create_picture_text(_schema: MetaData, connection: Connection, **_: Any) -> None:
-    """Create what format 6 added; the words that are indexed, too, so misread ones are found."""
+    """Create the tables that format 6 added.
+
+    The definitions of all tables fit the first page of the file, so that one page mends them; see
+    `indexer.library.schema_repair`.
+    """
     picture_text.create_all(connection)
-    connection.exec_driver_sql(
-        "CREATE VIRTUAL TABLE picture_words USING fts5(text, tokenize = 'ascii')"
-    )
-    connection.exec_driver_sql(
-        "CREATE VIRTUAL TABLE picture_words_vocabulary USING fts5vocab(picture_words, row)"
-    )
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

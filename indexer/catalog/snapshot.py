@@ -161,15 +161,17 @@ class CatalogSnapshot:
         if self.facts.format < 3 or not telling:
             return []
         expressions = [f"({any_of(each)})" for each in telling]
+        joined = (" AND " if every else " OR ").join(expressions)
+        columns = "" if self.facts.format < 6 else "{text folders name place} : "
         values = {
-            "asked_words": (" AND " if every else " OR ").join(expressions),
+            "asked_words": f"{columns}({joined})",
             "asked_kind": kind,
             "asked_limit": limit if among is None else -1,
         }
         found = islice(_passing(self.connection.execute(_WORDED, values), among), limit)
         items = math.log(self.facts.next_id + 1)
         scored = [(id_, bm25 / items) for id_, bm25 in found]
-        if kind != Kind.PHOTO or self.facts.format < 6:
+        if kind != Kind.PHOTO or self.facts.format < 6 or not self._has_lines:
             return scored
         return self._with_picture_words(scored, telling, limit, among=among, every=every)
 
@@ -194,10 +196,15 @@ class CatalogSnapshot:
             best[id_] = max(best.get(id_, 0.0), shown[id_])
         return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit]
 
+    @cached_property
+    def _has_lines(self) -> bool:
+        """Whether any photo shows text, as far as it was read."""
+        return self.connection.execute("SELECT 1 FROM lines LIMIT 1").fetchone() is not None
+
     def lines(self, ids: Sequence[int]) -> dict[int, tuple[TextLine, ...]]:
         """Return the lines of text that photos show, by their ids; those without text give none."""
         found: dict[int, list[TextLine]] = {}
-        if self.facts.format < 6:
+        if self.facts.format < 6 or not self._has_lines:
             return {}
         for start in range(0, len(ids), _CHUNK):
             some = ids[start : start + _CHUNK]

@@ -50,7 +50,7 @@ from indexer.catalog.changes import (
 )
 from indexer.catalog.connection import failure
 from indexer.catalog.filter_ids import IdSet
-from indexer.catalog.filter_sql import below, compiled, read_by
+from indexer.catalog.filter_sql import below, compiled
 from indexer.catalog.meta import (
     FORMAT,
     REWRITTEN,
@@ -61,6 +61,7 @@ from indexer.catalog.meta import (
     plan_key,
     seal_key,
 )
+from indexer.catalog.picture_words import text_filters
 from indexer.catalog.reader import CatalogReader
 from indexer.catalog.schema import connect
 from indexer.core.errors import LibraryDamaged, TwinlensError, UsageError, mending
@@ -397,7 +398,7 @@ class CatalogWriter(CatalogReader):
                 f"{self._path.parent} has no dates, places and words yet; add them with: "
                 "twinlens index FOLDER"
             )
-        if format_ < 6 and schema.picture_words in read_by(where):
+        if format_ < 6 and any(text_filters(where)):
             raise UsageError(
                 f"{self._path.parent} has no text of photos yet; read it with: twinlens read"
             )
@@ -547,8 +548,7 @@ class CatalogWriter(CatalogReader):
     def forget_words(self) -> None:
         """Merge the full-text index, which else keeps the words of what was removed."""
         with self._engine.begin() as connection:
-            for index in ("words", "picture_words"):
-                connection.exec_driver_sql(f"INSERT INTO {index}({index}) VALUES ('optimize')")
+            connection.exec_driver_sql("INSERT INTO words(words) VALUES ('optimize')")
 
     def rewrite(self) -> None:
         """Rewrite the catalog without what was removed: freed pages, and words."""

@@ -27,8 +27,6 @@ _PAGE = 4096  # bytes, as SQLite makes a file unless it is told otherwise
 _PAGES = slice(28, 32)  # where the first page says how many there are
 _COPY = re.compile(rb'[0-9a-f]{8} \{"meta": [\x20-\x7e]*\}')
 
-_INDEXES = ("words", "picture_words")  # and the tables that SQLite makes for them
-
 _Row: TypeAlias = tuple[Any, ...]  # of `sqlite_master`: name, rootpage
 
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
@@ -44,7 +42,7 @@ def has_all_tables(connection: sqlite3.Connection) -> bool:
         found = {name: _columns(connection, name) for name, _ in rows if name in known}
     except _UNREADABLE:
         return False
-    is_known = all(name in ours or str(name).startswith(_INDEXES) for name, _ in rows)
+    is_known = all(name in ours or str(name).startswith("words") for name, _ in rows)
     return is_known and all(
         columns and columns == known[name][: len(columns)] for name, columns in found.items()
     )
@@ -118,9 +116,8 @@ def _newer(fresh: sqlite3.Connection, format_: int) -> list[str]:
     """Return the names of what a catalog of a format does not have yet."""
     if format_ >= FORMAT:
         return []
-    tables = (*picture_text.tables, "picture_words")
     made = fresh.execute("SELECT name, tbl_name FROM sqlite_master").fetchall()
-    return [name for name, table in made if str(table).startswith(tables)]
+    return [name for name, table in made if table in picture_text.tables]
 
 
 def _fresh() -> closing[sqlite3.Connection]:

@@ -172,8 +172,7 @@ class Searcher:
         if not isinstance(request, SearchRequest):
             query = request if isinstance(request, Query) else parse_query(request)
             request = SearchRequest(query=query)
-        results = self._listed(request) if request.query.is_filter else self._matched(request)
-        return replace(results, hits=self._with_lines(results.hits, request.query))
+        return self._listed(request) if request.query.is_filter else self._matched(request)
 
     def _matched(self, request: SearchRequest) -> SearchResults:
         """Return a page of what matches best, calibrated."""
@@ -212,6 +211,7 @@ class Searcher:
             [Candidate(id=id_, score=0.0) for id_ in shown], self._library.records(shown)
         )
         first = request.page.offset + 1
+        hits = self._with_lines(hits, request.query)
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=first)], len(ids)
 
     def _ranked(
@@ -265,7 +265,8 @@ class Searcher:
             find = partial(self._candidates, request, composed, calibrator)
         depth = depth or self._library.counts()[request.kind]
         with times.of("candidates"):
-            return find(depth) if request.frames else one_a_video(find, depth), calibrator
+            hits = find(depth) if request.frames else one_a_video(find, depth)
+            return self._with_lines(hits, query), calibrator
 
     def hint(self, query: Query) -> str:
         """Say why a learned name in a query is read as a plain word; empty as a rule."""

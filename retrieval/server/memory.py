@@ -6,9 +6,13 @@ import ctypes
 import sys
 from contextlib import suppress
 
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # names in glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # names in glibc's malloc.h
 _LARGE = 4 << 20
 """Bytes from which an array lies in pages of its own, which are given back with it."""
+
+_SPARE = 32 << 20
+"""Free bytes that are kept: one search asks for about as many as the one before, and fresh pages
+cost as much as what is computed in them."""
 
 _ARENAS = 2
 
@@ -26,3 +30,4 @@ def keep_little_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_ARENA_MAX, _ARENAS)
         libc.mallopt(_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_TRIM_THRESHOLD, _SPARE)

@@ -135,11 +135,19 @@ def check_origin(headers: Headers, *, is_page: bool) -> None:
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
     own = headers.get("host", "").lower()
-    if origin is not None and urlsplit(origin.lower()).netloc != own:
+    if origin is not None and _host_of(origin.lower()) != own:
         raise Problem("forbidden", "pages of another origin may not use this server")
     followed = is_page and headers.get("sec-fetch-mode") == "navigate"
     if site not in ("same-origin", "none") and not followed:
         raise Problem("forbidden", "another site may not use this server")
+
+
+def _host_of(origin: str) -> str:
+    """Return the host and port of an origin; empty of what is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def check_body(headers: Headers) -> None:

@@ -32,8 +32,8 @@ NODES = "() => document.querySelectorAll('*').length"
 
 @pytest.fixture(
     scope="module",
-    params=[20_000, pytest.param(100_000, marks=pytest.mark.large)],
-    ids=["20,000 photos", "100,000 photos"],
+    params=[10_000, pytest.param(100_000, marks=pytest.mark.large)],
+    ids=["10,000 photos", "100,000 photos"],
 )
 def big(
     request: pytest.FixtureRequest,

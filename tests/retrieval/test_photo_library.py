@@ -46,7 +46,8 @@ def test_it_is_made_filled_and_asked(library: PhotoLibrary, photos: Path) -> Non
     assert (hits[0], list(hits[:2]), len(hits)) == (hits.hits[0], hits.hits[:2], 3)
     assert hits[0].metadata is hits[0].about
     assert names(library.search(image=photos / "blue.png", k=1)) == ["blue.png"]
-    assert names(library.similar(hits[0], k=1)) == ["red.png"]
+    assert names(library.similar(hits[0], k=1)) == ["half.png"]  # itself is left out
+    assert names(library.similar(photos / "red.png", k=1)) == ["red.png"]
     assert library.search("blue", target="texts", k=1)[0].text == "a blue door"
     assert names(library.search("red", where=f.file_type("jpg"))) == []
 
@@ -79,7 +80,7 @@ def test_it_is_opened_again(library: PhotoLibrary, tmp_path: Path) -> None:
         ({"text": "red", "k": -1}, "top and offset must be at least 0"),
         ({"text": "red", "threshold": 2.0}, "a threshold is a probability"),
         ({"text": "red", "target": "films"}, "target is one of photos, texts, not 'films'"),
-        ({"text": "red", "sort": "size"}, "sort is one of score, date, not 'size'"),
+        ({"text": "red", "sort": "size"}, "sort is one of score, date, oldest, not 'size'"),
         ({"image": b"no picture"}, "the bytes of the photo are no picture"),
         ({"image": "missing.png"}, "no file at 'missing.png'"),
         ({"image": 7}, "a query is words"),

@@ -9,16 +9,16 @@ import { facets } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { count } from "./format.js";
 import { icon } from "./icons.js";
-import { shortcuts } from "./keys.js";
 import { toggleDates, toggleFilter } from "./query.js";
-import { store } from "./state.js";
+import { remember, store } from "./state.js";
+import { results } from "./results.js";
 
 const GROUPS = /** @type {const} */ ([
   ["dates", "Date"], ["places", "Place"], ["cameras", "Camera"], ["folders", "Folder"], ["keywords", "Keyword"],
   ["ratings", "Rating"], ["types", "File type"], ["orientations", "Shape"],
 ]);
 const FEW = 6; // values that a group shows at first
-const KEY = "twinlens.filters"; // whether the panel is open, in this browser
+const KEY = "filters"; // whether the panel is open, in this browser
 
 const panel = byId("filters", HTMLElement);
 const list = h("div", { class: "facets" });
@@ -26,6 +26,8 @@ const list = h("div", { class: "facets" });
 const opened = new Set();
 let running = new AbortController();
 let shownFor = "";
+/** How often the library had changed when photos were counted. */
+let counted = 0;
 /** @type {import("./types.js").Facets | null} */
 let current = null;
 
@@ -33,7 +35,7 @@ let current = null;
 export function startFilters() {
   panel.append(
     h("div", { class: "head" }, h("h2", {}, "Filters"),
-      h("button", { type: "button", class: "icon-button", "aria-label": "Close the filters", onclick: toggleFilters }, icon("close"))),
+      h("button", { type: "button", class: "icon-button", "aria-label": "Close the filters", onclick: () => toggleFilters() }, icon("close"))),
     list,
   );
   panel.addEventListener("keydown", (event) => {
@@ -45,34 +47,24 @@ export function startFilters() {
     const beside = target instanceof Element && !target.closest("#filters, [aria-controls=filters]");
     if (beside && !panel.hidden && getComputedStyle(panel).position === "fixed") panel.hidden = true;
   });
-  panel.hidden = localStorage.getItem(KEY) !== "open" || innerWidth < 1000;
   store.subscribe(follow);
-  follow(store.state);
-  shortcuts({ keys: ["\\"], label: "Show or hide the filters", scope: "grid", run: toggleFilters });
+  results.subscribe(() => {
+    if (results.renewed === counted) return;
+    counted = results.renewed;
+    shownFor = "";
+    void follow(store.state);
+  });
 }
 
-/** @returns {boolean} */
-export function filtersAreOpen() {
-  return !panel.hidden;
-}
-
-/** Show or hide the panel. */
-export function toggleFilters() {
+/** Show or hide the panel. @param {boolean} [focus] whether the focus goes there, and back */
+export function toggleFilters(focus = true) {
   panel.hidden = !panel.hidden;
-  localStorage.setItem(KEY, panel.hidden ? "closed" : "open");
+  remember(KEY, panel.hidden ? "closed" : "open");
   const button = document.querySelector("[aria-controls=filters]");
   button?.setAttribute("aria-expanded", String(!panel.hidden));
-  if (panel.hidden) /** @type {HTMLElement | null} */ (button)?.focus();
-  else {
-    follow(store.state);
-    panel.querySelector("button")?.focus();
-  }
-}
-
-/** Count anew: the library changed. */
-export function recountFilters() {
-  shownFor = "";
-  follow(store.state);
+  if (!panel.hidden) void follow(store.state);
+  const wanted = /** @type {HTMLElement | null} */ (panel.hidden ? button : panel.querySelector("button"));
+  if (focus) wanted?.focus();
 }
 
 /** @param {State} state */

@@ -15,9 +15,9 @@ import { grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { item, thumbAt } from "./api.js";
 import { asProblem, results } from "./results.js";
-import { store } from "./state.js";
+import { remember, remembered, store } from "./state.js";
 
-const KEY = "twinlens.about"; // whether what is known of a photo is shown, in this browser
+const KEY = "about"; // whether what is known of a photo is shown, in this browser
 const SWIPE = 50; // pixels
 
 const stage = h("div", { class: "stage", tabindex: -1 });
@@ -47,7 +47,7 @@ export function startLightbox() {
   stage.addEventListener("click", (event) => {
     if (event.target === stage) close();
   });
-  showAbout(localStorage.getItem(KEY) === "shown" || (localStorage.getItem(KEY) === null && innerWidth >= 1000));
+  showAbout(remembered(KEY) === "shown" || (remembered(KEY) === null && innerWidth >= 1000));
   swipe();
   store.subscribe(({ photo }) => follow(photo));
   follow(store.state.photo);
@@ -293,7 +293,7 @@ function act(run) {
 function showAbout(visible) {
   dialog.classList.toggle("bare", !visible);
   toggle.setAttribute("aria-pressed", String(visible));
-  if (dialog.open) localStorage.setItem(KEY, visible ? "shown" : "hidden");
+  if (dialog.open) remember(KEY, visible ? "shown" : "hidden");
 }
 
 function swipe() {

@@ -34,7 +34,6 @@ import { grid } from "./grid.js";
 import { isAsked, showViews } from "./views.js";
 import { results } from "./results.js";
 import { shortcuts, startKeys } from "./keys.js";
-import { startFilters } from "./filters.js";
 import { startOtherViews } from "./otherviews.js";
 import { startPictures } from "./pictures.js";
 import { startSearchBox, wholeQuery } from "./searchbox.js";
@@ -132,7 +131,6 @@ function start() {
   startTiles();
   startSearchBox();
   startToolbar();
-  startFilters();
   startPictures();
   startSelecting(); // before what else Esc does
   startMoving();

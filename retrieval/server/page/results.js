@@ -38,6 +38,9 @@ class Results {
   /** Where the page was scrolled to when this search was left. */
   top = 0;
 
+  /** How often it was searched again because the library changed. */
+  renewed = 0;
+
   #asked = "";
   /** @type {Map<string, Kept>} */
   #kept = new Map();
@@ -61,6 +64,7 @@ class Results {
   /** Search again: the library changed, or the server is back. */
   again() {
     this.#kept.clear();
+    this.renewed += 1;
     this.#begin(store.state, this.#asked);
   }
 

@@ -113,3 +113,25 @@ function number(text) {
   const value = Number(text);
   return text && Number.isFinite(value) ? value : null;
 }
+
+/**
+ * Read what this browser remembers of the page; null where it remembers nothing, or may not.
+ * @param {string} name
+ * @returns {string | null}
+ */
+export function remembered(name) {
+  try {
+    return localStorage.getItem(`twinlens.${name}`);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} name @param {string} value */
+export function remember(name, value) {
+  try {
+    localStorage.setItem(`twinlens.${name}`, value);
+  } catch {
+    // the browser is told to keep nothing
+  }
+}

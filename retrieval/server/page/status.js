@@ -8,7 +8,6 @@ import { byId, fill, h } from "./dom.js";
 import { counted, count } from "./format.js";
 import { EMPTY, store } from "./state.js";
 import { events, libraries } from "./api.js";
-import { recountFilters } from "./filters.js";
 import { results } from "./results.js";
 
 const AGAIN = 3000; // ms until a server that does not answer is asked again
@@ -25,11 +24,14 @@ const choice = h("select", { "aria-label": "Library", hidden: true, onchange: ()
 /** The generation of the library that the results are of. */
 let shown = -1;
 let waiting = 0;
+/** @type {EventSource | undefined} */
+let source;
 
 /** Begin. */
 export function startStatus() {
   byId("corner", HTMLElement).prepend(fresh, progress, choice);
   connect();
+  document.addEventListener("visibilitychange", connect);
   results.subscribe(() => {
     if (mayPass() && !waiting) waiting = setTimeout(read, AGAIN);
   });
@@ -41,12 +43,17 @@ export function startStatus() {
   void read();
 }
 
-/** Follow the events; the browser connects again by itself, but where the server refused. */
+/**
+ * Follow the events while the tab is seen: a browser opens few connections to one server, and each
+ * tab would keep one. It connects again by itself, but where the server refused.
+ */
 function connect() {
-  const source = events({ library: changed, index: indexing, learning: (event) => learning.forEach((listener) => listener(event)) });
-  source.addEventListener("open", () => void read());
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5 * AGAIN);
+  source?.close();
+  if (document.hidden) return;
+  const opened = (source = events({ library: changed, index: indexing, learning: (event) => learning.forEach((listener) => listener(event)) }));
+  opened.addEventListener("open", () => void read());
+  opened.addEventListener("error", () => {
+    if (opened.readyState === EventSource.CLOSED) setTimeout(connect, 5 * AGAIN);
   });
 }
 
@@ -136,5 +143,4 @@ function follow(library) {
 function renew() {
   fresh.hidden = true;
   results.again();
-  recountFilters();
 }

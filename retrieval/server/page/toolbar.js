@@ -4,26 +4,25 @@
  * @typedef {import("./types.js").State} State
  */
 
-import { announce } from "./announce.js";
+import { announce, attempt } from "./announce.js";
 import { ask } from "./query.js";
 import { byId, fill, h } from "./dom.js";
 import { counted } from "./format.js";
 import { filterChips } from "./chips.js";
-import { filtersAreOpen, toggleFilters } from "./filters.js";
 import { grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { results } from "./results.js";
 import { shortcuts } from "./keys.js";
-import { store } from "./state.js";
+import { remember, remembered, store } from "./state.js";
 import { isAsked } from "./views.js";
 
 const ORDERS = /** @type {const} */ ([["score", "Best match"], ["date", "Newest first"], ["oldest", "Oldest first"]]);
 
-const SIZE = "twinlens.size"; // of the pictures, in this browser
+const SIZE = "size"; // of the pictures, in this browser
 
 const total = h("p", { class: "total", id: "total" });
 const active = h("ul", { class: "chips", "aria-label": "Filters in use" });
-const filterButton = h("button", { type: "button", class: "tool", "aria-label": "Filters", "aria-controls": "filters", onclick: toggleFilters }, icon("filter"), h("span", { class: "wide" }, "Filters"));
+const filterButton = h("button", { type: "button", class: "tool", "aria-label": "Filters", "aria-controls": "filters", onclick: () => toggleFilters() }, icon("filter"), h("span", { class: "wide" }, "Filters"));
 const instructButton = h("button", { type: "button", class: "tool", "aria-label": "Instruction", title: "Say what the photos must have, or must not", onclick: () => openInstruction(true) }, icon("instruct"), h("span", { class: "wide" }, "Instruction"));
 const instruction = h("input", { type: "text", id: "instruction", maxlength: 500, "aria-label": "Instruction", placeholder: "only photos with snow", enterkeyhint: "search" });
 const instructForm = h("form", { class: "instruct", hidden: true, onsubmit: (event) => { event.preventDefault(); instruct(instruction.value); } },
@@ -32,6 +31,18 @@ const instructForm = h("form", { class: "instruct", hidden: true, onsubmit: (eve
 const sizes = h("input", { type: "range", class: "sizes", min: 0.5, max: 2.2, step: 0.1, "aria-label": "Size of the pictures", title: "Size of the pictures", oninput: () => resize(Number(sizes.value)) });
 const order = h("select", { "aria-label": "Order", onchange: () => ask({ sort: /** @type {State["sort"]} */ (order.value) }) });
 const tabs = h("div", { class: "tabs", role: "group", "aria-label": "What to find" }, tab("photos", "Photos"), tab("texts", "Texts"));
+
+/** @type {Promise<typeof import("./filters.js")> | undefined} */
+let panel;
+
+/** Show or hide the filters, which are loaded when they are first wanted. @param {boolean} [focus] */
+async function toggleFilters(focus) {
+  panel ??= import("./filters.js").then((module) => {
+    module.startFilters();
+    return module;
+  });
+  await attempt(async () => (await panel)?.toggleFilters(focus));
+}
 
 /** Begin. */
 export function startToolbar() {
@@ -48,10 +59,12 @@ export function startToolbar() {
   store.subscribe(show);
   results.subscribe(showTotal);
   show(store.state);
-  resize(Number(localStorage.getItem(SIZE)) || 1);
+  resize(Number(remembered(SIZE)) || 1);
+  if (remembered("filters") === "open" && innerWidth >= 1000) void toggleFilters(false);
   shortcuts(
     { keys: ["]"], label: "Larger pictures", scope: "grid", run: () => resize(grid.scale + 0.1) },
     { keys: ["["], label: "Smaller pictures", scope: "grid", run: () => resize(grid.scale - 0.1) },
+    { keys: ["\\"], label: "Show or hide the filters", scope: "grid", run: () => void toggleFilters() },
     { keys: ["i"], label: "Write an instruction", scope: "grid", run: () => openInstruction(true) },
   );
 }
@@ -66,7 +79,7 @@ function show(state) {
   const chips = filterChips(state.filters);
   fill(active, chips, chips.length > 1 && h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => ask({ filters: [] }) }, "Remove all")));
   active.hidden = !state.filters.length;
-  filterButton.setAttribute("aria-expanded", String(filtersAreOpen()));
+  filterButton.setAttribute("aria-expanded", String(!byId("filters", HTMLElement).hidden));
   if (document.activeElement !== instruction) instruction.value = state.instruct;
   if (state.instruct) instructForm.hidden = false;
   instructButton.setAttribute("aria-expanded", String(!instructForm.hidden));
@@ -92,7 +105,7 @@ function said({ total, complete }) {
 function resize(scale) {
   grid.scale = scale;
   sizes.value = String(grid.scale);
-  localStorage.setItem(SIZE, sizes.value);
+  remember(SIZE, sizes.value);
 }
 
 /** @param {string} text */

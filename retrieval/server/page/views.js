@@ -19,6 +19,8 @@ import { thumbAt } from "./api.js";
 
 const place = byId("state", HTMLElement);
 const notes = byId("notes", HTMLElement);
+/** What the code of a problem says of a library. @type {Map<string, Library["state"]>} */
+const AWAY = new Map([["library_locked", "locked"], ["library_damaged", "damaged"], ["no_library", "missing"]]);
 
 /** Whether words or pictures are asked for, and not filters alone. @param {State} state @returns {boolean} */
 export function isAsked({ words, terms }) {
@@ -31,12 +33,19 @@ export function isAsked({ words, terms }) {
  */
 export function showViews(library) {
   const { status, problem } = results;
-  const away = library && library.state !== "ready" && library.state !== "opening" ? libraryView(library) : null;
+  const told = library && library.state !== "ready" && library.state !== "opening" ? library : awayBy(problem);
+  const away = told && libraryView(told);
   fill(notes, status === "ready" || (status === "nothing" && !away) ? hints() : null, problem && results.hits.length ? slip(problem.code === "offline" ? "the server does not answer; what is shown is of the search before" : problem.message) : null);
   if (away && !results.hits.length) fill(place, away);
   else if (problem && !results.hits.length) fill(place, failure());
   else if (status === "nothing") fill(place, nothing());
   else fill(place);
+}
+
+/** Read off a search that failed how the library is; the server may say so later. @param {import("./api.js").Problem | null} problem */
+function awayBy(problem) {
+  const state = AWAY.get(problem?.code ?? "");
+  return problem && state ? { name: store.state.library, state, message: problem.message } : null;
 }
 
 /** @returns {HTMLElement | null} */
@@ -122,7 +131,7 @@ function failure() {
   );
 }
 
-/** What a library is, and what helps: the server says which command does. @param {Library} library @returns {HTMLElement} */
+/** What a library is, and what helps: the server says which command does. @param {Pick<Library, "name" | "state" | "message" | "indexing">} library @returns {HTMLElement} */
 function libraryView({ name, state, message, indexing }) {
   const titles = { empty: "This library has no photos yet", missing: "The library is not there", locked: "The library is being changed", damaged: "The library is damaged" };
   const next = {
@@ -136,7 +145,7 @@ function libraryView({ name, state, message, indexing }) {
     reason && kind !== "empty" && h("p", {}, capital(reason)),
     h("p", {}, next[kind]),
     written && !indexing && command(written.replace(/\bFOLDER\b/u, "~/Pictures")),
-    h("p", { class: "fine" }, `Library ${name}`),
+    name && h("p", { class: "fine" }, `Library ${name}`),
   );
 }
 

@@ -65,8 +65,8 @@ def test_open_count_and_search_are_three_transactions(
     begun: list[str] = []
     connected = reader.connected
 
-    def traced(path: Path) -> connection.Connection:
-        opened = connected(path)
+    def traced(path: Path, **how: float) -> connection.Connection:
+        opened = connected(path, **how)
         opened.set_trace_callback(begun.append)
         return opened
 

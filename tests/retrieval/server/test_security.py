@@ -58,7 +58,9 @@ def test_host_names_are_read_without_their_port(host: str, name: str) -> None:
     assert host_name(host) == name
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "x"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "x", "http://[", ""]
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_foreign_origin_is_refused(site: Running, method: str, origin: str) -> None:
     answer = site.ask(method, "/api/v1/search", origin=origin)
