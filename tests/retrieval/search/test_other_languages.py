@@ -115,7 +115,7 @@ def test_the_reranker_leaves_what_it_does_not_read_as_it_was(searcher: Searcher)
     assert with_it == without
 
 
-@pytest.mark.parametrize("query", ["ein Traktor", "一个手风琴", "dos niños en un columpio"])
+@pytest.mark.parametrize("query", ["一个手风琴", "dos niños en un columpio"])
 def test_what_is_not_there_is_not(searcher: Searcher, query: str) -> None:
     answers = searcher.answer(parse_query(query))
     assert (answers.found, answers.hits) == (False, [])
