@@ -24,7 +24,7 @@ from tests.fakes import draw
 ROOT = Path(__file__).parents[3]
 PARSERS = (
     *("media.image", "media.image_repair", "media.content_hash", "media.raw", "media.video"),
-    *("metadata.raw_exif", "metadata.extract", "decoding.task"),
+    *("metadata.exif", "metadata.extract", "decoding.task"),
 )
 """The modules of `indexer` that read what files hold; the process of a decoder imports them."""
 
