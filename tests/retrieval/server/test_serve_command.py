@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -60,12 +60,11 @@ def started(*options: object, **environment: str) -> Iterator[tuple[subprocess.P
 def ask(line: str, path: str, **headers: str) -> tuple[int, bytes]:
     """Ask the server at the address that its line names."""
     address = urlsplit(line.split()[2].rstrip(";"))
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    data = answer.read()
-    connection.close()
-    return answer.status, data
+    opened = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    with closing(opened) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
