@@ -11,9 +11,10 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from indexer.core.errors import (
     LibraryDamaged,
@@ -24,6 +25,11 @@ from indexer.core.errors import (
     permit,
 )
 from indexer.core.text_normalization import same
+
+CHUNK = 500
+"""Values in one IN (...); SQLite allows 32,766, and more gains nothing."""
+
+T = TypeVar("T")
 
 _SCARCE = 1 << 20  # bytes: where fewer are free, it is tried whether that is enough
 _ROOM = 1 << 16
@@ -237,3 +243,8 @@ def _status(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut values into runs that fit one statement."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

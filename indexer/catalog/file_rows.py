@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import time as now
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Row, TableClause, bindparam, func, select
 
 from indexer.catalog import fulltext, photo_rows, reading_rows, schema
 from indexer.catalog.changes import FileRecord, FileState, FolderState, Move, NewFile, Touch
+from indexer.catalog.connection import chunks
 from indexer.core.types import Kind
-
-_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
-
-T = TypeVar("T")
 
 
 def move(connection: Connection, moved: Move) -> None:
@@ -206,8 +203,3 @@ def insert(connection: Connection, table: TableClause, rows: list[dict[str, Any]
     """Insert rows, if there are any."""
     if rows:
         connection.execute(table.insert(), rows)
-
-
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut values into runs that fit one statement."""
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from indexer.catalog import schema
+from indexer.catalog.connection import chunks
 from indexer.catalog.snapshot import metadata_of
 from indexer.core.gazetteer import on_sphere
 from indexer.core.text_normalization import same
@@ -45,8 +46,9 @@ def put_tags(connection: Connection, keywords: Mapping[int, Sequence[str]]) -> N
 
 def drop(connection: Connection, file_ids: Sequence[int]) -> None:
     """Delete the metadata of photos."""
-    for table in (schema.photos, schema.tags):
-        connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
+    for chunk in chunks(file_ids):
+        for table in (schema.photos, schema.tags):
+            connection.execute(table.delete().where(table.c.file_id.in_(chunk)))
 
 
 def read(connection: Connection, format_: int) -> dict[int, Metadata]:

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Text, bindparam, select, update
 
 from indexer.catalog import schema
 from indexer.catalog.changes import Reading
+from indexer.catalog.connection import chunks
+from indexer.catalog.meta import FORMAT
 from indexer.core.text_normalization import tokens
 from indexer.core.types import TextLine
 
@@ -35,11 +37,12 @@ def put(connection: Connection, readings: Mapping[int, Reading]) -> None:
 def _put_words(connection: Connection, readings: Mapping[int, Reading]) -> None:
     """Index the words of photos, by the ids of their files."""
     items = select(schema.items.c.id, schema.items.c.file_id)
-    theirs = connection.execute(items.where(schema.items.c.file_id.in_(list(readings))))
-    rows = [{"of": row.id, "to": _words(readings[row.file_id].lines)} for row in theirs]
-    if rows:
-        words = update(schema.words).where(schema.words.c.rowid == bindparam("of"))
-        connection.execute(words.values(seen=bindparam("to", type_=Text)), rows)
+    words = update(schema.words).where(schema.words.c.rowid == bindparam("of"))
+    for chunk in chunks(list(readings)):
+        theirs = connection.execute(items.where(schema.items.c.file_id.in_(chunk)))
+        rows = [{"of": row.id, "to": _words(readings[row.file_id].lines)} for row in theirs]
+        if rows:
+            connection.execute(words.values(seen=bindparam("to", type_=Text)), rows)
 
 
 def _words(lines: Sequence[TextLine]) -> str:
@@ -49,11 +52,12 @@ def _words(lines: Sequence[TextLine]) -> str:
 
 def drop(connection: Connection, file_ids: Sequence[int]) -> None:
     """Delete what was read in photos."""
-    items = select(schema.items.c.id).where(schema.items.c.file_id.in_(file_ids))
-    words = update(schema.words).where(schema.words.c.rowid.in_(items), schema.words.c.seen != "")
-    connection.execute(words.values(seen=""))
-    for table in (schema.readings, schema.lines):
-        connection.execute(table.delete().where(table.c.file_id.in_(file_ids)))
+    for chunk in chunks(file_ids):
+        items = select(schema.items.c.id).where(schema.items.c.file_id.in_(chunk))
+        shown = schema.words.c.rowid.in_(items), schema.words.c.seen != ""
+        connection.execute(update(schema.words).where(*shown).values(seen=""))
+        for table in (schema.readings, schema.lines):
+            connection.execute(table.delete().where(table.c.file_id.in_(chunk)))
 
 
 def read(connection: Connection, format_: int) -> dict[int, Reading]:
@@ -69,3 +73,11 @@ def read(connection: Connection, format_: int) -> dict[int, Reading]:
         row.file_id: Reading(reader=row.reader, lines=tuple(lines[row.file_id]))
         for row in connection.execute(select(schema.readings))
     }
+
+
+def by_content(connection: Connection) -> dict[bytes, Reading]:
+    """Return what was read in every photo, by the hash of its file's content."""
+    files = schema.files.c
+    digests = connection.execute(select(files.id, files.digest).join(schema.readings))
+    readings = read(connection, FORMAT)
+    return {row.digest: readings[row.id] for row in digests}

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from zlib import crc32
 
+from indexer.catalog.connection import chunks
+
 COPY = "copy"
 """The fact that holds a copy of all others, of the roots, and a checksum of the schema."""
 
 FOLDERS = 0
 """What stands for the table `folders` where else the id of a file does; those begin at 1."""
-
-_CHUNK = 500  # values in one IN (...)
 
 _OWNERS = {
     **{"files": "id", "items": "file_id", "photos": "file_id", "tags": "file_id"},
@@ -152,7 +152,7 @@ def _changed(connection: sqlite3.Connection) -> Iterator[int]:
     """Yield the ids of files whose rows or words are not what was written."""
     ids = {FOLDERS, *(id_ for (id_,) in connection.execute("SELECT id FROM files"))}
     ids |= {id_ for (id_,) in connection.execute("SELECT file_id FROM sums")}
-    for chunk in _chunks(sorted(ids)):
+    for chunk in chunks(sorted(ids)):
         wanted = f"SELECT file_id, rows, words FROM sums WHERE file_id IN ({_marks(chunk)})"
         noted = {id_: sums for id_, *sums in connection.execute(wanted, chunk)}
         found = {id_: sums for id_, *sums in _sums(connection, chunk)}
@@ -161,7 +161,7 @@ def _changed(connection: sqlite3.Connection) -> Iterator[int]:
 
 def _sum_up(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
     """Write the sums of files; one that is gone has none."""
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         connection.execute(f"DELETE FROM sums WHERE file_id IN ({_marks(chunk)})", chunk)
         connection.executemany("INSERT INTO sums VALUES (?, ?, ?)", _sums(connection, chunk))
 
@@ -219,8 +219,3 @@ def _crc(values: object) -> int:
 def _marks(values: Sequence[int]) -> str:
     """Return a question mark for each value."""
     return ", ".join("?" * len(values))
-
-
-def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    """Cut ids into runs that fit one statement."""
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))

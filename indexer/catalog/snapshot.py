@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.catalog import picture_words
-from indexer.catalog.connection import Connection
+from indexer.catalog.connection import CHUNK, Connection, chunks
 from indexer.catalog.meta import (
     Ids,
     LibraryMeta,
@@ -39,7 +39,6 @@ WORD = re.compile(r"\w+")
 _MOST_ID = 2**63  # SQLite takes no larger number
 
 _MANY = 64  # words of a query that count
-_CHUNK = 500  # values in one IN (...); SQLite allows 32,766, and more gains nothing
 
 _SAME = ("place", "camera", "lens", "rating", "title", "caption", "width", "height")
 _LISTS = ("keywords", "also")
@@ -109,8 +108,7 @@ class CatalogSnapshot:
         """Return the items of these ids in the same order; unknown ids are left out."""
         names, joined = _record_columns(self.facts.format)
         found: dict[int, Record] = {}
-        for start in range(0, len(ids), _CHUNK):
-            some = ids[start : start + _CHUNK]
+        for some in chunks(ids):
             wanted = f"items.id IN ({', '.join('?' * len(some))})"
             query = f"SELECT {', '.join(names)} FROM {joined} WHERE {wanted}"
             for row in self.connection.execute(query, some):
@@ -206,8 +204,7 @@ class CatalogSnapshot:
         found: dict[int, list[TextLine]] = {}
         if self.facts.format < 6 or not self._has_lines:
             return {}
-        for start in range(0, len(ids), _CHUNK):
-            some = ids[start : start + _CHUNK]
+        for some in chunks(ids):
             query = f"{_LINES} WHERE items.id IN ({', '.join('?' * len(some))}) {_IN_ORDER}"
             for id_, text, confidence, box in self.connection.execute(query, some):
                 line = TextLine(text=text, confidence=confidence, box=tuple(json.loads(box)))
@@ -234,7 +231,7 @@ _WORDED = """
 
 def _passing(rows: sqlite3.Cursor, among: Holds | None) -> Iterator[tuple[int, float]]:
     """Yield the rows of id and score that pass a filter."""
-    while some := rows.fetchmany(_CHUNK):
+    while some := rows.fetchmany(CHUNK):
         ids = np.array([id_ for id_, _ in some], dtype=np.int64)
         yield from some if among is None else compress(some, among(ids).tolist())
 

@@ -48,7 +48,7 @@ from indexer.catalog.changes import (
     Transaction,
     UnreadPhoto,
 )
-from indexer.catalog.connection import failure
+from indexer.catalog.connection import chunks, failure
 from indexer.catalog.filter_ids import IdSet
 from indexer.catalog.filter_sql import below, compiled
 from indexer.catalog.meta import (
@@ -314,7 +314,7 @@ class CatalogWriter(CatalogReader):
         with self._reading() as connection:
             return [
                 row
-                for chunk in file_rows.chunks(list(values))
+                for chunk in chunks(list(values))
                 for row in connection.execute(query.where(column.in_(chunk)))
             ]
 
@@ -443,11 +443,11 @@ class CatalogWriter(CatalogReader):
     def merge(self, merge: Merge) -> None:
         """Put new segments in the place of old ones."""
         with self._writing(rewrites=False) as connection:
-            for chunk in file_rows.chunks(merge.old):
+            for chunk in chunks(merge.old):
                 connection.execute(
                     schema.segments.delete().where(schema.segments.c.number.in_(chunk))
                 )
-            for chunk in file_rows.chunks(merge.purged.tolist()):
+            for chunk in chunks(merge.purged.tolist()):
                 connection.execute(schema.deleted.delete().where(schema.deleted.c.id.in_(chunk)))
             _name(connection, merge.new)
             _write_meta(connection, {base_key(merge.kind): str(merge.base)})
@@ -466,7 +466,7 @@ class CatalogWriter(CatalogReader):
         dropped = sorted({row.file_id for row in rows})
         with self._writing() as connection:
             file_rows.forget(connection, dropped)
-            for chunk in file_rows.chunks(without):
+            for chunk in chunks(without):
                 connection.execute(
                     schema.segments.delete().where(schema.segments.c.number.in_(chunk))
                 )
@@ -483,8 +483,8 @@ class CatalogWriter(CatalogReader):
 
         A photo that stays keeps the text that was read in it.
         """
-        read = {file.state.digest: file.reading for file in self.holdings() if file.reading}
         with self._writing() as connection:
+            read = reading_rows.by_content(connection)
             file_rows.forget(connection, connection.scalars(select(schema.files.c.id)).all())
             connection.execute(schema.segments.delete())
             connection.execute(schema.deleted.delete())
