@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from indexer.catalog.changes import Reading, Transaction, UnreadPhoto
 from indexer.core.encoder import Tokens, TokenShape
-from indexer.core.errors import FileUnreadable, Unaffordable, UsageError
+from indexer.core.errors import FileUnreadable, UsageError
 from indexer.core.file_types import MediaType
 from indexer.core.types import Skip
 from indexer.decoding.messages import DecodeRequest
@@ -242,8 +242,6 @@ class _ReadingRun:
             )
         except OSError as error:
             return Skip(path=photo.path, reason=(error.strerror or str(error)).lower())
-        except Unaffordable as error:
-            return Skip(path=photo.path, reason=str(error))
         except FileUnreadable as error:
             return Skip(path=photo.path, reason=str(error))
 

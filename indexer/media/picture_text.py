@@ -90,7 +90,7 @@ def shows_text(image: Image.Image) -> bool:
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1) * scale
     sizes = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     largest = boxes[np.argsort(-sizes)[:GLANCE_LINES]].astype(int).tolist()
-    return any(_is_line(image.crop((*box[:2], *box[2:]))) for box in largest)
+    return any(_is_line(image.crop(box)) for box in map(tuple, largest))
 
 
 def _is_line(image: Image.Image) -> bool:

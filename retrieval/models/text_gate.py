@@ -1,8 +1,8 @@
 """The gate before the reader of text: which photos may show any, by their patch tokens.
 
-A linear score of each patch, of which the largest decides: text covers few patches of a photo.
-It was fitted by `scripts/fit_text_gate.py` for the built-in model; other models have none, and all
-photos are read.
+A logistic regression over the mean and the largest of each value of the tokens: text covers few
+patches of a photo, and the largest values show it. It was fitted by `scripts/fit_text_gate.py` for
+the built-in model; other models have none, and all photos are read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ class PatchGate:
     """A gate of one model.
 
     Attributes:
-        name: of what it was fitted for: the fingerprint of the model.
         shape: of a photo's tokens.
         weights: of the features of a photo's tokens. Shape (features,).
         bias: added to the score.
@@ -35,7 +34,6 @@ class PatchGate:
         threshold: photos of this score or more are read.
     """
 
-    name: str
     shape: TokenShape
     weights: NDArray[np.float32]
     bias: float
@@ -86,7 +84,6 @@ def text_gate(fingerprint: str, path: Path | None = None) -> PatchGate | None:
         if about["model"] != fingerprint:
             return None
         return PatchGate(
-            name=fingerprint,
             shape=TokenShape(**about["shape"]),
             weights=file.get_tensor("weights"),
             bias=about["bias"],
