@@ -158,24 +158,28 @@ def make(home: Path, count: int, folder: int) -> None:
         library.refresh_index()
 
 
-def entry(folder: Path, number: int, vector: Vectors, count: int) -> BatchEntry:
-    """Write a file of a few bytes and describe it as the index line would a photo."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"IMG_{number:07}.jpg"
-    data = str(number).encode()
-    path.write_bytes(data)
+def state_of(path: Path, reader: str) -> FileState:
+    """Return the state of a photo as the index line notes it."""
     status = path.stat()
-    state = FileState(
+    return FileState(
         path=path,
         kind=Kind.PHOTO,
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
-        digest=blake2b(data, digest_size=16).digest(),
-        reader="growth",
+        digest=blake2b(path.read_bytes(), digest_size=16).digest(),
+        reader=reader,
         stamp=f"{METADATA_VERSION} 0",
         ctime_ns=status.st_ctime_ns,
         inode=status.st_ino,
     )
+
+
+def entry(folder: Path, number: int, vector: Vectors, count: int) -> BatchEntry:
+    """Write a file of a few bytes and describe it as the index line would a photo."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"IMG_{number:07}.jpg"
+    path.write_bytes(str(number).encode())
+    state = state_of(path, reader="growth")
     return BatchEntry(state=state, texts=("",), vectors=vector, about=described(number, count))
 
 

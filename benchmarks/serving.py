@@ -37,7 +37,7 @@ from urllib.parse import quote
 
 import numpy as np
 from grown import grown
-from growth import described
+from growth import described, state_of
 from PIL import Image
 
 from indexer.catalog.changes import FileState
@@ -45,7 +45,6 @@ from indexer.core.encoder import Tokens, Vectors
 from indexer.core.types import Kind
 from indexer.library.batch import BatchEntry, IndexBatch
 from indexer.library.library import Library
-from indexer.metadata.extract import METADATA_VERSION
 from retrieval.api import PhotoLibrary
 
 SEEDS, COMMIT, CLIENTS, LARGE = 500, 5_000, 8, 16
@@ -136,18 +135,7 @@ def entry(
     path = folder / f"{number // 1_000:04}" / f"IMG_{number:07}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     os.link(seeds[number % len(seeds)], path)
-    status, data = path.stat(), path.read_bytes()
-    state = FileState(
-        path=path,
-        kind=Kind.PHOTO,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        digest=blake2b(data, digest_size=16).digest(),
-        reader="serving",
-        stamp=f"{METADATA_VERSION} 0",
-        ctime_ns=status.st_ctime_ns,
-        inode=status.st_ino,
-    )
+    state = state_of(path, reader="serving")
     token = tokens[number % len(tokens)][None]
     about = described(number, count)
     return BatchEntry(state=state, texts=("",), vectors=vector[None], about=about, tokens=token)

@@ -100,17 +100,7 @@ def xlm_pair(folder: Path) -> Exported:
         max_position_embeddings=80,
         pad_token_id=file.token_to_id("<pad>"),
     ).save_pretrained(folder / "textual")
-    text = {
-        "hf_model_name": str(folder / "textual"),
-        "hf_model_pretrained": False,
-        "hf_pooler_type": "mean_pooler",
-        "hf_proj_type": "mlp",
-        "context_length": 64,
-    }
-    module = open_clip.CustomTextCLIP(embed_dim=32, vision_cfg=VISION, text_cfg=text)
-    plain = HFTokenizer(str(folder / "textual"), context_length=64)
-    (folder / "textual" / "config.json").unlink()
-    return _export(folder, module, plain, {"context_length": 64}, pad="<pad>", preprocess={})
+    return _of_transformers(folder, pooler="mean_pooler", head="mlp")
 
 
 def nllb_pair(folder: Path) -> Exported:
@@ -139,17 +129,22 @@ def nllb_pair(folder: Path) -> Exported:
         max_position_embeddings=80,
         pad_token_id=plain.pad_token_id,
     ).save_pretrained(folder / "textual")
+    return _of_transformers(folder, pooler="cls_pooler", head="linear")
+
+
+def _of_transformers(folder: Path, *, pooler: str, head: str) -> Exported:
+    """Export a model whose text tower is the one of Transformers that the folder describes."""
     text = {
         "hf_model_name": str(folder / "textual"),
         "hf_model_pretrained": False,
-        "hf_pooler_type": "cls_pooler",
-        "hf_proj_type": "linear",
+        "hf_pooler_type": pooler,
+        "hf_proj_type": head,
         "context_length": 64,
     }
     module = open_clip.CustomTextCLIP(embed_dim=32, vision_cfg=VISION, text_cfg=text)
-    cut = HFTokenizer(str(folder / "textual"), context_length=64)
+    tokenizer = HFTokenizer(str(folder / "textual"), context_length=64)
     (folder / "textual" / "config.json").unlink()
-    return _export(folder, module, cut, {"context_length": 64}, pad="<pad>", preprocess={})
+    return _export(folder, module, tokenizer, {"context_length": 64}, pad="<pad>", preprocess={})
 
 
 def _export(
