@@ -6,7 +6,7 @@ A hit is made of a candidate and its record (`hits_of`), reduced to the best fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,26 +144,20 @@ def hits_of(
 
 
 def with_lines(
-    hits: Sequence[Hit], lines: Mapping[int, Sequence[TextLine]], words: Collection[str]
+    hits: Sequence[Hit], lines: Mapping[int, Sequence[TextLine]], words: Set[str]
 ) -> list[Hit]:
     """Give each hit the lines of its picture that have one of these words.
 
     Args:
-        hits: of one page.
+        hits: in any order.
         lines: that photos show, by their ids.
         words: tokens that are looked for, misread ones among them.
     """
-    return [
-        replace(
-            hit,
-            lines=tuple(
-                line
-                for line in lines.get(hit.id, ())
-                if not set(words).isdisjoint(tokens(line.text))
-            ),
-        )
-        for hit in hits
-    ]
+    named = {
+        id_: tuple(line for line in theirs if not words.isdisjoint(tokens(line.text)))
+        for id_, theirs in lines.items()
+    }
+    return [replace(hit, lines=named[hit.id]) if hit.id in named else hit for hit in hits]
 
 
 def with_match(hits: Sequence[Hit], matching: MatchCalibrator) -> list[Hit]:
